@@ -1,0 +1,109 @@
+"""Batches for training: examples grouped by passage, rows bucketed by length under a token budget."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from stance.encoding import Cuts, Encoded, PairEncoder, collate
+from stance.records import LABELS, Example
+
+IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An encoded passage with the class index and the weight of each of its pairs."""
+
+    encoded: Encoded
+    labels: list[int]
+    weights: list[float]
+
+
+class Rows(Dataset[Row]):
+    """Encoded examples, tokenised once. `cuts` says what the length limits took away."""
+
+    def __init__(self, examples: Sequence[Example], encoder: PairEncoder) -> None:
+        encoded, cuts = encoder.encode([example.pair() for example in examples])
+        self.cuts: Cuts = cuts
+        self.pad_id = encoder.settings.pad_id
+        self.rows = [
+            Row(
+                row,
+                [LABELS.index(examples[i].stance) for i in row.pairs],
+                [examples[i].weight for i in row.pairs],
+            )
+            for row in encoded
+        ]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Row:
+        return self.rows[index]
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs the rows hold together."""
+        return sum(len(row.labels) for row in self.rows)
+
+    def lengths(self) -> list[int]:
+        """Tokens of each row."""
+        return [len(row.encoded.ids) for row in self.rows]
+
+    def collate(self, rows: Sequence[Row]) -> dict[str, Tensor]:
+        """The model's inputs with `labels` (padded with -100) and `weights` (padded with 0), `(batch, pairs)`."""
+        inputs = collate([row.encoded for row in rows], self.pad_id)
+        width = inputs["markers"].shape[1]
+        labels = np.full((len(rows), width), IGNORED, np.int64)
+        weights = np.zeros((len(rows), width), np.float32)
+        for i, row in enumerate(rows):
+            labels[i, : len(row.labels)] = row.labels
+            weights[i, : len(row.weights)] = row.weights
+        tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
+        return tensors | {"labels": torch.from_numpy(labels), "weights": torch.from_numpy(weights)}
+
+
+class TokenBudget(Sampler[list[int]]):
+    """Batches of rows of like length, each of at most `budget` tokens with its padding.
+
+    Lengths count rounded up to a multiple of 8. Rows of one rounded length are interchangeable, so that every
+    epoch draws other batches, in another order, but always the same number of them; the same seed and epoch
+    give the same batches.
+    """
+
+    STEP = 8
+
+    def __init__(self, lengths: Sequence[int], budget: int, *, seed: int, shuffle: bool = True) -> None:
+        self.lengths = -(-np.asarray(lengths, np.int64) // self.STEP) * self.STEP
+        self.budget = budget
+        self.seed = seed
+        self.shuffle = shuffle
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer at the start of each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._batches())
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self._batches())
+
+    def _batches(self) -> list[list[int]]:
+        random = np.random.default_rng([self.seed, self.epoch])
+        order = random.permutation(len(self.lengths)) if self.shuffle else np.arange(len(self.lengths))
+        batches: list[list[int]] = []
+        for index in order[np.argsort(self.lengths[order], kind="stable")].tolist():
+            # Lengths ascend, so the row at hand is the longest of its batch.
+            length = int(self.lengths[index])
+            if not batches or length * (len(batches[-1]) + 1) > self.budget:
+                batches.append([])
+            batches[-1].append(index)
+        if self.shuffle:
+            random.shuffle(batches)
+        return batches

@@ -1,0 +1,83 @@
+"""The checks that the annotation guidelines ask for, beyond what reading already refuses."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from stance.records import Annotation, Article, Mention, Span
+
+_ENDS = re.compile(r"""[.!?…:]["”’'»)\]]*$""")
+_OPENERS = "\"“‘'«(["
+
+
+def check(articles: Sequence[Article], *, words: Span = (220, 450)) -> list[str]:
+    """Every broken rule of every article, as `file:line: annotation N: what`.
+
+    Args:
+        articles: the corpus.
+        words: shortest and longest length of an article.
+    """
+    return [problem for article in articles for problem in _article(article, words)]
+
+
+def _article(article: Article, words: Span) -> Iterator[str]:
+    where, text = article.where, article.text
+    count = len(text.split())
+    if not words[0] <= count <= words[1]:
+        yield f"{where}: {count} words, expected {words[0]} to {words[1]}"
+    if text != text.strip() or "\r" in text or re.search(r"\n{3,}|(?<!\n)\n(?!\n)| {2}", text):
+        yield f"{where}: paragraphs must be separated by one blank line, words by one space"
+    seen: dict[tuple[str, str, str], int] = {}
+    for number, annotation in enumerate(article.annotations, 1):
+        at = f"{where}: annotation {number}"
+        yield from (f"{at}: {problem}" for problem in _annotation(annotation, text))
+        key = (annotation.actor.name, annotation.target.name, annotation.stance.value)
+        if key in seen:
+            yield f"{at}: repeats annotation {seen[key]} ({', '.join(key)})"
+        seen.setdefault(key, number)
+
+
+def _annotation(annotation: Annotation, text: str) -> Iterator[str]:
+    if len(annotation.evidence) > 3:
+        yield f"{len(annotation.evidence)} evidence spans, at most 3"
+    for start, end in annotation.evidence:
+        if not _starts_sentence(text, start) or not _ends_sentence(text, end):
+            yield (
+                f"evidence [{start}, {end}] ({_short(text[start:end])}) must start and end at a sentence boundary"
+            )
+    for role, mention in (("actor", annotation.actor), ("target", annotation.target)):
+        yield from _mention(role, mention, annotation, text)
+
+
+def _mention(role: str, mention: Mention, annotation: Annotation, text: str) -> Iterator[str]:
+    if mention.name != mention.name.strip():
+        yield f"{role} name {mention.name!r} has white space around it"
+    if mention.span is None:
+        return
+    start, end = mention.span
+    surface = text[start:end]
+    if _inside_word(text, start) or _inside_word(text, end) or surface != surface.strip():
+        yield f"{role} span [{start}, {end}] ({surface!r}) must start and end at a word boundary"
+    if not any(first <= start and end <= last for first, last in annotation.evidence):
+        yield f"{role} span [{start}, {end}] ({surface!r}) lies in none of the evidence spans"
+
+
+def _inside_word(text: str, place: int) -> bool:
+    return 0 < place < len(text) and text[place - 1].isalnum() and text[place].isalnum()
+
+
+def _starts_sentence(text: str, start: int) -> bool:
+    before = text[:start]
+    if not before.strip():
+        return start == 0
+    if before.endswith("\n\n"):
+        return True
+    return before.endswith(" ") and bool(_ENDS.search(before.rstrip(" " + _OPENERS)))
+
+
+def _ends_sentence(text: str, end: int) -> bool:
+    after = text[end:]
+    return (not after or after[0] in " \n") and bool(_ENDS.search(text[:end]))
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:20] + " … " + text[-17:])

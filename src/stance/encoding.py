@@ -1,0 +1,271 @@
+"""From pairs to token ids: one way, for training and for serving. Needs numpy and tokenizers only.
+
+Two layouts share one set of inputs (ids, position ids, block ids, marker indices):
+
+* `one_pass`: `[CLS] passage [SEP]` once (block 0), then a block `[ACTOR] name [TARGET] name` for every pair
+  (blocks 1, 2, …). A block's tokens take the positions of the mention where the passage prints it, else
+  positions behind the passage. The model lets a block see the passage and itself, so a pair's answer does not
+  depend on the pairs beside it.
+* `pair`: `[CLS] [ACTOR] name [TARGET] name [SEP] passage [SEP]`, one pair a row, all of it block 0; the
+  mentions in the passage are preceded by the same markers. For encoders without absolute positions.
+
+A passage over the limit is cut to windows around the pair's own mentions; a window depends on its pair alone.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from stance.errors import StanceError
+from stance.records import Pair, Span
+
+ACTOR, TARGET = "[ACTOR]", "[TARGET]"
+LAYOUTS = ("one_pass", "pair")
+Window = tuple[Span, ...]
+Inputs = dict[str, npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """Everything but the vocabulary that decides how pairs become ids. Stored in the artifact.
+
+    Lengths are in tokens. `position_offset` is what the encoder adds to positions (RoBERTa: 2).
+    """
+
+    layout: str
+    cls_id: int
+    sep_id: int
+    pad_id: int
+    actor_id: int
+    target_id: int
+    max_passage_tokens: int
+    max_name_tokens: int
+    max_pairs: int
+    position_offset: int = 0
+    space_before_name: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary."""
+        return asdict(self)
+
+    @property
+    def longest_position(self) -> int:
+        """The largest position id that this encoding can give out."""
+        behind = 2 * (1 + self.max_name_tokens)
+        return self.max_passage_tokens + 4 + behind + self.position_offset
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One row of the model's input, not padded: a window of a passage with its pairs.
+
+    `ids`, `positions` and `blocks` have shape `(tokens,)`, `markers` has `(pairs, 2)`: the indices of a pair's
+    actor and target marker. `pairs` holds the indices of those pairs in the caller's sequence.
+    """
+
+    ids: list[int]
+    positions: list[int]
+    blocks: list[int]
+    markers: list[Span]
+    pairs: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """What the limits took away, in pairs: passage windowed, mention outside its window, name shortened."""
+
+    pairs: int
+    windowed: int
+    lost_mention: int
+    shortened_name: int
+
+    def __str__(self) -> str:
+        def share(count: int) -> str:
+            return f"{count} ({count / max(self.pairs, 1):.1%})"
+
+        return (
+            f"of {self.pairs} pairs: passage windowed {share(self.windowed)}, "
+            f"part of a mention outside the window {share(self.lost_mention)}, "
+            f"name shortened {share(self.shortened_name)}"
+        )
+
+
+def find_mention(text: str, name: str) -> Span | None:
+    """The first place where `text` prints `name` as whole words, by exact case first, else by any case."""
+    pattern = rf"(?<!\w){re.escape(name.strip())}(?!\w)"
+    found = re.search(pattern, text) or re.search(pattern, text, re.IGNORECASE)
+    return found.span() if found else None
+
+
+class PairEncoder:
+    """A tokenizer with its `Encoding`. The tokenizer's own truncation and padding are switched off."""
+
+    def __init__(self, tokenizer: Tokenizer, settings: Encoding) -> None:
+        if settings.layout not in LAYOUTS:
+            raise StanceError(f"unknown layout {settings.layout!r}; expected one of {', '.join(LAYOUTS)}")
+        for marker, number in ((ACTOR, settings.actor_id), (TARGET, settings.target_id)):
+            if tokenizer.token_to_id(marker) != number:
+                raise StanceError(
+                    f"the tokenizer has {marker} as {tokenizer.token_to_id(marker)}, the encoding expects "
+                    f"{number}; take tokenizer and settings from the same artifact"
+                )
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self.tokenizer = tokenizer
+        self.settings = settings
+        self._name_ids = lru_cache(maxsize=4096)(self._encode_name)
+
+    def encode(self, pairs: Sequence[Pair]) -> tuple[list[Encoded], Cuts]:
+        """Group the pairs by passage window and encode each group once.
+
+        Returns:
+            The rows, in order of first appearance, and what the limits cut.
+        """
+        texts = list(dict.fromkeys(pair.text for pair in pairs))
+        encodings = self.tokenizer.encode_batch(texts, add_special_tokens=False)
+        passages = {text: (e.ids, e.offsets) for text, e in zip(texts, encodings, strict=True)}
+        groups: dict[tuple[str, Window], list[tuple[int, Span | None, Span | None]]] = {}
+        windowed = lost = shortened = 0
+        for index, pair in enumerate(pairs):
+            ids, offsets = passages[pair.text]
+            anchors = [_anchor(pair.text, *name, offsets) for name in _names(pair)]
+            window = self._window(len(ids), [a for a in anchors if a])
+            inside = [a and _within(a, window) for a in anchors]
+            windowed += window != ((0, len(ids)),)
+            lost += any(a and (i is None or i[1] - i[0] < a[1] - a[0]) for a, i in zip(anchors, inside, strict=True))
+            shortened += any(self._name_ids(name)[1] for name in (pair.actor, pair.target))
+            groups.setdefault((pair.text, window), []).append((index, inside[0], inside[1]))
+        rows = [
+            row
+            for (text, window), members in groups.items()
+            for row in self._rows([i for a, b in window for i in passages[text][0][a:b]], members, pairs)
+        ]
+        return rows, Cuts(len(pairs), windowed, lost, shortened)
+
+    def _encode_name(self, name: str) -> tuple[list[int], bool]:
+        """A name's ids and whether the limit shortened them."""
+        text = name.strip()
+        ids = self.tokenizer.encode(" " + text if self.settings.space_before_name else text,
+                                    add_special_tokens=False).ids  # fmt: skip
+        limit = self.settings.max_name_tokens
+        return ids[:limit], len(ids) > limit
+
+    def _window(self, length: int, anchors: list[Span]) -> Window:
+        """The token ranges of a passage that a pair with these mentions gets to see."""
+        limit = self.settings.max_passage_tokens
+        if length <= limit:
+            return ((0, length),)
+        low = min((a for a, _ in anchors), default=0)
+        high = max((b for _, b in anchors), default=0)
+        if high - low <= limit:
+            # Starts are multiples of a stride so that neighbouring pairs share a window, and thus a pass.
+            stride = max(limit // 4, 1)
+            start = max(0, round((low + high - limit) / 2 / stride) * stride)
+            if not (start <= low and high <= start + limit):
+                start = (low + high - limit) // 2
+            start = max(0, min(start, length - limit))
+            return ((start, start + limit),)
+        half = limit // 2
+        starts = sorted(max(0, min((a + b - half) // 2, length - half)) for a, b in anchors)
+        first, second = starts[0], max(starts[-1], starts[0] + half)
+        return ((first, first + half), (second, min(second + half, length)))
+
+    def _rows(
+        self, passage: list[int], members: list[tuple[int, Span | None, Span | None]], pairs: Sequence[Pair]
+    ) -> Iterable[Encoded]:
+        step = self.settings.max_pairs if self.settings.layout == "one_pass" else 1
+        build = self._one_pass if self.settings.layout == "one_pass" else self._pair
+        for start in range(0, len(members), step):
+            yield build(passage, members[start : start + step], pairs)
+
+    def _one_pass(
+        self, passage: list[int], members: list[tuple[int, Span | None, Span | None]], pairs: Sequence[Pair]
+    ) -> Encoded:
+        s = self.settings
+        ids = [s.cls_id, *passage, s.sep_id]
+        positions, blocks = list(range(len(ids))), [0] * len(ids)
+        markers: list[Span] = []
+        for block, (index, actor, target) in enumerate(members, 1):
+            behind, places = len(passage) + 2, []
+            for marker, name, anchor in (
+                (s.actor_id, pairs[index].actor, actor),
+                (s.target_id, pairs[index].target, target),
+            ):
+                tokens = self._name_ids(name)[0]
+                places.append(len(ids))
+                ids += [marker, *tokens]
+                if anchor:
+                    first, last = anchor[0] + 1, anchor[1]  # [CLS] shifts every token by one
+                    positions += [first, *(min(first + k, last) for k in range(len(tokens)))]
+                else:
+                    positions += range(behind, behind + 1 + len(tokens))
+                    behind += 1 + len(tokens)
+            blocks += [block] * (len(ids) - len(blocks))
+            markers.append((places[0], places[1]))
+        positions = [p + s.position_offset for p in positions]
+        return Encoded(ids, positions, blocks, markers, [index for index, _, _ in members])
+
+    def _pair(
+        self, passage: list[int], members: list[tuple[int, Span | None, Span | None]], pairs: Sequence[Pair]
+    ) -> Encoded:
+        s = self.settings
+        ((index, actor, target),) = members
+        actor_ids, target_ids = (self._name_ids(name)[0] for name in (pairs[index].actor, pairs[index].target))
+        marked = list(passage)
+        places = [(a[0], marker) for a, marker in ((actor, s.actor_id), (target, s.target_id)) if a]
+        for place, marker in sorted(places, reverse=True):
+            marked.insert(place, marker)
+        ids = [s.cls_id, s.actor_id, *actor_ids, s.target_id, *target_ids, s.sep_id, *marked, s.sep_id]
+        positions = [k + s.position_offset for k in range(len(ids))]
+        return Encoded(ids, positions, [0] * len(ids), [(1, 2 + len(actor_ids))], [index])
+
+
+def collate(rows: Sequence[Encoded], pad_id: int) -> Inputs:
+    """Pad rows to one batch.
+
+    Returns:
+        `input_ids`, `position_ids`, `block_ids` of shape `(batch, tokens)` and `markers` of `(batch, pairs, 2)`.
+        Padding has block id -1; the markers of absent pairs are 0.
+    """
+    tokens, pairs = max(len(r.ids) for r in rows), max(len(r.markers) for r in rows)
+    batch = {
+        "input_ids": np.full((len(rows), tokens), pad_id, np.int64),
+        "position_ids": np.zeros((len(rows), tokens), np.int64),
+        "block_ids": np.full((len(rows), tokens), -1, np.int64),
+        "markers": np.zeros((len(rows), pairs, 2), np.int64),
+    }
+    for i, row in enumerate(rows):
+        for key, values in (("input_ids", row.ids), ("position_ids", row.positions), ("block_ids", row.blocks)):
+            batch[key][i, : len(values)] = values
+        batch["markers"][i, : len(row.markers)] = row.markers
+    return batch
+
+
+def _names(pair: Pair) -> tuple[tuple[str, Span | None], tuple[str, Span | None]]:
+    return (pair.actor, pair.actor_span), (pair.target, pair.target_span)
+
+
+def _anchor(text: str, name: str, given: Span | None, offsets: list[Span]) -> Span | None:
+    """The token range `[first, last)` of a mention in the passage."""
+    span = given or find_mention(text, name)
+    if span is None:
+        return None
+    hits = [i for i, (a, b) in enumerate(offsets) if a < span[1] and span[0] < b]
+    return (hits[0], hits[-1] + 1) if hits else None
+
+
+def _within(anchor: Span, window: Window) -> Span | None:
+    """The part of a token range that a window keeps, counted in the window's own tokens."""
+    shift = 0
+    for a, b in window:
+        first, last = max(anchor[0], a), min(anchor[1], b)
+        if first < last:
+            return first - a + shift, last - a + shift
+        shift += b - a
+    return None

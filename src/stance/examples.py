@@ -1,0 +1,211 @@
+"""From an annotated article to examples. Every annotation becomes an example or is dropped with a reason.
+
+Unannotated pairs of an exhaustively annotated article serve as `neutral`. They are drawn from the passages that
+the annotations made, so that a passage is seen with pairs that hold a stance in it beside pairs that don't.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, zip_longest
+
+import numpy as np
+
+from stance import mentions
+from stance.errors import StanceError
+from stance.mentions import Candidate, Parsed
+from stance.records import Annotation, Article, Example, Mention, Span, Stance
+
+_WORD = re.compile(r"\w+")
+_FILLERS = frozenset("a an and at by for from in its of on or that the their this to with".split())
+
+
+@dataclass
+class ExamplesConfig:
+    """How annotations become examples."""
+
+    context: int = 1
+    """Sentences of context before and after the evidence."""
+    neutral_ratio: float = 1.0
+    """Sampled neutral pairs for each annotation of an exhaustively annotated article."""
+    max_passage_characters: int = 4000
+    """Annotations whose evidence spans more text than this are dropped."""
+    seed: int = 13
+    """Of the sampling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """An annotation that became no example, and why."""
+
+    where: str
+    article_id: str
+    actor: str
+    target: str
+    reason: str
+
+
+def make(
+    articles: Sequence[Article], config: ExamplesConfig, *, corpus: str
+) -> Iterator[tuple[list[Example], list[Dropped]]]:
+    """The examples of each article, in order, and what was dropped.
+
+    Raises:
+        StanceError: a setting has no meaning.
+    """
+    if config.context < 0 or config.neutral_ratio < 0:
+        raise StanceError("examples.context and examples.neutral_ratio must not be negative")
+    for article, parsed in zip(articles, mentions.parse(a.text for a in articles), strict=True):
+        yield _article(article, parsed, config, corpus)
+
+
+def passage(evidence: Sequence[Span], sentences: Sequence[Span], context: int) -> Span:
+    """The text from the first to the last evidence, with `context` whole sentences around it."""
+    start, end = min(a for a, _ in evidence), max(b for _, b in evidence)
+    touched = [i for i, (a, b) in enumerate(sentences) if a < end and start < b]
+    first, last = max(touched[0] - context, 0), min(touched[-1] + context, len(sentences) - 1)
+    return min(start, sentences[first][0]), max(end, sentences[last][1])
+
+
+def _article(
+    article: Article, parsed: Parsed, config: ExamplesConfig, corpus: str
+) -> tuple[list[Example], list[Dropped]]:
+    places = [passage(a.evidence, parsed.sentences, config.context) for a in article.annotations]
+    stances: dict[tuple[Span, str, str], set[Stance]] = {}
+    for place, annotation in zip(places, article.annotations, strict=True):
+        stances.setdefault(_key(place, annotation), set()).add(annotation.stance)
+    examples: dict[tuple[Span, str, str], Example] = {}
+    dropped: list[Dropped] = []
+    for number, (place, annotation) in enumerate(zip(places, article.annotations, strict=True), 1):
+        key = _key(place, annotation)
+        reason = _reason(place, config, key, stances[key], repeated=key in examples)
+        if reason:
+            names = annotation.actor.name, annotation.target.name
+            dropped.append(Dropped(f"{article.where}: annotation {number}", article.id, *names, reason))
+        else:
+            both = annotation.actor, annotation.target
+            examples[key] = _example(article, place, both, annotation.stance, corpus)
+    if not article.exhaustive:
+        return list(examples.values()), dropped
+    wanted = round(config.neutral_ratio * len(examples))
+    pools = _pools(article, parsed, sorted({place for place, _, _ in examples}), config.seed)
+    drawn = [
+        _example(article, place, names, Stance.NEUTRAL, corpus, provenance="sampled")
+        for place, names in _draw(pools, wanted)
+    ]
+    return [*examples.values(), *drawn], dropped
+
+
+def _key(place: Span, annotation: Annotation) -> tuple[Span, str, str]:
+    return place, annotation.actor.name.casefold(), annotation.target.name.casefold()
+
+
+def _reason(
+    place: Span,
+    config: ExamplesConfig,
+    key: tuple[Span, str, str],
+    stances: set[Stance],
+    *,
+    repeated: bool,
+) -> str:
+    """Why an annotation can't be an example; empty when it can."""
+    if place[1] - place[0] > config.max_passage_characters:
+        return f"evidence and context of {place[1] - place[0]} characters, limit {config.max_passage_characters}"
+    if key[1] == key[2]:
+        return "actor and target have the same name"
+    if len(stances) > 1:
+        return "the same pair has two stances in the same passage"
+    return "the same pair stands twice in the same passage" if repeated else ""
+
+
+def _example(
+    article: Article,
+    place: Span,
+    names: tuple[Mention, Mention],
+    stance: Stance,
+    corpus: str,
+    provenance: str = "gold",
+) -> Example:
+    actor, target = names
+    start, end = place
+
+    def moved(mention: Mention) -> Span | None:
+        span = mention.span
+        return (span[0] - start, span[1] - start) if span and start <= span[0] and span[1] <= end else None
+
+    digest = hashlib.sha256(
+        "\x1f".join([corpus, article.id, str(start), str(end), actor.name, target.name]).encode()
+    ).hexdigest()
+    return Example(
+        id=f"{article.id}-{digest[:10]}",
+        text=article.text[start:end],
+        actor=actor.name,
+        target=target.name,
+        actor_span=moved(actor),
+        target_span=moved(target),
+        stance=stance,
+        article_id=article.id,
+        corpus=corpus,
+        date=article.date,
+        provenance=provenance,
+        weight=1.0,
+    )
+
+
+def _pools(
+    article: Article, parsed: Parsed, places: Sequence[Span], seed: int
+) -> list[list[tuple[Span, tuple[Mention, Mention]]]]:
+    """The unannotated pairs of each passage in random order. An article's order depends on its id and the seed."""
+    random = np.random.default_rng([seed, *hashlib.sha256(article.id.encode()).digest()[:8]])
+    pools = []
+    for place in places:
+        pairs = _unannotated(article, parsed, place)
+        pools.append([(place, pairs[i]) for i in random.permutation(len(pairs))])
+    return pools
+
+
+def _draw(
+    pools: list[list[tuple[Span, tuple[Mention, Mention]]]], wanted: int
+) -> Iterator[tuple[Span, tuple[Mention, Mention]]]:
+    """Take pairs from the pools in turn, so that they spread over the article."""
+    turns = zip_longest(*pools)
+    pairs = (pair for turn in turns for pair in turn if pair is not None)
+    return islice(pairs, wanted)
+
+
+def _unannotated(article: Article, parsed: Parsed, place: Span) -> list[tuple[Mention, Mention]]:
+    """Pairs of mentions inside a passage of which nobody can say that they hold an annotated stance.
+
+    A mention that shares a word with an annotated name counts as that name, since it may well be the same.
+    """
+    known: dict[Span, Mention] = {}
+    kinds: dict[str, bool] = {}
+    for annotation in article.annotations:
+        for mention, actor in ((annotation.actor, True), (annotation.target, False)):
+            kinds[mention.name] = kinds.get(mention.name, False) or actor
+            if mention.span and place[0] <= mention.span[0] and mention.span[1] <= place[1]:
+                known[mention.span] = mention
+    others = [c for c in parsed.candidates if _free(c, place, known)]
+    actors = [m for m in known.values() if kinds[m.name]] + [c.mention for c in others if c.actor]
+    targets = list(known.values()) + [c.mention for c in others if c.named or c.actor]
+    taken = [(_words(a.actor.name), _words(a.target.name)) for a in article.annotations]
+    pairs = {}
+    for actor in actors:
+        for target in targets:
+            words = _words(actor.name), _words(target.name)
+            if words[0] & words[1] or any(words[0] & a and words[1] & t for a, t in taken):
+                continue
+            pairs.setdefault((actor.name, target.name), (actor, target))
+    return list(pairs.values())
+
+
+def _free(candidate: Candidate, place: Span, known: dict[Span, Mention]) -> bool:
+    span = candidate.mention.span
+    if span is None or span[0] < place[0] or span[1] > place[1]:
+        return False
+    return not any(a < span[1] and span[0] < b for a, b in known)
+
+
+def _words(name: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(name.casefold())) - _FILLERS

@@ -1,0 +1,49 @@
+"""Directories that appear whole or not at all. Single files: see `stance.jsonl`."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stance.errors import StanceError
+
+
+@contextmanager
+def replace_directory(path: Path, *, marker: str) -> Iterator[Path]:
+    """Fill a temporary directory beside `path`; when the block ends well it takes the place of `path`.
+
+    Args:
+        path: the directory to write.
+        marker: the file whose presence shows that an existing `path` is an earlier output of the same kind.
+
+    Raises:
+        StanceError: `path` exists and is something else, which is left as it is.
+    """
+    check_replaceable(path, marker=marker)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        folder.chmod(0o755)
+        yield folder
+        if path.exists():
+            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+            path.replace(old / path.name)
+            folder.replace(path)
+            shutil.rmtree(old)
+        else:
+            folder.replace(path)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def check_replaceable(path: Path, *, marker: str) -> None:
+    """Refuse a `path` that holds something other than an earlier output with `marker` in it."""
+    if path.exists() and not path.is_dir():
+        raise StanceError(f"{path}: is a file; expected a directory to write to, nothing was overwritten")
+    if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():
+        raise StanceError(
+            f"{path}: holds files but no {marker}, so it is no earlier output of this command; "
+            "nothing was overwritten: choose another output or empty it"
+        )

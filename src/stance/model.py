@@ -1,0 +1,128 @@
+"""The network: an encoder, the mask that lets many pairs share one pass, and a head over the two markers.
+
+Saving and loading of a checkpoint directory is here too. Training, export and scoring are elsewhere.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from stance import encoders, jsonl
+from stance.encoding import Encoding
+from stance.errors import StanceError
+from stance.records import LABELS
+
+
+class StanceModel(nn.Module):
+    """Scores the pairs of a batch of passages. See `stance.encoding` for the inputs."""
+
+    def __init__(self, encoder: nn.Module, layout: str, dropout: float = 0.1) -> None:
+        super().__init__()
+        size = encoder.config.hidden_size
+        self.encoder = encoder
+        self.one_pass = layout == "one_pass"
+        self.token_types = (
+            self.one_pass
+            and getattr(encoder.config, "type_vocab_size", 0) > 1
+            and encoders.accepts(encoder, "token_type_ids")
+        )
+        self.head = nn.Sequential(
+            nn.Linear(2 * size, size), nn.GELU(), nn.Dropout(dropout), nn.Linear(size, len(LABELS))
+        )
+
+    def forward(self, input_ids: Tensor, position_ids: Tensor, block_ids: Tensor, markers: Tensor) -> Tensor:
+        """Score every pair.
+
+        Args:
+            input_ids: `(batch, tokens)`.
+            position_ids: `(batch, tokens)`, used by the one-pass layout only.
+            block_ids: `(batch, tokens)`; 0 passage, 1… the pairs' blocks, -1 padding.
+            markers: `(batch, pairs, 2)`, token indices of the actor and the target marker.
+
+        Returns:
+            Logits of shape `(batch, pairs, 3)`; those of padded pairs mean nothing.
+        """
+        inputs = {"input_ids": input_ids, "attention_mask": self._mask(block_ids)}
+        if self.one_pass:
+            inputs["position_ids"] = position_ids
+        if self.token_types:
+            inputs["token_type_ids"] = (block_ids > 0).long()
+        states = self.encoder(**inputs).last_hidden_state
+        batch, pairs, _ = markers.shape
+        index = markers.reshape(batch, pairs * 2, 1).expand(-1, -1, states.shape[-1])
+        chosen = states.gather(1, index).reshape(batch, pairs, 2 * states.shape[-1])
+        return self.head(chosen)  # type: ignore[no-any-return]
+
+    def _mask(self, block_ids: Tensor) -> Tensor:
+        if not self.one_pass:
+            return (block_ids >= 0).long()
+        query, key = block_ids[:, :, None], block_ids[:, None, :]
+        # Everybody sees the passage, a block sees itself too. Padding sees the passage, so no row is empty.
+        return ((key == 0) | ((key == query) & (key > 0)))[:, None]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model with all that is needed to use it. `about` says where it came from."""
+
+    model: StanceModel
+    tokenizer: Tokenizer
+    encoding: Encoding
+    about: dict[str, Any]
+
+
+def save(checkpoint: Checkpoint, directory: Path) -> None:
+    """Write `model.safetensors`, `config.json`, `tokenizer.json` and, last, `checkpoint.json`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    checkpoint.model.encoder.config.save_pretrained(directory)
+    checkpoint.tokenizer.save(str(directory / "tokenizer.json"))
+    state = {name: tensor.contiguous() for name, tensor in checkpoint.model.state_dict().items()}
+    save_file(state, directory / "model.safetensors", metadata={"format": "pt"})
+    about = {**checkpoint.about, "encoding": checkpoint.encoding.to_json(), "labels": list(LABELS)}
+    jsonl.write_json(directory / "checkpoint.json", about)
+
+
+def load(directory: Path) -> Checkpoint:
+    """Open a checkpoint directory.
+
+    Raises:
+        StanceError: it is missing, not whole, or its weights do not fit its configuration.
+    """
+    path = directory / "checkpoint.json"
+    if not path.is_file():
+        raise StanceError(f"{path}: missing; expected a checkpoint directory written by scripts/train.py")
+    about = json.loads(path.read_text("utf-8"))
+    if about.get("labels") != list(LABELS):
+        raise StanceError(f"{path}: labels {about.get('labels')}, expected {list(LABELS)}")
+    encoding = Encoding(**about.pop("encoding"))
+    model = StanceModel(encoders.from_config(directory), encoding.layout)
+    load_weights(model, directory / "model.safetensors")
+    tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    return Checkpoint(model.eval(), tokenizer, encoding, about)
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Fill `model` from a safetensors file that must fit it exactly."""
+    if not path.is_file():
+        raise StanceError(f"{path}: missing from the checkpoint; train again or copy the whole directory")
+    try:
+        state = load_file(path)
+    except SafetensorError as error:
+        raise StanceError(f"{path}: truncated or not a safetensors file ({error}); train again") from error
+    own = model.state_dict()
+    wrong = sorted(set(own) ^ set(state)) or [k for k in own if own[k].shape != state[k].shape]
+    if wrong:
+        found = tuple(state[wrong[0]].shape) if wrong[0] in state else "nothing"
+        expected = tuple(own[wrong[0]].shape) if wrong[0] in own else "nothing"
+        raise StanceError(
+            f"{path}: a checkpoint of another architecture: {len(wrong)} tensors differ, first {wrong[0]!r} "
+            f"(expected {expected}, found {found}); choose the model group that it was trained with"
+        )
+    model.load_state_dict(state)

@@ -1,0 +1,166 @@
+"""The serving runtime: load an artifact, score pairs. Needs numpy, tokenizers and onnxruntime only."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from tokenizers import Tokenizer
+
+from stance.encoding import Encoded, Encoding, PairEncoder, collate
+from stance.errors import StanceError
+from stance.records import LABELS, Pair, Prediction, Stance
+
+FORMAT_VERSION = 1
+MODELS = {"int8": "model.int8.onnx", "fp32": "model.onnx"}
+MAX_PADDED_TOKENS = 8192
+MAX_ROWS = 32
+MAX_TEXT_CHARACTERS = 1_000_000
+
+
+class StancePredictor:
+    """Scores pairs with an exported model. `metadata` is the content of the artifact's `stance.json`."""
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        encoder: PairEncoder,
+        temperature: float,
+        metadata: dict[str, Any],
+    ) -> None:
+        self.encoder = encoder
+        self.metadata = metadata
+        self._session = session
+        self._temperature = temperature
+
+    @classmethod
+    def load(cls, directory: str | Path, *, precision: str = "int8", threads: int = 0) -> Self:
+        """Open an artifact directory and check that it is whole.
+
+        Args:
+            directory: what `scripts/export.py` wrote.
+            precision: `int8` (smaller and faster) or `fp32`.
+            threads: threads within one call; 0 takes one a core.
+
+        Raises:
+            StanceError: a file is missing, truncated or altered, or the format, the labels or the markers are
+                not those of this version.
+        """
+        root = Path(directory)
+        metadata = read_metadata(root)
+        if precision not in MODELS:
+            raise StanceError(f"unknown precision {precision!r}; expected one of {', '.join(MODELS)}")
+        for name in ("tokenizer.json", MODELS[precision]):
+            _check_file(root / name, metadata["files"].get(name))
+        encoder = PairEncoder(
+            Tokenizer.from_file(str(root / "tokenizer.json")), _encoding(metadata["encoding"], root)
+        )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        # The arena keeps every peak for ever; without it the resident memory stays near the model's size.
+        options.enable_cpu_mem_arena = False
+        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
+        session = onnxruntime.InferenceSession(
+            str(root / MODELS[precision]), options, providers=["CPUExecutionProvider"]
+        )
+        return cls(session, encoder, float(metadata["temperature"]), metadata)
+
+    def predict(self, pairs: Sequence[Pair]) -> list[Prediction]:
+        """Score `pairs`; the answers come in the same order. Pairs of one text share one pass."""
+        return [
+            Prediction(Stance(LABELS[int(row.argmax())]), float(row.max()), tuple(map(float, row)))
+            for row in self.probabilities(pairs)
+        ]
+
+    def probabilities(self, pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
+        """Calibrated probabilities of shape `(pairs, 3)`, columns in the order of `LABELS`."""
+        logits = self.logits(pairs) / self._temperature
+        exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float32)
+
+    def logits(self, pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
+        """Raw scores of shape `(pairs, 3)`, before the temperature."""
+        for pair in pairs:
+            if len(pair.text) > MAX_TEXT_CHARACTERS:
+                raise StanceError(
+                    f"text of {len(pair.text):,} characters; at most {MAX_TEXT_CHARACTERS:,} are scored"
+                )
+        scores = np.zeros((len(pairs), len(LABELS)), np.float32)
+        if not pairs:
+            return scores
+        rows, _ = self.encoder.encode(pairs)
+        for batch in _batches(rows):
+            (logits,) = self._session.run(None, dict(collate(batch, self.encoder.settings.pad_id)))
+            for row, values in zip(batch, logits, strict=True):
+                scores[row.pairs] = values[: len(row.pairs)]
+        return scores
+
+
+def read_metadata(root: Path) -> dict[str, Any]:
+    """The content of `stance.json`, checked for format version and labels."""
+    path = root / "stance.json"
+    if not root.is_dir():
+        raise StanceError(f"{root}: no such directory; expected an artifact written by scripts/export.py")
+    if not path.is_file():
+        raise StanceError(
+            f"{path}: missing; the export is not whole or this is no artifact. Run scripts/export.py again"
+        )
+    try:
+        metadata = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise StanceError(f"{path}: not valid JSON ({error}); run scripts/export.py again") from error
+    version = metadata.get("format_version") if isinstance(metadata, dict) else None
+    if version != FORMAT_VERSION:
+        raise StanceError(
+            f"{path}: format version {version!r}, this stance reads {FORMAT_VERSION}; "
+            "export again or install the version that wrote it"
+        )
+    missing = sorted({"labels", "encoding", "temperature", "files"} - set(metadata))
+    if missing:
+        raise StanceError(f"{path}: misses {', '.join(missing)}; run scripts/export.py again")
+    if metadata["labels"] != list(LABELS):
+        raise StanceError(f"{path}: labels {metadata['labels']}, expected {list(LABELS)}")
+    return metadata
+
+
+def sha256(path: Path) -> str:
+    """The hexadecimal sha256 of a file's content."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _check_file(path: Path, expected: str | None) -> None:
+    if not path.is_file():
+        raise StanceError(f"{path}: missing from the artifact; export again or copy the whole directory")
+    if sha256(path) != expected:
+        raise StanceError(
+            f"{path}: its sha256 is not the one in stance.json: the file is truncated or was altered; "
+            "export again or copy the whole directory"
+        )
+
+
+def _encoding(values: dict[str, Any], root: Path) -> Encoding:
+    expected = {field.name for field in fields(Encoding)}
+    if set(values) != expected:
+        raise StanceError(
+            f"{root / 'stance.json'}: 'encoding' has the keys {sorted(values)}, expected {sorted(expected)}"
+        )
+    return Encoding(**values)
+
+
+def _batches(rows: Sequence[Encoded]) -> Iterator[list[Encoded]]:
+    """Rows of like length together, so that little is padded."""
+    batch: list[Encoded] = []
+    for row in sorted(rows, key=lambda row: len(row.ids)):
+        if batch and (len(batch) == MAX_ROWS or (len(batch) + 1) * len(row.ids) > MAX_PADDED_TOKENS):
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch

@@ -1,0 +1,156 @@
+"""Scores of predicted stances: an in-tree `evaluate.Metric` that needs no network, and bootstrap intervals."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import bootstrap
+from sklearn.metrics import confusion_matrix
+
+from stance.records import LABELS
+
+Counts = npt.NDArray[np.int64]
+SUMMARY = ("macro_f1", "accuracy", "mcc")
+
+
+def confusion(references: Sequence[int], predictions: Sequence[int]) -> Counts:
+    """Counts of shape `(3, 3)`: rows are the true class, columns the predicted one."""
+    matrix: Counts = confusion_matrix(references, predictions, labels=range(len(LABELS)))
+    return matrix
+
+
+def rates(matrix: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.float64]]:
+    """Scores of one or many confusion matrices, shape `(..., 3, 3)`; each value has shape `(...)`.
+
+    Macro-F1 is the mean over all labels of the task, present or not; a label that is neither there nor
+    predicted scores 0. MCC is the multi-class coefficient of Gorodkin (2004), 0 where it is not defined.
+    """
+    counts = np.asarray(matrix, np.float64)
+    true, predicted = counts.sum(-1), counts.sum(-2)
+    right = np.diagonal(counts, axis1=-2, axis2=-1)
+    total = counts.sum((-2, -1))
+    precision, recall = _ratio(right, predicted), _ratio(right, true)
+    f1 = _ratio(2 * right, true + predicted)
+    covariance = right.sum(-1) * total - (true * predicted).sum(-1)
+    spread = np.sqrt((total**2 - (predicted**2).sum(-1)) * (total**2 - (true**2).sum(-1)))
+    scores = {
+        "macro_f1": f1.mean(-1),
+        "accuracy": _ratio(right.sum(-1), total),
+        "mcc": _ratio(covariance, spread),
+    }
+    for i, label in enumerate(LABELS):
+        scores |= {
+            f"{label}_precision": precision[..., i],
+            f"{label}_recall": recall[..., i],
+            f"{label}_f1": f1[..., i],
+        }
+    return scores
+
+
+def _ratio(above: npt.NDArray[np.float64], below: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.divide(above, below, out=np.zeros_like(above, dtype=np.float64), where=below > 0)
+
+
+class StanceScore(evaluate.Metric):  # type: ignore[misc]
+    """`StanceScore().compute(predictions=[...], references=[...])` over class indices, offline."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description="Macro-F1, accuracy, MCC and per-class precision, recall and F1 of actor-target stances.",
+            citation="",
+            inputs_description=f"predictions, references: class indices, in the order {', '.join(LABELS)}",
+            features=datasets.Features(
+                {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
+            ),
+        )
+
+    def _compute(self, *, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
+        return {name: float(value) for name, value in rates(confusion(references, predictions)).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A score with its bootstrap interval over `groups` articles."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def by_group(references: Sequence[int], predictions: Sequence[int], groups: Sequence[str]) -> Counts:
+    """One confusion matrix a group (article), shape `(groups, 3, 3)`."""
+    names, index = np.unique(np.asarray(groups), return_inverse=True)
+    counts = np.zeros((len(names), len(LABELS), len(LABELS)), np.int64)
+    np.add.at(counts, (index, np.asarray(references), np.asarray(predictions)), 1)
+    return counts
+
+
+def estimates(counts: Counts, *, resamples: int, seed: int, level: float = 0.95) -> dict[str, Estimate]:
+    """Every score with its percentile interval; whole articles are drawn, since their pairs are not independent.
+
+    Args:
+        counts: one confusion matrix an article, `(articles, 3, 3)`.
+        resamples: bootstrap samples drawn.
+        seed: of the draws.
+        level: share of the samples inside the interval.
+    """
+    whole = rates(counts.sum(0))
+    if len(counts) < 2:
+        return {name: Estimate(float(v), float("nan"), float("nan")) for name, v in whole.items()}
+    result = {}
+    for name, value in whole.items():
+        interval = bootstrap(
+            (np.arange(len(counts)),),
+            _statistic(counts, name),
+            n_resamples=resamples,
+            confidence_level=level,
+            method="percentile",
+            vectorized=True,
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
+        result[name] = Estimate(float(value), float(interval.low), float(interval.high))
+    return result
+
+
+def _statistic(counts: Counts, name: str) -> Callable[..., npt.NDArray[np.float64]]:
+    def statistic(articles: npt.NDArray[np.int64], axis: int = -1) -> npt.NDArray[np.float64]:
+        drawn = np.moveaxis(articles, axis, -1)
+        return rates(counts[drawn].sum(axis=-3))[name]
+
+    return statistic
+
+
+def calibration_error(probabilities: npt.NDArray[Any], references: Sequence[int], bins: int = 10) -> float:
+    """Expected calibration error with equal-width bins of confidence (Naeini et al., 2015)."""
+    return sum(
+        share * abs(accuracy - confidence)
+        for _, _, accuracy, confidence, share in reliability(probabilities, references, bins)
+    )
+
+
+def reliability(
+    probabilities: npt.NDArray[Any], references: Sequence[int], bins: int = 10
+) -> list[tuple[float, float, float, float, float]]:
+    """`(low, high, accuracy, mean confidence, share of rows)` of each bin of confidence that has rows."""
+    confidence = probabilities.max(1)
+    right = probabilities.argmax(1) == np.asarray(references)
+    edges = np.linspace(0, 1, bins + 1)
+    index = np.clip(np.digitize(confidence, edges) - 1, 0, bins - 1)
+    return [
+        (
+            float(edges[b]),
+            float(edges[b + 1]),
+            float(right[index == b].mean()),
+            float(confidence[index == b].mean()),
+            float((index == b).mean()),
+        )
+        for b in range(bins)
+        if (index == b).any()
+    ]
