@@ -201,6 +201,22 @@ def _write(
     jsonl.write_json(folder / "manifest.json", asdict(manifest))
 
 
+def table(manifest: Manifest) -> list[list[str]]:
+    """Rows for a reader: a header, then articles, pairs and labels of each split."""
+    return [
+        ["split", "articles", "pairs", *LABELS],
+        *(
+            [
+                split,
+                str(manifest.articles.get(split, 0)),
+                str(manifest.rows[split]),
+                *(str(manifest.labels[split].get(label, 0)) for label in LABELS),
+            ]
+            for split in SPLITS
+        ),
+    ]
+
+
 def card(manifest: Manifest, articles: Sequence[Article]) -> str:
     """The dataset card: a YAML header for the `datasets` library and the counts for a reader."""
     files = "\n".join(f"  - split: {s}\n    path: data/{s}.parquet" for s in SPLITS)
@@ -209,12 +225,8 @@ def card(manifest: Manifest, articles: Sequence[Article]) -> str:
         "task_categories:\n- text-classification\ntags:\n- stance-detection\n"
         f"pretty_name: {manifest.name}\nconfigs:\n- config_name: default\n  data_files:\n{files}\n---\n"
     )
-    counts = "\n".join(
-        f"| {s} | {manifest.articles.get(s, 0)} | {manifest.rows[s]} | "
-        + " | ".join(str(manifest.labels[s].get(label, 0)) for label in LABELS)
-        + " |"
-        for s in SPLITS
-    )
+    header_row, *count_rows = ["| " + " | ".join(row) + " |" for row in table(manifest)]
+    counts = "\n".join([header_row, "|---|--:|--:|--:|--:|--:|", *count_rows])
     dropped = "\n".join(f"* {n}: {reason}" for reason, n in sorted(manifest.dropped.items())) or "* none"
     dates = sorted(a.date for a in articles if a.date)
     span = f"dated {dates[0]} to {dates[-1]}" if dates else "without dates"
@@ -222,7 +234,7 @@ def card(manifest: Manifest, articles: Sequence[Article]) -> str:
     return (
         f"{header}\n# {manifest.name}\n\nActor-target stance pairs from {len(articles)} articles {span}, split by "
         f"article.\n\nsha256 of the content: `{manifest.sha256}`\n\n"
-        f"| split | articles | rows | {' | '.join(LABELS)} |\n|---|--:|--:|--:|--:|--:|\n{counts}\n\n"
+        f"{counts}\n\n"
         "`neutral` holds annotated neutral pairs and sampled pairs of exhaustively annotated articles that nobody "
         "annotated. `actor_span` and `target_span` are `[start, end)` in `text`, or null when the passage does "
         f"not print the name.\n\n## Dropped annotations\n\n{dropped}\n\nEach one is in `dropped.jsonl`.\n\n"

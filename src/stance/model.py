@@ -95,17 +95,26 @@ def load(directory: Path) -> Checkpoint:
     Raises:
         StanceError: it is missing, not whole, or its weights do not fit its configuration.
     """
-    path = directory / "checkpoint.json"
-    if not path.is_file():
-        raise StanceError(f"{path}: missing; expected a checkpoint directory written by scripts/train.py")
-    about = json.loads(path.read_text("utf-8"))
-    if about.get("labels") != list(LABELS):
-        raise StanceError(f"{path}: labels {about.get('labels')}, expected {list(LABELS)}")
-    encoding = Encoding(**about.pop("encoding"))
+    facts = about(directory)
+    encoding = Encoding(**facts.pop("encoding"))
     model = StanceModel(encoders.from_config(directory), encoding.layout)
     load_weights(model, directory / "model.safetensors")
     tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
-    return Checkpoint(model.eval(), tokenizer, encoding, about)
+    return Checkpoint(model.eval(), tokenizer, encoding, facts)
+
+
+def about(directory: Path) -> dict[str, Any]:
+    """The content of a checkpoint's `checkpoint.json`, without opening the weights."""
+    path = directory / "checkpoint.json"
+    if not path.is_file():
+        raise StanceError(f"{path}: missing; expected a checkpoint directory written by scripts/train.py")
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise StanceError(f"{path}: not valid JSON ({error}); train again") from error
+    if facts.get("labels") != list(LABELS):
+        raise StanceError(f"{path}: labels {facts.get('labels')}, expected {list(LABELS)}")
+    return facts
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -1,0 +1,59 @@
+"""Scores of an artifact beside its baselines: `python scripts/evaluate.py --help`."""
+
+import sys
+
+sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py would hide the package `evaluate`
+
+from dataclasses import asdict
+from pathlib import Path
+
+from stance import dataset, evaluation, jsonl, plots, registry, tracking
+from stance.config import Script
+from stance.evaluation import MODEL
+from stance.jobs import EvaluateJob
+from stance.predictor import StancePredictor
+from stance.records import LABELS
+from stance.show import columns
+
+
+def run(job: EvaluateJob) -> float:
+    """Score the exported model and three baselines with intervals over articles; returns the model's macro-F1."""
+    rows, manifest = dataset.load(Path(job.dataset))
+    predictor = StancePredictor.load(job.artifact, precision=job.precision)
+    split = job.evaluation.split
+    evaluation.check_split(split, rows)
+    print(f"evaluate: {job.artifact} ({job.precision}) on {len(rows[split])} {split} pairs of {job.dataset}")
+    with tracking.run(job.tracking, stage="evaluate", settings=asdict(job)) as active:
+        active.dataset(manifest, Path(job.dataset), split)
+        origin = predictor.metadata.get("checkpoint", {})
+        active.tag(train_run=origin.get("train_run", ""), export_run=predictor.metadata.get("export_run", ""))
+        report = evaluation.score(predictor, rows, job.evaluation)
+        active.sink(evaluation.metrics(report), 0)
+        references = [LABELS.index(example.stance) for example in report.examples]
+        active.figure(plots.confusion_matrix(report.confusion, f"{split}, {job.precision}"), "confusion_matrix.png")
+        active.figure(plots.reliability_diagram(report.probabilities, references, split), "reliability.png")
+        active.table(report.predictions(), "predictions.json")
+        jsonl.write_json(Path(job.output), report.to_json() | {"dataset_sha256": manifest.sha256})
+        active.file(Path(job.output))
+        macro_f1 = report.scores[MODEL]["macro_f1"]
+        tags = {f"{split}_macro_f1": str(macro_f1), "evaluate_run": active.id}
+        version = registry.annotate(job.tracking.model, Path(job.artifact), tags)
+        active.tag(model_version=version or "not registered")
+    print(columns(evaluation.table(report)))
+    print(columns(evaluation.per_class(report)))
+    return macro_f1.value
+
+
+main = Script(
+    run,
+    job=EvaluateJob,
+    conf=Path(__file__).resolve().parents[1] / "conf",
+    name="evaluate",
+    examples=(
+        "python scripts/evaluate.py precision=fp32 output=outputs/report-fp32.json",
+        "python scripts/evaluate.py evaluation=validation",
+    ),
+)
+
+if __name__ == "__main__":
+    main.cli()

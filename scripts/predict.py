@@ -1,0 +1,43 @@
+"""Stances of pairs with an exported model: `python scripts/predict.py --help`."""
+
+import sys
+
+sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py would hide the package `evaluate`
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from stance import jsonl
+from stance.config import Script
+from stance.jobs import PredictJob
+from stance.predictor import StancePredictor
+from stance.records import pair_from_json
+
+CHUNK = 512
+
+
+def run(job: PredictJob) -> Path:
+    """Score a JSON Lines file of {text, actor, target}; the answers come in the same order."""
+    predictor = StancePredictor.load(job.artifact, precision=job.precision, threads=job.threads)
+    rows = list(jsonl.read(Path(job.input)))
+    pairs = [pair_from_json(row, where) for where, row in rows]
+    print(f"predict: {len(pairs)} pairs of {job.input} with {job.artifact} ({job.precision}) -> {job.output}")
+    answers = []
+    for start in tqdm(range(0, len(pairs), CHUNK), "pairs", unit="chunk"):
+        answers += predictor.predict(pairs[start : start + CHUNK])
+    output = Path(job.output)
+    jsonl.write(output, ({**row, **a.to_json()} for (_, row), a in zip(rows, answers, strict=True)))
+    return output
+
+
+main = Script(
+    run,
+    job=PredictJob,
+    conf=Path(__file__).resolve().parents[1] / "conf",
+    name="predict",
+    examples=("python scripts/predict.py input=pairs.jsonl output=answers.jsonl",),
+)
+
+if __name__ == "__main__":
+    main.cli()

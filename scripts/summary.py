@@ -1,0 +1,41 @@
+"""The last page of `make run`: what was built, how good it is, and what the model reads from a fresh article."""
+
+import sys
+
+sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py would hide the package `evaluate`
+
+import argparse
+import json
+from pathlib import Path
+
+from stance import dataset, show
+from stance.errors import StanceError
+from stance.jobs import ARTIFACT, DATASET
+from stance.predictor import StancePredictor
+from stance.reader import ArticleReader
+from stance.records import Article
+
+
+def main() -> int:
+    """Print the summary; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", type=Path, default=Path(DATASET))
+    parser.add_argument("--artifact", type=Path, default=Path(ARTIFACT))
+    parser.add_argument("--report", type=Path, default=Path("outputs/report.json"))
+    parser.add_argument("--article", type=Path, default=Path("data/examples/article.txt"))
+    options = parser.parse_args()
+    try:
+        manifest = dataset.read_manifest(options.dataset)
+        predictor = StancePredictor.load(options.artifact)
+        report = json.loads(options.report.read_text("utf-8"))
+        article = Article(options.article.stem, options.article.read_text("utf-8").strip())
+        triples = ArticleReader(predictor).read(article)
+    except (StanceError, OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    show.summary(manifest, report, triples, article, artifact=options.artifact, source=options.article)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

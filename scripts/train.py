@@ -1,0 +1,56 @@
+"""A dataset to a checkpoint: `python scripts/train.py --help`."""
+
+import sys
+
+sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py would hide the package `evaluate`
+
+from dataclasses import asdict
+from pathlib import Path
+
+from stance import dataset, plots, tracking, training
+from stance.config import Script
+from stance.jobs import TrainJob
+
+
+def run(job: TrainJob) -> float:
+    """Fine-tune an encoder on a dataset and keep the epoch with the best validation macro-F1, which is returned."""
+    rows, manifest = dataset.load(Path(job.dataset))
+    print(
+        f"train: {job.model.name} on {len(rows['train'])} pairs of {job.dataset}, at most {job.training.epochs} "
+        f"epochs -> checkpoint in {job.output}"
+    )
+    with tracking.run(job.tracking, stage="train", settings=asdict(job)) as active:
+        active.dataset(manifest, Path(job.dataset), "training")
+        about = {"dataset_sha256": manifest.sha256, "train_run": active.id, "commit": tracking.git_commit()[0]}
+        result = training.train(
+            rows, job.model, job.training, output=Path(job.output), about=about, sink=active.sink
+        )
+        active.sink({"pairs_per_second": result.pairs_per_second}, 0)
+        active.sink({f"best_validation_{name}": value for name, value in result.scores.items()}, 0)
+        active.figure(plots.learning_curves(result.history), "learning_curves.png")
+        active.document(result.cuts, "cuts.json")
+        active.tag(precision=result.precision)
+    for split, cuts in result.cuts.items():
+        print(f"{split}: {cuts}")
+    print(
+        f"trained in {result.precision} at {result.pairs_per_second:.0f} pairs/s; "
+        f"validation macro-F1 {result.scores['macro_f1']:.3f}"
+    )
+    return result.scores["macro_f1"]
+
+
+main = Script(
+    run,
+    job=TrainJob,
+    conf=Path(__file__).resolve().parents[1] / "conf",
+    name="train",
+    examples=(
+        "python scripts/train.py training.epochs=4 training.learning_rate=5e-5",
+        "python scripts/train.py -m training.seed=1,2,3",
+        "python scripts/train.py model=roberta_base output=outputs/roberta",
+        "python scripts/train.py training.resume=true",
+    ),
+)
+
+if __name__ == "__main__":
+    main.cli()

@@ -1,0 +1,50 @@
+"""The three baselines that stand beside every score: what a model must beat to have learned anything."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.dummy import DummyClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from stance.records import LABELS, Example
+
+Predictions = npt.NDArray[np.int64]
+MAJORITY = "majority"
+BAG_OF_WORDS = "TF-IDF + logistic regression"
+NAMES_ONLY = "actor and target only"
+
+
+def predictions(train: Sequence[Example], test: Sequence[Example], *, seed: int) -> dict[str, Predictions]:
+    """Fit each baseline on `train`; class indices for `test`, by the baseline's name."""
+    labels = [LABELS.index(example.stance) for example in train]
+    recipes: dict[str, tuple[Pipeline | DummyClassifier, Callable[[Example], str]]] = {
+        MAJORITY: (DummyClassifier(strategy="most_frequent"), _names),
+        BAG_OF_WORDS: (_logistic(seed), _everything),
+        NAMES_ONLY: (_logistic(seed), _names),
+    }
+    result = {}
+    for name, (classifier, text) in recipes.items():
+        classifier.fit([text(example) for example in train], labels)
+        result[name] = np.asarray(classifier.predict([text(example) for example in test]), np.int64)
+    return result
+
+
+def _logistic(seed: int) -> Pipeline:
+    vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1)
+    return make_pipeline(vectors, LogisticRegression(max_iter=1000, class_weight="balanced", random_state=seed))
+
+
+def _names(example: Example) -> str:
+    return f"{_marked('actor', example.actor)} {_marked('target', example.target)}"
+
+
+def _everything(example: Example) -> str:
+    return f"{_names(example)} {example.text}"
+
+
+def _marked(role: str, name: str) -> str:
+    """A name's words, each with its role, so that a bag of words keeps actor and target apart."""
+    return " ".join(f"{role}_{word}" for word in name.casefold().split())

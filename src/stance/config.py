@@ -1,0 +1,174 @@
+"""Hydra at the rim: command line and YAML in, a typed job out. The only module that imports hydra.
+
+A script is `main = Script(run, job=TrainJob, conf=...)`: `main(["training.epochs=1"])` runs it from Python and
+returns what `run` returns; `main.cli()` is the command line with `--help`, `-m` and one-line errors.
+"""
+
+import ast
+import dataclasses
+import difflib
+import inspect
+import os
+import re
+import signal
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from stance.errors import StanceError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+USAGE_ERROR = 2
+
+
+class Script(Generic[Job, Result]):
+    """A job's function with its configuration: callable from Python, and a command line.
+
+    Args:
+        run: does the work.
+        job: the dataclass of its settings.
+        conf: the directory of YAML files; the primary one is called like the script.
+        name: the script's name without `.py`.
+        examples: lines of the help text that show how it is used.
+    """
+
+    def __init__(
+        self, run: Callable[[Job], Result], *, job: type[Job], conf: Path, name: str, examples: Sequence[str] = ()
+    ) -> None:
+        self.run, self.job, self.conf, self.name, self.examples = run, job, conf, name, examples
+        ConfigStore.instance().store(name=f"{name}_schema", node=job)
+
+    def __call__(self, overrides: Sequence[str] = ()) -> Result:
+        """Compose the configuration with `overrides` and run.
+
+        Raises:
+            StanceError: an override has no meaning, or the job can't be done.
+        """
+        return self.run(self.compose(overrides))
+
+    def compose(self, overrides: Sequence[str] = ()) -> Job:
+        """The typed job that the YAML and `overrides` make."""
+        try:
+            with hydra.initialize_config_dir(str(self.conf), version_base="1.3"):
+                return self._typed(hydra.compose(self.name, list(overrides)))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise StanceError(explain(error)) from error
+
+    def cli(self) -> None:
+        """Run from the command line and exit: 0, or 2 after one line about a user's mistake."""
+        if {"--help", "-h"} & set(sys.argv[1:]):
+            print(self.help())
+            sys.exit(0)
+        # Makes Hydra raise instead of printing a message of its own; `explain` says it in one line.
+        os.environ["HYDRA_FULL_ERROR"] = "1"
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        decorated = hydra.main(version_base="1.3", config_path=str(self.conf), config_name=self.name)
+        try:
+            decorated(self._task)()
+        except (HydraException, OmegaConfBaseException) as error:
+            _exit(explain(error))
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    def help(self) -> str:
+        """What the script does, the groups to choose from, every setting with its default, and examples."""
+        lines = [inspect.getdoc(self.run) or "", "", f"usage: python scripts/{self.name}.py [-m] [KEY=VALUE ...]"]
+        groups = [
+            f"  {folder.name}={'|'.join(sorted(f.stem for f in folder.glob('*.yaml')))}"
+            for folder in sorted(self.conf.iterdir())
+            if folder.is_dir() and f"/{folder.name}:" in self._primary() or f"- {folder.name}:" in self._primary()
+        ]
+        if groups:
+            lines += ["", "groups (a YAML file of settings each, in conf/):", *groups]
+        lines += ["", "settings with their defaults:"]
+        lines += [f"  {key}={value}\n      {text}" for key, value, text in settings(self.job)]
+        lines += ["", "--cfg job   print the composed configuration and stop"]
+        lines += ["-m          run once for each value of a list, as in training.seed=1,2,3"]
+        if self.examples:
+            lines += ["", "examples:", *(f"  {line}" for line in self.examples)]
+        return "\n".join(lines)
+
+    def _primary(self) -> str:
+        return (self.conf / f"{self.name}.yaml").read_text("utf-8")
+
+    def _task(self, config: DictConfig) -> float | str | None:
+        job = self._typed(config)
+        if HydraConfig.get().mode == RunMode.MULTIRUN and hasattr(job, "output"):
+            job.output = str(Path(job.output) / str(HydraConfig.get().job.num))
+        try:
+            result = self.run(job)
+        except StanceError as error:
+            _exit(str(error))
+        return result if isinstance(result, float | str) else None
+
+    def _typed(self, config: DictConfig) -> Job:
+        job = OmegaConf.to_object(config)
+        if not isinstance(job, self.job):
+            raise StanceError(f"{self.conf / self.name}.yaml: its defaults must begin with {self.name}_schema")
+        return job
+
+
+def settings(job: type[Any], prefix: str = "") -> list[tuple[str, Any, str]]:
+    """`(key, default, docstring)` of every setting of a job, nested ones with dotted keys."""
+    found: list[tuple[str, Any, str]] = []
+    texts = field_docs(job)
+    for field in dataclasses.fields(job):
+        default = field.default_factory() if field.default is dataclasses.MISSING else field.default  # type: ignore[misc]
+        if dataclasses.is_dataclass(default):
+            found += settings(type(default), f"{prefix}{field.name}.")
+        else:
+            found.append((f"{prefix}{field.name}", default, texts.get(field.name, "")))
+    return found
+
+
+def field_docs(job: type[Any]) -> dict[str, str]:
+    """The docstring under each field of a dataclass."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(job))).body
+    docs: dict[str, str] = {}
+    body = definition.body if isinstance(definition, ast.ClassDef) else []
+    for statement, following in zip(body, body[1:], strict=False):
+        if (
+            isinstance(statement, ast.AnnAssign)
+            and isinstance(statement.target, ast.Name)
+            and isinstance(following, ast.Expr)
+            and isinstance(following.value, ast.Constant)
+        ):
+            docs[statement.target.id] = " ".join(str(following.value.value).split())
+    return docs
+
+
+def explain(error: BaseException) -> str:
+    """One line about a mistake in the configuration, with the key and the choices where Hydra knows them."""
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        chain.append(current)
+        current = current.__cause__ or current.__context__
+    for link in chain:
+        kind = getattr(link, "object_type", None)
+        key, full_key = getattr(link, "key", None), getattr(link, "full_key", None)
+        if isinstance(link, OmegaConfBaseException) and full_key:
+            first = str(link.msg or link).splitlines()[0].rstrip(".")
+            if dataclasses.is_dataclass(kind) and key not in (names := [f.name for f in dataclasses.fields(kind)]):
+                close = difflib.get_close_matches(str(key), names, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                return f"{full_key}: unknown setting {key!r}; expected one of {', '.join(names)}{hint}"
+            return f"{full_key}: {first}"
+    text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    return re.sub(r"\s*Config search path:.*|\s*Set the environment variable.*", "", text)
+
+
+def _exit(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(USAGE_ERROR)

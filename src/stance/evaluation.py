@@ -1,0 +1,170 @@
+"""Scoring what ships: the exported predictor beside its baselines, each score with its interval."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stance import baselines
+from stance.errors import StanceError
+from stance.predictor import StancePredictor
+from stance.records import LABELS, Example
+from stance.scores import (
+    SUMMARY,
+    Counts,
+    Estimate,
+    by_group,
+    calibration_error,
+    confusion,
+    estimates,
+)
+
+MODEL = "model"
+
+
+@dataclass
+class EvaluationConfig:
+    """How scores are computed."""
+
+    split: str = "test"
+    """The split that is scored."""
+    resamples: int = 1000
+    """Bootstrap samples of articles for each interval."""
+    seed: int = 11
+    """Of the bootstrap and of the baselines."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Scores of the model and of each baseline, with what they were computed from.
+
+    `scores` maps a system's name to its estimates; `probabilities` has shape `(examples, 3)`.
+    """
+
+    split: str
+    examples: Sequence[Example]
+    probabilities: npt.NDArray[np.float32]
+    confusion: Counts
+    scores: dict[str, dict[str, Estimate]]
+    calibration_error: float
+    articles: int
+    annotated_only: dict[str, Estimate]
+
+    def to_json(self) -> dict[str, Any]:
+        """Scores and counts, without the rows."""
+        return {
+            "split": self.split,
+            "pairs": len(self.examples),
+            "articles": self.articles,
+            "calibration_error": self.calibration_error,
+            "confusion": {"labels": list(LABELS), "rows_true_columns_predicted": self.confusion.tolist()},
+            "scores": {system: _plain(values) for system, values in self.scores.items()},
+            "annotated_only": _plain(self.annotated_only),
+        }
+
+    def predictions(self) -> list[dict[str, Any]]:
+        """One row an example: the question, the true stance and the answer."""
+        rows = []
+        for example, probabilities in zip(self.examples, self.probabilities, strict=True):
+            rows.append(
+                {
+                    "id": example.id,
+                    "article_id": example.article_id,
+                    "actor": example.actor,
+                    "target": example.target,
+                    "text": example.text,
+                    "provenance": example.provenance,
+                    "stance": example.stance.value,
+                    "predicted": LABELS[int(probabilities.argmax())],
+                    **{label: float(p) for label, p in zip(LABELS, probabilities, strict=True)},
+                }
+            )
+        return rows
+
+
+def score(
+    predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], config: EvaluationConfig
+) -> Report:
+    """Score the exported predictor and the baselines, which learn from `rows["train"]`, on one split."""
+    examples = rows[config.split]
+    references = [LABELS.index(example.stance) for example in examples]
+    articles = [example.article_id for example in examples]
+    probabilities = predictor.probabilities([example.pair() for example in examples])
+    systems = {MODEL: probabilities.argmax(1)}
+    systems |= baselines.predictions(rows["train"], examples, seed=config.seed)
+
+    def estimate(predicted: npt.NDArray[Any], keep: npt.NDArray[np.bool_]) -> dict[str, Estimate]:
+        kept = np.flatnonzero(keep)
+        groups = [articles[i] for i in kept]
+        counts = by_group([references[i] for i in kept], predicted[kept], groups)
+        return estimates(counts, resamples=config.resamples, seed=config.seed)
+
+    everything = np.ones(len(examples), bool)
+    annotated = np.array([example.provenance != "sampled" for example in examples])
+    return Report(
+        split=config.split,
+        examples=examples,
+        probabilities=probabilities,
+        confusion=confusion(references, systems[MODEL]),
+        scores={name: estimate(predicted, everything) for name, predicted in systems.items()},
+        calibration_error=calibration_error(probabilities, references),
+        articles=len(set(articles)),
+        annotated_only=estimate(systems[MODEL], annotated),
+    )
+
+
+def check_split(split: str, rows: Mapping[str, Sequence[Example]]) -> None:
+    """Refuse a split that the dataset does not have."""
+    if split not in rows:
+        raise StanceError(f"evaluation.split={split}: unknown split; expected one of {', '.join(rows)}")
+
+
+def metrics(report: Report) -> dict[str, float]:
+    """All scores with the bounds of their intervals, as flat metric names."""
+    flat = {f"{report.split}_calibration_error": report.calibration_error}
+    for system, values in report.scores.items():
+        prefix = report.split if system == MODEL else f"{report.split}_baseline_{_slug(system)}"
+        for name, estimate in values.items():
+            flat[f"{prefix}_{name}"] = estimate.value
+            flat[f"{prefix}_{name}_low"] = estimate.low
+            flat[f"{prefix}_{name}_high"] = estimate.high
+    return flat
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"\W+", "_", name.casefold()).strip("_")
+
+
+def table(report: Report) -> list[list[str]]:
+    """Rows for a reader: a header, then each system with its summary scores and intervals."""
+    rows = [["system", "macro-F1 [95 %]", "accuracy [95 %]", "MCC [95 %]"]]
+    rows += [[system, *(str(values[name]) for name in SUMMARY)] for system, values in report.scores.items()]
+    rows.append(["model, annotated pairs only", *(str(report.annotated_only[name]) for name in SUMMARY)])
+    return rows
+
+
+def per_class(report: Report) -> list[list[str]]:
+    """Rows for a reader: precision, recall and F1 of each label, with its count."""
+    counts = Counter(example.stance.value for example in report.examples)
+    scores = report.scores[MODEL]
+    return [
+        ["label", "pairs", "precision", "recall", "F1 [95 %]"],
+        *(
+            [
+                label,
+                str(counts[label]),
+                f"{scores[f'{label}_precision'].value:.3f}",
+                f"{scores[f'{label}_recall'].value:.3f}",
+                str(scores[f"{label}_f1"]),
+            ]
+            for label in LABELS
+        ),
+    ]
+
+
+def _plain(values: Mapping[str, Estimate]) -> dict[str, list[float]]:
+    return {name: [e.value, e.low, e.high] for name, e in values.items()}

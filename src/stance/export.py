@@ -1,0 +1,249 @@
+"""From a checkpoint to the artifact that a service loads: ONNX in fp32 and int8, tokenizer, `stance.json` last.
+
+Every export is checked on the validation split: PyTorch, fp32 and int8 must give the same labels, up to a
+configured share, before anything appears under the artifact's name.
+"""
+
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from scipy.optimize import minimize_scalar
+
+import stance
+from stance import jsonl
+from stance import model as models
+from stance.encoding import PairEncoder, collate
+from stance.errors import StanceError
+from stance.files import replace_directory
+from stance.model import Checkpoint
+from stance.predictor import FORMAT_VERSION, StancePredictor, sha256
+from stance.records import LABELS, Example
+from stance.scores import StanceScore, calibration_error
+
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass
+class ExportConfig:
+    """What an export must keep to."""
+
+    max_label_changes: float = 0.02
+    """Largest share of validation pairs whose label may differ between PyTorch and int8."""
+    tolerance: float = 1e-3
+    """Largest difference of probabilities between PyTorch and ONNX in fp32."""
+    opset: int = 20
+    """ONNX operator set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How far the exported models are from PyTorch on the validation split."""
+
+    pairs: int
+    fp32_label_changes: int
+    int8_label_changes: int
+    fp32_largest_difference: float
+    int8_largest_difference: float
+
+    def __str__(self) -> str:
+        return (
+            f"parity with PyTorch on {self.pairs} validation pairs: fp32 {self.fp32_label_changes} labels differ "
+            f"(largest difference of a probability {self.fp32_largest_difference:.1e}), int8 "
+            f"{self.int8_label_changes} ({self.int8_label_changes / max(self.pairs, 1):.1%}, "
+            f"{self.int8_largest_difference:.3f})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An artifact with its parity and the validation scores of the shipped int8 model."""
+
+    artifact: Path
+    parity: Parity
+    temperature: float
+    validation: dict[str, float]
+
+
+def write(
+    checkpoint: Path,
+    validation: Sequence[Example],
+    config: ExportConfig,
+    *,
+    output: Path,
+    about: Mapping[str, Any],
+) -> Exported:
+    """Export a checkpoint, check it on `validation` and write the artifact to `output`.
+
+    Raises:
+        StanceError: the checkpoint can't be used, or an exported model answers too differently; `output` is
+            left as it was.
+    """
+    source = models.load(checkpoint)
+    with replace_directory(output, marker="stance.json") as folder:
+        models.save(source, folder / "hf")
+        source.tokenizer.save(str(folder / "tokenizer.json"))
+        to_onnx(source, folder / "model.onnx", config.opset)
+        quantize(folder / "model.onnx", folder / "model.int8.onnx")
+        metadata = _metadata(folder, source, about)
+        jsonl.write_json(folder / "stance.json", metadata)  # provisional: the predictor needs one to load
+        logits = {precision: _score(folder, precision, validation) for precision in ("fp32", "int8")}
+        logits["torch"] = torch_logits(source, validation)
+        labels = [LABELS.index(example.stance) for example in validation]
+        temperature = fit_temperature(logits["int8"], labels)
+        parity = _parity(logits, temperature)
+        _refuse(parity, config)
+        scores = _validation_scores(logits["int8"], labels, temperature)
+        metadata |= {"temperature": temperature, "validation": scores, "parity": asdict(parity)}
+        jsonl.write_json(folder / "stance.json", metadata)
+    return Exported(output, parity, temperature, scores)
+
+
+def to_onnx(checkpoint: Checkpoint, path: Path, opset: int) -> None:
+    """Write the model as one ONNX file with dynamic batch, tokens and pairs."""
+    model = checkpoint.model.eval()
+    ids = torch.full((2, 24), checkpoint.encoding.cls_id, dtype=torch.int64)
+    blocks = torch.zeros((2, 24), dtype=torch.int64)
+    if checkpoint.encoding.layout == "one_pass":
+        blocks[:, 12:16], blocks[:, 16:20], blocks[:, 20:] = 1, 2, -1
+    markers = torch.tensor([[[12, 14], [16, 18], [12, 14]]] * 2)
+    inputs = {
+        "input_ids": ids,
+        "position_ids": torch.arange(24).repeat(2, 1) + checkpoint.encoding.position_offset,
+        "block_ids": blocks,
+        "markers": markers,
+    }
+    batch, tokens, pairs = (torch.export.Dim(name, min=1) for name in ("batch", "tokens", "pairs"))
+    shapes = {name: {0: batch, 1: tokens} for name in ("input_ids", "position_ids", "block_ids")}
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model,
+            (),
+            str(path),
+            kwargs=inputs,
+            input_names=list(inputs),
+            output_names=["logits"],
+            dynamic_shapes={**shapes, "markers": {0: batch, 1: pairs}},
+            opset_version=opset,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def quantize(source: Path, target: Path) -> None:
+    """Dynamic int8 quantisation: weights per output channel, activations at run time.
+
+    Projections that contract (the second of each feed-forward layer, the head) stay in fp32: the outliers that
+    a whole-tensor scale can't hold are in their inputs. Measured in docs/LOG.md.
+    """
+    prepared = target.with_suffix(".prepared")
+    logging.getLogger().setLevel(logging.WARNING)
+    quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+    graph = onnx.load(prepared).graph
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    contracting = [
+        node.name
+        for node in graph.node
+        if node.op_type == "MatMul" and any(len(s) == 2 and s[0] > s[1] for s in map(shapes.get, node.input) if s)
+    ]
+    quantize_dynamic(
+        prepared, target, weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=contracting
+    )
+    prepared.unlink()
+
+
+def torch_logits(checkpoint: Checkpoint, examples: Sequence[Example]) -> Logits:
+    """The checkpoint's own scores in fp32, shape `(examples, 3)`."""
+    encoder = PairEncoder(checkpoint.tokenizer, checkpoint.encoding)
+    rows, _ = encoder.encode([example.pair() for example in examples])
+    scores = np.zeros((len(examples), len(LABELS)), np.float32)
+    rows.sort(key=lambda row: len(row.ids))
+    with torch.inference_mode():
+        for start in range(0, len(rows), 16):
+            batch = rows[start : start + 16]
+            inputs = collate(batch, checkpoint.encoding.pad_id)
+            logits = checkpoint.model(**{k: torch.from_numpy(v) for k, v in inputs.items()}).numpy()
+            for row, values in zip(batch, logits, strict=True):
+                scores[row.pairs] = values[: len(row.pairs)]
+    return scores
+
+
+def fit_temperature(logits: Logits, labels: Sequence[int]) -> float:
+    """The temperature with the lowest negative log-likelihood (Guo et al., 2017), between 0.25 and 8."""
+
+    def loss(log_temperature: float) -> float:
+        probabilities = softmax(logits / np.exp(log_temperature))
+        return float(-np.log(probabilities[np.arange(len(labels)), labels] + 1e-12).mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=np.log([0.25, 8.0]), method="bounded").x))
+
+
+def softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Probabilities along the last axis."""
+    exp = np.exp(logits - logits.max(-1, keepdims=True)).astype(np.float64)
+    return np.asarray(exp / exp.sum(-1, keepdims=True))
+
+
+def _score(folder: Path, precision: str, examples: Sequence[Example]) -> Logits:
+    predictor = StancePredictor.load(folder, precision=precision)
+    return predictor.logits([example.pair() for example in examples])
+
+
+def _metadata(folder: Path, source: Checkpoint, about: Mapping[str, Any]) -> dict[str, Any]:
+    files = {
+        str(path.relative_to(folder)): sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+    return {
+        "format_version": FORMAT_VERSION,
+        "stance_version": stance.__version__,
+        "labels": list(LABELS),
+        "encoding": source.encoding.to_json(),
+        "temperature": 1.0,
+        "files": files,
+        "checkpoint": source.about,
+        **about,
+    }
+
+
+def _parity(logits: Mapping[str, Logits], temperature: float) -> Parity:
+    reference = softmax(logits["torch"] / temperature)
+
+    def against(name: str) -> tuple[int, float]:
+        other = softmax(logits[name] / temperature)
+        changed = int((other.argmax(1) != reference.argmax(1)).sum())
+        return changed, float(np.abs(other - reference).max())
+
+    fp32, int8 = against("fp32"), against("int8")
+    return Parity(len(reference), fp32[0], int8[0], fp32[1], int8[1])
+
+
+def _refuse(parity: Parity, config: ExportConfig) -> None:
+    share = parity.int8_label_changes / max(parity.pairs, 1)
+    if share > config.max_label_changes:
+        raise StanceError(
+            f"int8 changes {parity.int8_label_changes} of {parity.pairs} validation labels ({share:.1%}), allowed "
+            f"are {config.max_label_changes:.1%} (export.max_label_changes); nothing was exported"
+        )
+    if parity.fp32_largest_difference > config.tolerance:
+        raise StanceError(
+            f"ONNX in fp32 differs from PyTorch by {parity.fp32_largest_difference:.1e}, allowed is "
+            f"{config.tolerance:.1e} (export.tolerance); nothing was exported"
+        )
+
+
+def _validation_scores(logits: Logits, labels: Sequence[int], temperature: float) -> dict[str, float]:
+    probabilities = softmax(logits / temperature)
+    scores: dict[str, float] = StanceScore().compute(predictions=probabilities.argmax(1), references=labels)
+    return scores | {"calibration_error": calibration_error(probabilities, labels)}

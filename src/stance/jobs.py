@@ -1,0 +1,90 @@
+"""The typed jobs of the scripts: what each can be told, with defaults. YAML in `conf/` states what differs.
+
+A docstring under each field is its help text. Nothing here does anything.
+"""
+
+from dataclasses import dataclass, field
+
+from stance.dataset import CorpusConfig
+from stance.encoders import ModelConfig
+from stance.evaluation import EvaluationConfig
+from stance.examples import ExamplesConfig
+from stance.export import ExportConfig
+from stance.splits import SplitConfig
+from stance.tracking import TrackingConfig
+from stance.training import TrainingConfig
+
+DATASET, CHECKPOINT, ARTIFACT = "outputs/dataset", "outputs/checkpoint", "outputs/artifact"
+
+
+@dataclass
+class BuildJob:
+    """Annotated articles to a dataset."""
+
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    examples: ExamplesConfig = field(default_factory=ExamplesConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    output: str = DATASET
+    """Directory of the dataset."""
+
+
+@dataclass
+class TrainJob:
+    """A dataset to a checkpoint."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    dataset: str = DATASET
+    """Directory of the dataset."""
+    output: str = CHECKPOINT
+    """Directory of the checkpoint; in a multirun each job writes to a numbered folder in it."""
+
+
+@dataclass
+class ExportJob:
+    """A checkpoint to an artifact, registered in MLflow."""
+
+    export: ExportConfig = field(default_factory=ExportConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    dataset: str = DATASET
+    """Directory of the dataset whose validation split checks the export."""
+    checkpoint: str = CHECKPOINT
+    """Directory of the checkpoint."""
+    output: str = ARTIFACT
+    """Directory of the artifact."""
+    register: bool = True
+    """Register the artifact as a version of tracking.model."""
+
+
+@dataclass
+class EvaluateJob:
+    """Scores of an artifact beside its baselines."""
+
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    dataset: str = DATASET
+    """Directory of the dataset."""
+    artifact: str = ARTIFACT
+    """Directory of the artifact."""
+    precision: str = "int8"
+    """Which model of the artifact is scored: int8, which ships by default, or fp32."""
+    output: str = "outputs/report.json"
+    """File of the report."""
+
+
+@dataclass
+class PredictJob:
+    """Stances of pairs."""
+
+    artifact: str = ARTIFACT
+    """Directory of the artifact."""
+    input: str = "data/examples/pairs.jsonl"
+    """JSON Lines of {text, actor, target}."""
+    output: str = "outputs/predictions.jsonl"
+    """JSON Lines of the answers, in the order of the input."""
+    precision: str = "int8"
+    """int8 or fp32."""
+    threads: int = 0
+    """Threads of the runtime; 0 takes one a core."""

@@ -1,0 +1,54 @@
+"""Pictures of a run: confusion matrix, reliability, learning curves. Figures only; who keeps them decides where."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from stance.records import LABELS
+from stance.scores import reliability
+
+
+def confusion_matrix(counts: npt.NDArray[Any], title: str) -> Figure:
+    """Counts with rows for the true and columns for the predicted label, shaded by the share of the row."""
+    figure = Figure(figsize=(4.2, 3.8), layout="constrained")
+    axes = figure.subplots()
+    shares = counts / counts.sum(1, keepdims=True).clip(min=1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for i, row in enumerate(counts):
+        for j, count in enumerate(row):
+            colour = "white" if shares[i, j] > 0.6 else "black"
+            axes.text(j, i, f"{count}\n{shares[i, j]:.0%}", ha="center", va="center", color=colour)
+    axes.set_xticks(range(len(LABELS)), LABELS)
+    axes.set_yticks(range(len(LABELS)), LABELS, rotation=90, va="center")
+    axes.set(xlabel="predicted", ylabel="true", title=title)
+    return figure
+
+
+def reliability_diagram(probabilities: npt.NDArray[Any], references: Sequence[int], title: str) -> Figure:
+    """Accuracy over confidence in ten bins; the bars' width is the bin, the dots' area the share of the pairs."""
+    figure = Figure(figsize=(4.2, 3.8), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1, label="calibrated")
+    for low, high, accuracy, confidence, share in reliability(probabilities, references):
+        axes.bar((low + high) / 2, accuracy, width=(high - low) * 0.95, color="tab:blue", alpha=0.35)
+        axes.scatter(confidence, accuracy, s=20 + 400 * share, color="tab:blue", zorder=3)
+    axes.set(xlim=(0.3, 1), ylim=(0, 1), xlabel="confidence", ylabel="share that is right", title=title)
+    axes.legend(loc="upper left", frameon=False)
+    return figure
+
+
+def learning_curves(history: Sequence[Mapping[str, float]]) -> Figure:
+    """Training and validation loss, and validation macro-F1, over epochs, from the trainer's log."""
+    figure = Figure(figsize=(7.6, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for key, label in (("loss", "training"), ("eval_loss", "validation")):
+        points = [(entry["epoch"], entry[key]) for entry in history if key in entry and "epoch" in entry]
+        left.plot(*zip(*points, strict=True), marker="." if key == "eval_loss" else "", label=label)
+    left.set(xlabel="epoch", ylabel="loss")
+    left.legend(frameon=False)
+    points = [(entry["epoch"], entry["eval_macro_f1"]) for entry in history if "eval_macro_f1" in entry]
+    right.plot(*zip(*points, strict=True), marker=".")
+    right.set(xlabel="epoch", ylabel="validation macro-F1", ylim=(0, 1))
+    return figure

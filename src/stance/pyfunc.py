@@ -1,0 +1,29 @@
+"""The artifact as an MLflow model, in the models-from-code form: MLflow runs this file, nothing is pickled.
+
+Executing it declares the model to MLflow; do not import it for anything else.
+"""
+
+from typing import Any
+
+import mlflow
+import pandas as pd
+
+from stance.predictor import StancePredictor
+from stance.records import pair_from_json
+
+
+class StancePyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+    """Answers a table of `text`, `actor`, `target` with `stance`, `confidence` and the label's probabilities."""
+
+    def load_context(self, context: Any) -> None:
+        """Open the artifact that was logged with the model."""
+        self.predictor = StancePredictor.load(context.artifacts["artifact"])
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
+        """Score every row; the answers come in the same order."""
+        rows = model_input.to_dict("records")
+        pairs = [pair_from_json(row, f"row {number}") for number, row in enumerate(rows, 1)]
+        return pd.DataFrame([p.to_json() for p in self.predictor.predict(pairs)])
+
+
+mlflow.models.set_model(StancePyfunc())

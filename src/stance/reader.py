@@ -1,0 +1,93 @@
+"""Reading whole articles: who holds which position towards what. A first simple version.
+
+Every sentence with its neighbours is a passage; every actor and target that spaCy finds in the sentence makes a
+pair; all pairs of a passage are scored in one pass; confident stances are kept, one a pair of names.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from stance import mentions
+from stance.mentions import Candidate, Parsed
+from stance.predictor import StancePredictor
+from stance.records import Article, Mention, Pair, Span, Stance, Triple
+
+
+class ArticleReader:
+    """Finds triples in articles with a predictor.
+
+    Args:
+        predictor: an exported model.
+        threshold: least confidence of a stance that is reported.
+        context: sentences before and after that belong to a passage; what the model was trained with.
+    """
+
+    def __init__(self, predictor: StancePredictor, *, threshold: float = 0.5, context: int = 1) -> None:
+        self.predictor = predictor
+        self.threshold = threshold
+        self.context = context
+
+    def read(self, article: Article) -> list[Triple]:
+        """The article's stances, neutral ones left out, in the order of their evidence."""
+        (parsed,) = mentions.parse([article.text])
+        full = _full_names(parsed.candidates)
+        questions = list(self._questions(article.text, parsed, full))
+        predictions = self.predictor.predict([pair for pair, _, _, _ in questions])
+        found = [
+            Triple(article.id, actor, target, p.stance, p.confidence, (sentence,))
+            for (_, actor, target, sentence), p in zip(questions, predictions, strict=True)
+            if p.stance != Stance.NEUTRAL and p.confidence >= self.threshold
+        ]
+        return sorted(_best(found), key=lambda triple: (triple.evidence, triple.actor.start, triple.target.start))
+
+    def _questions(
+        self, text: str, parsed: Parsed, full: dict[str, str]
+    ) -> Iterator[tuple[Pair, Mention, Mention, Span]]:
+        for number, sentence in enumerate(parsed.sentences):
+            start = parsed.sentences[max(number - self.context, 0)][0]
+            end = parsed.sentences[min(number + self.context, len(parsed.sentences) - 1)][1]
+            inside = [c for c in parsed.candidates if (s := c.mention.span) and _within(s, sentence)]
+            for actor in (c.mention for c in inside if c.actor):
+                for target in (c.mention for c in inside):
+                    spans = actor.span, target.span
+                    if spans[0] is None or spans[1] is None or _overlap(*spans):
+                        continue
+                    names = full.get(actor.name, actor.name), full.get(target.name, target.name)
+                    if names[0] == names[1]:
+                        continue
+                    shifted = [(a - start, b - start) for a, b in (spans[0], spans[1])]
+                    pair = Pair(text[start:end], *names, *shifted)
+                    yield pair, Mention(names[0], *spans[0]), Mention(names[1], *spans[1]), sentence
+
+
+def _full_names(candidates: Sequence[Candidate]) -> dict[str, str]:
+    """The longest proper name whose last word a shorter one is: "Dostum" is "Abdul Dostum"."""
+    names = {c.mention.name for c in candidates if c.named}
+    longer: dict[str, str] = {}
+    for name in sorted(names, key=len):
+        for part in (name.split()[-1], name):
+            if part in names:
+                longer[part] = name
+    return longer
+
+
+def _best(triples: Sequence[Triple]) -> list[Triple]:
+    """One triple a pair of names, and one for an actor's targets that overlap: the most confident."""
+    kept: list[Triple] = []
+    for triple in sorted(triples, key=lambda t: -t.confidence):
+        if not any(_same(triple, other) for other in kept):
+            kept.append(triple)
+    return kept
+
+
+def _same(one: Triple, other: Triple) -> bool:
+    if one.actor.name != other.actor.name and not _overlap(one.actor.span, other.actor.span):
+        return False
+    return one.target.name == other.target.name or _overlap(one.target.span, other.target.span)
+
+
+def _within(inner: Span, outer: Span) -> bool:
+    return outer[0] <= inner[0] and inner[1] <= outer[1]
+
+
+def _overlap(one: Span | None, other: Span | None) -> bool:
+    return one is not None and other is not None and one[0] < other[1] and other[0] < one[1]

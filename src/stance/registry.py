@@ -1,0 +1,133 @@
+"""The model registry in MLflow: exported artifacts as versions, the best one under the alias `champion`.
+
+With `stance.tracking` and `stance.pyfunc` the only module that imports mlflow.
+"""
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import metadata as packages
+from pathlib import Path
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.tracking import MlflowClient
+from mlflow.types import ColSpec, DataType, Schema
+
+import stance
+from stance.errors import StanceError
+from stance.predictor import StancePredictor, sha256
+from stance.records import LABELS, Example
+from stance.scores import StanceScore
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+SIGNATURE = ModelSignature(
+    inputs=Schema([ColSpec(DataType.string, name) for name in ("text", "actor", "target")]),
+    outputs=Schema(
+        [
+            ColSpec(DataType.string, "stance"),
+            ColSpec(DataType.double, "confidence"),
+            *(ColSpec(DataType.double, label) for label in LABELS),
+        ]
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A new version with its alias, and why it got that one."""
+
+    version: str
+    alias: str
+    reason: str
+
+
+def register(artifact: Path, validation: Sequence[Example], *, name: str, run_id: str) -> Registered:
+    """Log the artifact as a model of the active run, register it and give it an alias.
+
+    It becomes the champion when its int8 macro-F1 on `validation` is higher than the present champion's on the
+    same rows, else the challenger. The test split has no say in this.
+
+    Args:
+        artifact: a whole artifact directory; nothing else is registered.
+        validation: the rows on which both are scored.
+        name: of the registered model.
+        run_id: of the active run.
+    """
+    score = macro_f1(artifact, validation)  # opening it also checks that the artifact is whole
+    client = MlflowClient()
+    champion = _champion(client, name)
+    alias, reason = CHAMPION, "there was no champion"
+    if champion is not None:
+        other = macro_f1(_directory(champion), validation)
+        better = score > other
+        alias = CHAMPION if better else CHALLENGER
+        relation = "above" if better else "not above"
+        reason = (
+            f"validation macro-F1 {score:.4f} is {relation} {other:.4f} of version {champion.version}, both int8, "
+            f"on the same {len(validation)} rows"
+        )
+    version = _log(artifact, name, run_id, score)
+    client.set_registered_model_alias(name, alias, version)
+    return Registered(version, alias, reason)
+
+
+def macro_f1(artifact: Path, examples: Sequence[Example]) -> float:
+    """Macro-F1 of an artifact's int8 model."""
+    predicted = StancePredictor.load(artifact).probabilities([e.pair() for e in examples]).argmax(1)
+    references = [LABELS.index(example.stance) for example in examples]
+    return float(StanceScore().compute(predictions=predicted, references=references)["macro_f1"])
+
+
+def annotate(name: str, artifact: Path, tags: dict[str, str]) -> str | None:
+    """Set tags on the version that holds `artifact`; its number, or None when no version does."""
+    client = MlflowClient()
+    digest = sha256(artifact / "stance.json")
+    for version in client.search_model_versions(f"name='{name}'"):
+        if version.tags.get("stance.artifact") == digest:
+            for key, value in tags.items():
+                client.set_model_version_tag(name, version.version, f"stance.{key}", value)
+            return str(version.version)
+    return None
+
+
+def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
+    with suppress(MlflowException):  # MLflow raises when the model or the alias does not exist
+        return client.get_model_version_by_alias(name, CHAMPION)
+    return None
+
+
+def _directory(version: ModelVersion) -> Path:
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}"))
+        (found,) = folder.glob("artifacts/*/stance.json")
+    except (MlflowException, OSError, ValueError) as error:
+        raise StanceError(
+            f"the files of the champion, version {version.version} of {version.name}, can't be read ({error}); "
+            f"restore them or delete that version, then export again"
+        ) from error
+    return found.parent
+
+
+def _log(artifact: Path, name: str, run_id: str, score: float) -> str:
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    requirements = [f"{p}=={packages.version(p)}" for p in ("mlflow", "numpy", "onnxruntime", "pandas", "tokenizers")]
+    package = Path(stance.__file__).parent
+    model = mlflow.pyfunc.log_model(
+        name="model",
+        python_model=str(package / "pyfunc.py"),
+        artifacts={"artifact": str(artifact.resolve())},
+        signature=SIGNATURE,
+        pip_requirements=requirements,
+        code_paths=[str(package)],
+    )
+    tags = {
+        "stance.artifact": sha256(artifact / "stance.json"),
+        "stance.export_run": run_id,
+        "stance.validation_macro_f1": f"{score:.6f}",
+    }
+    version = mlflow.register_model(model.model_uri, name, tags=tags, await_registration_for=60)
+    return str(version.version)
