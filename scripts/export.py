@@ -21,10 +21,12 @@ def run(job: ExportJob) -> Path:
     with tracking.run(job.tracking, stage="export", settings=asdict(job)) as active:
         active.dataset(manifest, Path(job.dataset), "validation")
         active.tag(train_run=str(about.get("train_run", "")))
-        facts = {"dataset_sha256": manifest.sha256, "commit": tracking.git_commit()[0], "export_run": active.id}
-        exported = export.write(
-            Path(job.checkpoint), rows["validation"], job.export, output=output, about=facts
-        )
+        facts = {
+            "dataset_sha256": manifest.sha256,
+            "commit": tracking.git_commit()[0],
+            "export_run": active.id,
+        }
+        exported = export.write(Path(job.checkpoint), rows["validation"], job.export, output=output, about=facts)
         active.sink({f"validation_{name}": value for name, value in exported.validation.items()}, 0)
         active.sink({f"parity_{name}": float(value) for name, value in asdict(exported.parity).items()}, 0)
         active.file(output / "stance.json")

@@ -21,10 +21,12 @@ def run(job: TrainJob) -> float:
     )
     with tracking.run(job.tracking, stage="train", settings=asdict(job)) as active:
         active.dataset(manifest, Path(job.dataset), "training")
-        about = {"dataset_sha256": manifest.sha256, "train_run": active.id, "commit": tracking.git_commit()[0]}
-        result = training.train(
-            rows, job.model, job.training, output=Path(job.output), about=about, sink=active.sink
-        )
+        about = {
+            "dataset_sha256": manifest.sha256,
+            "train_run": active.id,
+            "commit": tracking.git_commit()[0],
+        }
+        result = training.train(rows, job.model, job.training, output=Path(job.output), about=about, sink=active.sink)
         active.sink({"pairs_per_second": result.pairs_per_second}, 0)
         active.sink({f"best_validation_{name}": value for name, value in result.scores.items()}, 0)
         active.figure(plots.learning_curves(result.history), "learning_curves.png")

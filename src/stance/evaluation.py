@@ -86,9 +86,7 @@ class Report:
         return rows
 
 
-def score(
-    predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], config: EvaluationConfig
-) -> Report:
+def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], config: EvaluationConfig) -> Report:
     """Score the exported predictor and the baselines, which learn from `rows["train"]`, on one split."""
     examples = rows[config.split]
     references = [LABELS.index(example.stance) for example in examples]
@@ -100,7 +98,7 @@ def score(
     def estimate(predicted: npt.NDArray[Any], keep: npt.NDArray[np.bool_]) -> dict[str, Estimate]:
         kept = np.flatnonzero(keep)
         groups = [articles[i] for i in kept]
-        counts = by_group([references[i] for i in kept], predicted[kept], groups)
+        counts = by_group([references[i] for i in kept], predicted[kept].tolist(), groups)
         return estimates(counts, resamples=config.resamples, seed=config.seed)
 
     everything = np.ones(len(examples), bool)

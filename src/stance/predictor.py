@@ -57,9 +57,7 @@ class StancePredictor:
             raise StanceError(f"unknown precision {precision!r}; expected one of {', '.join(MODELS)}")
         for name in ("tokenizer.json", MODELS[precision]):
             _check_file(root / name, metadata["files"].get(name))
-        encoder = PairEncoder(
-            Tokenizer.from_file(str(root / "tokenizer.json")), _encoding(metadata["encoding"], root)
-        )
+        encoder = PairEncoder(Tokenizer.from_file(str(root / "tokenizer.json")), _encoding(metadata["encoding"], root))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -88,9 +86,7 @@ class StancePredictor:
         """Raw scores of shape `(pairs, 3)`, before the temperature."""
         for pair in pairs:
             if len(pair.text) > MAX_TEXT_CHARACTERS:
-                raise StanceError(
-                    f"text of {len(pair.text):,} characters; at most {MAX_TEXT_CHARACTERS:,} are scored"
-                )
+                raise StanceError(f"text of {len(pair.text):,} characters; at most {MAX_TEXT_CHARACTERS:,} are scored")
         scores = np.zeros((len(pairs), len(LABELS)), np.float32)
         if not pairs:
             return scores
@@ -112,7 +108,7 @@ def read_metadata(root: Path) -> dict[str, Any]:
             f"{path}: missing; the export is not whole or this is no artifact. Run scripts/export.py again"
         )
     try:
-        metadata = json.loads(path.read_text("utf-8"))
+        metadata: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise StanceError(f"{path}: not valid JSON ({error}); run scripts/export.py again") from error
     version = metadata.get("format_version") if isinstance(metadata, dict) else None

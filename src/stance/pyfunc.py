@@ -21,7 +21,7 @@ class StancePyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
         """Score every row; the answers come in the same order."""
-        rows = model_input.to_dict("records")
+        rows = [{str(k): v for k, v in row.items()} for row in model_input.to_dict("records")]
         pairs = [pair_from_json(row, f"row {number}") for number, row in enumerate(rows, 1)]
         return pd.DataFrame([p.to_json() for p in self.predictor.predict(pairs)])
 

@@ -148,7 +148,10 @@ class Triple:
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary, as written to JSON Lines."""
-        return asdict(self) | {"stance": self.stance.value, "evidence": [list(span) for span in self.evidence]}
+        return asdict(self) | {
+            "stance": self.stance.value,
+            "evidence": [list(span) for span in self.evidence],
+        }
 
 
 def pair_from_json(row: Mapping[str, Any], where: str) -> Pair:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import datasets
-import evaluate
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import bootstrap
 from sklearn.metrics import confusion_matrix
 
+import evaluate
 from stance.records import LABELS
 
 Counts = npt.NDArray[np.int64]
@@ -63,9 +63,7 @@ class StanceScore(evaluate.Metric):  # type: ignore[misc]
             description="Macro-F1, accuracy, MCC and per-class precision, recall and F1 of actor-target stances.",
             citation="",
             inputs_description=f"predictions, references: class indices, in the order {', '.join(LABELS)}",
-            features=datasets.Features(
-                {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
-            ),
+            features=datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}),
         )
 
     def _compute(self, *, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:

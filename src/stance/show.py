@@ -21,7 +21,9 @@ _TITLES = {"macro_f1": "macro-F1 [95 %]", "accuracy": "accuracy [95 %]", "mcc": 
 def columns(rows: Sequence[Sequence[str]]) -> str:
     """A table with aligned columns; the first row is the header."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
 
 
 def summary(
@@ -38,13 +40,23 @@ def summary(
     _print(console, f"Dataset {manifest.name} (sha256 {manifest.sha256[:12]})", dataset.table(manifest))
     scores = [["system", *(_TITLES[name] for name in SUMMARY)]]
     scores += [[system, *(_estimate(values[name]) for name in SUMMARY)] for system, values in report["scores"].items()]
-    _print(console, f"Scores on {report['pairs']} {report['split']} pairs of {report['articles']} articles", scores)
+    _print(
+        console,
+        f"Scores on {report['pairs']} {report['split']} pairs of {report['articles']} articles",
+        scores,
+    )
     found = [["actor", "stance", "target", "confidence", "evidence"]]
     for triple in triples:
         start, end = triple.evidence[0]
         evidence = article.text[start:end]
         found.append(
-            [triple.actor.name, triple.stance.value, triple.target.name, f"{triple.confidence:.2f}", _short(evidence)]
+            [
+                triple.actor.name,
+                triple.stance.value,
+                triple.target.name,
+                f"{triple.confidence:.2f}",
+                _short(evidence),
+            ]
         )
     _print(console, f"What the model reads from {source}", found)
     console.print(f"Model       {artifact}  (registered in MLflow; service: StancePredictor.load({str(artifact)!r}))")
@@ -54,7 +66,10 @@ def summary(
 def _print(console: Console, title: str, rows: Sequence[Sequence[str]]) -> None:
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     for number, name in enumerate(rows[0]):
-        table.add_column(name, justify="left" if number == 0 or not rows[1:] or not rows[1][number][:1].isdigit() else "right")
+        table.add_column(
+            name,
+            justify="left" if number == 0 or not rows[1:] or not rows[1][number][:1].isdigit() else "right",
+        )
     for row in rows[1:]:
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)

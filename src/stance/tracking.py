@@ -108,9 +108,7 @@ class Run:
 
 
 @contextmanager
-def run(
-    config: TrackingConfig, *, stage: str, settings: Mapping[str, Any], name: str | None = None
-) -> Iterator[Run]:
+def run(config: TrackingConfig, *, stage: str, settings: Mapping[str, Any], name: str | None = None) -> Iterator[Run]:
     """Open a run for a stage of the pipeline.
 
     Args:

@@ -6,7 +6,8 @@ Metrics leave through a `Sink`; the result is a checkpoint directory (see `stanc
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 from transformers import (
     EarlyStoppingCallback,
     EvalPrediction,
     PrinterCallback,
-    ProgressCallback,
     Trainer,
     TrainerCallback,
-    TrainerControl,
-    TrainerState,
     TrainingArguments,
     set_seed,
 )
@@ -31,6 +30,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from stance import encoders, jsonl
 from stance.batches import IGNORED, Row, Rows, TokenBudget
+from stance.callbacks import LiveView, Sink, SinkCallback
 from stance.encoders import ModelConfig
 from stance.encoding import PairEncoder
 from stance.errors import StanceError
@@ -38,9 +38,6 @@ from stance.files import replace_directory
 from stance.model import Checkpoint, StanceModel, load_weights, save
 from stance.records import LABELS, Example
 from stance.scores import StanceScore
-
-Sink = Callable[[Mapping[str, float], int], None]
-"""Takes metrics and the optimizer step they belong to."""
 
 
 @dataclass
@@ -128,9 +125,10 @@ def train(
         sink=sink,
     )
     start = time.perf_counter()
-    trainer.train(resume_from_checkpoint=resume_from)
-    seconds = time.perf_counter() - start
-    scores = {k.removeprefix("eval_"): float(v) for k, v in trainer.evaluate().items()}
+    with attention_kernels():
+        trainer.train(resume_from_checkpoint=resume_from)
+        seconds = time.perf_counter() - start
+        scores = {k.removeprefix("eval_"): float(v) for k, v in trainer.evaluate().items()}
     facts = {**about, "model": asdict(model_config), "training": asdict(config), "validation": scores}
     checkpoint = Checkpoint(model, pretrained.tokenizer, pretrained.encoding, facts)
     with replace_directory(output, marker="checkpoint.json") as folder:
@@ -160,6 +158,11 @@ def choose_precision(wanted: str) -> str:
     return "bf16" if able and wanted != "fp32" else "fp32"
 
 
+def attention_kernels() -> AbstractContextManager[None]:
+    """On a CPU the backward pass of the fused attention kernel is slower than plain matrix products."""
+    return nullcontext() if torch.cuda.is_available() else sdpa_kernel([SDPBackend.MATH])
+
+
 class StanceTrainer(Trainer):  # type: ignore[misc]
     """Trainer with token-budget batches and a loss over the pairs of each passage."""
 
@@ -172,7 +175,7 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         arguments: TrainingArguments,
         sink: Sink,
     ) -> None:
-        callbacks: list[TrainerCallback] = [SinkCallback(sink)]
+        callbacks: list[TrainerCallback] = [SinkCallback(sink), LiveView()]
         if config.early_stopping:
             callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.early_stopping))
         super().__init__(
@@ -198,16 +201,12 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         return self._loader(eval_dataset or self.eval_dataset, shuffle=False)
 
     def _loader(self, rows: Rows, *, shuffle: bool) -> DataLoader[Row]:
-        sampler = TokenBudget(
-            rows.lengths(), self.recipe.tokens_per_batch, seed=self.recipe.seed, shuffle=shuffle
-        )
+        sampler = TokenBudget(rows.lengths(), self.recipe.tokens_per_batch, seed=self.recipe.seed, shuffle=shuffle)
         return self.accelerator.prepare(  # type: ignore[no-any-return]
             DataLoader(rows, batch_sampler=sampler, collate_fn=rows.collate)
         )
 
-    def compute_loss(
-        self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any
-    ) -> Any:
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:
         """Cross-entropy, the mean over the batch's pairs by their weights and those of their classes."""
         features = {k: v for k, v in inputs.items() if k not in ("labels", "weights")}
         labels, weights = inputs["labels"].flatten(), inputs["weights"].flatten()
@@ -224,29 +223,6 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         if model.training:
             self.pairs_seen += int((labels != IGNORED).sum())
         return (loss, {"logits": logits}) if return_outputs else loss
-
-
-class SinkCallback(TrainerCallback):  # type: ignore[misc]
-    """Hands the trainer's numbers on as they are logged."""
-
-    def __init__(self, sink: Sink) -> None:
-        self.sink = sink
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **_: Any,
-    ) -> None:
-        """Pass numbers on under the names `train_…` and `validation_…`."""
-        numbers = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, int | float)}
-        named = {
-            "validation_" + k.removeprefix("eval_") if k.startswith("eval_") else "train_" + k.removeprefix("train_"): v
-            for k, v in numbers.items()
-        }
-        self.sink(named, state.global_step)
 
 
 def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
@@ -284,7 +260,7 @@ def _prepare(work: Path, config: TrainingConfig, model: ModelConfig, about: Mapp
     recipe = {k: v for k, v in asdict(config).items() if k != "resume"}
     job = {"training": recipe, "model": asdict(model), "dataset": about.get("dataset_sha256", "")}
     path = work / "job.json"
-    last = get_last_checkpoint(str(work)) if work.is_dir() else None
+    last: str | None = get_last_checkpoint(str(work)) if work.is_dir() else None
     if config.resume and last and path.is_file():
         before = json.loads(path.read_text("utf-8"))
         changed = sorted(k for k in job if before.get(k) != job[k])
@@ -322,8 +298,6 @@ def _arguments(config: TrainingConfig, work: Path, precision: str) -> TrainingAr
         label_names=["labels"],
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
+        disable_tqdm=True,
         report_to="none",
     )
-
-
-__all__ = ["ProgressCallback", "Result", "StanceTrainer", "TrainingConfig", "choose_precision", "train"]

@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     problems = check(articles, words=(options.min_words, options.max_words))
     for problem in problems:
         print(problem)
-    counts = Counter(annotation.stance for article in articles for annotation in article.annotations)
+    counts = Counter(annotation.stance.value for article in articles for annotation in article.annotations)
     total = max(sum(counts.values()), 1)
     shares = ", ".join(f"{label} {counts[label]} ({counts[label] / total:.0%})" for label in LABELS)
     print(f"{len(articles)} articles, {sum(counts.values())} annotations: {shares}; {len(problems)} problems")

@@ -41,9 +41,7 @@ def _annotation(annotation: Annotation, text: str) -> Iterator[str]:
         yield f"{len(annotation.evidence)} evidence spans, at most 3"
     for start, end in annotation.evidence:
         if not _starts_sentence(text, start) or not _ends_sentence(text, end):
-            yield (
-                f"evidence [{start}, {end}] ({_short(text[start:end])}) must start and end at a sentence boundary"
-            )
+            yield (f"evidence [{start}, {end}] ({_short(text[start:end])}) must start and end at a sentence boundary")
     for role, mention in (("actor", annotation.actor), ("target", annotation.target)):
         yield from _mention(role, mention, annotation, text)
 

@@ -1,0 +1,55 @@
+# Two commands: `make run` (the whole pipeline on real input) and `make test`. Both set everything up themselves.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+# Threads of tokenizers and OpenMP must not fight over the same cores.
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: run test test-slow check setup validate benchmark ui clean help
+
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
+
+run: $(READY)    ## build, train, export, evaluate, predict, and a summary (outputs/, mlruns/)
+	$(PY) scripts/build_dataset.py
+	$(PY) scripts/train.py
+	$(PY) scripts/export.py
+	$(PY) scripts/evaluate.py
+	$(PY) scripts/predict.py
+	@$(PY) scripts/summary.py
+
+test: check      ## ruff, mypy, the corpus validator and the quick tests
+	$(PY) -m pytest -q -m "not slow"
+
+test-slow: $(READY) ## the tests that take minutes
+	$(PY) -m pytest -q -m slow
+
+check: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(PY) -m stance.corpora data/corpus
+
+validate: $(READY) ## check data/corpus against the annotation guidelines
+	$(PY) -m stance.corpora data/corpus
+
+benchmark: $(READY) ## speed and memory against the stock recipes, to docs/BENCHMARKS.md
+	$(PY) scripts/benchmark.py
+
+ui: $(READY)     ## MLflow's UI on http://127.0.0.1:5000
+	$(VENV)/bin/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1
+
+setup: $(READY)  ## the virtual environment alone
+
+# torch comes first and alone: with a CPU build at hand pip takes that one, and nothing later replaces it.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "stance needs Python 3.11 or newer, found $$($(PYTHON) --version); set PYTHON=…"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -q -c constraints.txt torch
+	$(VENV)/bin/pip install -q -c constraints.txt -e ".[train,dev]"
+	@touch $(READY)
+
+clean:           ## remove what `make run` made, but neither the environment nor mlruns/
+	rm -rf outputs

@@ -1,0 +1,98 @@
+"""What many tests share: the scripts as modules, and one small real dataset, checkpoint and artifact a session."""
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CORPUS = ROOT / "data" / "corpus"
+
+
+def script(name: str) -> Any:
+    """The module of `scripts/NAME.py`, loaded by its path since `scripts/` is no package."""
+    key = f"stance_script_{name}"
+    if key not in sys.modules:
+        spec = importlib.util.spec_from_file_location(key, ROOT / "scripts" / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module: ModuleType = importlib.util.module_from_spec(spec)
+        sys.modules[key] = module
+        spec.loader.exec_module(module)
+    return sys.modules[key]
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A folder in which the pipeline ran on a sample of the corpus, with its own MLflow store."""
+
+    root: Path
+
+    @property
+    def dataset(self) -> Path:
+        return self.root / "dataset"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.root / "checkpoint"
+
+    @property
+    def artifact(self) -> Path:
+        return self.root / "artifact"
+
+    @property
+    def tracking(self) -> list[str]:
+        """Overrides that point a script at this workplace's MLflow store."""
+        return [
+            f"tracking.uri=sqlite:///{self.root}/mlruns/mlflow.db",
+            f"tracking.artifacts={self.root}/mlruns/artifacts",
+            "tracking.system_metrics_seconds=0.5",
+        ]
+
+    @property
+    def uri(self) -> str:
+        return f"sqlite:///{self.root}/mlruns/mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """A dataset of 14 articles, built by the script."""
+    place = Workplace(tmp_path_factory.mktemp("place"))
+    script("build_dataset").main(
+        [f"corpus.path={CORPUS}", "corpus.limit=14", f"output={place.dataset}", *place.tracking]
+    )
+    return place
+
+
+@pytest.fixture(scope="session")
+def trained(built: Workplace) -> Workplace:
+    """Its checkpoint, after two epochs with the real encoder."""
+    script("train").main(
+        [
+            f"dataset={built.dataset}",
+            f"output={built.checkpoint}",
+            "training.epochs=2",
+            "training.tokens_per_batch=1024",
+            *built.tracking,
+        ]
+    )
+    return built
+
+
+@pytest.fixture(scope="session")
+def exported(trained: Workplace) -> Workplace:
+    """Its artifact, registered in the workplace's MLflow store."""
+    script("export").main(
+        [
+            f"dataset={trained.dataset}",
+            f"checkpoint={trained.checkpoint}",
+            f"output={trained.artifact}",
+            "export.max_label_changes=0.2",
+            *trained.tracking,
+        ]
+    )
+    return trained
