@@ -24,6 +24,7 @@ from stance.records import LABELS, Article, Example, Stance
 from stance.splits import SPLITS, SplitConfig
 
 FORMAT_VERSION = 1
+ENTRIES = frozenset({"README.md", "data", "dropped.jsonl", "manifest.json"})
 FEATURES = datasets.Features(
     {
         "id": datasets.Value("string"),
@@ -77,7 +78,9 @@ def build(corpus: CorpusConfig, example_config: ExamplesConfig, split_config: Sp
     Raises:
         StanceError: the corpus can't be used, or a split would be empty or miss a label; nothing is written.
     """
-    check_replaceable(output, marker="manifest.json")
+    check_replaceable(output, marker="manifest.json", own=ENTRIES)
+    if corpus.limit < 0:
+        raise StanceError(f"corpus.limit={corpus.limit}: expected 0 or more; 0 takes all articles")
     articles = corpora.read(Path(corpus.path))
     articles = articles[: corpus.limit] if corpus.limit else articles
     chosen = splits.assign(articles, split_config)
@@ -150,14 +153,12 @@ def read_manifest(path: Path) -> Manifest:
         raise StanceError(f"{file}: missing; expected a dataset written by scripts/build_dataset.py")
     try:
         values = json.loads(file.read_text("utf-8"))
-        manifest = Manifest(**values)
+        version = dict(values).get("format_version", FORMAT_VERSION)
+        if version != FORMAT_VERSION:
+            raise StanceError(f"{file}: format version {version}, this stance reads {FORMAT_VERSION}; build it again")
+        return Manifest(**values)
     except (ValueError, TypeError) as error:
         raise StanceError(f"{file}: not a dataset manifest ({error}); build the dataset again") from error
-    if manifest.format_version != FORMAT_VERSION:
-        raise StanceError(
-            f"{file}: format version {manifest.format_version}, this stance reads {FORMAT_VERSION}; build it again"
-        )
-    return manifest
 
 
 def _read_split(path: Path) -> list[Example]:
@@ -167,9 +168,13 @@ def _read_split(path: Path) -> list[Example]:
         table = pq.read_table(path)
     except (OSError, ValueError) as error:
         raise StanceError(f"{path}: not a readable Parquet file ({error}); build the dataset again") from error
-    if set(table.column_names) != set(FEATURES):
-        raise StanceError(f"{path}: columns {table.column_names}, expected {list(FEATURES)}; build it again")
-    return [_example(row) for row in table.to_pylist()]
+    found, expected = (", ".join(f"{f.name}: {f.type}" for f in s) for s in (table.schema, FEATURES.arrow_schema))
+    if found != expected:
+        raise StanceError(f"{path}: columns {found}, expected {expected}; build it again")
+    try:
+        return [_example(row) for row in table.to_pylist()]
+    except (IndexError, TypeError) as error:
+        raise StanceError(f"{path}: a row is no example ({error}); build the dataset again") from error
 
 
 def _example(row: dict[str, Any]) -> Example:
@@ -219,9 +224,9 @@ def card(manifest: Manifest, articles: Sequence[Article]) -> str:
     """The dataset card: a YAML header for the `datasets` library and the counts for a reader."""
     files = "\n".join(f"  - split: {s}\n    path: data/{s}.parquet" for s in SPLITS)
     header = (
-        f"---\nlicense: {manifest.config['corpus']['licence']}\nlanguage:\n- en\n"
+        f"---\nlicense: {json.dumps(manifest.config['corpus']['licence'])}\nlanguage:\n- en\n"
         "task_categories:\n- text-classification\ntags:\n- stance-detection\n"
-        f"pretty_name: {manifest.name}\nconfigs:\n- config_name: default\n  data_files:\n{files}\n---\n"
+        f"pretty_name: {json.dumps(manifest.name)}\nconfigs:\n- config_name: default\n  data_files:\n{files}\n---\n"
     )
     header_row, *count_rows = ["| " + " | ".join(row) + " |" for row in table(manifest)]
     counts = "\n".join([header_row, "|---|--:|--:|--:|--:|--:|", *count_rows])

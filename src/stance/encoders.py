@@ -72,7 +72,7 @@ def load(config: ModelConfig) -> Pretrained:
     Raises:
         StanceError: the model can't be found or read, or can't take the layout or the lengths asked for.
     """
-    source = _source(config.name)
+    source = find(config.name)
     revision = {} if Path(source).is_dir() else {"revision": config.revision}
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # the load report of a pooler that nobody uses
@@ -106,7 +106,8 @@ def set_dropout(settings: PretrainedConfig, probability: float) -> None:
             setattr(settings, name, probability)
 
 
-def _source(name: str) -> str:
+def find(name: str) -> str:
+    """The folder or hub name that the setting `model.name` stands for; the embedded weights' digest is checked."""
     if name != EMBEDDED:
         return name
     spec = importlib.util.find_spec(EMBEDDED_PACKAGE)

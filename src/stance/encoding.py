@@ -27,6 +27,7 @@ from stance.records import Pair, Span
 
 ACTOR, TARGET = "[ACTOR]", "[TARGET]"
 LAYOUTS = ("one_pass", "pair")
+_FILLERS = frozenset({"and", "for", "from", "its", "that", "the", "their", "this", "with"})
 Window = tuple[Span, ...]
 Inputs = dict[str, npt.NDArray[np.int64]]
 
@@ -97,9 +98,22 @@ class Cuts:
 
 
 def find_mention(text: str, name: str) -> Span | None:
-    """The first place where `text` prints `name` as whole words, by exact case first, else by any case."""
-    pattern = rf"(?<!\w){re.escape(name.strip())}(?!\w)"
-    found = re.search(pattern, text) or re.search(pattern, text, re.IGNORECASE)
+    """Where `text` prints `name`, or the longest run of its words: "Tavanian" for "Behrouz Tavanian".
+
+    Whole words only. By exact case first, then by any case, then by parts of the name, later words first, since
+    the head of an English noun phrase and a person's surname stand last. Parts of one or two letters and words
+    without content are no mention.
+    """
+    words = name.split()
+    whole = rf"(?<!\w){re.escape(name.strip())}(?!\w)"
+    found = re.search(whole, text) or re.search(whole, text, re.IGNORECASE)
+    for length in range(len(words) - 1, 0, -1):
+        for start in range(len(words) - length, -1, -1):
+            if found:
+                break
+            part = words[start : start + length]
+            if any(len(word) > 2 and word.casefold() not in _FILLERS for word in part):
+                found = re.search(rf"(?<!\w){re.escape(' '.join(part))}(?!\w)", text, re.IGNORECASE)
     return found.span() if found else None
 
 

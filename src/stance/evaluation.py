@@ -12,7 +12,7 @@ import numpy.typing as npt
 from stance import baselines
 from stance.errors import StanceError
 from stance.predictor import StancePredictor
-from stance.records import LABELS, Example
+from stance.records import LABELS, Example, Pair
 from stance.scores import (
     SUMMARY,
     Counts,
@@ -42,7 +42,8 @@ class EvaluationConfig:
 class Report:
     """Scores of the model and of each baseline, with what they were computed from.
 
-    `scores` maps a system's name to its estimates; `probabilities` has shape `(examples, 3)`.
+    `scores` maps a system's name to its estimates; `probabilities` has shape `(examples, 3)`. `annotated_only`
+    leaves the sampled neutral pairs out; `without_places` asks by names alone, as most services do.
     """
 
     split: str
@@ -53,6 +54,7 @@ class Report:
     calibration_error: float
     articles: int
     annotated_only: dict[str, Estimate]
+    without_places: dict[str, Estimate]
 
     def to_json(self) -> dict[str, Any]:
         """Scores and counts, without the rows."""
@@ -64,6 +66,7 @@ class Report:
             "confusion": {"labels": list(LABELS), "rows_true_columns_predicted": self.confusion.tolist()},
             "scores": {system: _plain(values) for system, values in self.scores.items()},
             "annotated_only": _plain(self.annotated_only),
+            "without_places": _plain(self.without_places),
         }
 
     def predictions(self) -> list[dict[str, Any]]:
@@ -101,6 +104,7 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
         counts = by_group([references[i] for i in kept], predicted[kept].tolist(), groups)
         return estimates(counts, resamples=config.resamples, seed=config.seed)
 
+    bare = [Pair(example.text, example.actor, example.target) for example in examples]
     everything = np.ones(len(examples), bool)
     annotated = np.array([example.provenance != "sampled" for example in examples])
     return Report(
@@ -112,6 +116,7 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
         calibration_error=calibration_error(probabilities, references),
         articles=len(set(articles)),
         annotated_only=estimate(systems[MODEL], annotated),
+        without_places=estimate(predictor.probabilities(bare).argmax(1), everything),
     )
 
 
@@ -141,8 +146,11 @@ def table(report: Report) -> list[list[str]]:
     """Rows for a reader: a header, then each system with its summary scores and intervals."""
     rows = [["system", "macro-F1 [95 %]", "accuracy [95 %]", "MCC [95 %]"]]
     rows += [[system, *(str(values[name]) for name in SUMMARY)] for system, values in report.scores.items()]
-    rows.append(["model, annotated pairs only", *(str(report.annotated_only[name]) for name in SUMMARY)])
-    return rows
+    slices = {
+        "model, asked without the mentions' places": report.without_places,
+        "model, annotated pairs only": report.annotated_only,
+    }
+    return [*rows, *([title, *(str(values[name]) for name in SUMMARY)] for title, values in slices.items())]
 
 
 def per_class(report: Report) -> list[list[str]]:

@@ -58,6 +58,8 @@ def make(
     """
     if config.context < 0 or config.neutral_ratio < 0:
         raise StanceError("examples.context and examples.neutral_ratio must not be negative")
+    if config.seed < 0:
+        raise StanceError(f"examples.seed={config.seed}: expected 0 or more")
     for article, parsed in zip(articles, mentions.parse(a.text for a in articles), strict=True):
         yield _article(article, parsed, config, corpus)
 
@@ -210,4 +212,7 @@ def _free(candidate: Candidate, place: Span, known: dict[Span, Mention]) -> bool
 
 
 def _words(name: str) -> frozenset[str]:
-    return frozenset(_WORD.findall(name.casefold())) - _FILLERS
+    """The words that tell a name from others; never none, so that a name ("On", "€") always shares with itself."""
+    folded = name.casefold()
+    words = frozenset(_WORD.findall(folded)) or frozenset([folded])
+    return words - _FILLERS or words

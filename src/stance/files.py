@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,12 +38,27 @@ def replace_directory(path: Path, *, marker: str) -> Iterator[Path]:
         raise
 
 
-def check_replaceable(path: Path, *, marker: str) -> None:
-    """Refuse a `path` that holds something other than an earlier output with `marker` in it."""
+def check_replaceable(path: Path, *, marker: str, own: Set[str] | None = None) -> None:
+    """Refuse a `path` that holds something other than an earlier output with `marker` in it.
+
+    Args:
+        path: the directory to write.
+        marker: see `replace_directory`.
+        own: names that an output may hold; anything else is somebody's work. None accepts all names.
+
+    Raises:
+        StanceError: `path` is a file, or holds files that are no earlier output.
+    """
     if path.exists() and not path.is_dir():
         raise StanceError(f"{path}: is a file; expected a directory to write to, nothing was overwritten")
     if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():
         raise StanceError(
             f"{path}: holds files but no {marker}, so it is no earlier output of this command; "
             "nothing was overwritten: choose another output or empty it"
+        )
+    foreign = sorted(p.name for p in path.iterdir() if p.name not in own) if own and path.is_dir() else []
+    if foreign:
+        raise StanceError(
+            f"{path}: holds {foreign[0]}, which is no part of an earlier output; "
+            "nothing was overwritten: choose another output or move it away"
         )

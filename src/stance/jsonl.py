@@ -43,6 +43,8 @@ def _parse(raw: bytes, where: str) -> dict[str, Any]:
         raise StanceError(
             f"{where}: broken JSON at column {error.colno}: {error.msg}; expected one complete object a line"
         ) from error
+    except ValueError as error:  # a number with more digits than Python takes
+        raise StanceError(f"{where}: broken JSON: {error}; expected one complete object a line") from error
     except RecursionError as error:
         raise StanceError(f"{where}: JSON nested too deeply; expected one flat object a line") from error
     if not isinstance(value, dict):

@@ -30,6 +30,7 @@ _ACTOR_HEADS = frozenset({
 })  # fmt: skip
 _QUANTITIES = frozenset({"CARDINAL", "DATE", "MONEY", "ORDINAL", "PERCENT", "QUANTITY", "TIME"})
 _ARTICLE = re.compile(r"^(?:the|a|an)\s+", re.IGNORECASE)
+_POSSESSIVE = re.compile(r"\s*['’]s\s*$")
 MAX_CHARACTERS = 1_000_000
 
 
@@ -44,7 +45,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A text's sentences and candidates, with offsets into the text; both in order."""
+    """A text's sentences in order and its candidates, names before phrases, with offsets into the text."""
 
     sentences: tuple[Span, ...]
     candidates: tuple[Candidate, ...]
@@ -89,14 +90,19 @@ def candidates(doc: Doc) -> Iterator[Candidate]:
     for span, entity in found:
         text = span.text
         start = span.start_char + (m.end() if (m := _ARTICLE.match(text)) else 0)
-        end = span.start_char + len(text.rstrip("'’s \n")) if text.endswith(("'s", "’s")) else span.end_char
+        end = span.start_char + len(_POSSESSIVE.sub("", text))
         if end - start < 2 or (start, end) in seen or "\n" in doc.text[start:end]:
             continue
         seen.add((start, end))
         named = entity or span.root.pos_ == "PROPN"
-        head = span.root.lower_.removesuffix("s")
-        actor = span.label_ in ACTOR_TYPES or head in _ACTOR_HEADS or span.root.ent_type_ in ACTOR_TYPES
+        types = {span.label_, span.root.ent_type_}
+        actor = not ACTOR_TYPES.isdisjoint(types) or not _ACTOR_HEADS.isdisjoint(_singulars(span.root.lower_))
         yield Candidate(Mention(doc.text[start:end], start, end), named, actor)
+
+
+def _singulars(word: str) -> set[str]:
+    """What `word` may be the plural of, itself among it: "congress" has an s and is none."""
+    return {word, word.removesuffix("s"), re.sub("ies$", "y", word)}
 
 
 def _is_phrase(head: Token) -> bool:

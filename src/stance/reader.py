@@ -63,7 +63,7 @@ def _full_names(candidates: Sequence[Candidate]) -> dict[str, str]:
     """The longest proper name whose last word a shorter one is: "Dostum" is "Abdul Dostum"."""
     names = {c.mention.name for c in candidates if c.named}
     longer: dict[str, str] = {}
-    for name in sorted(names, key=len):
+    for name in sorted(names, key=lambda name: (len(name), name)):  # a set has another order in every process
         for part in (name.split()[-1], name):
             if part in names:
                 longer[part] = name

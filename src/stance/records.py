@@ -4,6 +4,7 @@ Every record is frozen. Offsets are `[start, end)` into the text they belong to,
 `text[start:end]` is the surface form. `*_from_json` functions check at the door; inside, types are trusted.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -19,6 +20,7 @@ PHENOMENA = (
     "denied-allegation", "personal-criticism", "praise", "abstention", "deed", "irony",
 )  # fmt: skip
 """Linguistic phenomena that an annotation's `tags` may name; evaluation can slice by them."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Stance(StrEnum):
@@ -195,9 +197,11 @@ def annotation_from_json(row: Any, text: str, where: str) -> Annotation:
     evidence = row.get("evidence")
     if not isinstance(evidence, list) or not evidence:
         raise StanceError(f"{where}: 'evidence' must be a list of [start, end] spans, found {evidence!r}")
-    spans = tuple(s for item in evidence if (s := span(item, text, f"{where}: evidence")) is not None)
+    spans = tuple(_evidence(item, text, f"{where}: evidence") for item in evidence)
     tags = row.get("tags", [])
-    for tag in tags if isinstance(tags, list) else [tags]:
+    if not isinstance(tags, list):
+        raise StanceError(f"{where}: 'tags' must be a list, found {tags!r}")
+    for tag in tags:
         if tag not in PHENOMENA:
             raise StanceError(f"{where}: unknown tag {tag!r}; expected some of {', '.join(PHENOMENA)}")
     return Annotation(
@@ -223,6 +227,8 @@ def string(row: Mapping[str, Any], key: str, where: str, *, empty: bool = False)
         raise StanceError(f"{where}: '{key}' is missing; found the keys {', '.join(sorted(row)) or 'none'}")
     if not isinstance(value, str):
         raise StanceError(f"{where}: '{key}' must be a string, found {type(value).__name__}")
+    if found := _SURROGATE.search(value):  # JSON can write half a pair; neither UTF-8 nor a tokenizer can
+        raise StanceError(f"{where}: '{key}' has half a surrogate pair at character {found.start()}; write it whole")
     if not empty and not value.strip():
         raise StanceError(f"{where}: '{key}' is empty")
     return value
@@ -248,6 +254,15 @@ def _mention(row: Any, text: str, where: str) -> Mention:
     if start is not None:
         span([start, end], text, where)
     return Mention(string(row, "name", where), start, end)
+
+
+def _evidence(value: Any, text: str, where: str) -> Span:
+    found = span(value, text, where)
+    if found is None:
+        raise StanceError(f"{where}: expected [start, end], found null")
+    if not text[slice(*found)].strip():
+        raise StanceError(f"{where}: span {list(found)} holds no words")
+    return found
 
 
 def _object(row: Any, where: str) -> None:

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from stance import encoders, jsonl
 from stance.batches import IGNORED, Row, Rows, TokenBudget
 from stance.callbacks import LiveView, Sink, SinkCallback
-from stance.encoders import ModelConfig
+from stance.encoders import ModelConfig, Pretrained
 from stance.encoding import PairEncoder
 from stance.errors import StanceError
 from stance.files import replace_directory
@@ -62,6 +62,10 @@ class TrainingConfig:
     """Share of a label's mass that is spread over all labels."""
     early_stopping: int = 3
     """Stop after so many epochs without a better validation macro-F1; 0 never stops early."""
+    span_dropout: float = 0.3
+    """Share of the training pairs that are asked by their names alone, without the mentions' places."""
+    freeze_embeddings: bool = False
+    """Leave the word embeddings as they were pretrained."""
     precision: str = "auto"
     """fp32, bf16, or auto: bf16 where the hardware has it."""
     seed: int = 1
@@ -106,31 +110,16 @@ def train(
     Raises:
         StanceError: a setting has no meaning, a label has no example, or the checkpoint does not fit.
     """
-    _check(config, splits)
-    precision = choose_precision(config.precision)
-    set_seed(config.seed)
-    pretrained = encoders.load(model_config)
-    model = StanceModel(pretrained.encoder, pretrained.encoding.layout, model_config.dropout)
-    if config.initial:
-        load_weights(model, Path(config.initial) / "model.safetensors")
-    encoder = PairEncoder(pretrained.tokenizer, pretrained.encoding)
-    rows = {name: Rows(splits[name], encoder) for name in ("train", "validation")}
     work = output.with_name(output.name + ".partial")
+    trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink)
     resume_from = _prepare(work, config, model_config, about)
-    trainer = StanceTrainer(
-        model,
-        rows=rows,
-        config=config,
-        arguments=_arguments(config, work, precision),
-        sink=sink,
-    )
     start = time.perf_counter()
     with attention_kernels():
         trainer.train(resume_from_checkpoint=resume_from)
         seconds = time.perf_counter() - start
         scores = {k.removeprefix("eval_"): float(v) for k, v in trainer.evaluate().items()}
     facts = {**about, "model": asdict(model_config), "training": asdict(config), "validation": scores}
-    checkpoint = Checkpoint(model, pretrained.tokenizer, pretrained.encoding, facts)
+    checkpoint = Checkpoint(trainer.model, pretrained.tokenizer, pretrained.encoding, facts)
     with replace_directory(output, marker="checkpoint.json") as folder:
         save(checkpoint, folder)
     shutil.rmtree(work)
@@ -139,9 +128,35 @@ def train(
         scores,
         [dict(entry) for entry in trainer.state.log_history],
         trainer.pairs_seen / max(seconds, 1e-9),
-        precision,
-        {name: str(part.cuts) for name, part in rows.items()},
+        choose_precision(config.precision),
+        {"train": str(trainer.train_dataset.cuts), "validation": str(trainer.eval_dataset.cuts)},
     )
+
+
+def assemble(
+    splits: Mapping[str, Sequence[Example]],
+    model_config: ModelConfig,
+    config: TrainingConfig,
+    *,
+    work: Path,
+    sink: Sink = lambda metrics, step: None,
+) -> tuple["StanceTrainer", Pretrained]:
+    """The trainer that `train` starts and the encoder in it; `work` takes the checkpoints of the epochs."""
+    _check(config, splits)
+    precision = choose_precision(config.precision)
+    set_seed(config.seed)
+    pretrained = encoders.load(model_config)
+    model = StanceModel(pretrained.encoder, pretrained.encoding.layout, model_config.dropout)
+    model.encoder.get_input_embeddings().weight.requires_grad_(not config.freeze_embeddings)
+    if config.initial:
+        load_weights(model, Path(config.initial) / "model.safetensors")
+    encoder = PairEncoder(pretrained.tokenizer, pretrained.encoding)
+    rows = {
+        "train": Rows(drop_spans(splits["train"], config.span_dropout, config.seed), encoder),
+        "validation": Rows(splits["validation"], encoder),
+    }
+    arguments = _arguments(config, work, precision)
+    return StanceTrainer(model, rows=rows, config=config, arguments=arguments, sink=sink), pretrained
 
 
 def choose_precision(wanted: str) -> str:
@@ -234,6 +249,15 @@ def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
     return scores
 
 
+def drop_spans(examples: Sequence[Example], share: float, seed: int) -> list[Example]:
+    """Ask a share of the examples as a service does that knows names but not where they are printed."""
+    dropped = np.random.default_rng(seed).random(len(examples)) < share
+    return [
+        replace(example, actor_span=None, target_span=None) if drop else example
+        for example, drop in zip(examples, dropped, strict=True)
+    ]
+
+
 def class_weights(mode: str, rows: Sequence[Row]) -> Tensor:
     """The weight of each class in the loss, shape `(3,)`, 1 on average over the examples."""
     if mode == "none":
@@ -247,8 +271,9 @@ def _check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> N
         raise StanceError(f"training.class_weights={config.class_weights}: expected none or balanced")
     if config.epochs < 1 or config.learning_rate <= 0 or config.tokens_per_batch < 1:
         raise StanceError("training.epochs, learning_rate and tokens_per_batch must be positive")
-    if not 0 <= config.warmup < 1:
-        raise StanceError(f"training.warmup={config.warmup}: expected a share of the steps, from 0 to below 1")
+    for name, share in (("warmup", config.warmup), ("span_dropout", config.span_dropout)):
+        if not 0 <= share < 1:
+            raise StanceError(f"training.{name}={share}: expected a share, from 0 to below 1")
     for name in ("train", "validation"):
         missing = [label for label in LABELS if not any(e.stance == label for e in splits[name])]
         if missing:

@@ -7,6 +7,7 @@ from stance.records import Annotation, Article, Mention, Span
 
 _ENDS = re.compile(r"""[.!?…:]["”’'»)\]]*$""")
 _OPENERS = "\"“‘'«(["
+_TITLE = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|Rev|Hon|St|Gen|Col|Maj|Capt|Cmdr|Lt|Sgt|Adm|Sen|Rep|Gov)\.$")
 
 
 def check(articles: Sequence[Article], *, words: Span = (220, 450)) -> list[str]:
@@ -30,9 +31,10 @@ def _article(article: Article, words: Span) -> Iterator[str]:
     for number, annotation in enumerate(article.annotations, 1):
         at = f"{where}: annotation {number}"
         yield from (f"{at}: {problem}" for problem in _annotation(annotation, text))
-        key = (annotation.actor.name, annotation.target.name, annotation.stance.value)
+        triple = (annotation.actor.name, annotation.target.name, annotation.stance.value)
+        key = (triple[0].casefold(), triple[1].casefold(), triple[2])
         if key in seen:
-            yield f"{at}: repeats annotation {seen[key]} ({', '.join(key)})"
+            yield f"{at}: repeats annotation {seen[key]} ({', '.join(triple)})"
         seen.setdefault(key, number)
 
 
@@ -69,12 +71,25 @@ def _starts_sentence(text: str, start: int) -> bool:
         return start == 0
     if before.endswith("\n\n"):
         return True
-    return before.endswith(" ") and bool(_ENDS.search(before.rstrip(" " + _OPENERS)))
+    return before.endswith(" ") and _between(before.rstrip(" " + _OPENERS), text[start:])
 
 
 def _ends_sentence(text: str, end: int) -> bool:
     after = text[end:]
-    return (not after or after[0] in " \n") and bool(_ENDS.search(text[:end]))
+    if not after or after.startswith("\n"):
+        return bool(_ENDS.search(text[:end]))
+    return after.startswith(" ") and _between(text[:end], after.lstrip(" "))
+
+
+def _between(before: str, after: str) -> bool:
+    """Whether a sentence may end and the next one start here.
+
+    A word in small letters continues the sentence ("U.S. officials", '"Why?" she asked'), unless it is a name
+    like al-Shabaab or iPhone.
+    """
+    first, *_ = after.lstrip(_OPENERS).split(maxsplit=1) or [""]
+    continued = first[:1].islower() and first.islower()
+    return bool(_ENDS.search(before)) and not _TITLE.search(before) and not continued
 
 
 def _short(text: str) -> str:

@@ -1,0 +1,131 @@
+"""Speed and memory against the stock recipes, to docs/BENCHMARKS.md: `python scripts/benchmark.py --help`.
+
+Stock is what one gets by following the library's documentation: a three-class sequence classifier on the same
+encoder, asked "actor on target" beside the passage, with the Trainer's and the pipeline's defaults, in fp32.
+"""
+
+import sys
+from pathlib import Path
+
+SCRIPTS = str(Path(__file__).resolve().parent)
+sys.path[:] = [p for p in sys.path if p != SCRIPTS] + [SCRIPTS]  # else evaluate.py would hide the package `evaluate`
+
+import argparse
+import datetime
+import os
+import platform
+import tempfile
+from collections.abc import Sequence
+
+import torch
+from transformers.utils import logging as transformers_logging
+
+from benchmark_figures import Bench, markdown, progress
+from benchmark_scoring import COLD_STARTS, cold_starts, scored_rows, scoring_speed, started_rows
+from benchmark_training import quality, trained_rows, training_speed
+from stance import dataset, jsonl, tracking, training
+from stance.config import Script
+from stance.errors import StanceError
+from stance.jobs import ARTIFACT, DATASET, TrainJob
+from stance.predictor import StancePredictor, read_metadata
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
+STATUS = Path("/proc/self/status")
+
+
+def facts(bench: Bench, options: argparse.Namespace) -> list[list[str]]:
+    """Where and with what the figures were taken."""
+    features = torch.cpu.get_capabilities()
+    commit, dirty = tracking.git_commit()
+    trained = read_metadata(bench.artifact).get("dataset_sha256")
+    sha256 = dataset.read_manifest(options.dataset).sha256
+    found = tracking.versions()
+    has = {
+        "bf16": [n for n in ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16") if features.get(n)],
+        "VNNI": [n for n in ("avx512_vnni", "avx_vnni", "amx_int8", "arm_dot") if features.get(n)],
+    }
+    without = {"bf16": "no; both sides train in fp32", "VNNI": "no; int8 gains less"}
+    precision = training.choose_precision(bench.job.training.precision)
+    training_on = f"GPU {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "the CPU"
+    return [
+        ["date", datetime.datetime.now(datetime.UTC).date().isoformat()],
+        ["commit", commit[:12] + (" with uncommitted changes" if dirty else "")],
+        ["CPU", f"{features.get('cpu_name') or platform.processor()}, {os.cpu_count()} cores"],
+        *([name, f"yes ({', '.join(names)})" if names else without[name]] for name, names in has.items()),
+        ["training", f"on {training_on}, stance in {precision}, stock in fp32"],
+        ["versions", ", ".join(f"{n} {found[n]}" for n in ("python", "torch", "transformers", "onnxruntime"))],
+        ["dataset", f"{sha256[:12]}, " + ", ".join(f"{len(part)} {split}" for split, part in bench.rows.items())],
+        ["artifact", "of this dataset" if trained == sha256 else "**of another dataset**: its macro-F1 says little"],
+        ["rounds", f"{bench.repeats}; cold starts {COLD_STARTS}; whole trainings {options.quality}"],
+    ]
+
+
+def read_document(path: Path) -> tuple[str, str]:
+    """What stands before and behind the tables, markers included."""
+    text = path.read_text("utf-8") if path.is_file() else ""
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise StanceError(f"{path}: expected a file with the lines {BEGIN} and {END}, between which the tables go")
+    return text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Speed and memory against the stock recipes of transformers.")
+    parser.add_argument("--dataset", type=Path, default=Path(DATASET), help="by scripts/build_dataset.py (%(default)s)")
+    parser.add_argument("--artifact", type=Path, default=Path(ARTIFACT), help="by scripts/export.py (%(default)s)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("docs/BENCHMARKS.md"), help="its tables are replaced (%(default)s)"
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="rounds of each speed, of which the median counts")
+    parser.add_argument("--steps", type=int, default=40, help="batches of the stock trainer in a round")
+    parser.add_argument(
+        "--quality", type=int, nargs="?", const=1, default=0, metavar="SEEDS",
+        help="also train both sides to the end and compare the scores, with so many seeds (1 if left out)",
+    )  # fmt: skip
+    options = parser.parse_args(arguments)
+    if min(options.repeats, options.steps) < 1 or options.quality < 0:
+        parser.error("--repeats and --steps must be at least 1, --quality at least 0")
+    return options
+
+
+def run(options: argparse.Namespace) -> str:
+    """Measure everything and write the tables, which are returned."""
+    before, behind = read_document(options.output)
+    rows, _ = dataset.load(options.dataset)
+    StancePredictor.load(options.artifact)
+    StancePredictor.load(options.artifact, precision="fp32")
+    if not STATUS.is_file():
+        raise StanceError(f"{STATUS}: missing; resident memory is measured on Linux only")
+    job = Script(lambda job: job, job=TrainJob, conf=CONF, name="train").compose()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    with tempfile.TemporaryDirectory(prefix="stance-benchmark-") as folder:
+        bench = Bench(rows, job, options.artifact, Path(folder), options.repeats)
+        speed = training_speed(bench, options.steps)
+        scores = quality(bench, options.quality) if options.quality else {}
+        table = [
+            *trained_rows(speed, scores, job.training.epochs),
+            *scored_rows(bench, scoring_speed(bench)),
+            *started_rows(cold_starts(bench)),
+        ]
+    tables = markdown(("measure", "stance", "stock", "ratio", "mark", "met"), table)
+    tables += "\n\n" + markdown(("with", ""), facts(bench, options))
+    jsonl.write_text(options.output, f"{before}\n{tables}\n{behind}")
+    return tables
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run; returns the exit code."""
+    options = parse(arguments)
+    try:
+        print(run(options))
+    except StanceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    progress(f"tables written to {options.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

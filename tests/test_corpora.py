@@ -1,0 +1,397 @@
+"""The door of a corpus: what the validator accepts, and one refusal for each rule of the guidelines."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stance import corpora
+from stance.corpora.__main__ import main
+from stance.corpora.check import check
+from stance.errors import StanceError
+from stance.records import Annotation, Article, Mention, Span, Stance
+
+Problem = Callable[[dict[str, Any]], str]
+Refusal = Callable[[Path], str]
+
+CORPUS = Path(__file__).resolve().parents[1] / "data" / "corpus"
+FIRST = "The roads ministry rejected the toll plan on Monday."
+SECOND = '"We will not pay a cent," said Dr. Ana Ruiz, who leads the union.'
+THIRD = "Hauliers in the U.S. and the mayor, Col. Eli Karam, praised the ministry."
+TEXT = f"{FIRST} {SECOND}\n\n{THIRD}"
+SENTENCES = (
+    FIRST,
+    SECOND,
+    THIRD,
+    '"Is it over?" she asked the court.',
+    "He called it “a farce.”",
+    "(The court declined to comment.)",
+    "Nobody in the U.S. was asked!",
+    "al-Shabaab denied it.",
+    "iPhone makers backed the law …",
+    "Gen. Omar Bek told Mr. Li, “No.”",
+    "3m people signed.",
+)
+
+
+def at(phrase: str, text: str = TEXT) -> list[int]:
+    start = text.index(phrase)
+    return [start, start + len(phrase)]
+
+
+def mention(name: str, span: list[int] | None = None) -> dict[str, Any]:
+    start, end = span or (None, None)
+    return {"name": name, "start": start, "end": end}
+
+
+def annotation(**changes: Any) -> dict[str, Any]:
+    """(roads ministry, toll plan, oppose) at the first sentence, with `changes`."""
+    return {
+        "actor": mention("roads ministry", at("roads ministry")),
+        "target": mention("toll plan", at("toll plan")),
+        "stance": "oppose",
+        "evidence": [at(FIRST)],
+        "tags": [],
+    } | changes
+
+
+def article(*annotations: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {"id": "toll", "text": TEXT, "annotations": list(annotations)} | changes
+
+
+def write(folder: Path, row: dict[str, Any]) -> Path:
+    """A file whose first line is sound and whose second line is `row`."""
+    path = folder / "articles.jsonl"
+    rows = [article(annotation(), id="sound"), row]
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
+    return path
+
+
+@pytest.fixture
+def problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Problem:
+    """The one problem that the validator prints for an article that it could read."""
+
+    def find(row: dict[str, Any]) -> str:
+        assert main([str(write(tmp_path, row)), "--min-words", "1"]) == 1
+        *problems, summary = capsys.readouterr().out.splitlines()
+        assert summary.endswith("; 1 problems"), problems
+        return problems[0]
+
+    return find
+
+
+@pytest.fixture
+def refusal(capsys: pytest.CaptureFixture[str]) -> Refusal:
+    """The one line that the validator prints for a corpus that can't be read."""
+
+    def refuse(path: Path) -> str:
+        assert main([str(path), "--min-words", "1"]) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err.count("\n") == 1
+        return printed.err
+
+    return refuse
+
+
+def test_the_corpus_of_this_project_keeps_every_rule(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [json.loads(line) for file in CORPUS.glob("*.jsonl") for line in file.open(encoding="utf-8")]
+    labels = Counter(a["stance"] for row in rows for a in row["annotations"])
+    assert main([str(CORPUS)]) == 0
+    (summary,) = capsys.readouterr().out.splitlines()
+    assert summary.startswith(f"{len(rows)} articles, {labels.total()} annotations: oppose {labels['oppose']} (")
+    assert summary.endswith("; 0 problems")
+    assert len(rows) >= 40
+
+
+def test_a_sound_article_is_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    union = annotation(
+        actor=mention("Ana Ruiz", at("Ana Ruiz")), target=mention("toll plan"), evidence=[at(SECOND), at(FIRST)]
+    )
+    assert main([str(write(tmp_path, article(annotation(), union))), "--min-words", "1"]) == 0
+    assert capsys.readouterr().out.startswith("2 articles, 3 annotations: oppose 3 (100%), neutral 0 (0%), ")
+
+
+def test_a_directory_is_read_in_the_order_of_its_file_names(tmp_path: Path) -> None:
+    for name in ("b", "c", "a"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(article(id=name)) + "\n")
+    (tmp_path / "notes.txt").write_text("no article")
+    assert [a.id for a in corpora.read(tmp_path)] == ["a", "b", "c"]
+
+
+def test_every_fault_of_a_corpus_is_reported_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cut = annotation(evidence=[[0, 30]], target=mention("toll plan"))
+    path = write(tmp_path, article(annotation(), cut, annotation(), id="three"))
+    assert main([str(path), "--min-words", "1"]) == 1
+    *problems, summary = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[:2] for line in problems] == [
+        [f"{path}:2", "annotation 2"],
+        [f"{path}:2", "annotation 2"],
+        [f"{path}:2", "annotation 3"],
+    ]
+    assert summary.endswith("; 3 problems")
+
+
+def test_the_command_exits_with_1_for_broken_rules_and_2_for_an_unreadable_corpus(tmp_path: Path) -> None:
+    path = write(tmp_path, article(annotation(), annotation()))
+    command = [sys.executable, "-m", "stance.corpora"]
+    broken = subprocess.run([*command, path, "--min-words", "1"], capture_output=True, text=True, check=False)
+    assert (broken.returncode, broken.stderr) == (1, "")
+    assert "repeats annotation 1" in broken.stdout
+    missing = subprocess.run([*command, tmp_path / "none"], capture_output=True, text=True, check=False)
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert "no such file" in missing.stderr
+
+
+# Rules of the guidelines: the corpus can be read, the fault is a problem of one annotation.
+
+
+def test_a_mention_that_cuts_a_word_is_a_problem(problem: Problem) -> None:
+    start, end = at("roads ministry")
+    row = article(annotation(), annotation(actor=mention("ministry of roads", [start, end - 1])), id="cut")
+    found = problem(row)
+    assert f"articles.jsonl:2: annotation 2: actor span [{start}, {end - 1}] ('roads ministr')" in found
+    assert "must start and end at a word boundary" in found
+
+
+def test_a_mention_with_a_space_at_its_border_is_a_problem(problem: Problem) -> None:
+    start, end = at("toll plan")
+    found = problem(article(annotation(target=mention("toll plan", [start - 1, end]))))
+    assert "annotation 1: target span" in found
+    assert "(' toll plan') must start and end at a word boundary" in found
+
+
+def test_a_mention_outside_its_evidence_is_a_problem(problem: Problem) -> None:
+    row = article(annotation(actor=mention("Ana Ruiz", at("Ana Ruiz"))))
+    found = problem(row)
+    assert "articles.jsonl:2: annotation 1: actor span" in found
+    assert "('Ana Ruiz') lies in none of the evidence spans" in found
+
+
+def test_a_mention_across_two_evidence_spans_is_a_problem(problem: Problem) -> None:
+    across = [at("Monday")[0], at("We")[1]]
+    row = article(annotation(actor=mention("Monday", across), evidence=[at(FIRST), at(SECOND)]))
+    assert "lies in none of the evidence spans" in problem(row)
+
+
+def test_evidence_that_starts_inside_a_sentence_is_a_problem(problem: Problem) -> None:
+    evidence = [at("rejected")[0], at(FIRST)[1]]
+    row = article(annotation(actor=mention("roads ministry"), evidence=[evidence]))
+    found = problem(row)
+    assert f"articles.jsonl:2: annotation 1: evidence [{evidence[0]}, {evidence[1]}]" in found
+    assert "must start and end at a sentence boundary" in found
+
+
+def test_evidence_that_ends_inside_a_sentence_is_a_problem(problem: Problem) -> None:
+    row = article(annotation(evidence=[[0, at("plan")[1]]]))
+    assert "must start and end at a sentence boundary" in problem(row)
+
+
+def test_evidence_that_ends_behind_a_title_is_a_problem(problem: Problem) -> None:
+    row = article(annotation(evidence=[[0, at("Dr.")[1]]]))
+    assert "must start and end at a sentence boundary" in problem(row)
+
+
+def test_evidence_that_starts_behind_an_abbreviation_is_a_problem(problem: Problem) -> None:
+    start = at("and the mayor")[0]
+    row = article(annotation(actor=mention("Eli Karam"), target=mention("plan"), evidence=[[start, len(TEXT)]]))
+    assert "must start and end at a sentence boundary" in problem(row)
+
+
+def test_evidence_that_ends_with_a_quoted_question_inside_a_sentence_is_a_problem(problem: Problem) -> None:
+    text = '"Is it over?" she asked the court.'
+    quoted = annotation(actor=mention("Ana"), target=mention("court"), evidence=[[0, at('"Is it over?"', text)[1]]])
+    assert "must start and end at a sentence boundary" in problem(article(quoted, text=text))
+
+
+@given(
+    paragraphs=st.lists(st.lists(st.sampled_from(SENTENCES), min_size=1, max_size=4), min_size=1, max_size=3),
+    data=st.data(),
+)
+def test_evidence_is_accepted_exactly_at_the_borders_of_sentences(
+    paragraphs: list[list[str]], data: st.DataObject
+) -> None:
+    text, starts, ends = "", [], []
+    for paragraph in paragraphs:
+        for number, sentence in enumerate(paragraph):
+            text += (" " if number else "\n\n") if text else ""
+            starts.append(len(text))
+            text += sentence
+            ends.append(len(text))
+    first = data.draw(st.integers(0, len(starts) - 1))
+    last = data.draw(st.integers(first, len(starts) - 1))
+    spaces = [i for i, character in enumerate(text) if character == " "]
+    wrong_starts = [i + 1 for i in spaces if i + 1 not in starts and i < ends[last]]
+    wrong_ends = [i for i in spaces if i not in ends and i > starts[first]]
+    assert not problems_of_evidence(text, (starts[first], ends[last]))
+    for start in wrong_starts:
+        assert problems_of_evidence(text, (start, ends[last])), text[start : ends[last]]
+    for end in wrong_ends:
+        assert problems_of_evidence(text, (starts[first], end)), text[starts[first] : end]
+
+
+def problems_of_evidence(text: str, span: Span) -> list[str]:
+    one = Annotation(Mention("A"), Mention("B"), Stance.OPPOSE, (span,))
+    return check([Article(id="x", text=text, annotations=(one,), where="f:1")], words=(1, 1000))
+
+
+def test_a_repeated_triple_is_a_problem(problem: Problem) -> None:
+    row = article(annotation(), annotation(stance="neutral"), annotation())
+    found = problem(row)
+    assert found.endswith(":2: annotation 3: repeats annotation 1 (roads ministry, toll plan, oppose)")
+
+
+def test_a_triple_repeated_in_other_case_is_a_problem(problem: Problem) -> None:
+    shouted = annotation(actor=mention("Roads Ministry", at("roads ministry")), target=mention("TOLL plan"))
+    assert "annotation 2: repeats annotation 1 (" in problem(article(annotation(), shouted))
+
+
+def test_the_same_pair_with_two_stances_or_turned_round_is_no_repetition(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = annotation()
+    turned = annotation(actor=one["target"], target=one["actor"])
+    path = write(tmp_path, article(one, annotation(stance="support"), turned))
+    assert main([str(path), "--min-words", "1"]) == 0
+    assert "; 0 problems" in capsys.readouterr().out
+
+
+def test_four_evidence_spans_are_a_problem(problem: Problem) -> None:
+    spans = [at(FIRST), at(SECOND), at(THIRD), at(TEXT)]
+    assert "annotation 1: 4 evidence spans, at most 3" in problem(article(annotation(evidence=spans)))
+
+
+def test_a_name_with_white_space_around_it_is_a_problem(problem: Problem) -> None:
+    row = article(annotation(actor=mention("roads ministry ", at("roads ministry"))))
+    assert "actor name 'roads ministry ' has white space around it" in problem(row)
+
+
+def test_a_single_line_break_inside_the_text_is_a_problem(problem: Problem) -> None:
+    found = problem(article(text="One line.\nAnother line."))
+    assert "paragraphs must be separated by one blank line" in found
+
+
+def test_an_article_that_is_too_short_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, article(text=" ".join(["word"] * 219) + "."))
+    assert main([str(path)]) == 1
+    assert f"{path}:2: 219 words, expected 220 to 450" in capsys.readouterr().out
+
+
+def test_an_article_that_is_too_long_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, article(text=" ".join(["word"] * 451) + "."))
+    assert main([str(path)]) == 1
+    assert f"{path}:2: 451 words, expected 220 to 450" in capsys.readouterr().out
+
+
+# What reading refuses: the corpus can't be used at all.
+
+
+def test_a_mention_outside_the_text_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    size = len(TEXT)
+    path = write(tmp_path, article(annotation(), annotation(actor=mention("mayor", [size - 4, size + 1]))))
+    expected = f"{path}:2: annotation 2: actor: span [{size - 4}, {size + 1}] is outside the text of {size} char"
+    assert expected in refusal(path)
+
+
+def test_evidence_outside_the_text_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    path = write(tmp_path, article(annotation(evidence=[[-1, 20]])))
+    assert f"{path}:2: annotation 1: evidence: span [-1, 20] is outside the text" in refusal(path)
+
+
+def test_a_span_that_ends_before_it_starts_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    path = write(tmp_path, article(annotation(evidence=[[20, 20]])))
+    assert "annotation 1: evidence: span [20, 20] is outside the text" in refusal(path)
+
+
+def test_half_a_span_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    path = write(tmp_path, article(annotation(target={"name": "toll plan", "start": 3, "end": None})))
+    assert "annotation 1: target: 'start' and 'end' must both be numbers or both null" in refusal(path)
+
+
+def test_an_annotation_without_evidence_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    path = write(tmp_path, article(annotation(evidence=[])))
+    assert f"{path}:2: annotation 1: 'evidence' must be a list of [start, end] spans" in refusal(path)
+
+
+def test_an_empty_evidence_span_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    path = write(tmp_path, article(annotation(evidence=[None])))
+    assert f"{path}:2: annotation 1: evidence: expected [start, end], found null" in refusal(path)
+
+
+def test_evidence_of_white_space_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    gap = at("\n\n")
+    path = write(tmp_path, article(annotation(evidence=[gap])))
+    assert f"{path}:2: annotation 1: evidence: span {gap} holds no words" in refusal(path)
+
+
+def test_an_unknown_stance_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    path = write(tmp_path, article(annotation(), annotation(stance="pro")))
+    message = f"{path}:2: annotation 2: unknown stance 'pro'; expected one of oppose, neutral, support"
+    assert message in refusal(path)
+
+
+def test_an_unknown_tag_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    path = write(tmp_path, article(annotation(tags=["deed", "sarcasm"])))
+    message = f"{path}:2: annotation 1: unknown tag 'sarcasm'; expected some of passive, nominalised,"
+    assert message in refusal(path)
+
+
+def test_a_missing_actor_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    path = write(tmp_path, article(annotation(actor=None)))
+    assert f"{path}:2: annotation 1: actor: expected a JSON object" in refusal(path)
+
+
+def test_an_article_without_text_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    path = write(tmp_path, {"id": "x", "title": "No body"})
+    assert f"{path}:2: 'text' is missing; found the keys id, title" in refusal(path)
+
+
+def test_a_repeated_id_is_refused_with_both_places(tmp_path: Path, refusal: Refusal) -> None:
+    path = write(tmp_path, article(id="sound"))
+    assert f"{path}:2: the id 'sound' stands at {path}:1 already" in refusal(path)
+
+
+def test_an_id_that_two_files_share_is_refused(tmp_path: Path) -> None:
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / name).write_text(json.dumps(article()) + "\n")
+    with pytest.raises(StanceError, match=r"b\.jsonl:1: the id 'toll' stands at .*a\.jsonl:1 already"):
+        corpora.read(tmp_path)
+
+
+def test_a_broken_line_is_refused_with_its_number(tmp_path: Path, refusal: Refusal) -> None:
+    path = write(tmp_path, article())
+    path.write_text(path.read_text() + '{"id": "half" "text"}\n')
+    assert f"{path}:3: broken JSON at column 15: Expecting ',' delimiter" in refusal(path)
+
+
+def test_a_line_that_is_no_object_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    path = tmp_path / "list.jsonl"
+    path.write_text('["id", "text"]\n')
+    assert f"{path}:1: expected a JSON object, found list" in refusal(path)
+
+
+def test_an_empty_file_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    path = tmp_path / "empty.jsonl"
+    path.write_text("\n \n")
+    assert f"{path}: the file is empty" in refusal(path)
+
+
+def test_a_directory_without_articles_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    assert f"{tmp_path}: no *.jsonl file in this directory" in refusal(tmp_path)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    assert f"{tmp_path / 'none.jsonl'}: no such file" in refusal(tmp_path / "none.jsonl")
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    path = write(tmp_path, article())
+    path.write_bytes(path.read_bytes() + '{"id": "café"}\n'.encode("latin-1"))
+    assert f"{path}:3: not UTF-8 (byte 0xe9 at column 12)" in refusal(path)

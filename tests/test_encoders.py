@@ -1,0 +1,248 @@
+"""Every supported architecture from a tiny random copy: loading, markers, layout, lengths, and each refusal."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from conftest import ROOT, script
+
+from stance import encoders
+from stance.encoders import Pretrained
+from stance.encoding import ACTOR, TARGET, PairEncoder, collate
+from stance.errors import StanceError
+from stance.model import StanceModel
+from stance.records import Pair
+
+MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module", params=tiny.KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each architecture in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny encoders on disk, a folder for each architecture."""
+    root = tmp_path_factory.mktemp("encoders")
+    for kind in tiny.KINDS:
+        tiny.folder(kind, root / kind)
+    return root
+
+
+def loaded(folders: Path, kind: str) -> Pretrained:
+    return encoders.load(tiny.config(name=str(folders / kind)))
+
+
+def copied(folders: Path, kind: str, path: Path) -> Path:
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(folders / kind, path))
+
+
+def test_auto_layout_is_one_pass_for_absolute_positions_and_pair_for_the_others(folders: Path, kind: str) -> None:
+    expected = "one_pass" if kind in tiny.ONE_PASS else "pair"
+    assert loaded(folders, kind).encoding.layout == expected
+
+
+def test_each_marker_becomes_one_known_token(folders: Path, kind: str) -> None:
+    pretrained = loaded(folders, kind)
+    rows = pretrained.encoder.get_input_embeddings().weight.shape[0]
+    encoding = pretrained.encoding
+    for marker, number in ((ACTOR, encoding.actor_id), (TARGET, encoding.target_id)):
+        assert pretrained.tokenizer.encode(f"a {marker} b", add_special_tokens=False).ids.count(number) == 1
+        assert number < rows
+    assert encoding.actor_id != encoding.target_id
+    assert pretrained.encoder.config.vocab_size == rows
+
+
+def test_a_marker_starts_as_the_mean_of_its_words_embeddings(folders: Path, kind: str) -> None:
+    pretrained = loaded(folders, kind)
+    weights = pretrained.encoder.get_input_embeddings().weight
+    ids = pretrained.tokenizer.encode("actor", add_special_tokens=False).ids
+    assert torch.allclose(weights[pretrained.encoding.actor_id], weights[ids].mean(0))
+    assert not torch.allclose(weights[pretrained.encoding.actor_id], weights[pretrained.encoding.target_id])
+
+
+def test_special_tokens_are_those_of_the_architecture(folders: Path, kind: str) -> None:
+    pretrained = loaded(folders, kind)
+    fairseq = kind in ("roberta", "xlm-roberta", "mpnet")
+    names = ("<s>", "</s>", "<pad>") if fairseq else ("[CLS]", "[SEP]", "[PAD]")
+    encoding = pretrained.encoding
+    found = tuple(pretrained.tokenizer.id_to_token(n) for n in (encoding.cls_id, encoding.sep_id, encoding.pad_id))
+    assert found == names
+
+
+def test_a_name_has_the_same_tokens_alone_as_inside_the_passage(folders: Path, kind: str) -> None:
+    pretrained = loaded(folders, kind)
+    text = "Envoys said Pakistan welcomed the talks ."
+    row = PairEncoder(pretrained.tokenizer, pretrained.encoding).encode([Pair(text, "Pakistan", "the talks")])[0][0]
+    passage = pretrained.tokenizer.encode(text, add_special_tokens=False)
+    inside = [i for i, (a, b) in zip(passage.ids, passage.offsets, strict=True) if a < 20 and b > 12]
+    marker = row.markers[0][0]
+    assert row.ids[marker + 1 : marker + 1 + len(inside)] == inside
+
+
+def test_the_longest_passage_that_is_accepted_can_be_scored(folders: Path, kind: str) -> None:
+    tokens = tiny.tokenizer(kind)
+    places, names = 60, 4
+    for length in range(30, 61):
+        config = tiny.config(max_passage_tokens=length, max_name_tokens=names)
+        try:
+            pretrained = encoders.prepare(
+                tiny.encoder(kind, tokens, max_position_embeddings=places), tokens, config
+            )
+        except StanceError as error:
+            assert "lower either" in str(error)
+            break
+        text = " ".join(["talks"] * 100)
+        pairs = [Pair(text, "Pakistan " * 9, "Russia " * 9), Pair(text, "talks " * 9, "talks " * 9)]
+        rows, _ = PairEncoder(pretrained.tokenizer, pretrained.encoding).encode(pairs)
+        inputs = {k: torch.from_numpy(v) for k, v in collate(rows, pretrained.encoding.pad_id).items()}
+        logits = StanceModel(pretrained.encoder, pretrained.encoding.layout).eval()(**inputs)
+        assert torch.isfinite(logits).all()
+    assert length > 35, "refused a passage that fits"
+
+
+def test_a_passage_that_positions_cannot_hold_is_refused(folders: Path) -> None:
+    config = tiny.config(name=str(folders / "bert"), max_passage_tokens=200)
+    with pytest.raises(StanceError, match=r"model\.max_passage_tokens=200: .*the encoder has 130; lower either"):
+        encoders.load(config)
+
+
+def test_one_pass_is_refused_for_relative_positions(folders: Path) -> None:
+    config = tiny.config(name=str(folders / "deberta-v2"), layout="one_pass")
+    with pytest.raises(StanceError, match=r"a deberta-v2 encoder can't .* these can: bert, .*model\.layout=pair"):
+        encoders.load(config)
+
+
+def test_an_absolute_encoder_takes_the_pair_layout_too(folders: Path) -> None:
+    config = tiny.config(name=str(folders / "roberta"), layout="pair")
+    assert encoders.load(config).encoding.layout == "pair"
+
+
+def test_an_unknown_layout_is_refused(folders: Path) -> None:
+    config = tiny.config(name=str(folders / "bert"), layout="twopass")
+    with pytest.raises(StanceError, match=r"model\.layout=twopass: expected auto, one_pass or pair"):
+        encoders.load(config)
+
+
+@pytest.mark.parametrize("setting", ["max_passage_tokens", "max_name_tokens", "max_pairs"])
+def test_a_length_of_zero_is_refused(folders: Path, setting: str) -> None:
+    with pytest.raises(StanceError, match="must be at least 1"):
+        encoders.load(tiny.config(name=str(folders / "bert"), **{setting: 0}))
+
+
+def test_a_tokenizer_without_padding_token_is_refused() -> None:
+    tokens = tiny.tokenizer("bert")
+    encoder = tiny.encoder("bert", tokens)
+    tokens.pad_token = None
+    with pytest.raises(StanceError, match=r"no padding \(pad\) token; use another encoder"):
+        encoders.prepare(encoder, tokens, tiny.config())
+
+
+def test_a_tokenizer_without_opening_token_is_refused() -> None:
+    tokens = tiny.tokenizer("bert")
+    encoder = tiny.encoder("bert", tokens)
+    tokens.cls_token = None
+    with pytest.raises(StanceError, match=r"no start \(cls or bos\) token"):
+        encoders.prepare(encoder, tokens, tiny.config())
+
+
+def test_prepare_leaves_the_callers_tokenizer_as_it_was() -> None:
+    tokens = tiny.tokenizer("bert")
+    before = tokens.backend_tokenizer.to_str()
+    encoders.prepare(tiny.encoder("bert", tokens), tokens, tiny.config())
+    assert tokens.backend_tokenizer.to_str() == before
+
+
+def test_encoder_dropout_reaches_every_dropout_of_the_encoder(folders: Path, kind: str) -> None:
+    off = encoders.load(tiny.config(name=str(folders / kind), encoder_dropout=0.0)).encoder
+    on = encoders.load(tiny.config(name=str(folders / kind), encoder_dropout=0.5)).encoder
+    ids = torch.tensor([[5, 6, 7, 8]])
+
+    def varies(encoder: torch.nn.Module) -> bool:
+        encoder.train()
+        return not torch.equal(encoder(ids).last_hidden_state, encoder(ids).last_hidden_state)
+
+    assert not varies(off)
+    assert varies(on)
+
+
+def test_a_missing_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match="none: cannot load it .*expected 'embedded', a local directory or a hub"):
+        encoders.load(tiny.config(name=str(tmp_path / "none")))
+
+
+def test_a_hub_name_without_network_is_one_clear_error() -> None:
+    code = (
+        "from stance import encoders\n"
+        "from stance.errors import StanceError\n"
+        "try:\n    encoders.load(encoders.ModelConfig(name='FacebookAI/roberta-base'))\n"
+        "except StanceError as error:\n    print(error)\n"
+    )
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": "/nonexistent"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120)
+    assert done.stdout.startswith("model.name=FacebookAI/roberta-base: cannot load it (")
+    assert "hub name with a network" in done.stdout
+
+
+def test_truncated_encoder_weights_are_refused(folders: Path, tmp_path: Path) -> None:
+    folder = copied(folders, "bert", tmp_path / "bert")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(StanceError, match=r"bert: cannot load it"):
+        encoders.load(tiny.config(name=str(folder)))
+
+
+def test_an_encoder_without_safetensors_is_refused(folders: Path, tmp_path: Path) -> None:
+    folder = copied(folders, "bert", tmp_path / "bert")
+    (folder / "model.safetensors").unlink()
+    torch.save({}, folder / "pytorch_model.bin")
+    with pytest.raises(StanceError, match=r"bert: cannot load it .*safetensors"):
+        encoders.load(tiny.config(name=str(folder)))
+
+
+def test_an_unknown_architecture_is_refused(folders: Path, tmp_path: Path) -> None:
+    folder = copied(folders, "bert", tmp_path / "odd")
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**settings, "model_type": "no-such-thing"}))
+    with pytest.raises(StanceError, match=r"odd: cannot load it .*no-such-thing"):
+        encoders.load(tiny.config(name=str(folder)))
+
+
+def test_an_encoder_without_tokenizer_is_refused(folders: Path, tmp_path: Path) -> None:
+    folder = copied(folders, "bert", tmp_path / "bert")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    with pytest.raises(StanceError, match=r"bert: "):
+        encoders.load(tiny.config(name=str(folder)))
+
+
+def test_altered_embedded_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = find_spec(encoders.EMBEDDED_PACKAGE)
+    assert spec is not None
+    assert spec.submodule_search_locations
+    copy = tmp_path / encoders.EMBEDDED_PACKAGE
+    shutil.copytree(spec.submodule_search_locations[0], copy)
+    weights = copy / "model" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(StanceError, match=r"not the published all-MiniLM-L6-v2 weights .*reinstall"):
+        encoders.load(tiny.config(name="embedded"))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_group_composes_into_a_train_job(name: str) -> None:
+    job = script("train").main.compose([f"model={name}"])
+    assert isinstance(job.model, encoders.ModelConfig)
+    assert ("embedded" if name == "minilm" else "/") in job.model.name

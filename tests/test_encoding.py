@@ -1,0 +1,320 @@
+"""How pairs become ids: properties with the real tokenizer, in both layouts."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from stance.encoders import ModelConfig, Pretrained, load
+from stance.encoding import ACTOR, TARGET, Cuts, Encoded, Encoding, PairEncoder, collate, find_mention
+from stance.errors import StanceError
+from stance.records import Pair
+
+# The real tokenizer takes a while on its first call; what is tested is never a matter of time.
+patient = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+
+PRINTED = ["Pakistan", "the Ghani administration", "Abdul Rashid Dostum", "ECOWAS", "Łódź's council", "U.N. envoy"]
+ABSENT = ["Kyrgyzstan", "the Lisbon declaration", "Ngozi Okonjo-Iweala"]
+FILLER = ["the", "on", "Tuesday", "said", "unprecedentedly", "—", "2021", "naïve", "talks.", "[SEP]", "和平", "\n\n"]
+LIMIT = 24
+
+names = st.sampled_from(PRINTED + ABSENT)
+texts = st.lists(st.sampled_from(PRINTED + FILLER), max_size=120).map(" ".join)
+layouts = st.sampled_from(["one_pass", "pair"])
+
+
+@cache
+def pretrained() -> Pretrained:
+    return load(ModelConfig())
+
+
+def encoder(*, passage: int = LIMIT, name: int = 8, pairs: int = 4, layout: str = "one_pass") -> PairEncoder:
+    limits = replace(pretrained().encoding, max_passage_tokens=passage, max_name_tokens=name, max_pairs=pairs)
+    return PairEncoder(pretrained().tokenizer, replace(limits, layout=layout))
+
+
+def tokens(text: str) -> list[int]:
+    ids: list[int] = pretrained().tokenizer.encode(text, add_special_tokens=False).ids
+    return ids
+
+
+@st.composite
+def pairs_of_one_text(draw: st.DrawFn) -> list[Pair]:
+    text = draw(texts)
+    return [Pair(text, actor, target) for actor, target in draw(st.lists(st.tuples(names, names), min_size=1))]
+
+
+@st.composite
+def pairs_of_some_texts(draw: st.DrawFn) -> list[Pair]:
+    groups = draw(st.lists(pairs_of_one_text(), min_size=1, max_size=3))
+    return draw(st.permutations([pair for group in groups for pair in group]))
+
+
+def passage_of(row: Encoded) -> list[int]:
+    """The passage's ids in a one-pass row, without [CLS] and [SEP]."""
+    return [number for number, block in zip(row.ids, row.blocks, strict=True) if block == 0][1:-1]
+
+
+def block_of(row: Encoded, place: int) -> tuple[list[int], list[int]]:
+    """Ids and positions of the pair at `place` in a row; those of its passage at -1."""
+    inside = [i for i, block in enumerate(row.blocks) if block == place + 1]
+    return [row.ids[i] for i in inside], [row.positions[i] for i in inside]
+
+
+def named(row: Encoded, place: int) -> list[tuple[list[int], list[int]]]:
+    """Ids and positions of actor and target of a one-pass row's pair, each with its marker first."""
+    ids, positions = block_of(row, place)
+    actor, target = row.markers[place]
+    cut = target - actor
+    return [(ids[:cut], positions[:cut]), (ids[cut:], positions[cut:])]
+
+
+def only(rows: Sequence[Encoded]) -> Encoded:
+    (row,) = rows
+    return row
+
+
+@patient
+@given(pairs=pairs_of_some_texts(), layout=layouts)
+def test_markers_of_every_pair_survive_any_passage(pairs: list[Pair], layout: str) -> None:
+    rows, _ = encoder(layout=layout).encode(pairs)
+    for row in rows:
+        assert len(row.markers) == len(row.pairs)
+        for index, (actor, target) in zip(row.pairs, row.markers, strict=True):
+            for place, marker, name in ((actor, ACTOR, pairs[index].actor), (target, TARGET, pairs[index].target)):
+                ids = tokens(name)[:8]
+                assert row.ids[place] == pretrained().tokenizer.token_to_id(marker)
+                assert row.ids[place + 1 : place + 1 + len(ids)] == ids
+
+
+@patient
+@given(pairs=pairs_of_some_texts(), layout=layouts)
+def test_every_pair_is_encoded_exactly_once(pairs: list[Pair], layout: str) -> None:
+    rows, cuts = encoder(layout=layout).encode(pairs)
+    assert sorted(index for row in rows for index in row.pairs) == list(range(len(pairs)))
+    assert cuts.pairs == len(pairs)
+
+
+@patient
+@given(pairs=pairs_of_some_texts(), layout=layouts, data=st.data())
+def test_pair_is_encoded_the_same_alone_and_in_company(pairs: list[Pair], layout: str, data: st.DataObject) -> None:
+    chosen = data.draw(st.integers(0, len(pairs) - 1))
+    alone = only(encoder(layout=layout).encode([pairs[chosen]])[0])
+    together = next(row for row in encoder(layout=layout).encode(pairs)[0] if chosen in row.pairs)
+    place = together.pairs.index(chosen)
+    assert block_of(together, -1) == block_of(alone, -1)
+    assert block_of(together, place) == block_of(alone, 0)
+
+
+@patient
+@given(pairs=pairs_of_some_texts())
+def test_printed_name_takes_the_positions_of_its_own_tokens(pairs: list[Pair]) -> None:
+    rows, _ = encoder().encode(pairs)
+    for row in rows:
+        for place, index in enumerate(row.pairs):
+            for name, (ids, positions) in zip(
+                (pairs[index].actor, pairs[index].target), named(row, place), strict=True
+            ):
+                if find_mention(pairs[index].text, name):
+                    assert positions[0] == positions[1]
+                    assert [row.ids[p] for p in positions[1:]] == ids[1:]
+                    assert positions[1:] == list(range(positions[1], positions[1] + len(ids) - 1))
+
+
+@patient
+@given(text=texts, actor=st.sampled_from(ABSENT), target=names)
+def test_name_that_is_not_printed_lies_behind_the_passage(text: str, actor: str, target: str) -> None:
+    row = only(encoder().encode([Pair(text, actor, target)])[0])
+    last = len(passage_of(row)) + 1
+    (_, of_actor), (_, of_target) = named(row, 0)
+    assert of_actor == list(range(last + 1, last + 1 + len(of_actor)))
+    if not find_mention(text, target):
+        assert of_target == list(range(of_actor[-1] + 1, of_actor[-1] + 1 + len(of_target)))
+
+
+def test_given_span_decides_between_two_places_of_a_name() -> None:
+    text = "Iran spoke first. Later Iran objected."
+    second = text.rindex("Iran")
+    row = only(encoder().encode([Pair(text, "Iran", "talks", actor_span=(second, second + 4))])[0])
+    assert named(row, 0)[0][1][1] == 1 + len(tokens(text[:second]))
+
+
+def test_long_name_stays_within_the_positions_of_a_short_mention() -> None:
+    text = "Dostum objected to the plan."
+    row = only(encoder().encode([Pair(text, "Abdul Rashid Dostum", "the plan", actor_span=(0, 6))])[0])
+    inside = range(1, 1 + len(tokens("Dostum")))
+    assert set(named(row, 0)[0][1]) == set(inside)
+
+
+@patient
+@given(pairs=pairs_of_some_texts(), passage=st.integers(8, 40), name=st.integers(1, 6), most=st.integers(1, 5))
+def test_limits_are_never_exceeded(pairs: list[Pair], passage: int, name: int, most: int) -> None:
+    small = encoder(passage=passage, name=name, pairs=most)
+    for row in small.encode(pairs)[0]:
+        assert len(passage_of(row)) <= passage
+        assert len(row.pairs) <= most
+        assert max(row.positions) <= small.settings.longest_position
+        assert all(len(ids) <= 1 + name for place in range(len(row.pairs)) for ids, _ in named(row, place))
+
+
+@patient
+@given(pairs=pairs_of_some_texts(), passage=st.integers(8, 40), name=st.integers(1, 6))
+def test_pair_layout_keeps_one_pair_a_row_within_its_longest_position(
+    pairs: list[Pair], passage: int, name: int
+) -> None:
+    small = encoder(passage=passage, name=name, layout="pair")
+    rows, _ = small.encode(pairs)
+    for row in rows:
+        assert len(row.pairs) == 1
+        assert set(row.blocks) == {0}
+        assert row.positions == list(range(len(row.ids)))
+        assert row.positions[-1] <= small.settings.longest_position
+
+
+def test_pair_layout_marks_the_mentions_in_the_passage() -> None:
+    row = only(encoder(layout="pair").encode([Pair("Iran rejected the new offer.", "Iran", "the new offer")])[0])
+    tokenizer = pretrained().tokenizer
+    assert tokenizer.decode(row.ids, skip_special_tokens=False) == (
+        "[CLS] [ACTOR] iran [TARGET] the new offer [SEP] [ACTOR] iran rejected [TARGET] the new offer. [SEP]"
+    )
+
+
+def test_pairs_of_one_passage_share_rows_up_to_the_limit() -> None:
+    text = "Pakistan and ECOWAS met."
+    rows, _ = encoder(pairs=4).encode([Pair(text, "Pakistan", "ECOWAS")] * 9)
+    assert [len(row.pairs) for row in rows] == [4, 4, 1]
+
+
+def test_neighbouring_pairs_of_a_long_passage_share_a_window() -> None:
+    text = " ".join(["so"] * 60 + ["Pakistan", "and", "ECOWAS", "and", "Iran"] + ["so"] * 60)
+    pairs = [Pair(text, "Pakistan", "ECOWAS"), Pair(text, "ECOWAS", "Iran")]
+    assert only(encoder(passage=32).encode(pairs)[0]).pairs == [0, 1]
+
+
+@patient
+@given(before=st.integers(0, 200), between=st.integers(0, 10), after=st.integers(0, 200))
+def test_long_passage_is_windowed_around_the_mentions(before: int, between: int, after: int) -> None:
+    text = " ".join(["so"] * before + ["Pakistan"] + ["so"] * between + ["ECOWAS"] + ["so"] * after)
+    rows, cuts = encoder(passage=32).encode([Pair(text, "Pakistan", "ECOWAS")])
+    kept = pretrained().tokenizer.decode(passage_of(only(rows)))
+    assert "pakistan" in kept
+    assert "ecowas" in kept
+    assert len(passage_of(only(rows))) == min(32, len(tokens(text)))
+    assert cuts == Cuts(pairs=1, windowed=int(len(tokens(text)) > 32), lost_mention=0, shortened_name=0)
+
+
+@patient
+@given(before=st.integers(0, 90), between=st.integers(31, 200), after=st.integers(0, 90))
+def test_mentions_far_apart_get_two_windows(before: int, between: int, after: int) -> None:
+    text = " ".join(["so"] * before + ["ECOWAS"] + ["so"] * between + ["Pakistan"] + ["so"] * after)
+    rows, cuts = encoder(passage=32).encode([Pair(text, "Pakistan", "ECOWAS")])
+    row = only(rows)
+    assert len(passage_of(row)) == 32
+    (actor, of_actor), (target, of_target) = named(row, 0)
+    assert [row.ids[p] for p in of_actor[1:]] == actor[1:]
+    assert [row.ids[p] for p in of_target[1:]] == target[1:]
+    assert (cuts.windowed, cuts.lost_mention) == (1, 0)
+
+
+def test_mention_longer_than_the_window_is_counted_as_lost() -> None:
+    text = "Pakistan so " * 60
+    _, cuts = encoder(passage=16).encode([Pair(text, "Pakistan", "ECOWAS", actor_span=(0, len(text) - 1))])
+    assert (cuts.windowed, cuts.lost_mention) == (1, 1)
+
+
+def test_shortened_names_are_counted_by_pair() -> None:
+    long = "the " * 9 + "ministry"
+    pairs = [Pair("A text.", long, long), Pair("A text.", "Iran", "Iraq"), Pair("A text.", "Iran", long)]
+    assert encoder(name=8).encode(pairs)[1].shortened_name == 2
+
+
+def test_cuts_are_told_in_per_cent() -> None:
+    assert str(Cuts(pairs=8, windowed=2, lost_mention=0, shortened_name=1)) == (
+        "of 8 pairs: passage windowed 2 (25.0%), part of a mention outside the window 0 (0.0%), "
+        "name shortened 1 (12.5%)"
+    )
+
+
+@given(before=st.text(max_size=20), after=st.text(max_size=20), name=names)
+def test_mention_is_found_as_whole_words_only(before: str, after: str, name: str) -> None:
+    found = find_mention(before + name + after, name)
+    if found is None:
+        glued = [edge for edge in (before[-1:], after[:1]) if edge]
+        assert any(edge == "_" or edge.isalnum() for edge in glued)
+    else:
+        text = before + name + after
+        assert text[found[0] : found[1]].lower() == name.lower()
+        assert not text[: found[0]][-1:].isalnum()
+        assert not text[found[1] :][:1].isalnum()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Iranian ships, Iran's ships", (15, 19)),
+        ("iran, then Iran", (11, 15)),
+        ("so says IRAN", (8, 12)),
+        ("Iranian", None),
+        ("", None),
+    ],
+)
+def test_mention_prefers_exact_case_and_ignores_longer_words(text: str, expected: tuple[int, int] | None) -> None:
+    assert find_mention(text, "Iran") == expected
+
+
+def test_name_of_byte_level_tokenizer_has_the_tokens_it_has_inside_a_sentence() -> None:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=["<s>", "</s>", "<pad>", ACTOR, TARGET])
+    tokenizer.train_from_iterator(["talks with Pakistan on peace and with Pakistan"] * 20, trainer)
+    settings = Encoding("one_pass", 0, 1, 2, 3, 4, 32, 8, 4, position_offset=3, space_before_name=True)
+    text = "talks with Pakistan on peace"
+    row = only(PairEncoder(tokenizer, settings).encode([Pair(text, "Pakistan", "peace")])[0])
+    for ids, positions in named(row, 0):
+        assert [row.ids[p - 3] for p in positions[1:]] == ids[1:]
+
+
+@patient
+@given(pairs=pairs_of_some_texts(), layout=layouts, pad=st.integers(0, 5))
+def test_collated_rows_are_padded_and_otherwise_unchanged(pairs: list[Pair], layout: str, pad: int) -> None:
+    rows, _ = encoder(layout=layout).encode(pairs)
+    batch = collate(rows, pad)
+    width = max(len(row.ids) for row in rows)
+    assert {key: array.shape for key, array in batch.items()} == {
+        **dict.fromkeys(("input_ids", "position_ids", "block_ids"), (len(rows), width)),
+        "markers": (len(rows), max(len(row.pairs) for row in rows), 2),
+    }
+    assert all(array.dtype == np.int64 for array in batch.values())
+    for i, row in enumerate(rows):
+        size = len(row.ids)
+        assert batch["input_ids"][i].tolist() == row.ids + [pad] * (width - size)
+        assert batch["position_ids"][i].tolist() == row.positions + [0] * (width - size)
+        assert batch["block_ids"][i].tolist() == row.blocks + [-1] * (width - size)
+        assert [tuple(m) for m in batch["markers"][i, : len(row.markers)].tolist()] == row.markers
+        assert not batch["markers"][i, len(row.markers) :].any()
+
+
+@patient
+@given(name=st.text(min_size=1, max_size=12), text=st.text(max_size=40))
+def test_any_unicode_is_encoded(name: str, text: str) -> None:
+    assume(name.strip())
+    row = only(encoder().encode([Pair(text, name, "Iran")])[0])
+    assert row.pairs == [0]
+    assert len(row.ids) == len(row.positions) == len(row.blocks)
+
+
+def test_unknown_layout_is_refused() -> None:
+    with pytest.raises(StanceError, match=r"unknown layout 'double'; expected one of one_pass, pair"):
+        encoder(layout="double")
+
+
+def test_settings_of_another_tokenizer_are_refused() -> None:
+    other = replace(pretrained().encoding, actor_id=7)
+    with pytest.raises(StanceError, match=r"has \[ACTOR\] as \d+, the encoding expects 7; take tokenizer and settings"):
+        PairEncoder(pretrained().tokenizer, other)

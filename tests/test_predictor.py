@@ -1,0 +1,248 @@
+"""The serving runtime and its door: answers of a real artifact, and one refusal for each thing it won't take."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import CORPUS, Workplace
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stance import jsonl, mentions
+from stance.errors import StanceError
+from stance.predictor import MAX_TEXT_CHARACTERS, StancePredictor
+from stance.records import LABELS, Pair, annotation_from_json, article_from_json, pair_from_json
+
+# What the training and tracking rings bring along; a service has none of it.
+FOREIGN = (
+    "torch", "transformers", "datasets", "hydra", "omegaconf", "mlflow", "sklearn", "scipy", "pandas", "pyarrow",
+    "spacy", "evaluate", "onnx",
+)  # fmt: skip
+SERVICE = """
+import json, sys
+from importlib.abc import MetaPathFinder
+
+class Blocker(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[1].split(","):
+            raise ModuleNotFoundError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Blocker())
+from stance.predictor import StancePredictor
+from stance.records import Pair
+
+pairs = [Pair(**pair) for pair in json.load(sys.stdin)]
+answers = StancePredictor.load(sys.argv[2], precision=sys.argv[3]).predict(pairs)
+print(json.dumps([answer.probabilities for answer in answers]))
+"""
+TEXT = (
+    "Pakistan welcomed the Russian peace initiative on Tuesday. The Ghani administration rejected the interim "
+    "government that Moscow proposes, while Abdul Rashid Dostum called it a betrayal. ECOWAS stayed silent."
+)
+PLACES = ("Pakistan", "Moscow", "ECOWAS", "Abdul Rashid Dostum", "the Ghani administration", "the interim government",
+          "the Russian peace initiative", "Kyrgyzstan", "a betrayal")  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def fp32(exported: Workplace) -> StancePredictor:
+    return StancePredictor.load(exported.artifact, precision="fp32")
+
+
+@pytest.fixture
+def artifact(exported: Workplace, tmp_path: Path) -> Path:
+    """A copy, to be spoilt, of what the int8 model needs."""
+    for name in ("stance.json", "tokenizer.json", "model.int8.onnx"):
+        shutil.copy(exported.artifact / name, tmp_path / name)
+    return tmp_path
+
+
+def company() -> list[Pair]:
+    """More than 65 pairs: all of one short text, and some of corpus articles that are longer than a window."""
+    texts = [row["text"] for _, row in jsonl.read(CORPUS / "part-01.jsonl")][:3]
+    return [Pair(TEXT, a, t) for a in PLACES for t in PLACES if a != t] + [
+        Pair(text, "the government", "the plan") for text in texts
+    ]
+
+
+def alter(artifact: Path, **changes: Any) -> Path:
+    metadata = json.loads((artifact / "stance.json").read_text("utf-8"))
+    (artifact / "stance.json").write_text(json.dumps(metadata | changes), "utf-8")
+    return artifact
+
+
+def flip(path: Path) -> None:
+    """Alter one byte in the middle of a file, its length stays."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_pair_gets_the_same_probabilities_alone_and_among_64_others(fp32: StancePredictor) -> None:
+    pairs = company()[-67:]
+    together = fp32.probabilities(pairs)
+    for place in (0, 17, 40, 63, 64, 66):
+        others = pairs[:place] + pairs[place + 1 :]
+        assert len(others) >= 64
+        assert np.abs(fp32.probabilities([pairs[place]])[0] - together[place]).max() < 1e-5
+
+
+def test_answers_come_in_the_order_of_the_pairs(fp32: StancePredictor) -> None:
+    pairs = company()
+    order = np.random.default_rng(0).permutation(len(pairs))
+    expected = fp32.probabilities(pairs)
+    assert np.ptp(expected, axis=0).min() > 1e-3
+    np.testing.assert_allclose(fp32.probabilities([pairs[i] for i in order]), expected[order], atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+def test_probabilities_sum_to_one_and_the_largest_is_the_answer(exported: Workplace, precision: str) -> None:
+    for answer in StancePredictor.load(exported.artifact, precision=precision).predict(company()):
+        assert sum(answer.probabilities) == pytest.approx(1, abs=1e-6)
+        assert min(answer.probabilities) >= 0
+        assert answer.confidence == max(answer.probabilities)
+        assert answer.stance == LABELS[answer.probabilities.index(answer.confidence)]
+
+
+def test_direction_of_a_pair_changes_its_answer(fp32: StancePredictor) -> None:
+    there, back = fp32.probabilities([Pair(TEXT, "Pakistan", "Moscow"), Pair(TEXT, "Moscow", "Pakistan")])
+    assert np.abs(there - back).max() > 1e-4
+
+
+def test_given_span_and_looked_up_name_get_the_same_answer(fp32: StancePredictor) -> None:
+    at = TEXT.index("Moscow")
+    spans = Pair(TEXT, "Pakistan", "Moscow", (0, 8), (at, at + 6))
+    assert fp32.predict([spans]) == fp32.predict([Pair(TEXT, "Pakistan", "Moscow")])
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        Pair(TEXT, "Kyrgyzstan", "the Lisbon declaration"),
+        Pair("", "Kyrgyzstan", "Tajikistan"),
+        Pair("和平 \u200b \x00", "Łódź " * 50, "\u200b"),
+    ],
+    ids=["not printed", "no text", "odd characters"],
+)
+def test_names_that_the_text_does_not_print_are_scored(fp32: StancePredictor, pair: Pair) -> None:
+    (answer,) = fp32.predict([pair])
+    assert np.isfinite(answer.probabilities).all()
+    assert sum(answer.probabilities) == pytest.approx(1, abs=1e-6)
+
+
+def test_no_pairs_get_no_answers(fp32: StancePredictor) -> None:
+    assert fp32.predict([]) == []
+    assert fp32.probabilities([]).shape == (0, 3)
+
+
+def test_answer_as_json_names_the_probability_of_every_label(fp32: StancePredictor) -> None:
+    (answer,) = fp32.predict([Pair(TEXT, "Pakistan", "Moscow")])
+    row = answer.to_json()
+    assert list(row) == ["stance", "confidence", "oppose", "neutral", "support"]
+    assert [row[label] for label in LABELS] == list(answer.probabilities)
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+def test_service_without_the_training_stack_gives_the_same_probabilities(exported: Workplace, precision: str) -> None:
+    pairs = company()
+    command = [sys.executable, "-W", "error", "-c", SERVICE, ",".join(FOREIGN), str(exported.artifact), precision]
+    question = json.dumps([asdict(pair) for pair in pairs])
+    answer = subprocess.run(command, input=question, capture_output=True, text=True, check=False)
+    assert answer.stderr == ""
+    here = StancePredictor.load(exported.artifact, precision=precision).probabilities(pairs)
+    np.testing.assert_allclose(json.loads(answer.stdout), here, atol=1e-6)
+
+
+# What loading refuses.
+
+
+def test_missing_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"none: no such directory; expected an artifact written by scripts/export"):
+        StancePredictor.load(tmp_path / "none")
+
+
+def test_artifact_without_its_manifest_is_refused(artifact: Path) -> None:
+    (artifact / "stance.json").unlink()
+    with pytest.raises(StanceError, match=r"stance\.json: missing; the export is not whole or this is no artifact"):
+        StancePredictor.load(artifact)
+
+
+def test_truncated_manifest_is_refused(artifact: Path) -> None:
+    content = (artifact / "stance.json").read_bytes()
+    (artifact / "stance.json").write_bytes(content[: len(content) // 2])
+    with pytest.raises(StanceError, match=r"stance\.json: not valid JSON \(.*\); run scripts/export\.py again"):
+        StancePredictor.load(artifact)
+
+
+def test_manifest_without_a_key_is_refused(artifact: Path) -> None:
+    metadata = json.loads((artifact / "stance.json").read_text("utf-8"))
+    del metadata["temperature"], metadata["files"]
+    (artifact / "stance.json").write_text(json.dumps(metadata), "utf-8")
+    with pytest.raises(StanceError, match=r"stance\.json: misses files, temperature; run scripts/export\.py again"):
+        StancePredictor.load(artifact)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "model.int8.onnx"])
+def test_missing_file_is_refused(artifact: Path, name: str) -> None:
+    (artifact / name).unlink()
+    with pytest.raises(StanceError, match=rf"{name}: missing from the artifact; export again or copy the whole"):
+        StancePredictor.load(artifact)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "model.int8.onnx"])
+def test_truncated_file_is_refused(artifact: Path, name: str) -> None:
+    content = (artifact / name).read_bytes()
+    (artifact / name).write_bytes(content[:-100])
+    with pytest.raises(StanceError, match=rf"{name}: its sha256 is not the one in stance\.json: .* truncated"):
+        StancePredictor.load(artifact)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "model.int8.onnx"])
+def test_altered_file_is_refused(artifact: Path, name: str) -> None:
+    flip(artifact / name)
+    with pytest.raises(StanceError, match=rf"{name}: its sha256 is not the one in stance\.json: .* altered"):
+        StancePredictor.load(artifact)
+
+
+def test_int8_is_served_without_the_fp32_model_but_fp32_is_not(artifact: Path) -> None:
+    assert StancePredictor.load(artifact).predict([Pair(TEXT, "Pakistan", "Moscow")])
+    with pytest.raises(StanceError, match=r"model\.onnx: missing from the artifact"):
+        StancePredictor.load(artifact, precision="fp32")
+
+
+def test_other_format_version_is_refused(artifact: Path) -> None:
+    with pytest.raises(StanceError, match=r"format version 99, this stance reads 1; export again or install"):
+        StancePredictor.load(alter(artifact, format_version=99))
+
+
+def test_other_labels_are_refused(artifact: Path) -> None:
+    with pytest.raises(StanceError, match=r"labels \['support', 'neutral', 'oppose'\], expected \['oppose', "):
+        StancePredictor.load(alter(artifact, labels=["support", "neutral", "oppose"]))
+
+
+def test_encoding_with_another_key_is_refused(artifact: Path) -> None:
+    with pytest.raises(StanceError, match=r"stance\.json: 'encoding' has the keys \['layout'\], expected \['actor_id"):
+        StancePredictor.load(alter(artifact, encoding={"layout": "one_pass"}))
+
+
+def test_markers_of_another_tokenizer_are_refused(artifact: Path) -> None:
+    encoding = json.loads((artifact / "stance.json").read_text("utf-8"))["encoding"]
+    with pytest.raises(StanceError, match=r"the tokenizer has \[TARGET\] as \d+, the encoding expects 5"):
+        StancePredictor.load(alter(artifact, encoding=encoding | {"target_id": 5}))
+
+
+def test_unknown_precision_is_refused(exported: Workplace) -> None:
+    with pytest.raises(StanceError, match=r"unknown precision 'int4'; expected one of int8, fp32"):
+        StancePredictor.load(exported.artifact, precision="int4")
+
+
+def test_text_over_the_limit_is_refused(fp32: StancePredictor) -> None:
+    long = Pair("x" * (MAX_TEXT_CHARACTERS + 1), "Pakistan", "Moscow")
+    with pytest.raises(StanceError, match=r"text of 1,000,001 characters; at most 1,000,000 are scored"):
+        fp32.predict([long])

@@ -1,0 +1,176 @@
+"""The door of every JSON Lines file: requests and lines that are refused, and files that appear whole."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stance import jsonl
+from stance.errors import StanceError
+from stance.records import Pair, annotation_from_json, pair_from_json
+
+TEXT = "Pakistan welcomed the plan."
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def request(**changes: Any) -> dict[str, Any]:
+    row = {"text": TEXT, "actor": "Pakistan", "target": "the plan", **changes}
+    return {key: value for key, value in row.items() if value is not ...}
+
+
+def test_request_keeps_its_names_and_spans() -> None:
+    row = request(actor_span=[0, 8], target_span=None, note="unknown keys are no fault")
+    assert pair_from_json(row, "in.jsonl:3") == Pair(TEXT, "Pakistan", "the plan", (0, 8), None)
+
+
+def test_request_without_actor_is_refused() -> None:
+    with pytest.raises(StanceError, match=r"in\.jsonl:3: 'actor' is missing; found the keys target, text"):
+        pair_from_json(request(actor=...), "in.jsonl:3")
+
+
+def test_request_without_anything_is_refused() -> None:
+    with pytest.raises(StanceError, match=r"in\.jsonl:3: 'text' is missing; found the keys none"):
+        pair_from_json({}, "in.jsonl:3")
+
+
+def test_request_with_blank_actor_is_refused() -> None:
+    with pytest.raises(StanceError, match=r"in\.jsonl:3: 'actor' is empty"):
+        pair_from_json(request(actor=" \n"), "in.jsonl:3")
+
+
+def test_request_whose_target_is_no_string_is_refused() -> None:
+    with pytest.raises(StanceError, match=r"in\.jsonl:3: 'target' must be a string, found list"):
+        pair_from_json(request(target=["the plan"]), "in.jsonl:3")
+
+
+def test_request_with_half_a_surrogate_pair_is_refused() -> None:
+    row = json.loads(r'{"text": "Pakistan \ud83d spoke", "actor": "Pakistan", "target": "the plan"}')
+    with pytest.raises(StanceError, match=r"in\.jsonl:3: 'text' has half a surrogate pair at character 9"):
+        pair_from_json(row, "in.jsonl:3")
+
+
+@pytest.mark.parametrize("span", [[0, 28], [-1, 3], [5, 5], [6, 2]])
+def test_request_with_a_span_outside_its_text_is_refused(span: list[int]) -> None:
+    with pytest.raises(StanceError, match=rf"in\.jsonl:3: target_span: span \[{span[0]}, .* outside the text of 27"):
+        pair_from_json(request(target_span=span), "in.jsonl:3")
+
+
+@pytest.mark.parametrize("span", [[0], [0, 1, 2], "08", {"start": 0}, [0.0, 8.0], [False, True], 8])
+def test_request_whose_span_is_no_span_is_refused(span: Any) -> None:
+    with pytest.raises(StanceError, match=r"in\.jsonl:3: actor_span: expected \[start, end\] or null, found"):
+        pair_from_json(request(actor_span=span), "in.jsonl:3")
+
+
+def test_annotation_whose_tags_are_no_list_is_refused() -> None:
+    row = {"actor": {"name": "A"}, "target": {"name": "B"}, "stance": "oppose", "evidence": [[0, 8]], "tags": "deed"}
+    with pytest.raises(StanceError, match=r"a\.jsonl:1: 'tags' must be a list, found 'deed'"):
+        annotation_from_json(row, TEXT, "a.jsonl:1")
+
+
+# JSON Lines.
+
+
+@given(rows=st.lists(st.dictionaries(st.text(), values), min_size=1, max_size=4))
+def test_rows_that_are_written_are_read_again(tmp_path_factory: pytest.TempPathFactory, rows: list[Any]) -> None:
+    path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    jsonl.write(path, rows)
+    assert list(jsonl.read(path)) == [(f"{path}:{number}", row) for number, row in enumerate(rows, 1)]
+
+
+def test_blank_lines_and_a_byte_order_mark_are_skipped_but_counted(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n\n  \n{"a": 2}')
+    assert list(jsonl.read(path)) == [(f"{path}:1", {"a": 1}), (f"{path}:4", {"a": 2})]
+
+
+def refuse(path: Path, content: bytes, message: str) -> None:
+    path.write_bytes(content)
+    with pytest.raises(StanceError, match=message):
+        list(jsonl.read(path))
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"none\.jsonl: no such file; expected a JSON Lines file"):
+        list(jsonl.read(tmp_path / "none.jsonl"))
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \n"])
+def test_empty_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    refuse(tmp_path / "in.jsonl", content, r"in\.jsonl: the file is empty; expected one JSON object a line")
+
+
+def test_line_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    content = '{"a": 1}\n{"a": "é"}\n'.encode("latin-1")
+    refuse(tmp_path / "in.jsonl", content, r"in\.jsonl:2: not UTF-8 \(byte 0xe9 at column 8\); save it as UTF-8")
+
+
+def test_utf16_file_is_refused(tmp_path: Path) -> None:
+    refuse(tmp_path / "in.jsonl", '{"a": 1}\n'.encode("utf-16"), r"in\.jsonl:1: not UTF-8 \(byte 0xff at column 1\)")
+
+
+def test_broken_line_is_refused_with_its_number(tmp_path: Path) -> None:
+    message = r"in\.jsonl:3: broken JSON at column 7: Expecting value; expected one complete object a line"
+    refuse(tmp_path / "in.jsonl", b'{"a": 1}\n\n{"a": \n', message)
+
+
+def test_number_too_long_for_python_is_refused(tmp_path: Path) -> None:
+    content = b'{"a": ' + b"1" * 5000 + b"}"
+    refuse(tmp_path / "in.jsonl", content, r"in\.jsonl:1: broken JSON: Exceeds the limit \(4300 digits\)")
+
+
+@pytest.mark.parametrize(("content", "found"), [(b"[1]", "list"), (b"3", "int"), (b"null", "NoneType")])
+def test_line_that_is_no_object_is_refused(tmp_path: Path, content: bytes, found: str) -> None:
+    refuse(tmp_path / "in.jsonl", content, rf"in\.jsonl:1: expected a JSON object, found {found}")
+
+
+def test_deep_nesting_is_refused(tmp_path: Path) -> None:
+    content = b'{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+    refuse(tmp_path / "in.jsonl", content, r"in\.jsonl:1: JSON nested too deeply; expected one flat object a line")
+
+
+def test_line_over_the_limit_is_refused(tmp_path: Path) -> None:
+    content = b'{"a": "' + b"x" * jsonl.MAX_LINE_BYTES + b'"}'
+    refuse(tmp_path / "in.jsonl", content, r"in\.jsonl:1: line of 16,000,009 bytes; at most 16,000,000 are read")
+
+
+def test_rows_before_a_broken_line_are_read(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_bytes(b'{"a": 1}\nnonsense\n')
+    rows = jsonl.read(tmp_path / "in.jsonl")
+    assert next(rows)[1] == {"a": 1}
+    with pytest.raises(StanceError, match=r"in\.jsonl:2: broken JSON at column 1"):
+        next(rows)
+
+
+def test_rows_that_fail_on_the_way_leave_the_old_file(tmp_path: Path) -> None:
+    def rows() -> Iterator[dict[str, int]]:
+        yield {"a": 2}
+        raise StanceError("half way")
+
+    jsonl.write(tmp_path / "out.jsonl", [{"a": 1}])
+    with pytest.raises(StanceError, match="half way"):
+        jsonl.write(tmp_path / "out.jsonl", rows())
+    assert [row for _, row in jsonl.read(tmp_path / "out.jsonl")] == [{"a": 1}]
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
+
+
+def test_text_that_cannot_be_encoded_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "out.txt"
+    jsonl.write_text(path, "old")
+    with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
+        jsonl.write_text(path, "new" * 100_000 + "\ud83d")
+    assert path.read_text("utf-8") == "old"
+    assert [path.name for path in path.parent.iterdir()] == ["out.txt"]
+
+
+def test_json_document_is_written_with_sorted_keys(tmp_path: Path) -> None:
+    jsonl.write_json(tmp_path / "out.json", {"b": "é", "a": {"d": 1, "c": 2}})
+    content = (tmp_path / "out.json").read_text("utf-8")
+    assert content == '{\n  "a": {\n    "c": 2,\n    "d": 1\n  },\n  "b": "é"\n}\n'
