@@ -54,7 +54,12 @@ def stock_trainer(bench: Bench, *, seed: int = 42, **settings: Any) -> Trainer:
         return [c | {"labels": LABELS.index(e.stance)} for c, e in zip(columns, examples, strict=True)]
 
     arguments = TrainingArguments(
-        output_dir=str(bench.work / "stock-run"), seed=seed, report_to="none", disable_tqdm=True, **settings
+        output_dir=str(bench.work / "stock-run"),
+        seed=seed,
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        **settings,
     )
     trainer = Trainer(
         model,

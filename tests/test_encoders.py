@@ -9,16 +9,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
-from conftest import ROOT, script
 
+import tiny
+from conftest import ROOT, script
 from stance import encoders
 from stance.encoders import Pretrained
 from stance.encoding import ACTOR, TARGET, PairEncoder, collate
 from stance.errors import StanceError
 from stance.model import StanceModel
 from stance.records import Pair
+from tiny import one_thread  # noqa: F401
 
 MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
 
@@ -92,23 +93,21 @@ def test_a_name_has_the_same_tokens_alone_as_inside_the_passage(folders: Path, k
 
 def test_the_longest_passage_that_is_accepted_can_be_scored(folders: Path, kind: str) -> None:
     tokens = tiny.tokenizer(kind)
-    places, names = 60, 4
-    for length in range(30, 61):
-        config = tiny.config(max_passage_tokens=length, max_name_tokens=names)
+    pretrained = None
+    for length in range(42, 61):
+        encoder = tiny.encoder(kind, tokens, max_position_embeddings=60)
+        config = tiny.config(max_passage_tokens=length, max_name_tokens=4)
         try:
-            pretrained = encoders.prepare(
-                tiny.encoder(kind, tokens, max_position_embeddings=places), tokens, config
-            )
-        except StanceError as error:
-            assert "lower either" in str(error)
+            pretrained = encoders.prepare(encoder, tokens, config)
+        except StanceError:
             break
-        text = " ".join(["talks"] * 100)
-        pairs = [Pair(text, "Pakistan " * 9, "Russia " * 9), Pair(text, "talks " * 9, "talks " * 9)]
-        rows, _ = PairEncoder(pretrained.tokenizer, pretrained.encoding).encode(pairs)
-        inputs = {k: torch.from_numpy(v) for k, v in collate(rows, pretrained.encoding.pad_id).items()}
-        logits = StanceModel(pretrained.encoder, pretrained.encoding.layout).eval()(**inputs)
-        assert torch.isfinite(logits).all()
-    assert length > 35, "refused a passage that fits"
+    assert pretrained is not None, "refused a passage that fits"
+    text = " ".join(["talks"] * 100)
+    pairs = [Pair(text, "Pakistan " * 9, "Russia " * 9), Pair(text, "talks " * 9, "talks " * 9)]
+    rows, _ = PairEncoder(pretrained.tokenizer, pretrained.encoding).encode(pairs)
+    inputs = {k: torch.from_numpy(v) for k, v in collate(rows, pretrained.encoding.pad_id).items()}
+    logits = StanceModel(pretrained.encoder, pretrained.encoding.layout).eval()(**inputs)
+    assert torch.isfinite(logits).all()
 
 
 def test_a_passage_that_positions_cannot_hold_is_refused(folders: Path) -> None:
@@ -177,7 +176,7 @@ def test_encoder_dropout_reaches_every_dropout_of_the_encoder(folders: Path, kin
 
 
 def test_a_missing_directory_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StanceError, match="none: cannot load it .*expected 'embedded', a local directory or a hub"):
+    with pytest.raises(StanceError, match=r"none: cannot load it .*expected 'embedded', a local directory or a hub"):
         encoders.load(tiny.config(name=str(tmp_path / "none")))
 
 
@@ -222,7 +221,7 @@ def test_an_encoder_without_tokenizer_is_refused(folders: Path, tmp_path: Path) 
     folder = copied(folders, "bert", tmp_path / "bert")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (folder / name).unlink()
-    with pytest.raises(StanceError, match=r"bert: "):
+    with pytest.raises(StanceError, match=r"bert: .*tokenizer"):
         encoders.load(tiny.config(name=str(folder)))
 
 

@@ -4,21 +4,18 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CORPUS, Workplace
-from hypothesis import given
-from hypothesis import strategies as st
 
-from stance import jsonl, mentions
+from conftest import CORPUS, Workplace
+from stance import jsonl
 from stance.errors import StanceError
 from stance.predictor import MAX_TEXT_CHARACTERS, StancePredictor
-from stance.records import LABELS, Pair, annotation_from_json, article_from_json, pair_from_json
+from stance.records import LABELS, Pair
 
 # What the training and tracking rings bring along; a service has none of it.
 FOREIGN = (

@@ -5,14 +5,15 @@ A real architecture in miniature shows what a mock would hide: masks, positions 
 
 import random
 import string
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pytest
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedTokenizerFast
 
-from stance.encoders import ModelConfig
+from stance.encoders import ModelConfig, set_dropout
 from stance.records import LABELS, Example, Stance
 
 ONE_PASS = ("bert", "distilbert", "roberta", "xlm-roberta", "electra")
@@ -38,7 +39,7 @@ _EXTRA = {
         "position_biased_input": False,
         "type_vocab_size": 0,
     },
-    "mpnet": {"relative_attention_num_buckets": 8},
+    "mpnet": {},
     "modernbert": {
         "local_attention": 16,
         "global_attn_every_n_layers": 2,
@@ -50,6 +51,15 @@ _EXTRA = {
 }
 _CLASSIC = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 _FAIRSEQ = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """One thread for tiny tensors, in modules that import this: more only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def tokenizer(kind: str) -> PreTrainedTokenizerFast:
@@ -106,12 +116,15 @@ def encoder(kind: str, tokens: PreTrainedTokenizerFast, *, seed: int = 0, **chan
         "vocab_size": len(tokens),
         "max_position_embeddings": 130,
         "pad_token_id": tokens.pad_token_id,
+        "initializer_range": 0.2,  # at the usual 0.02 a random encoder hardly hears its own attention
         **({} if kind == "distilbert" else _SIZES),
         **_EXTRA[kind],
         **changes,
     }
     torch.manual_seed(seed)
-    return AutoModel.from_config(AutoConfig.for_model(kind, **settings)).eval()
+    made = AutoConfig.for_model(kind, **settings)
+    set_dropout(made, 0.0)
+    return AutoModel.from_config(made).eval()
 
 
 def folder(kind: str, path: Path, *, seed: int = 0) -> Path:

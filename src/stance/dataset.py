@@ -168,8 +168,8 @@ def _read_split(path: Path) -> list[Example]:
         table = pq.read_table(path)
     except (OSError, ValueError) as error:
         raise StanceError(f"{path}: not a readable Parquet file ({error}); build the dataset again") from error
-    found, expected = (", ".join(f"{f.name}: {f.type}" for f in s) for s in (table.schema, FEATURES.arrow_schema))
-    if found != expected:
+    if table.schema != FEATURES.arrow_schema:
+        found, expected = (", ".join(f"{f.name}: {f.type}" for f in s) for s in (table.schema, FEATURES.arrow_schema))
         raise StanceError(f"{path}: columns {found}, expected {expected}; build it again")
     try:
         return [_example(row) for row in table.to_pylist()]

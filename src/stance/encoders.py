@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from transformers import (
     AutoConfig,
@@ -32,7 +33,8 @@ ONE_PASS_TYPES = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-
 # What the architectures call their dropouts.
 DROPOUTS = ("attention_dropout", "attention_probs_dropout_prob", "dropout", "embedding_dropout",
             "hidden_dropout_prob", "mlp_dropout")  # fmt: skip
-OFFSET_TYPES = ("camembert", "roberta", "xlm-roberta")
+# These number their positions from behind the padding token's id.
+OFFSET_TYPES = ("camembert", "mpnet", "roberta", "xlm-roberta")
 
 
 @dataclass
@@ -72,6 +74,9 @@ def load(config: ModelConfig) -> Pretrained:
     Raises:
         StanceError: the model can't be found or read, or can't take the layout or the lengths asked for.
     """
+    for name, share in (("dropout", config.dropout), ("encoder_dropout", config.encoder_dropout)):
+        if not 0 <= share < 1:
+            raise StanceError(f"model.{name}={share}: expected a probability, from 0 to below 1")
     source = find(config.name)
     revision = {} if Path(source).is_dir() else {"revision": config.revision}
     verbosity = transformers_logging.get_verbosity()
@@ -88,7 +93,7 @@ def load(config: ModelConfig) -> Pretrained:
             dtype=torch.float32,
             **revision,
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise StanceError(
             f"model.name={config.name}: cannot load it ({reason}); expected 'embedded', a local directory or a "
@@ -139,6 +144,12 @@ def prepare(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config
     with torch.no_grad():
         for marker, word in ((encoding.actor_id, "actor"), (encoding.target_id, "target")):
             ids = tokens.encode(word, add_special_tokens=False).ids
+            # Without its files transformers makes up an empty tokenizer and says nothing.
+            if not set(ids) - {tokenizer.unk_token_id}:
+                raise StanceError(
+                    f"model.name={config.name}: its tokenizer does not know {word!r}; expected the encoder's own "
+                    "tokenizer files beside the weights"
+                )
             weights[marker] = weights[ids].mean(dim=0)
     return Pretrained(encoder, tokens, encoding)
 

@@ -13,7 +13,7 @@ A passage over the limit is cut to windows around the pair's own mentions; a win
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -27,6 +27,7 @@ from stance.records import Pair, Span
 
 ACTOR, TARGET = "[ACTOR]", "[TARGET]"
 LAYOUTS = ("one_pass", "pair")
+MAX_NAME_WORDS = 32  # the runs of a name's words grow with their square
 _FILLERS = frozenset({"and", "for", "from", "its", "that", "the", "their", "this", "with"})
 Window = tuple[Span, ...]
 Inputs = dict[str, npt.NDArray[np.int64]]
@@ -102,19 +103,29 @@ def find_mention(text: str, name: str) -> Span | None:
 
     Whole words only. By exact case first, then by any case, then by parts of the name, later words first, since
     the head of an English noun phrase and a person's surname stand last. Parts of one or two letters and words
-    without content are no mention.
+    without content are no mention; neither are parts of a name of more than `MAX_NAME_WORDS` words.
     """
+    found = _search(text, name.strip()) or _search(text, name.strip(), re.IGNORECASE)
+    if not found:
+        folded = text.casefold()
+        printed = (_search(text, part, re.IGNORECASE) for part in _parts(name) if part.casefold() in folded)
+        found = next(filter(None, printed), None)
+    return found
+
+
+def _search(text: str, words: str, flags: int = 0) -> Span | None:
+    found = re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text, flags)
+    return found.span() if found else None
+
+
+def _parts(name: str) -> Iterator[str]:
+    """The runs of a name's words that may stand for it, in the order of preference."""
     words = name.split()
-    whole = rf"(?<!\w){re.escape(name.strip())}(?!\w)"
-    found = re.search(whole, text) or re.search(whole, text, re.IGNORECASE)
-    for length in range(len(words) - 1, 0, -1):
+    for length in range(len(words) - 1, 0, -1) if len(words) <= MAX_NAME_WORDS else ():
         for start in range(len(words) - length, -1, -1):
-            if found:
-                break
             part = words[start : start + length]
             if any(len(word) > 2 and word.casefold() not in _FILLERS for word in part):
-                found = re.search(rf"(?<!\w){re.escape(' '.join(part))}(?!\w)", text, re.IGNORECASE)
-    return found.span() if found else None
+                yield " ".join(part)
 
 
 class PairEncoder:

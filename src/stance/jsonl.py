@@ -34,7 +34,7 @@ def _parse(raw: bytes, where: str) -> dict[str, Any]:
     if len(raw) > MAX_LINE_BYTES:
         raise StanceError(f"{where}: line of {len(raw):,} bytes; at most {MAX_LINE_BYTES:,} are read")
     try:
-        value = json.loads(raw.decode("utf-8-sig"))
+        value = json.loads(raw.decode("utf-8-sig").rstrip("\r\n"))
     except UnicodeDecodeError as error:
         raise StanceError(
             f"{where}: not UTF-8 (byte {raw[error.start]:#04x} at column {error.start + 1}); save it as UTF-8"

@@ -96,7 +96,12 @@ def load(directory: Path) -> Checkpoint:
         StanceError: it is missing, not whole, or its weights do not fit its configuration.
     """
     facts = about(directory)
-    encoding = Encoding(**facts.pop("encoding"))
+    try:
+        encoding = Encoding(**facts.pop("encoding", {}))
+    except TypeError as error:
+        raise StanceError(f"{directory / 'checkpoint.json'}: unfit 'encoding' ({error}); train again") from error
+    for name in ("config.json", "tokenizer.json"):
+        _document(directory / name)
     model = StanceModel(encoders.from_config(directory), encoding.layout)
     load_weights(model, directory / "model.safetensors")
     tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
@@ -108,13 +113,23 @@ def about(directory: Path) -> dict[str, Any]:
     path = directory / "checkpoint.json"
     if not path.is_file():
         raise StanceError(f"{path}: missing; expected a checkpoint directory written by scripts/train.py")
-    try:
-        facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise StanceError(f"{path}: not valid JSON ({error}); train again") from error
+    facts = _document(path)
     if facts.get("labels") != list(LABELS):
         raise StanceError(f"{path}: labels {facts.get('labels')}, expected {list(LABELS)}")
     return facts
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """A JSON object that must be there; the libraries that read it say less about what is wrong with it."""
+    if not path.is_file():
+        raise StanceError(f"{path}: missing from the checkpoint; train again or copy the whole directory")
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise StanceError(f"{path}: not valid JSON ({error}); train again") from error
+    if not isinstance(value, dict):
+        raise StanceError(f"{path}: expected a JSON object, found {type(value).__name__}; train again")
+    return value
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

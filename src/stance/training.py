@@ -26,7 +26,6 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from transformers.trainer_utils import get_last_checkpoint
 
 from stance import encoders, jsonl
 from stance.batches import IGNORED, Row, Rows, TokenBudget
@@ -34,7 +33,7 @@ from stance.callbacks import LiveView, Sink, SinkCallback
 from stance.encoders import ModelConfig, Pretrained
 from stance.encoding import PairEncoder
 from stance.errors import StanceError
-from stance.files import replace_directory
+from stance.files import check_replaceable, replace_directory
 from stance.model import Checkpoint, StanceModel, load_weights, save
 from stance.records import LABELS, Example
 from stance.scores import StanceScore
@@ -44,7 +43,7 @@ from stance.scores import StanceScore
 class TrainingConfig:
     """How the model is fine-tuned."""
 
-    epochs: int = 8
+    epochs: int = 6
     """Most passes over the training split."""
     learning_rate: float = 1e-4
     """Peak learning rate of AdamW; linear decay after the warm-up."""
@@ -54,7 +53,7 @@ class TrainingConfig:
     """Decoupled weight decay of AdamW."""
     max_grad_norm: float = 1.0
     """Gradients are clipped to this norm."""
-    tokens_per_batch: int = 2048
+    tokens_per_batch: int = 1024
     """Most tokens of a batch, padding included."""
     class_weights: str = "none"
     """none, or balanced: the loss weighs a class by the inverse of its frequency."""
@@ -64,8 +63,6 @@ class TrainingConfig:
     """Stop after so many epochs without a better validation macro-F1; 0 never stops early."""
     span_dropout: float = 0.3
     """Share of the training pairs that are asked by their names alone, without the mentions' places."""
-    freeze_embeddings: bool = False
-    """Leave the word embeddings as they were pretrained."""
     precision: str = "auto"
     """fp32, bf16, or auto: bf16 where the hardware has it."""
     seed: int = 1
@@ -110,6 +107,7 @@ def train(
     Raises:
         StanceError: a setting has no meaning, a label has no example, or the checkpoint does not fit.
     """
+    check_replaceable(output, marker="checkpoint.json")
     work = output.with_name(output.name + ".partial")
     trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink)
     resume_from = _prepare(work, config, model_config, about)
@@ -147,7 +145,6 @@ def assemble(
     set_seed(config.seed)
     pretrained = encoders.load(model_config)
     model = StanceModel(pretrained.encoder, pretrained.encoding.layout, model_config.dropout)
-    model.encoder.get_input_embeddings().weight.requires_grad_(not config.freeze_embeddings)
     if config.initial:
         load_weights(model, Path(config.initial) / "model.safetensors")
     encoder = PairEncoder(pretrained.tokenizer, pretrained.encoding)
@@ -271,9 +268,11 @@ def _check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> N
         raise StanceError(f"training.class_weights={config.class_weights}: expected none or balanced")
     if config.epochs < 1 or config.learning_rate <= 0 or config.tokens_per_batch < 1:
         raise StanceError("training.epochs, learning_rate and tokens_per_batch must be positive")
-    for name, share in (("warmup", config.warmup), ("span_dropout", config.span_dropout)):
-        if not 0 <= share < 1:
+    for name in ("warmup", "span_dropout", "label_smoothing"):
+        if not 0 <= (share := getattr(config, name)) < 1:
             raise StanceError(f"training.{name}={share}: expected a share, from 0 to below 1")
+    if min(config.weight_decay, config.max_grad_norm, config.early_stopping) < 0:
+        raise StanceError("training.weight_decay, max_grad_norm and early_stopping must not be negative")
     for name in ("train", "validation"):
         missing = [label for label in LABELS if not any(e.stance == label for e in splits[name])]
         if missing:
@@ -285,7 +284,7 @@ def _prepare(work: Path, config: TrainingConfig, model: ModelConfig, about: Mapp
     recipe = {k: v for k, v in asdict(config).items() if k != "resume"}
     job = {"training": recipe, "model": asdict(model), "dataset": about.get("dataset_sha256", "")}
     path = work / "job.json"
-    last: str | None = get_last_checkpoint(str(work)) if work.is_dir() else None
+    last = _last_epoch(work)
     if config.resume and last and path.is_file():
         before = json.loads(path.read_text("utf-8"))
         changed = sorted(k for k in job if before.get(k) != job[k])
@@ -299,6 +298,12 @@ def _prepare(work: Path, config: TrainingConfig, model: ModelConfig, about: Mapp
         shutil.rmtree(work)
     jsonl.write_json(path, job)
     return None
+
+
+def _last_epoch(work: Path) -> str | None:
+    """The last checkpoint that is whole: the trainer writes `trainer_state.json` at its end."""
+    whole = {int(p.parent.name.split("-")[1]): p.parent for p in work.glob("checkpoint-*/trainer_state.json")}
+    return str(whole[max(whole)]) if whole else None
 
 
 def _arguments(config: TrainingConfig, work: Path, precision: str) -> TrainingArguments:
@@ -318,6 +323,7 @@ def _arguments(config: TrainingConfig, work: Path, precision: str) -> TrainingAr
         optim="adamw_torch_fused",
         logging_steps=10,
         load_best_model_at_end=True,
+        restore_callback_states_from_checkpoint=True,  # a resumed run must not forget its patience
         metric_for_best_model="macro_f1",
         greater_is_better=True,
         label_names=["labels"],

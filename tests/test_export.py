@@ -1,0 +1,242 @@
+"""Export: the graph answers as PyTorch does, the artifact is whole and says what it is, a bad one never appears."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tiny
+from conftest import Workplace
+from stance import dataset, encoders, export
+from stance import model as models
+from stance.encoding import PairEncoder, collate
+from stance.errors import StanceError
+from stance.export import ExportConfig
+from stance.model import Checkpoint, StanceModel
+from stance.predictor import StancePredictor
+from stance.records import LABELS, Example, Pair
+from tiny import one_thread  # noqa: F401
+
+VALIDATION = tiny.examples(24, seed=2)
+
+
+def checkpoint(kind: str) -> Checkpoint:
+    tokens = tiny.tokenizer(kind)
+    pretrained = encoders.prepare(tiny.encoder(kind, tokens), tokens, tiny.config())
+    torch.manual_seed(0)
+    model = StanceModel(pretrained.encoder, pretrained.encoding.layout).eval()
+    return Checkpoint(model, pretrained.tokenizer, pretrained.encoding, {})
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Every file below a folder with the digest of its content."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny checkpoint directory."""
+    path = tmp_path_factory.mktemp("toy") / "checkpoint"
+    models.save(checkpoint("bert"), path)
+    return path
+
+
+@pytest.mark.parametrize("kind", tiny.KINDS)
+def test_onnx_gives_the_logits_of_pytorch_at_other_sizes(kind: str, tmp_path: Path) -> None:
+    source = checkpoint(kind)
+    export.to_onnx(source, tmp_path / "model.onnx", ExportConfig().opset)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    encoder = PairEncoder(source.tokenizer, source.encoding)
+    # One row of one pair; rows of up to four pairs with padding; passages longer than the local attention.
+    names = [Pair("talks", "a", "b")]
+    several = [e.pair() for e in tiny.examples(9, seed=8)] + [Pair("talks on Monday", n, "Ghani") for n in "abc"]
+    long = [Pair(" ".join(["Pakistan welcomed the talks"] * 9), "Pakistan", "the talks")] * 3
+    for pairs in (names, several, long):
+        rows, _ = encoder.encode(pairs)
+        inputs = dict(collate(rows, source.encoding.pad_id))
+        with torch.inference_mode():
+            expected = source.model(**{k: torch.from_numpy(v) for k, v in inputs.items()}).numpy()
+        (found,) = session.run(None, inputs)
+        assert found.shape == expected.shape == (*inputs["markers"].shape[:2], len(LABELS))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_graph_is_one_file_with_the_four_inputs(tmp_path: Path) -> None:
+    export.to_onnx(checkpoint("bert"), tmp_path / "model.onnx", ExportConfig().opset)
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    assert [i.name for i in graph.input] == ["input_ids", "position_ids", "block_ids", "markers"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_an_artifact_has_the_files_of_the_design(exported: Workplace) -> None:
+    assert set(contents(exported.artifact)) == {
+        "model.onnx",
+        "model.int8.onnx",
+        "tokenizer.json",
+        "stance.json",
+        "hf/config.json",
+        "hf/model.safetensors",
+        "hf/tokenizer.json",
+        "hf/checkpoint.json",
+    }
+
+
+def test_stance_json_has_the_sha256_of_every_other_file(exported: Workplace) -> None:
+    found = contents(exported.artifact)
+    del found["stance.json"]
+    assert metadata(exported)["files"] == found
+
+
+def metadata(place: Workplace) -> dict[str, object]:
+    values: dict[str, object] = json.loads((place.artifact / "stance.json").read_text())
+    return values
+
+
+def test_stance_json_says_where_the_model_comes_from(exported: Workplace) -> None:
+    facts = metadata(exported)
+    manifest = json.loads((exported.dataset / "manifest.json").read_text())
+    assert facts["dataset_sha256"] == manifest["sha256"]
+    assert facts["labels"] == ["oppose", "neutral", "support"]
+    trained = json.loads((exported.checkpoint / "checkpoint.json").read_text())
+    assert facts["checkpoint"]["train_run"] == trained["train_run"]  # type: ignore[index]
+    assert facts["encoding"] == trained["encoding"]
+
+
+@pytest.fixture(scope="module")
+def validation(exported: Workplace) -> Sequence[Example]:
+    """The rows that checked the export."""
+    return dataset.load(exported.dataset)[0]["validation"]
+
+
+def test_the_reported_parity_is_what_the_shipped_models_show(
+    exported: Workplace, validation: Sequence[Example]
+) -> None:
+    pairs = [example.pair() for example in validation]
+    temperature = float(metadata(exported)["temperature"])  # type: ignore[arg-type]
+    torch_logits = export.torch_logits(models.load(exported.checkpoint), validation)
+    expected = export.softmax(torch_logits / temperature)
+    parity = metadata(exported)["parity"]
+    assert isinstance(parity, dict)
+    for precision in ("fp32", "int8"):
+        found = StancePredictor.load(exported.artifact, precision=precision).probabilities(pairs)
+        assert parity[f"{precision}_label_changes"] == (found.argmax(1) != expected.argmax(1)).sum()
+        largest = parity[f"{precision}_largest_difference"]
+        assert largest == pytest.approx(np.abs(found - expected).max(), abs=1e-5)
+    assert parity["pairs"] == len(pairs)
+    assert parity["fp32_label_changes"] == 0
+    assert parity["fp32_largest_difference"] < 1e-4
+
+
+def test_the_artifacts_hf_folder_is_the_checkpoint(exported: Workplace, validation: Sequence[Example]) -> None:
+    shipped = export.torch_logits(models.load(exported.artifact / "hf"), validation)
+    trained = export.torch_logits(models.load(exported.checkpoint), validation)
+    assert np.array_equal(shipped, trained)
+
+
+def test_int8_is_smaller_than_fp32(exported: Workplace) -> None:
+    fp32, int8 = ((exported.artifact / name).stat().st_size for name in ("model.onnx", "model.int8.onnx"))
+    assert int8 < fp32 / 2
+
+
+def test_the_predictor_groups_pairs_as_training_did(exported: Workplace, validation: Sequence[Example]) -> None:
+    predictor = StancePredictor.load(exported.artifact, precision="fp32")
+    pairs = [example.pair() for example in validation]
+    together = predictor.probabilities(pairs)
+    alone = np.concatenate([predictor.probabilities([pair]) for pair in pairs])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def likelihood(logits: np.ndarray, labels: Sequence[int], temperature: float) -> float:
+    probabilities = export.softmax(logits / temperature)
+    return float(-np.log(probabilities[np.arange(len(labels)), labels] + 1e-12).mean())
+
+
+@given(st.data(), st.integers(1, 30), st.floats(0.1, 20))
+def test_the_temperature_never_worsens_the_likelihood(data: st.DataObject, count: int, scale: float) -> None:
+    seed = data.draw(st.integers(0, 2**32 - 1))
+    random = np.random.default_rng(seed)
+    logits = (random.normal(size=(count, 3)) * scale).astype(np.float32)
+    labels = random.integers(0, 3, count).tolist()
+    temperature = export.fit_temperature(logits, labels)
+    assert 0.25 <= temperature <= 8
+    assert likelihood(logits, labels, temperature) <= likelihood(logits, labels, 1.0) + 1e-6
+
+
+def test_the_temperature_undoes_a_known_overconfidence() -> None:
+    random = np.random.default_rng(0)
+    honest = random.normal(size=(4000, 3)).astype(np.float32)
+    labels = [int(random.choice(3, p=row)) for row in export.softmax(honest)]
+    assert export.fit_temperature(honest * 3, labels) == pytest.approx(3, rel=0.1)
+
+
+def test_the_shipped_temperature_does_not_worsen_the_likelihood(
+    exported: Workplace, validation: Sequence[Example]
+) -> None:
+    logits = StancePredictor.load(exported.artifact).logits([example.pair() for example in validation])
+    labels = [LABELS.index(example.stance) for example in validation]
+    temperature = float(metadata(exported)["temperature"])  # type: ignore[arg-type]
+    assert likelihood(logits, labels, temperature) <= likelihood(logits, labels, 1.0) + 1e-6
+
+
+def write(source: Path, output: Path, **changes: float) -> export.Exported:
+    config = ExportConfig(**{"max_label_changes": 1.0, **changes})  # type: ignore[arg-type]
+    return export.write(source, VALIDATION, config, output=output, about={"export_run": "toy"})
+
+
+@pytest.fixture(scope="module")
+def earlier(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact that later exports may not harm."""
+    return write(toy, tmp_path_factory.mktemp("earlier") / "artifact").artifact
+
+
+def refuses(source: Path, output: Path, match: str, **changes: float) -> None:
+    """Expect a refusal that leaves the folder around `output` as it was."""
+    before = contents(output.parent)
+    with pytest.raises(StanceError, match=match):
+        write(source, output, **changes)
+    assert contents(output.parent) == before
+    assert not list(output.parent.glob(".artifact*"))
+
+
+def test_too_many_label_changes_are_refused(toy: Path, earlier: Path) -> None:
+    match = r"int8 changes \d+ of 24 validation labels .*allowed are -100.0% \(export\.max_label_changes\); nothing"
+    refuses(toy, earlier, match, max_label_changes=-1.0)
+
+
+def test_an_onnx_model_that_answers_otherwise_is_refused(toy: Path, earlier: Path) -> None:
+    match = r"ONNX in fp32 differs from PyTorch by .*\(export\.tolerance\); nothing was exported"
+    refuses(toy, earlier, match, tolerance=-1.0)
+
+
+def test_an_export_of_no_checkpoint_is_refused(tmp_path: Path, earlier: Path) -> None:
+    refuses(tmp_path, earlier, r"checkpoint\.json: missing; expected a checkpoint directory")
+
+
+def test_an_output_that_is_no_artifact_is_refused(toy: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("mine")
+    refuses(toy, folder, r"holds files but no stance\.json.*nothing was overwritten")
+
+
+def test_a_second_export_replaces_the_first(toy: Path, tmp_path: Path) -> None:
+    first = write(toy, tmp_path / "artifact")
+    (first.artifact / "stale.txt").write_text("left from the first")
+    again = write(toy, tmp_path / "artifact")
+    assert not (again.artifact / "stale.txt").exists()
+    assert StancePredictor.load(again.artifact).metadata["export_run"] == "toy"
+
+
+def test_the_report_of_parity_names_both_precisions(toy: Path, tmp_path: Path) -> None:
+    parity = write(toy, tmp_path / "artifact").parity
+    assert f"on {len(VALIDATION)} validation pairs: fp32 0 labels differ" in str(parity)
+    assert f"int8 {parity.int8_label_changes} " in str(parity)

@@ -1,0 +1,175 @@
+"""Sentences, names and triples of whole articles: what they promise, whatever the model thinks."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conftest import CORPUS, Workplace
+from stance import jsonl, mentions
+from stance.errors import StanceError
+from stance.predictor import StancePredictor
+from stance.reader import ArticleReader
+from stance.records import Article, Stance, Triple, article_from_json
+
+SENTENCES = [
+    "Pakistan backed the Russian peace plan.", "Dr. Ruiz did not.", "“Never!” said the union's leader…", "Why?",
+    "the U.S. and ECOWAS met on 3.5. in Łódź", "和平", "- one", "* * *",
+]  # fmt: skip
+GAPS = [" ", "  ", "\n", "\n\n", "\n \n\n", "\r\n\r\n", " \n\n\t"]
+KOREAS = (
+    "North Korea condemned the sanctions. South Korea praised the sanctions. Korea rejected the sanctions that "
+    "the ministry had supported, and East Timor attacked West Timor. Timor strongly opposed the ministry."
+)
+ELSEWHERE = """
+import json, sys
+from stance.predictor import StancePredictor
+from stance.reader import ArticleReader
+from stance.records import Article
+
+text = sys.stdin.read()
+reader = ArticleReader(StancePredictor.load(sys.argv[1]), threshold=0)
+print(json.dumps([triple.to_json() for triple in reader.read(Article("koreas", text))]))
+"""
+
+
+@pytest.fixture(scope="session")
+def predictor(exported: Workplace) -> StancePredictor:
+    return StancePredictor.load(exported.artifact)
+
+
+@pytest.fixture(scope="session")
+def read(predictor: StancePredictor) -> list[tuple[Article, list[Triple]]]:
+    """Every stance, however unsure, in a few articles of the corpus."""
+    rows = [article_from_json(row, where) for where, row in jsonl.read(CORPUS / "part-08.jsonl")][:3]
+    reader = ArticleReader(predictor, threshold=0)
+    return [(article, reader.read(article)) for article in rows]
+
+
+def texts() -> st.SearchStrategy[str]:
+    pieces = st.tuples(st.sampled_from(SENTENCES), st.sampled_from(GAPS)).map("".join)
+    return st.tuples(st.sampled_from(["", *GAPS]), st.lists(pieces, max_size=8).map("".join)).map("".join)
+
+
+@settings(deadline=None)
+@given(text=texts())
+def test_sentences_cover_all_words_in_order_and_never_cross_a_blank_line(text: str) -> None:
+    (parsed,) = mentions.parse([text])
+    end = 0
+    for start, stop in parsed.sentences:
+        assert not text[end:start].strip()
+        sentence = text[start:stop]
+        assert sentence == sentence.strip() != ""
+        assert not re.search(r"\n\s*\n", sentence)
+        end = stop
+    assert not text[end:].strip()
+
+
+@settings(deadline=None)
+@given(text=texts())
+def test_candidates_slice_to_their_names_without_article_or_line_break(text: str) -> None:
+    (parsed,) = mentions.parse([text])
+    spans = [candidate.mention.span for candidate in parsed.candidates]
+    assert len(set(spans)) == len(spans)
+    for candidate in parsed.candidates:
+        span = candidate.mention.span
+        assert span is not None
+        assert text[slice(*span)] == candidate.mention.name
+        assert "\n" not in candidate.mention.name
+        assert not candidate.mention.name.lower().startswith(("the ", "an ", "a "))
+
+
+def actors(text: str) -> set[str]:
+    (parsed,) = mentions.parse([text])
+    return {candidate.mention.name for candidate in parsed.candidates if candidate.actor}
+
+
+def test_name_keeps_its_own_s_when_the_possessive_goes() -> None:
+    found = actors("The United States's plan was opposed by the Congress's leaders.")
+    assert {"United States", "Congress"} <= found
+    assert not {"United State", "United States's", "Congre"} & found
+
+
+@pytest.mark.parametrize("name", ["authorities", "companies", "protesters", "ministry", "police"])
+def test_groups_that_can_hold_a_position_are_actors(name: str) -> None:
+    assert name in actors(f"On Monday the {name} rejected the bridge.")
+    assert "bridge" not in actors(f"On Monday the {name} rejected the bridge.")
+
+
+def test_texts_are_parsed_in_order() -> None:
+    texts = [f"Envoy number {number} left Kabul." for number in range(70)]
+    assert [parsed.sentences for parsed in mentions.parse(texts)] == [((0, len(text)),) for text in texts]
+
+
+def test_text_over_the_limit_is_refused() -> None:
+    with pytest.raises(StanceError, match=r"a text of 1,000,001 characters; at most 1,000,000 are read at once"):
+        list(mentions.parse(["x" * 1_000_001]))
+
+
+def test_mentions_of_a_triple_lie_in_the_article_where_they_are_printed(
+    read: list[tuple[Article, list[Triple]]],
+) -> None:
+    assert sum(len(triples) for _, triples in read) > 10
+    for article, triples in read:
+        for triple in triples:
+            assert triple.article_id == article.id
+            for mention in (triple.actor, triple.target):
+                assert mention.span is not None
+                printed = article.text[slice(*mention.span)]
+                # A surname stands for the full name that the article prints elsewhere.
+                assert printed in (mention.name, mention.name.split()[-1])
+                assert mention.name in article.text
+
+
+def test_evidence_of_a_triple_is_a_sentence_with_both_mentions(read: list[tuple[Article, list[Triple]]]) -> None:
+    for article, triples in read:
+        (parsed,) = mentions.parse([article.text])
+        for triple in triples:
+            ((start, end),) = triple.evidence
+            assert (start, end) in parsed.sentences
+            for mention in (triple.actor, triple.target):
+                assert mention.span is not None
+                assert start <= mention.span[0] < mention.span[1] <= end
+
+
+def test_neutral_is_never_reported_and_nobody_has_a_stance_towards_himself(
+    read: list[tuple[Article, list[Triple]]],
+) -> None:
+    for _, triples in read:
+        assert Stance.NEUTRAL not in {triple.stance for triple in triples}
+        assert all(triple.actor.name != triple.target.name for triple in triples)
+
+
+def test_pair_of_names_is_reported_once_in_the_order_of_the_evidence(read: list[tuple[Article, list[Triple]]]) -> None:
+    for _, triples in read:
+        pairs = [(triple.actor.name, triple.target.name) for triple in triples]
+        assert len(set(pairs)) == len(pairs)
+        assert [triple.evidence for triple in triples] == sorted(triple.evidence for triple in triples)
+
+
+def test_threshold_keeps_exactly_the_confident_triples(
+    predictor: StancePredictor, read: list[tuple[Article, list[Triple]]]
+) -> None:
+    for article, triples in read:
+        level = sorted(triple.confidence for triple in triples)[len(triples) // 2]
+        kept = ArticleReader(predictor, threshold=level).read(article)
+        assert kept == [triple for triple in triples if triple.confidence >= level]
+
+
+def test_article_without_names_has_no_triples(predictor: StancePredictor) -> None:
+    assert ArticleReader(predictor).read(Article("none", "\n\nIt rained.\n")) == []
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_reading_is_the_same_in_every_process(exported: Workplace, predictor: StancePredictor, seed: str) -> None:
+    here = ArticleReader(predictor, threshold=0).read(Article("koreas", KOREAS))
+    there = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, str(exported.artifact)],
+        input=KOREAS, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed},
+    )  # fmt: skip
+    assert len(here) > 3
+    assert json.loads(there.stdout) == json.loads(json.dumps([triple.to_json() for triple in here]))

@@ -1,0 +1,374 @@
+"""Scores, intervals, baselines, the report of what ships, and its pictures, each against another way to count."""
+
+import math
+import socket
+from collections import Counter
+from dataclasses import astuple
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from scipy.stats import binom
+from sklearn.metrics import matthews_corrcoef, precision_recall_fscore_support
+
+from conftest import Workplace
+from stance import baselines, dataset, evaluation, plots, scores
+from stance.errors import StanceError
+from stance.evaluation import MODEL, EvaluationConfig, Report
+from stance.predictor import StancePredictor
+from stance.records import LABELS, Example, Stance
+from stance.scores import StanceScore
+
+CLASSES = st.integers(0, 2)
+ANSWERS = st.lists(st.tuples(CLASSES, CLASSES), min_size=1, max_size=60)
+
+
+# The metric.
+
+
+@pytest.mark.filterwarnings("ignore:A single label:UserWarning:sklearn")
+@settings(max_examples=60, deadline=None)
+@given(rows=ANSWERS)
+def test_the_metric_agrees_with_scikit_learn_over_all_labels(rows: list[tuple[int, int]]) -> None:
+    references, predictions = map(list, zip(*rows, strict=True))
+    found = StanceScore().compute(references=references, predictions=predictions)
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        references, predictions, labels=[0, 1, 2], zero_division=0
+    )
+    expected = {
+        "macro_f1": f1.mean(),
+        "accuracy": sum(a == b for a, b in rows) / len(rows),
+        "mcc": matthews_corrcoef(references, predictions),
+    }
+    for i, label in enumerate(("oppose", "neutral", "support")):
+        expected |= {f"{label}_precision": precision[i], f"{label}_recall": recall[i], f"{label}_f1": f1[i]}
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_metric_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a connection was tried")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    with pytest.raises(AssertionError, match="a connection was tried"):
+        socket.create_connection(("localhost", 1))
+    assert StanceScore().compute(references=[0, 1, 2], predictions=[0, 1, 1])["accuracy"] == pytest.approx(2 / 3)
+
+
+def test_a_label_that_never_occurs_counts_as_zero() -> None:
+    found = StanceScore().compute(references=[0, 0, 2, 2], predictions=[0, 0, 2, 2])
+    assert found["neutral_f1"] == 0
+    assert found["macro_f1"] == pytest.approx(2 / 3)
+    assert found["mcc"] == pytest.approx(1)
+
+
+# Intervals.
+
+
+def articles(count: int, pairs: int = 10, seed: int = 0, skill: float = 0.7) -> scores.Counts:
+    """Confusion matrices of articles whose pairs are right with probability `skill`; labels in equal shares."""
+    draw = np.random.default_rng(seed)
+    references = np.arange(count * pairs) % 3
+    wrong = (references + draw.integers(1, 3, count * pairs)) % 3
+    predictions = np.where(draw.random(count * pairs) < skill, references, wrong)
+    groups = [f"a{i // pairs}" for i in range(count * pairs)]
+    return scores.by_group(references.tolist(), predictions.tolist(), groups)
+
+
+@given(rows=st.lists(st.tuples(CLASSES, CLASSES, st.sampled_from("abc")), min_size=1, max_size=40))
+def test_the_matrices_of_the_articles_add_up_to_the_whole(rows: list[tuple[int, int, str]]) -> None:
+    references, predictions, groups = map(list, zip(*rows, strict=True))
+    counts = scores.by_group(references, predictions, groups)
+    assert len(counts) == len(set(groups))
+    assert counts.sum(0).tolist() == scores.confusion(references, predictions).tolist()
+    for number, name in enumerate(sorted(set(groups))):
+        assert counts[number].sum() == groups.count(name)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_interval_holds_the_value(seed: int) -> None:
+    counts = articles(30, seed=seed)
+    found = scores.estimates(counts, resamples=200, seed=seed)
+    whole = scores.rates(counts.sum(0))
+    assert found.keys() == whole.keys()
+    for name, estimate in found.items():
+        assert estimate.value == pytest.approx(float(whole[name]))
+        assert estimate.low < estimate.value < estimate.high
+
+
+def test_the_interval_is_wider_with_fewer_articles() -> None:
+    many, few = (scores.estimates(articles(n), resamples=400, seed=1) for n in (160, 10))
+    for name in scores.SUMMARY:
+        assert few[name].high - few[name].low > 2 * (many[name].high - many[name].low)
+
+
+def test_the_interval_of_accuracy_is_that_of_the_binomial() -> None:
+    counts = np.zeros((60, 3, 3), np.int64)
+    counts[:45, 0, 0] = 1
+    counts[45:, 0, 1] = 1
+    found = scores.estimates(counts, resamples=4000, seed=2)["accuracy"]
+    low, high = binom.ppf([0.025, 0.975], 60, 0.75) / 60
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1.01 / 60)
+
+
+def test_articles_are_drawn_and_not_their_pairs() -> None:
+    # A hundred times the pairs with the same answers say nothing new: drawing pairs would narrow the interval.
+    counts = articles(12)
+    one, hundred = (scores.estimates(c, resamples=200, seed=3) for c in (counts, counts * 100))
+    for name, estimate in one.items():
+        assert astuple(hundred[name]) == pytest.approx(astuple(estimate))
+
+
+def test_the_interval_is_the_same_with_the_same_seed() -> None:
+    one, two, other = (scores.estimates(articles(20), resamples=100, seed=s)["macro_f1"] for s in (4, 4, 5))
+    assert one == two != other
+
+
+def test_one_article_has_no_interval() -> None:
+    found = scores.estimates(articles(1, pairs=30), resamples=100, seed=6)
+    for estimate in found.values():
+        assert 0 < estimate.value < 1
+        assert math.isnan(estimate.low)
+        assert math.isnan(estimate.high)
+
+
+def test_an_estimate_is_printed_with_its_interval() -> None:
+    assert str(scores.Estimate(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
+
+
+# Calibration.
+
+
+def confident(confidence: float, right: int, wrong: int) -> tuple[np.ndarray, list[int]]:
+    """Rows that answer `oppose` with a confidence, some of them rightly."""
+    rest = (1 - confidence) / 2
+    return np.array([[confidence, rest, rest]] * (right + wrong)), [0] * right + [2] * wrong
+
+
+def test_the_calibration_error_of_perfect_confidence_is_zero() -> None:
+    parts = [confident(0.45, 9, 11), confident(0.65, 13, 7), confident(0.85, 17, 3), confident(1.0, 5, 0)]
+    probabilities = np.concatenate([p for p, _ in parts])
+    references = [label for _, labels in parts for label in labels]
+    assert scores.calibration_error(probabilities, references) == pytest.approx(0, abs=1e-9)
+    accuracies = [accuracy for _, _, accuracy, _, _ in scores.reliability(probabilities, references)]
+    assert accuracies == pytest.approx([0.45, 0.65, 0.85, 1.0])
+
+
+def test_certain_and_wrong_is_the_largest_calibration_error() -> None:
+    assert scores.calibration_error(*confident(1.0, 0, 8)) == pytest.approx(1)
+
+
+def test_the_calibration_error_weighs_bins_by_their_rows() -> None:
+    sure, unsure = confident(0.95, 10, 20), confident(0.55, 5, 5)
+    probabilities = np.concatenate([sure[0], unsure[0]])
+    expected = 0.75 * abs(1 / 3 - 0.95) + 0.25 * abs(0.5 - 0.55)
+    assert scores.calibration_error(probabilities, sure[1] + unsure[1]) == pytest.approx(expected)
+
+
+# Baselines.
+
+
+def example(actor: str, target: str, stance: Stance, text: str = "A text.") -> Example:
+    return Example(
+        id=f"{actor}-{target}", text=text, actor=actor, target=target, actor_span=None, target_span=None,
+        stance=stance, article_id="a", corpus="c", date="", provenance="gold", weight=1.0,
+    )  # fmt: skip
+
+
+TRAIN = [
+    *(example("Ruritania", "the pact", Stance.SUPPORT, "They hailed it.") for _ in range(6)),
+    *(example("the pact", "Ruritania", Stance.OPPOSE, "They slammed it.") for _ in range(5)),
+    *(example("the court", "the case", Stance.NEUTRAL, "They studied it.") for _ in range(4)),
+]
+
+
+def answers(test: list[Example]) -> dict[str, list[str]]:
+    found = baselines.predictions(TRAIN, test, seed=0)
+    return {name: [LABELS[i] for i in values] for name, values in found.items()}
+
+
+def test_the_majority_baseline_answers_the_most_frequent_label_of_train() -> None:
+    test = [example("Ruritania", "x", Stance.OPPOSE), example("the court", "y", Stance.NEUTRAL)]
+    assert answers(test)[baselines.MAJORITY] == ["support", "support"]
+
+
+def test_the_names_baseline_reads_names_with_their_roles_and_no_text() -> None:
+    forward, back = example("Ruritania", "the pact", Stance.SUPPORT), example("the pact", "Ruritania", Stance.OPPOSE)
+    for text in ("They hailed it.", "They slammed it.", "They studied it."):
+        test = [Example(**{f: getattr(e, f) for f in Example.__slots__} | {"text": text}) for e in (forward, back)]
+        assert answers(test)[baselines.NAMES_ONLY] == ["support", "oppose"]
+
+
+def test_the_bag_of_words_baseline_reads_the_text() -> None:
+    test = [example("Nobody", "nothing", Stance.SUPPORT, t) for t in ("They hailed it.", "They slammed it.")]
+    assert answers(test)[baselines.BAG_OF_WORDS] == ["support", "oppose"]
+
+
+# The report on what ships.
+
+
+@pytest.fixture(scope="module")
+def rows(exported: Workplace) -> dict[str, list[Example]]:
+    return dataset.load(exported.dataset)[0]
+
+
+@pytest.fixture(scope="module")
+def predictor(exported: Workplace) -> StancePredictor:
+    return StancePredictor.load(exported.artifact)
+
+
+@pytest.fixture(scope="module")
+def report(predictor: StancePredictor, rows: dict[str, list[Example]]) -> Report:
+    return evaluation.score(predictor, rows, EvaluationConfig(resamples=200))
+
+
+def test_the_report_scores_the_model_beside_three_baselines_with_intervals(
+    report: Report, rows: dict[str, list[Example]]
+) -> None:
+    assert list(report.scores) == [MODEL, baselines.MAJORITY, baselines.BAG_OF_WORDS, baselines.NAMES_ONLY]
+    names = {"macro_f1", "accuracy", "mcc", *(f"{x}_{y}" for x in LABELS for y in ("precision", "recall", "f1"))}
+    for values in report.scores.values():
+        assert values.keys() == names
+        for estimate in values.values():
+            assert -1 <= estimate.low <= estimate.high <= 1
+    assert report.scores[MODEL]["accuracy"].low < report.scores[MODEL]["accuracy"].high
+    assert (len(report.examples), report.articles) == (len(rows["test"]), len({e.article_id for e in rows["test"]}))
+
+
+def test_the_scores_of_the_report_are_those_of_its_predictions(report: Report, rows: dict[str, list[Example]]) -> None:
+    table = report.predictions()
+    assert [row["id"] for row in table] == [e.id for e in rows["test"]]
+    pairs = [(LABELS.index(row["stance"]), LABELS.index(row["predicted"])) for row in table]
+    expected = StanceScore().compute(references=[a for a, _ in pairs], predictions=[b for _, b in pairs])
+    assert {n: e.value for n, e in report.scores[MODEL].items()} == pytest.approx(expected)
+    assert Counter(pairs) == {
+        (i, j): n for i, line in enumerate(report.confusion.tolist()) for j, n in enumerate(line) if n
+    }
+    for row in table:
+        assert row["predicted"] == max(LABELS, key=lambda label: row[label])
+        assert sum(row[label] for label in LABELS) == pytest.approx(1, abs=1e-5)
+    kept = [pair for row, pair in zip(table, pairs, strict=True) if row["provenance"] == "gold"]
+    assert 0 < len(kept) < len(pairs)
+    assert report.annotated_only["accuracy"].value == pytest.approx(sum(a == b for a, b in kept) / len(kept))
+
+
+def test_the_report_scores_what_the_exported_predictor_answers(
+    report: Report, predictor: StancePredictor, rows: dict[str, list[Example]]
+) -> None:
+    answers = predictor.predict([e.pair() for e in rows["test"]])
+    assert [row["predicted"] for row in report.predictions()] == [a.stance.value for a in answers]
+    assert np.abs(report.probabilities - np.array([a.probabilities for a in answers])).max() < 1e-5
+
+
+def test_the_baselines_of_the_report_learned_from_train_alone(report: Report, rows: dict[str, list[Example]]) -> None:
+    labels = Counter(e.stance for e in rows["train"])
+    right = sum(e.stance == labels.most_common(1)[0][0] for e in rows["test"])
+    assert report.scores[baselines.MAJORITY]["accuracy"].value == pytest.approx(right / len(rows["test"]))
+    assert report.scores[baselines.MAJORITY]["mcc"].value == 0
+
+
+def test_the_report_on_validation_scores_the_validation_split(
+    predictor: StancePredictor, rows: dict[str, list[Example]]
+) -> None:
+    found = evaluation.score(predictor, rows, EvaluationConfig(split="validation", resamples=20))
+    assert found.examples == rows["validation"]
+    assert found.confusion.sum() == len(rows["validation"])
+    assert "validation_macro_f1_low" in evaluation.metrics(found)
+
+
+def test_the_metrics_are_flat_and_name_split_system_and_bound(report: Report) -> None:
+    flat = evaluation.metrics(report)
+    value = report.scores[MODEL]["macro_f1"]
+    assert (flat["test_macro_f1"], flat["test_macro_f1_low"], flat["test_macro_f1_high"]) == (
+        value.value,
+        value.low,
+        value.high,
+    )
+    assert flat["test_baseline_tf_idf_logistic_regression_mcc"] == report.scores[baselines.BAG_OF_WORDS]["mcc"].value
+    assert flat["test_calibration_error"] == report.calibration_error
+    assert len(flat) == 1 + 3 * sum(len(values) for values in report.scores.values())
+
+
+def test_the_tables_of_the_report_hold_every_system_and_the_count_of_every_label(
+    report: Report, rows: dict[str, list[Example]]
+) -> None:
+    header, *lines = evaluation.table(report)
+    assert [line[0] for line in lines[:4]] == list(report.scores)
+    assert {len(line) for line in lines} == {len(header)}
+    assert lines[0][1] == str(report.scores[MODEL]["macro_f1"])
+    labels = Counter(e.stance.value for e in rows["test"])
+    assert [(line[0], line[1]) for line in evaluation.per_class(report)[1:]] == [(x, str(labels[x])) for x in LABELS]
+
+
+def test_the_report_as_json_counts_pairs_and_articles(report: Report) -> None:
+    written = report.to_json()
+    assert written["pairs"] == sum(map(sum, written["confusion"]["rows_true_columns_predicted"]))
+    assert written["articles"] == report.articles
+    macro = report.scores[MODEL]["macro_f1"]
+    assert written["scores"][MODEL]["macro_f1"] == [macro.value, macro.low, macro.high]
+
+
+def test_an_unknown_split_is_refused(rows: dict[str, list[Example]]) -> None:
+    with pytest.raises(StanceError, match=r"evaluation\.split=dev: unknown split; expected one of train, validation"):
+        evaluation.check_split("dev", rows)
+
+
+# Pictures.
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_the_confusion_matrix_shows_every_count_at_its_place() -> None:
+    counts = np.array([[8, 1, 1], [0, 5, 5], [0, 0, 0]])
+    figure = plots.confusion_matrix(counts, "test")
+    (axes,) = figure.axes
+    shown = {tuple(map(int, t.get_position()[::-1])): t.get_text() for t in axes.texts}
+    assert shown == {
+        (i, j): f"{counts[i, j]}\n{share:.0%}"
+        for i, row in enumerate([[0.8, 0.1, 0.1], [0, 0.5, 0.5], [0, 0, 0]])
+        for j, share in enumerate(row)
+    }
+    assert [t.get_text() for t in axes.get_xticklabels()] == list(LABELS)
+    assert [t.get_text() for t in axes.get_yticklabels()] == list(LABELS)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
+
+
+def test_the_confusion_matrix_of_the_report_sums_to_its_pairs(report: Report) -> None:
+    shown = texts(plots.confusion_matrix(report.confusion, "test"))
+    assert sum(int(text.split("\n")[0]) for text in shown) == len(report.examples)
+
+
+def test_the_reliability_diagram_has_a_bar_for_each_bin_with_rows() -> None:
+    probabilities = np.concatenate([confident(0.95, 3, 1)[0], confident(0.55, 1, 1)[0]])
+    figure = plots.reliability_diagram(probabilities, [0, 0, 0, 2, 0, 2], "test")
+    bars: list[Any] = list(figure.axes[0].patches)
+    assert sorted((round(b.get_x() + b.get_width() / 2, 3), b.get_height()) for b in bars) == [
+        (0.55, 0.5),
+        (0.95, 0.75),
+    ]
+
+
+def test_the_learning_curves_show_the_log_of_the_trainer() -> None:
+    history = [
+        {"epoch": 0.5, "loss": 1.1},
+        {"epoch": 1.0, "eval_loss": 1.0, "eval_macro_f1": 0.3},
+        {"epoch": 1.5, "loss": 0.8},
+        {"epoch": 2.0, "eval_loss": 0.9, "eval_macro_f1": 0.5},
+        {"train_runtime": 3.0},
+    ]
+    left, right = plots.learning_curves(history).axes
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in left.lines}
+    assert drawn == {"training": [[0.5, 1.1], [1.5, 0.8]], "validation": [[1.0, 1.0], [2.0, 0.9]]}
+    assert right.lines[0].get_xydata().tolist() == [[1.0, 0.3], [2.0, 0.5]]
+
+
+@pytest.mark.filterwarnings("error")
+def test_learning_curves_of_a_run_that_never_logged_a_loss_are_drawn() -> None:
+    left, right = plots.learning_curves([{"epoch": 1.0, "eval_loss": 1.0, "eval_macro_f1": 0.3}]).axes
+    assert (len(left.lines), len(right.lines)) == (1, 1)

@@ -1,0 +1,404 @@
+"""Fine-tuning a tiny random encoder: seeds, resuming, stopping, the loss, and what is refused before it starts."""
+
+import json
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from sklearn.metrics import f1_score
+
+import tiny
+from stance import encoders, export, training
+from stance import model as models
+from stance.errors import StanceError
+from stance.records import LABELS, Example
+from stance.training import Result, TrainingConfig
+from tiny import one_thread  # noqa: F401
+
+Sink = Callable[[Mapping[str, float], int], None]
+SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2)}
+ABOUT = {"dataset_sha256": "0" * 64, "train_run": "toy"}
+
+
+class InterruptionError(Exception):
+    """Stands for whatever ends a process."""
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a tiny BERT."""
+    return str(tiny.folder("bert", tmp_path_factory.mktemp("encoder")))
+
+
+def train(
+    encoder: str,
+    output: Path,
+    *,
+    splits: Mapping[str, list[Example]] = SPLITS,
+    sink: Sink = lambda metrics, step: None,
+    dropout: float = 0.1,
+    **changes: Any,
+) -> Result:
+    values = {"epochs": 3, "learning_rate": 3e-3, "tokens_per_batch": 128, "precision": "fp32", **changes}
+    model = tiny.config(name=encoder, dropout=dropout)
+    return training.train(splits, model, TrainingConfig(**values), output=output, about=ABOUT, sink=sink)
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+def stop_after(epochs: int) -> Sink:
+    """A sink that interrupts the run as soon as it goes on after so many finished epochs."""
+    seen = 0
+
+    def sink(metrics: Mapping[str, float], step: int) -> None:
+        nonlocal seen
+        if seen == epochs:
+            raise InterruptionError
+        seen += "validation_macro_f1" in metrics
+
+    return sink
+
+
+def interrupt(encoder: str, output: Path, *, after: int, **changes: Any) -> None:
+    with pytest.raises(InterruptionError):
+        train(encoder, output, sink=stop_after(after), **changes)
+
+
+@pytest.fixture(scope="module")
+def reference(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """An uninterrupted run with the settings that `train` gives."""
+    return train(encoder, tmp_path_factory.mktemp("reference") / "checkpoint")
+
+
+def test_same_seed_gives_the_same_scores_and_weights(encoder: str, reference: Result, tmp_path: Path) -> None:
+    again = train(encoder, tmp_path / "checkpoint")
+    assert weights(again.checkpoint) == weights(reference.checkpoint)
+    assert again.scores["macro_f1"] == reference.scores["macro_f1"]
+
+
+def test_another_seed_gives_other_weights(encoder: str, reference: Result, tmp_path: Path) -> None:
+    other = train(encoder, tmp_path / "checkpoint", seed=2)
+    assert weights(other.checkpoint) != weights(reference.checkpoint)
+
+
+def test_training_learns_what_the_verbs_say(encoder: str, tmp_path: Path) -> None:
+    forward = {name: [e for e in part if e.id.endswith("there")] for name, part in SPLITS.items()}
+    result = train(encoder, tmp_path / "checkpoint", splits=forward, epochs=25, early_stopping=0)
+    assert result.scores["macro_f1"] > 0.9
+
+
+def test_the_reported_score_is_that_of_the_saved_checkpoint(reference: Result) -> None:
+    logits = export.torch_logits(models.load(reference.checkpoint), SPLITS["validation"])
+    truth = [LABELS.index(example.stance) for example in SPLITS["validation"]]
+    expected = f1_score(truth, logits.argmax(1), labels=[0, 1, 2], average="macro", zero_division=0)
+    assert reference.scores["macro_f1"] == pytest.approx(expected)
+
+
+def test_the_best_epoch_is_kept(reference: Result) -> None:
+    epochs = [entry["eval_macro_f1"] for entry in reference.history if "eval_macro_f1" in entry]
+    assert reference.scores["macro_f1"] == pytest.approx(max(epochs))
+
+
+def test_the_checkpoint_says_where_it_came_from(encoder: str, reference: Result) -> None:
+    facts = models.about(reference.checkpoint)
+    assert facts["train_run"] == "toy"
+    assert facts["dataset_sha256"] == ABOUT["dataset_sha256"]
+    assert facts["model"]["name"] == encoder
+    assert facts["training"]["epochs"] == 3
+    assert facts["validation"]["macro_f1"] == reference.scores["macro_f1"]
+
+
+def test_nothing_but_the_checkpoint_is_left(reference: Result) -> None:
+    assert [path.name for path in reference.checkpoint.parent.iterdir()] == ["checkpoint"]
+
+
+def test_what_the_limits_cut_is_reported_for_each_split(reference: Result) -> None:
+    assert set(reference.cuts) == {"train", "validation"}
+    assert reference.cuts["train"].startswith("of 48 pairs: passage windowed ")
+
+
+def test_metrics_reach_the_sink_with_their_steps(encoder: str, tmp_path: Path) -> None:
+    seen: list[tuple[str, int]] = []
+    train(encoder, tmp_path / "checkpoint", sink=lambda metrics, step: seen.extend((n, step) for n in metrics))
+    steps = [step for name, step in seen if name == "validation_macro_f1"]
+    assert len(set(steps)) == 3
+    assert steps == sorted(steps)
+    assert "train_loss" in {name for name, _ in seen}
+
+
+def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
+    encoder: str, reference: Result, tmp_path: Path
+) -> None:
+    output = tmp_path / "checkpoint"
+    interrupt(encoder, output, after=1)
+    assert not output.exists()
+    result = train(encoder, output, resume=True)
+    assert weights(output) == weights(reference.checkpoint)
+    assert result.scores["macro_f1"] == reference.scores["macro_f1"]
+
+
+def test_a_resumed_run_does_not_repeat_finished_epochs(encoder: str, tmp_path: Path) -> None:
+    output = tmp_path / "checkpoint"
+    interrupt(encoder, output, after=2)
+    steps: list[int] = []
+    train(encoder, output, resume=True, sink=lambda metrics, step: steps.append(step))
+    per_epoch = max(steps) // 3
+    assert min(steps) > 2 * per_epoch
+
+
+def test_a_resumed_run_remembers_how_long_nothing_got_better(encoder: str, tmp_path: Path) -> None:
+    settings = {"epochs": 8, "early_stopping": 3, "learning_rate": 1e-12}
+    output = tmp_path / "checkpoint"
+    interrupt(encoder, output, after=2, **settings)
+    result = train(encoder, output, resume=True, **settings)
+    assert epochs_run(result) == 4
+
+
+def test_without_resume_an_interrupted_run_starts_anew(encoder: str, reference: Result, tmp_path: Path) -> None:
+    output = tmp_path / "checkpoint"
+    interrupt(encoder, output, after=1, seed=7)
+    train(encoder, output)
+    assert weights(output) == weights(reference.checkpoint)
+
+
+def test_resume_without_an_interrupted_run_starts_from_the_beginning(
+    encoder: str, reference: Result, tmp_path: Path
+) -> None:
+    train(encoder, tmp_path / "checkpoint", resume=True)
+    assert weights(tmp_path / "checkpoint") == weights(reference.checkpoint)
+
+
+def test_resume_passes_over_an_epoch_that_was_cut_while_it_was_saved(
+    encoder: str, reference: Result, tmp_path: Path
+) -> None:
+    output = tmp_path / "checkpoint"
+    interrupt(encoder, output, after=2)
+    saved = sorted((tmp_path / "checkpoint.partial").glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
+    (saved[-1] / "trainer_state.json").unlink()  # what the trainer writes last
+    train(encoder, output, resume=True)
+    assert weights(output) == weights(reference.checkpoint)
+
+
+def test_resuming_with_another_setting_is_refused(encoder: str, tmp_path: Path) -> None:
+    output = tmp_path / "checkpoint"
+    interrupt(encoder, output, after=1)
+    with pytest.raises(StanceError, match=r"job\.json: the interrupted run had another training configuration; .*anew"):
+        train(encoder, output, resume=True, learning_rate=1e-4)
+
+
+def test_resuming_with_another_model_is_refused(encoder: str, tmp_path: Path) -> None:
+    output = tmp_path / "checkpoint"
+    interrupt(encoder, output, after=1)
+    with pytest.raises(StanceError, match="the interrupted run had another model configuration"):
+        train(encoder, output, resume=True, dropout=0.4)
+
+
+def epochs_run(result: Result) -> int:
+    """How many epochs were scored; the score of the best one comes once more at the end."""
+    return len({entry["epoch"] for entry in result.history if "eval_macro_f1" in entry})
+
+
+def test_training_stops_early_when_nothing_gets_better(encoder: str, tmp_path: Path) -> None:
+    result = train(encoder, tmp_path / "checkpoint", epochs=9, early_stopping=2, learning_rate=1e-12)
+    assert epochs_run(result) == 3
+
+
+def test_early_stopping_of_zero_runs_every_epoch(encoder: str, tmp_path: Path) -> None:
+    result = train(encoder, tmp_path / "checkpoint", epochs=5, early_stopping=0, learning_rate=1e-12)
+    assert epochs_run(result) == 5
+
+
+def assemble(encoder: str, path: Path, *, splits: Mapping[str, list[Example]] = SPLITS, **changes: Any) -> Any:
+    values = {"tokens_per_batch": 128, "precision": "fp32", "span_dropout": 0.0, **changes}
+    model = tiny.config(name=encoder)
+    return training.assemble(splits, model, TrainingConfig(**values), work=path / "work")[0]
+
+
+def test_every_epoch_of_the_trainer_draws_other_batches(encoder: str, tmp_path: Path) -> None:
+    loader = assemble(encoder, tmp_path).get_train_dataloader()
+
+    def epoch(number: int) -> set[str]:
+        loader.set_epoch(number)
+        return {str(batch["input_ids"].tolist()) for batch in loader}
+
+    assert epoch(0) != epoch(1)
+    assert len(epoch(0)) == len(epoch(1))
+
+
+def test_no_training_batch_exceeds_the_token_budget(encoder: str, tmp_path: Path) -> None:
+    sizes = [b["input_ids"].numel() for b in assemble(encoder, tmp_path).get_train_dataloader()]
+    assert len(sizes) > 1
+    assert max(sizes) <= 128
+
+
+def unbalanced() -> dict[str, list[Example]]:
+    """Three quarters of the training examples are neutral."""
+    train = [e for i, e in enumerate(tiny.examples(80, seed=3)) if e.stance == "neutral" or i % 4 == 0]
+    return {"train": train, "validation": SPLITS["validation"]}
+
+
+def test_balanced_class_weights_give_each_class_the_same_say(encoder: str, tmp_path: Path) -> None:
+    splits = unbalanced()
+    trainer = assemble(encoder, tmp_path, splits=splits, class_weights="balanced")
+    counts = np.array([sum(e.stance == label for e in splits["train"]) for label in LABELS])
+    say = trainer.class_weights.numpy() * counts
+    assert np.ptp(counts) > 0
+    assert np.allclose(say, say[0])
+    assert say.sum() == pytest.approx(counts.sum())
+
+
+def test_balanced_class_weights_change_what_is_learnt(encoder: str, tmp_path: Path) -> None:
+    splits = unbalanced()
+    plain = train(encoder, tmp_path / "plain", splits=splits, epochs=1)
+    balanced = train(encoder, tmp_path / "balanced", splits=splits, epochs=1, class_weights="balanced")
+    assert weights(plain.checkpoint) != weights(balanced.checkpoint)
+
+
+def test_the_loss_is_the_weighted_mean_over_real_pairs(encoder: str, tmp_path: Path) -> None:
+    splits = unbalanced()
+    splits["train"] = [replace(e, weight=0.25 + i % 3) for i, e in enumerate(splits["train"])]
+    trainer = assemble(encoder, tmp_path, splits=splits, class_weights="balanced", label_smoothing=0.1)
+    rows = trainer.train_dataset
+    batch = rows.collate(sorted(rows.rows, key=lambda row: len(row.labels))[:: len(rows.rows) // 6])
+    assert (batch["labels"] == -100).any(), "the batch should have pairs that are only padding"
+    trainer.model.eval()
+    loss, outputs = trainer.compute_loss(trainer.model, dict(batch), return_outputs=True)
+    above = below = 0.0
+    logits = outputs["logits"].detach().double().numpy()
+    for row, labels, importance in zip(logits, batch["labels"].numpy(), batch["weights"].numpy(), strict=True):
+        for values, label, weight in zip(row, labels, importance, strict=True):
+            if label < 0:
+                continue
+            log_probabilities = values - np.log(np.exp(values).sum())
+            target = np.full(3, 0.1 / 3)
+            target[label] += 0.9
+            scale = float(weight) * float(trainer.class_weights[label])
+            above += scale * -(target * log_probabilities).sum()
+            below += scale
+    assert float(loss) == pytest.approx(above / below, rel=1e-5)
+
+
+def test_span_dropout_takes_places_but_never_names(encoder: str, tmp_path: Path) -> None:
+    examples = tiny.examples(200, seed=4)
+    changed = training.drop_spans(examples, 0.3, seed=1)
+    bare = [e for e in changed if e.actor_span is None]
+    assert 30 <= len(bare) <= 90
+    assert [(e.actor, e.target, e.stance) for e in changed] == [(e.actor, e.target, e.stance) for e in examples]
+    assert training.drop_spans(examples, 0.0, seed=1) == examples
+
+
+def test_frozen_embeddings_stay_as_they_were_pretrained(encoder: str, reference: Result, tmp_path: Path) -> None:
+    name = "encoder.embeddings.word_embeddings.weight"
+    before = encoders.load(tiny.config(name=encoder)).encoder.get_input_embeddings().weight
+    frozen = train(encoder, tmp_path / "checkpoint", epochs=1, freeze_embeddings=True)
+    assert torch.equal(load_file(frozen.checkpoint / "model.safetensors")[name], before)
+    assert not torch.equal(load_file(reference.checkpoint / "model.safetensors")[name], before)
+
+
+def test_training_can_start_from_a_checkpoint(encoder: str, reference: Result, tmp_path: Path) -> None:
+    result = train(
+        encoder,
+        tmp_path / "further",
+        initial=str(reference.checkpoint),
+        epochs=1,
+        learning_rate=1e-12,
+        weight_decay=0.0,
+    )
+    assert result.scores["macro_f1"] == pytest.approx(reference.scores["macro_f1"])
+
+
+def test_starting_from_a_missing_checkpoint_is_refused(encoder: str, tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"none/model\.safetensors: missing from the checkpoint"):
+        train(encoder, tmp_path / "checkpoint", initial=str(tmp_path / "none"))
+
+
+def test_starting_from_a_checkpoint_of_another_architecture_is_refused(reference: Result, tmp_path: Path) -> None:
+    other = str(tiny.folder("distilbert", tmp_path / "encoder"))
+    with pytest.raises(StanceError, match="a checkpoint of another architecture"):
+        train(other, tmp_path / "checkpoint", initial=str(reference.checkpoint))
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_split_without_a_label_is_refused(encoder: str, tmp_path: Path, split: str) -> None:
+    splits = {**SPLITS, split: [e for e in SPLITS[split] if e.stance != "support"]}
+    with pytest.raises(StanceError, match=f"the {split} split has no example of support"):
+        train(encoder, tmp_path / "checkpoint", splits=splits)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("epochs", 0),
+        ("learning_rate", 0.0),
+        ("tokens_per_batch", 0),
+        ("warmup", 1.0),
+        ("span_dropout", -0.1),
+        ("label_smoothing", 1.5),
+        ("weight_decay", -1.0),
+        ("max_grad_norm", -1.0),
+        ("early_stopping", -1),
+        ("class_weights", "some"),
+        ("precision", "fp8"),
+    ],
+)
+def test_a_setting_without_meaning_is_refused(encoder: str, tmp_path: Path, setting: str, value: object) -> None:
+    with pytest.raises(StanceError, match=setting):
+        train(encoder, tmp_path / "checkpoint", **{setting: value})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("setting", ["dropout", "encoder_dropout"])
+def test_a_dropout_of_more_than_everything_is_refused(encoder: str, setting: str) -> None:
+    with pytest.raises(StanceError, match=f"model.{setting}=1.5"):
+        encoders.load(tiny.config(name=encoder, **{setting: 1.5}))
+
+
+def test_fp32_is_taken_when_asked_for() -> None:
+    assert training.choose_precision("fp32") == "fp32"
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or not Path("/proc/cpuinfo").exists() or torch.cuda.is_available(),
+    reason="reads the processor's own list of x86 features",
+)
+def test_auto_takes_bf16_where_the_processor_lists_it() -> None:
+    flags = Path("/proc/cpuinfo").read_text().split()
+    expected = "bf16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "fp32"
+    assert training.choose_precision("auto") == expected
+
+
+def test_a_crash_leaves_no_output(encoder: str, tmp_path: Path) -> None:
+    interrupt(encoder, tmp_path / "checkpoint", after=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.partial"]
+
+
+def test_a_crash_keeps_the_earlier_checkpoint(encoder: str, tmp_path: Path) -> None:
+    output = tmp_path / "checkpoint"
+    train(encoder, output, epochs=1)
+    before = {path.name: path.read_bytes() for path in output.iterdir()}
+    interrupt(encoder, output, after=1, seed=5)
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == before
+
+
+def test_an_output_that_is_no_checkpoint_is_refused_before_training(encoder: str, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    calls: list[int] = []
+    with pytest.raises(StanceError, match=r"holds files but no checkpoint\.json.*nothing was overwritten"):
+        train(encoder, tmp_path, sink=lambda metrics, step: calls.append(step))
+    assert calls == []
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
+def test_a_finished_run_replaces_an_earlier_checkpoint(encoder: str, tmp_path: Path) -> None:
+    output = tmp_path / "checkpoint"
+    train(encoder, output, epochs=1)
+    train(encoder, output, epochs=1, seed=9)
+    assert json.loads((output / "checkpoint.json").read_text())["training"]["seed"] == 9
