@@ -23,11 +23,12 @@ from transformers.utils import logging as transformers_logging
 from benchmark_figures import Bench, markdown, progress
 from benchmark_scoring import COLD_STARTS, cold_starts, scored_rows, scoring_speed, started_rows
 from benchmark_training import quality, trained_rows, training_speed
-from stance import dataset, jsonl, tracking, training
+from stance import dataset, jsonl, tracking
 from stance.config import Script
 from stance.errors import StanceError
 from stance.jobs import ARTIFACT, DATASET, TrainJob
 from stance.predictor import StancePredictor, read_metadata
+from stance.recipe import choose_precision
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
@@ -46,7 +47,7 @@ def facts(bench: Bench, options: argparse.Namespace) -> list[list[str]]:
         "VNNI": [n for n in ("avx512_vnni", "avx_vnni", "amx_int8", "arm_dot") if features.get(n)],
     }
     without = {"bf16": "no; both sides train in fp32", "VNNI": "no; int8 gains less"}
-    precision = training.choose_precision(bench.job.training.precision)
+    precision = choose_precision(bench.job.training.precision)
     training_on = f"GPU {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "the CPU"
     return [
         ["date", datetime.datetime.now(datetime.UTC).date().isoformat()],

@@ -19,6 +19,7 @@ from transformers import (
 from benchmark_figures import Bench, Figure, Task, alternate, lower, points, rate, yes
 from stance import training
 from stance.records import LABELS, Example
+from stance.trainer import attention_kernels, compute_metrics
 
 MARK = 4.0
 
@@ -67,7 +68,7 @@ def stock_trainer(bench: Bench, *, seed: int = 42, **settings: Any) -> Trainer:
         train_dataset=encode(bench.rows["train"]),
         eval_dataset=encode(bench.rows["validation"]),
         processing_class=tokenizer,
-        compute_metrics=training.compute_metrics,
+        compute_metrics=compute_metrics,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -80,7 +81,7 @@ def training_speed(bench: Bench, steps: int) -> dict[str, list[Figure]]:
         clock, config = Clock(), replace(bench.job.training, epochs=1, seed=turn)
         trainer, _ = training.assemble(bench.rows, bench.job.model, config, work=bench.work / "ours-run")
         trainer.add_callback(clock)
-        with training.attention_kernels():
+        with attention_kernels():
             trainer.train()
         return [trainer.pairs_seen / clock.seconds]
 

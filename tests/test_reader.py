@@ -2,9 +2,13 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,9 +16,9 @@ from hypothesis import strategies as st
 from conftest import CORPUS, Workplace
 from stance import jsonl, mentions
 from stance.errors import StanceError
-from stance.predictor import StancePredictor
+from stance.predictor import StancePredictor, sha256
 from stance.reader import ArticleReader
-from stance.records import Article, Stance, Triple, article_from_json
+from stance.records import Article, Triple, article_from_json
 
 SENTENCES = [
     "Pakistan backed the Russian peace plan.", "Dr. Ruiz did not.", "“Never!” said the union's leader…", "Why?",
@@ -37,9 +41,33 @@ print(json.dumps([triple.to_json() for triple in reader.read(Article("koreas", t
 """
 
 
+def biased(artifact: Path, folder: Path, neutral: float) -> StancePredictor:
+    """The exported model with `neutral` added to the logit of neutral: what it says must not hang on its training."""
+    metadata = json.loads((artifact / "stance.json").read_text("utf-8"))
+    shutil.copy(artifact / "tokenizer.json", folder)
+    model = onnx.load(artifact / "model.int8.onnx")
+    (last,) = [node for node in model.graph.node if "logits" in node.output]
+    last.output[:] = ["unbiased" if name == "logits" else name for name in last.output]
+    shift = np.array([0, neutral, 0], np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(shift, "shift"))
+    model.graph.node.append(onnx.helper.make_node("Add", ["unbiased", "shift"], ["logits"]))
+    onnx.save(model, folder / "model.int8.onnx")
+    metadata["files"]["model.int8.onnx"] = sha256(folder / "model.int8.onnx")
+    jsonl.write_json(folder / "stance.json", metadata)
+    return StancePredictor.load(folder)
+
+
 @pytest.fixture(scope="session")
-def predictor(exported: Workplace) -> StancePredictor:
-    return StancePredictor.load(exported.artifact)
+def outspoken(exported: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact that never answers neutral."""
+    folder = tmp_path_factory.mktemp("outspoken")
+    biased(exported.artifact, folder, -50)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def predictor(outspoken: Path) -> StancePredictor:
+    return StancePredictor.load(outspoken)
 
 
 @pytest.fixture(scope="session")
@@ -136,11 +164,13 @@ def test_evidence_of_a_triple_is_a_sentence_with_both_mentions(read: list[tuple[
                 assert start <= mention.span[0] < mention.span[1] <= end
 
 
-def test_neutral_is_never_reported_and_nobody_has_a_stance_towards_himself(
-    read: list[tuple[Article, list[Triple]]],
-) -> None:
+def test_neutral_is_never_reported(exported: Workplace, tmp_path: Path) -> None:
+    shy = biased(exported.artifact, tmp_path, 50)
+    assert ArticleReader(shy, threshold=0).read(Article("koreas", KOREAS)) == []
+
+
+def test_nobody_has_a_stance_towards_himself(read: list[tuple[Article, list[Triple]]]) -> None:
     for _, triples in read:
-        assert Stance.NEUTRAL not in {triple.stance for triple in triples}
         assert all(triple.actor.name != triple.target.name for triple in triples)
 
 
@@ -165,10 +195,10 @@ def test_article_without_names_has_no_triples(predictor: StancePredictor) -> Non
 
 
 @pytest.mark.parametrize("seed", ["1", "2"])
-def test_reading_is_the_same_in_every_process(exported: Workplace, predictor: StancePredictor, seed: str) -> None:
+def test_reading_is_the_same_in_every_process(outspoken: Path, predictor: StancePredictor, seed: str) -> None:
     here = ArticleReader(predictor, threshold=0).read(Article("koreas", KOREAS))
     there = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE, str(exported.artifact)],
+        [sys.executable, "-c", ELSEWHERE, str(outspoken)],
         input=KOREAS, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed},
     )  # fmt: skip
     assert len(here) > 3

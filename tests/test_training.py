@@ -17,8 +17,9 @@ import tiny
 from stance import encoders, export, training
 from stance import model as models
 from stance.errors import StanceError
+from stance.recipe import TrainingConfig, choose_precision
 from stance.records import LABELS, Example
-from stance.training import Result, TrainingConfig
+from stance.training import Result
 from tiny import one_thread  # noqa: F401
 
 Sink = Callable[[Mapping[str, float], int], None]
@@ -362,7 +363,7 @@ def test_a_dropout_of_more_than_everything_is_refused(encoder: str, setting: str
 
 
 def test_fp32_is_taken_when_asked_for() -> None:
-    assert training.choose_precision("fp32") == "fp32"
+    assert choose_precision("fp32") == "fp32"
 
 
 @pytest.mark.skipif(
@@ -372,7 +373,7 @@ def test_fp32_is_taken_when_asked_for() -> None:
 def test_auto_takes_bf16_where_the_processor_lists_it() -> None:
     flags = Path("/proc/cpuinfo").read_text().split()
     expected = "bf16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "fp32"
-    assert training.choose_precision("auto") == expected
+    assert choose_precision("auto") == expected
 
 
 def test_a_crash_leaves_no_output(encoder: str, tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from stance.encoders import ModelConfig
 from stance.evaluation import EvaluationConfig
 from stance.examples import ExamplesConfig
 from stance.export import ExportConfig
+from stance.recipe import TrainingConfig
 from stance.splits import SplitConfig
 from stance.tracking import TrackingConfig
-from stance.training import TrainingConfig
 
 DATASET, CHECKPOINT, ARTIFACT = "outputs/dataset", "outputs/checkpoint", "outputs/artifact"
 
