@@ -58,8 +58,14 @@ def facts(bench: Bench, options: argparse.Namespace) -> list[list[str]]:
         ["versions", ", ".join(f"{n} {found[n]}" for n in ("python", "torch", "transformers", "onnxruntime"))],
         ["dataset", f"{sha256[:12]}, " + ", ".join(f"{len(part)} {split}" for split, part in bench.rows.items())],
         ["artifact", "of this dataset" if trained == sha256 else "**of another dataset**: its macro-F1 says little"],
+        ["load average before", f"{bench.load:.1f}" + (" (**the machine was busy**)" if busy(bench.load) else "")],
         ["rounds", f"{bench.repeats}; cold starts {COLD_STARTS}; whole trainings {options.quality}"],
     ]
+
+
+def busy(load: float) -> bool:
+    """Whether other work takes so much of the machine that figures are of little worth."""
+    return load > (os.cpu_count() or 1) / 4
 
 
 def read_document(path: Path) -> tuple[str, str]:
@@ -92,6 +98,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> str:
     """Measure everything and write the tables, which are returned."""
+    load = os.getloadavg()[0]
     before, behind = read_document(options.output)
     rows, _ = dataset.load(options.dataset)
     StancePredictor.load(options.artifact)
@@ -99,10 +106,12 @@ def run(options: argparse.Namespace) -> str:
     if not STATUS.is_file():
         raise StanceError(f"{STATUS}: missing; resident memory is measured on Linux only")
     job = Script(lambda job: job, job=TrainJob, conf=CONF, name="train").compose()
+    if busy(load):
+        progress(f"load average {load:.1f} on {os.cpu_count()} cores: the machine is busy, figures will be off")
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     with tempfile.TemporaryDirectory(prefix="stance-benchmark-") as folder:
-        bench = Bench(rows, job, options.artifact, Path(folder), options.repeats)
+        bench = Bench(rows, job, options.artifact, Path(folder), options.repeats, load)
         speed = training_speed(bench, options.steps)
         scores = quality(bench, options.quality) if options.quality else {}
         table = [

@@ -36,13 +36,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Bench:
-    """What every measurement needs: the data, both systems, a folder for what is thrown away, the repeats."""
+    """What every measurement needs: the data, both systems, a folder for what is thrown away, the rounds.
+
+    `load` is the machine's load average before the first one; other work falsifies the figures.
+    """
 
     rows: Mapping[str, Sequence[Example]]
     job: TrainJob
     artifact: Path
     work: Path
     repeats: int
+    load: float
 
     @property
     def encoder(self) -> str:
@@ -80,14 +84,19 @@ def rate(measure: str, stance: Figure, stock: Figure, mark: float | None = None,
 def points(measure: str, stance: Figure, stock: Figure) -> list[str]:
     """A row of a macro-F1, of which a point is 0.01."""
     gained = 100 * (stance.median - stock.median)
-    row = [measure, stance.text(".3f"), stock.text(".3f"), f"{gained:+.1f} points"]
-    return [*row, f"≥ {POINTS_MARK:g} point", yes(gained >= POINTS_MARK)]
+    row = [measure, stance.text(".3f"), stock.text(".3f"), f"{minus(gained, '+.1f')} points"]
+    return [*row, f"≥ {minus(POINTS_MARK, 'g')} point", yes(gained >= POINTS_MARK)]
 
 
 def lower(measure: str, stance: Figure, stock: Figure, form: str, mark: float | None = None) -> list[str]:
     """A row of something of which less is better."""
     row = [measure, stance.text(form), stock.text(form), f"{stock.median / stance.median:.1f}×"]
     return [*row, f"< {mark:g}", yes(stance.median < mark)] if mark else [*row, "", ""]
+
+
+def minus(value: float, form: str) -> str:
+    """A number with a minus sign that is not a hyphen."""
+    return f"{value:{form}}".replace("-", "−")
 
 
 def yes(met: bool) -> str:

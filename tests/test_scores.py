@@ -180,9 +180,9 @@ def example(actor: str, target: str, stance: Stance, text: str = "A text.") -> E
 
 
 TRAIN = [
-    *(example("Ruritania", "the pact", Stance.SUPPORT, "They hailed it.") for _ in range(6)),
-    *(example("the pact", "Ruritania", Stance.OPPOSE, "They slammed it.") for _ in range(5)),
-    *(example("the court", "the case", Stance.NEUTRAL, "They studied it.") for _ in range(4)),
+    *(example("Ruritania", f"plan {n}", Stance.SUPPORT, "They hailed it.") for n in range(6)),
+    *(example(f"party {n}", "Ruritania", Stance.OPPOSE, "They slammed it.") for n in range(5)),
+    *(example("a court", "some case", Stance.NEUTRAL, "They studied it.") for _ in range(4)),
 ]
 
 
@@ -196,11 +196,17 @@ def test_the_majority_baseline_answers_the_most_frequent_label_of_train() -> Non
     assert answers(test)[baselines.MAJORITY] == ["support", "support"]
 
 
-def test_the_names_baseline_reads_names_with_their_roles_and_no_text() -> None:
-    forward, back = example("Ruritania", "the pact", Stance.SUPPORT), example("the pact", "Ruritania", Stance.OPPOSE)
-    for text in ("They hailed it.", "They slammed it.", "They studied it."):
-        test = [Example(**{f: getattr(e, f) for f in Example.__slots__} | {"text": text}) for e in (forward, back)]
-        assert answers(test)[baselines.NAMES_ONLY] == ["support", "oppose"]
+def test_the_names_baseline_tells_an_actor_from_a_target() -> None:
+    test = [example("Ruritania", "bridge", Stance.SUPPORT), example("bridge", "Ruritania", Stance.OPPOSE)]
+    assert answers(test)[baselines.NAMES_ONLY] == ["support", "oppose"]
+
+
+def test_the_names_baseline_reads_no_text() -> None:
+    texts = ("They hailed it.", "They slammed it.", "They studied it.")
+    for actor, target in (("Nobody", "nothing"), ("Ruritania", "bridge")):
+        test = [example(actor, target, Stance.NEUTRAL, text) for text in texts]
+        assert len(set(answers(test)[baselines.NAMES_ONLY])) == 1
+        assert len(set(answers(test)[baselines.BAG_OF_WORDS])) > 1
 
 
 def test_the_bag_of_words_baseline_reads_the_text() -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from sklearn.metrics import f1_score
 
 import tiny
@@ -284,7 +283,7 @@ def test_the_loss_is_the_weighted_mean_over_real_pairs(encoder: str, tmp_path: P
             scale = float(weight) * float(trainer.class_weights[label])
             above += scale * -(target * log_probabilities).sum()
             below += scale
-    assert float(loss) == pytest.approx(above / below, rel=1e-5)
+    assert loss.item() == pytest.approx(above / below, rel=1e-5)
 
 
 def test_span_dropout_takes_places_but_never_names(encoder: str, tmp_path: Path) -> None:
@@ -294,14 +293,6 @@ def test_span_dropout_takes_places_but_never_names(encoder: str, tmp_path: Path)
     assert 30 <= len(bare) <= 90
     assert [(e.actor, e.target, e.stance) for e in changed] == [(e.actor, e.target, e.stance) for e in examples]
     assert training.drop_spans(examples, 0.0, seed=1) == examples
-
-
-def test_frozen_embeddings_stay_as_they_were_pretrained(encoder: str, reference: Result, tmp_path: Path) -> None:
-    name = "encoder.embeddings.word_embeddings.weight"
-    before = encoders.load(tiny.config(name=encoder)).encoder.get_input_embeddings().weight
-    frozen = train(encoder, tmp_path / "checkpoint", epochs=1, freeze_embeddings=True)
-    assert torch.equal(load_file(frozen.checkpoint / "model.safetensors")[name], before)
-    assert not torch.equal(load_file(reference.checkpoint / "model.safetensors")[name], before)
 
 
 def test_training_can_start_from_a_checkpoint(encoder: str, reference: Result, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ The package is layered; a module imports only from the rings above it:
 * reading   `mentions` `reader`                                        (+ spacy)
 * building  `corpora` `examples` `splits` `dataset`                    (+ datasets, datasketch, pyarrow, tqdm)
 * training  `encoders` `model` `batches` `callbacks` `recipe` `trainer` `training` `export` `scores` `baselines`
-            `evaluation` `plots` `show`  (+ torch, transformers, safetensors, onnx, evaluate, scipy, sklearn, matplotlib, rich)
+            `evaluation` `plots` `show`
+            (+ torch, transformers, safetensors, onnx, evaluate, scipy, sklearn, matplotlib, rich)
 * rim       `tracking` `registry` `pyfunc` `jobs` `config`             (+ mlflow, alembic, pandas, hydra, omegaconf)
 
 Importing this package does nothing; import what you need from its modules.
