@@ -198,7 +198,7 @@ def test_neighbouring_pairs_of_a_long_passage_share_a_window() -> None:
 
 
 @patient
-@given(before=st.integers(0, 200), between=st.integers(0, 10), after=st.integers(0, 200))
+@given(before=st.integers(0, 200), between=st.integers(0, 26), after=st.integers(0, 200))
 def test_long_passage_is_windowed_around_the_mentions(before: int, between: int, after: int) -> None:
     text = " ".join(["so"] * before + ["Pakistan"] + ["so"] * between + ["ECOWAS"] + ["so"] * after)
     rows, cuts = encoder(passage=32).encode([Pair(text, "Pakistan", "ECOWAS")])
@@ -220,6 +220,19 @@ def test_mentions_far_apart_get_two_windows(before: int, between: int, after: in
     assert [row.ids[p] for p in of_actor[1:]] == actor[1:]
     assert [row.ids[p] for p in of_target[1:]] == target[1:]
     assert (cuts.windowed, cuts.lost_mention) == (1, 0)
+
+
+@patient
+@given(data=st.data())
+def test_windows_keep_the_order_of_the_passage_and_repeat_nothing(data: st.DataObject) -> None:
+    vocabulary = sorted(word for word in pretrained().tokenizer.get_vocab() if word.isascii() and word.isalpha())
+    text = " ".join(vocabulary[:100])
+    spans = [sorted(data.draw(st.lists(st.integers(0, len(text)), min_size=2, max_size=2, unique=True))) for _ in "12"]
+    (a, b), (c, d) = spans
+    kept = passage_of(only(encoder().encode([Pair(text, "Iran", "Iraq", (a, b), (c, d))])[0]))
+    places = [tokens(text).index(number) for number in kept]
+    assert places == sorted(set(places))
+    assert len(places) <= LIMIT
 
 
 def test_mention_longer_than_the_window_is_counted_as_lost() -> None:

@@ -107,6 +107,13 @@ def test_probabilities_sum_to_one_and_the_largest_is_the_answer(exported: Workpl
         assert answer.stance == LABELS[answer.probabilities.index(answer.confidence)]
 
 
+def test_temperature_of_the_artifact_divides_the_logits(artifact: Path) -> None:
+    pairs = company()
+    expected = StancePredictor.load(artifact).logits(pairs) / 2
+    found = np.log(StancePredictor.load(alter(artifact, temperature=2.0)).probabilities(pairs))
+    np.testing.assert_allclose(found - found[:, :1], expected - expected[:, :1], atol=1e-3)
+
+
 def test_direction_of_a_pair_changes_its_answer(fp32: StancePredictor) -> None:
     there, back = fp32.probabilities([Pair(TEXT, "Pakistan", "Moscow"), Pair(TEXT, "Moscow", "Pakistan")])
     assert np.abs(there - back).max() > 1e-4

@@ -18,7 +18,7 @@ from stance import jsonl, mentions
 from stance.errors import StanceError
 from stance.predictor import StancePredictor, sha256
 from stance.reader import ArticleReader
-from stance.records import Article, Triple, article_from_json
+from stance.records import Article, Pair, Triple, article_from_json
 
 SENTENCES = [
     "Pakistan backed the Russian peace plan.", "Dr. Ruiz did not.", "“Never!” said the union's leader…", "Why?",
@@ -36,7 +36,7 @@ from stance.reader import ArticleReader
 from stance.records import Article
 
 text = sys.stdin.read()
-reader = ArticleReader(StancePredictor.load(sys.argv[1]), threshold=0)
+reader = ArticleReader(StancePredictor.load(sys.argv[1], precision="fp32"), threshold=0)
 print(json.dumps([triple.to_json() for triple in reader.read(Article("koreas", text))]))
 """
 
@@ -45,16 +45,16 @@ def biased(artifact: Path, folder: Path, neutral: float) -> StancePredictor:
     """The exported model with `neutral` added to the logit of neutral: what it says must not hang on its training."""
     metadata = json.loads((artifact / "stance.json").read_text("utf-8"))
     shutil.copy(artifact / "tokenizer.json", folder)
-    model = onnx.load(artifact / "model.int8.onnx")
+    model = onnx.load(artifact / "model.onnx")
     (last,) = [node for node in model.graph.node if "logits" in node.output]
     last.output[:] = ["unbiased" if name == "logits" else name for name in last.output]
     shift = np.array([0, neutral, 0], np.float32)
     model.graph.initializer.append(onnx.numpy_helper.from_array(shift, "shift"))
     model.graph.node.append(onnx.helper.make_node("Add", ["unbiased", "shift"], ["logits"]))
-    onnx.save(model, folder / "model.int8.onnx")
-    metadata["files"]["model.int8.onnx"] = sha256(folder / "model.int8.onnx")
+    onnx.save(model, folder / "model.onnx")
+    metadata["files"]["model.onnx"] = sha256(folder / "model.onnx")
     jsonl.write_json(folder / "stance.json", metadata)
-    return StancePredictor.load(folder)
+    return StancePredictor.load(folder, precision="fp32")
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +67,7 @@ def outspoken(exported: Workplace, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def predictor(outspoken: Path) -> StancePredictor:
-    return StancePredictor.load(outspoken)
+    return StancePredictor.load(outspoken, precision="fp32")
 
 
 @pytest.fixture(scope="session")
@@ -167,6 +167,22 @@ def test_evidence_of_a_triple_is_a_sentence_with_both_mentions(read: list[tuple[
 def test_neutral_is_never_reported(exported: Workplace, tmp_path: Path) -> None:
     shy = biased(exported.artifact, tmp_path, 50)
     assert ArticleReader(shy, threshold=0).read(Article("koreas", KOREAS)) == []
+
+
+@pytest.mark.parametrize("context", [0, 1])
+def test_confidence_is_that_of_the_mentions_in_their_sentence_and_its_neighbours(
+    predictor: StancePredictor, context: int
+) -> None:
+    (parsed,) = mentions.parse([KOREAS])
+    triples = ArticleReader(predictor, threshold=0, context=context).read(Article("koreas", KOREAS))
+    assert {triple.evidence[0] for triple in triples} == set(parsed.sentences)
+    for triple in triples:
+        number = parsed.sentences.index(triple.evidence[0])
+        around = parsed.sentences[max(number - context, 0) : number + context + 1]
+        start, end = around[0][0], around[-1][1]
+        spans = [(a - start, b - start) for a, b in (triple.actor.span or (), triple.target.span or ())]
+        (answer,) = predictor.predict([Pair(KOREAS[start:end], triple.actor.name, triple.target.name, *spans)])
+        assert (answer.stance, answer.confidence) == (triple.stance, pytest.approx(triple.confidence, abs=1e-4))
 
 
 def test_nobody_has_a_stance_towards_himself(read: list[tuple[Article, list[Triple]]]) -> None:

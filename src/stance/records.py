@@ -231,8 +231,6 @@ def string(row: Mapping[str, Any], key: str, where: str, *, empty: bool = False)
         raise StanceError(f"{where}: '{key}' has half a surrogate pair at character {found.start()}; write it whole")
     if not empty and not value.strip():
         raise StanceError(f"{where}: '{key}' is empty")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise StanceError(f"{where}: '{key}' holds half of a character (an unpaired surrogate); repair its encoding")
     return value
 
 

@@ -217,14 +217,17 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _fail(active: Run, error: BaseException) -> None:
     """End the run as FAILED or KILLED and say why, whatever state the store is in."""
     status = "FAILED" if isinstance(error, Exception) else "KILLED"
-    try:
-        active.flush()
-        active.tag(error=f"{type(error).__name__}: {error}"[:5000])
-        mlflow.log_text("".join(traceback.format_exception(error)), "error.txt")
-    except Exception as second:  # the first error is the one to report
-        logging.getLogger(__name__).warning("could not record why the run failed: %s", second)
-    finally:
-        mlflow.end_run(status)
+    for step in (lambda: _say_why(active, error), lambda: mlflow.end_run(status)):
+        try:
+            step()
+        except Exception as second:  # the first error is the one to report
+            logging.getLogger(__name__).warning("could not record why the run failed: %s", second)
+
+
+def _say_why(active: Run, error: BaseException) -> None:
+    active.flush()
+    active.tag(error=f"{type(error).__name__}: {error}"[:5000])
+    mlflow.log_text("".join(traceback.format_exception(error)), "error.txt")
 
 
 def _check_sqlite(path: Path) -> None:

@@ -1,0 +1,454 @@
+"""MLflow in a real SQLite store: what runs hold, how they end, which version is champion, which stores are refused."""
+
+import json
+import logging
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from mlflow.artifacts import download_artifacts
+from mlflow.entities import Run as Recorded
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+import tiny
+from conftest import ROOT, Workplace, script
+from stance import dataset, encoders, export, registry, tracking
+from stance import model as models
+from stance.encoders import ModelConfig
+from stance.errors import StanceError
+from stance.evaluation import MODEL
+from stance.export import ExportConfig
+from stance.model import Checkpoint, StanceModel
+from stance.predictor import StancePredictor, sha256
+from stance.records import Example, Stance
+from stance.tracking import TrackingConfig
+
+OLD_REVISION = "451aebb31d03"  # the first one of MLflow's migrations
+
+
+@pytest.fixture(scope="module")
+def store(exported: Workplace, tmp_path_factory: pytest.TempPathFactory) -> TrackingConfig:
+    """A copy of the pipeline's store, into which tests may write."""
+    return copied(exported, tmp_path_factory.mktemp("store"))
+
+
+def copied(place: Workplace, folder: Path) -> TrackingConfig:
+    shutil.copy(place.root / "mlruns" / "mlflow.db", folder)
+    uri = f"sqlite:///{folder}/mlflow.db"
+    return TrackingConfig(uri=uri, artifacts=str(folder / "artifacts"), system_metrics_seconds=0)
+
+
+def overrides(config: TrackingConfig) -> list[str]:
+    return [f"tracking.{name}={value}" for name, value in asdict(config).items()]
+
+
+def client(config: TrackingConfig) -> MlflowClient:
+    return MlflowClient(tracking_uri=config.uri, registry_uri=config.uri)
+
+
+def runs(config: TrackingConfig, stage: str) -> list[Recorded]:
+    """The runs of a stage, the newest first."""
+    found = client(config)
+    experiment = found.get_experiment_by_name(config.experiment)
+    return list(found.search_runs([experiment.experiment_id], f"tags.`stance.stage` = '{stage}'"))
+
+
+def names(config: TrackingConfig, run: Recorded) -> set[str]:
+    return {entry.path for entry in client(config).list_artifacts(run.info.run_id)}
+
+
+def artifact(config: TrackingConfig, run: Recorded, name: str) -> str:
+    path = download_artifacts(f"runs:/{run.info.run_id}/{name}", tracking_uri=config.uri)
+    return Path(path).read_text("utf-8")
+
+
+@pytest.fixture(scope="module", params=["build", "train", "export"])
+def stage(request: pytest.FixtureRequest, store: TrackingConfig) -> Recorded:
+    """The run of each stage of the pipeline."""
+    return runs(store, request.param)[-1]
+
+
+# How a run ends
+
+
+def open_run(config: TrackingConfig, body: Callable[[tracking.Run], None]) -> None:
+    with tracking.run(config, stage="toy", settings={"a": {"b": 1}}) as active:
+        active.sink({"before": 1.0}, 3)
+        body(active)
+
+
+def test_a_run_that_ends_well_is_finished(store: TrackingConfig) -> None:
+    open_run(store, lambda active: None)
+    run = runs(store, "toy")[0]
+    assert run.info.status == "FINISHED"
+    assert "stance.error" not in run.data.tags
+    assert run.data.metrics["before"] == 1.0
+
+
+def test_a_crashed_run_is_failed_and_says_why(store: TrackingConfig) -> None:
+    def crash(active: tracking.Run) -> None:
+        raise RuntimeError("out of cheese")
+
+    with pytest.raises(RuntimeError, match="out of cheese"):
+        open_run(store, crash)
+    run = runs(store, "toy")[0]
+    assert run.info.status == "FAILED"
+    assert run.data.tags["stance.error"] == "RuntimeError: out of cheese"
+    assert 'raise RuntimeError("out of cheese")' in artifact(store, run, "error.txt")
+    assert run.data.metrics["before"] == 1.0, "what was measured before the crash is kept"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_a_run_that_is_stopped_from_outside_is_killed(store: TrackingConfig, error: type[BaseException]) -> None:
+    def stop(active: tracking.Run) -> None:
+        raise error
+
+    with pytest.raises(error):
+        open_run(store, stop)
+    run = runs(store, "toy")[0]
+    assert run.info.status == "KILLED"
+    assert run.data.tags["stance.error"].startswith(error.__name__)
+
+
+def test_a_run_after_a_crashed_one_is_a_run_of_its_own(store: TrackingConfig) -> None:
+    with pytest.raises(ZeroDivisionError):
+        open_run(store, lambda active: active.sink({"x": 1 / 0}, 0))
+    open_run(store, lambda active: None)
+    assert [run.info.status for run in runs(store, "toy")[:2]] == ["FINISHED", "FAILED"]
+
+
+@pytest.mark.slow
+def test_the_first_error_is_reported_even_when_the_store_is_gone(
+    exported: Workplace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = copied(exported, tmp_path)
+    with closing(sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)) as other:
+
+        def crash(active: tracking.Run) -> None:
+            other.execute("BEGIN EXCLUSIVE")
+            raise RuntimeError("out of cheese")
+
+        with caplog.at_level(logging.WARNING), pytest.raises(RuntimeError, match="out of cheese"):
+            open_run(config, crash)
+    assert "could not record why the run failed" in caplog.text
+
+
+def test_buffered_metrics_keep_their_steps(store: TrackingConfig) -> None:
+    def many(active: tracking.Run) -> None:
+        for step in range(1200):
+            active.sink({"wave": step / 2}, step)
+
+    open_run(store, many)
+    history = client(store).get_metric_history(runs(store, "toy")[0].info.run_id, "wave")
+    assert sorted((metric.step, metric.value) for metric in history) == [(n, n / 2) for n in range(1200)]
+
+
+# What a run of the pipeline holds
+
+
+def test_each_stage_ended_well(stage: Recorded) -> None:
+    assert stage.info.status == "FINISHED"
+
+
+def test_each_stage_names_the_dataset_by_its_full_sha256(exported: Workplace, stage: Recorded) -> None:
+    digest = json.loads((exported.dataset / "manifest.json").read_text())["sha256"]
+    assert stage.data.tags["stance.dataset_sha256"] == digest
+    (entry,) = stage.inputs.dataset_inputs
+    assert {tag.key: tag.value for tag in entry.tags}["sha256"] == digest
+    assert entry.dataset.digest == digest[:36]
+
+
+def test_each_stage_keeps_its_resolved_configuration(store: TrackingConfig, stage: Recorded) -> None:
+    settings = yaml.safe_load(artifact(store, stage, "config.yaml"))
+    assert settings["tracking"]["system_metrics_seconds"] == 0.5
+    assert stage.data.params["tracking.system_metrics_seconds"] == "0.5"
+    assert "output" in settings
+
+
+def test_each_stage_keeps_the_versions_of_its_packages(store: TrackingConfig, stage: Recorded) -> None:
+    packages = json.loads(artifact(store, stage, "environment.json"))["packages"]
+    for name in ("torch", "transformers", "mlflow", "onnxruntime"):
+        assert packages[name] == version(name)
+        assert stage.data.params[f"version.{name}"] == version(name)
+
+
+def test_each_stage_names_a_commit_of_this_repository(stage: Recorded) -> None:
+    commit = stage.data.tags["mlflow.source.git.commit"]
+    kind = subprocess.run(["git", "cat-file", "-t", commit], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert kind.stdout.strip() == "commit"
+
+
+def test_outside_git_the_commit_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert tracking.git_commit() == ("unknown", False)
+
+
+def test_the_system_is_measured_while_training(store: TrackingConfig) -> None:
+    run = runs(store, "train")[-1]
+    measured = {name for name in run.data.metrics if name.startswith("system/")}
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_percentage"} <= measured
+
+
+def test_training_has_curves_over_steps_and_a_picture_of_them(store: TrackingConfig) -> None:
+    run = runs(store, "train")[-1]
+    history = client(store).get_metric_history(run.info.run_id, "validation_macro_f1")
+    assert len({metric.step for metric in history}) == 2
+    assert "learning_curves.png" in names(store, run)
+    assert run.data.metrics["pairs_per_second"] > 0
+    assert run.data.metrics["best_validation_macro_f1"] == max(metric.value for metric in history)
+
+
+def test_the_export_names_the_run_that_trained_it(store: TrackingConfig) -> None:
+    trained, exported_run = runs(store, "train")[-1], runs(store, "export")[-1]
+    assert exported_run.data.tags["stance.train_run"] == trained.info.run_id
+    assert exported_run.data.tags["stance.model_version"] == "1"
+    assert exported_run.data.metrics["parity_fp32_label_changes"] == 0
+
+
+def test_the_build_keeps_its_card_and_what_was_dropped(store: TrackingConfig) -> None:
+    run = runs(store, "build")[-1]
+    assert {"README.md", "dropped.jsonl", "manifest.json"} <= names(store, run)
+    assert run.data.metrics["rows_test"] > 0
+
+
+# Evaluation
+
+
+@pytest.fixture(scope="module")
+def evaluated(exported: Workplace, store: TrackingConfig, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    """The run of scripts/evaluate.py in the copied store."""
+    score = script("evaluate").main(
+        [
+            f"dataset={exported.dataset}",
+            f"artifact={exported.artifact}",
+            f"output={tmp_path_factory.mktemp('report')}/report.json",
+            "evaluation.resamples=100",
+            *overrides(store),
+        ]
+    )
+    run = runs(store, "evaluate")[0]
+    assert run.data.metrics["test_macro_f1"] == score
+    return run
+
+
+def test_evaluation_keeps_its_pictures(store: TrackingConfig, evaluated: Recorded) -> None:
+    assert {"confusion_matrix.png", "reliability.png"} <= names(store, evaluated)
+    path = download_artifacts(f"runs:/{evaluated.info.run_id}/confusion_matrix.png", tracking_uri=store.uri)
+    assert Path(path).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_of_predictions_has_a_row_for_each_test_pair(
+    exported: Workplace, store: TrackingConfig, evaluated: Recorded
+) -> None:
+    table = json.loads(artifact(store, evaluated, "predictions.json"))
+    rows = [dict(zip(table["columns"], values, strict=True)) for values in table["data"]]
+    examples = dataset.load(exported.dataset)[0]["test"]
+    assert [row["id"] for row in rows] == [example.id for example in examples]
+    answers = StancePredictor.load(exported.artifact).predict([example.pair() for example in examples])
+    assert [row["predicted"] for row in rows] == [answer.stance.value for answer in answers]
+    assert [row["stance"] for row in rows] == [example.stance.value for example in examples]
+
+
+def test_every_score_stands_beside_three_baselines_with_bounds(store: TrackingConfig, evaluated: Recorded) -> None:
+    report = json.loads(artifact(store, evaluated, "report.json"))
+    assert len(report["scores"]) == 4
+    found = evaluated.data.metrics
+    for system, scores in report["scores"].items():
+        prefixes = {name.removesuffix("_macro_f1") for name in found if name.endswith("_macro_f1")}
+        value, low, high = scores["macro_f1"]
+        (prefix,) = [p for p in prefixes if found[f"{p}_macro_f1"] == value and (p == "test") == (system == MODEL)]
+        assert (found[f"{prefix}_macro_f1_low"], found[f"{prefix}_macro_f1_high"]) == (low, high)
+        assert low <= value <= high
+
+
+def test_evaluation_hangs_together_with_training_export_and_version(store: TrackingConfig, evaluated: Recorded) -> None:
+    tags = evaluated.data.tags
+    assert tags["stance.train_run"] == runs(store, "train")[-1].info.run_id
+    assert tags["stance.export_run"] == runs(store, "export")[-1].info.run_id
+    assert tags["stance.model_version"] == "1"
+    held = client(store).get_model_version(store.model, "1")
+    assert held.tags["stance.evaluate_run"] == evaluated.info.run_id
+    assert held.tags["stance.test_macro_f1"].startswith(f"{evaluated.data.metrics['test_macro_f1']:.3f}")
+
+
+# The registry
+
+
+def test_the_first_version_is_the_champion(exported: Workplace, store: TrackingConfig) -> None:
+    champion = client(store).get_model_version_by_alias(store.model, "champion")
+    assert champion.version == "1"
+    assert champion.tags["stance.artifact"] == sha256(exported.artifact / "stance.json")
+    assert champion.tags["stance.export_run"] == runs(store, "export")[-1].info.run_id
+
+
+def register(config: TrackingConfig, folder: Path, rows: list[Example], name: str) -> registry.Registered:
+    with tracking.run(config, stage="register", settings={}) as active:
+        return registry.register(folder, rows, name=name, run_id=active.id)
+
+
+def test_an_equal_second_version_is_the_challenger(exported: Workplace, tmp_path: Path) -> None:
+    config = copied(exported, tmp_path)
+    second = register(config, exported.artifact, dataset.load(exported.dataset)[0]["validation"], config.model)
+    assert (second.version, second.alias) == ("2", "challenger")
+    assert "not above" in second.reason
+    assert client(config).get_model_version_by_alias(config.model, "champion").version == "1"
+    assert client(config).get_model_version_by_alias(config.model, "challenger").version == "2"
+
+
+@pytest.fixture(scope="module")
+def rivals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path, list[Example]]]:
+    """Two untrained artifacts, and rows whose labels are what the first of them answers."""
+    folders = []
+    for seed in (1, 2):
+        tokens = tiny.tokenizer("bert")
+        pretrained = encoders.prepare(tiny.encoder("bert", tokens, seed=seed), tokens, tiny.config())
+        torch.manual_seed(seed)
+        model = StanceModel(pretrained.encoder, "one_pass").eval()
+        root = tmp_path_factory.mktemp("rival")
+        models.save(Checkpoint(model, pretrained.tokenizer, pretrained.encoding, {}), root / "checkpoint")
+        config = ExportConfig(max_label_changes=1.0)
+        export.write(root / "checkpoint", tiny.examples(12), config, output=root / "artifact", about={})
+        folders.append(root / "artifact")
+    rows = tiny.examples(60, seed=5)
+    answers = StancePredictor.load(folders[0]).predict([row.pair() for row in rows])
+    labelled = [replace(row, stance=Stance(answer.stance)) for row, answer in zip(rows, answers, strict=True)]
+    assert registry.macro_f1(folders[0], labelled) > registry.macro_f1(folders[1], labelled)
+    yield folders[0], folders[1], labelled
+
+
+def test_only_a_better_version_takes_the_champions_place(
+    store: TrackingConfig, rivals: tuple[Path, Path, list[Example]]
+) -> None:
+    better, worse, rows = rivals
+    aliases = [register(store, folder, rows, "contest").alias for folder in (worse, better, worse)]
+    assert aliases == ["champion", "champion", "challenger"]
+    assert client(store).get_model_version_by_alias("contest", "champion").version == "2"
+
+
+def test_a_champion_whose_files_are_gone_is_refused(
+    store: TrackingConfig, rivals: tuple[Path, Path, list[Example]]
+) -> None:
+    better, _, rows = rivals
+    register(store, better, rows, "lost")
+    held = client(store).get_model_version("lost", "1")
+    shutil.rmtree(download_artifacts(f"models:/{held.name}/{held.version}", tracking_uri=store.uri))
+    with pytest.raises(StanceError, match=r"the files of the champion, version 1 of lost, can't be read"):
+        register(store, better, rows, "lost")
+    assert len(client(store).search_model_versions("name='lost'")) == 1
+
+
+def test_a_truncated_artifact_is_not_registered(
+    store: TrackingConfig, rivals: tuple[Path, Path, list[Example]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "artifact"
+    shutil.copytree(rivals[0], folder)
+    model = folder / "model.int8.onnx"
+    model.write_bytes(model.read_bytes()[:-10])
+    with pytest.raises(StanceError, match=r"model\.int8\.onnx: its sha256 is not the one in stance\.json"):
+        register(store, folder, rivals[2], "truncated")
+    with pytest.raises(MlflowException):
+        client(store).get_registered_model("truncated")
+
+
+def test_an_export_that_is_refused_registers_nothing_and_fails_its_run(
+    exported: Workplace, rivals: tuple[Path, Path, list[Example]], tmp_path: Path
+) -> None:
+    config = copied(exported, tmp_path)
+    before = len(client(config).search_model_versions(f"name='{config.model}'"))
+    with pytest.raises(StanceError, match=r"export\.max_label_changes"):
+        script("export").main(
+            [
+                f"dataset={exported.dataset}",
+                f"checkpoint={rivals[0].parent / 'checkpoint'}",
+                f"output={tmp_path}/artifact",
+                "export.max_label_changes=-1",
+                *overrides(config),
+            ]
+        )
+    assert len(client(config).search_model_versions(f"name='{config.model}'")) == before
+    run = runs(config, "export")[0]
+    assert run.info.status == "FAILED"
+    assert "export.max_label_changes" in run.data.tags["stance.error"]
+    assert not (tmp_path / "artifact").exists()
+
+
+# Stores that can't be used
+
+
+def refused(config: TrackingConfig, match: str) -> None:
+    """Expect a refusal that leaves the database file as it was."""
+    path = Path(config.uri.removeprefix("sqlite:///"))
+    before = path.read_bytes()
+    with pytest.raises(StanceError, match=match), tracking.run(config, stage="toy", settings={}):
+        pytest.fail("the run was opened")
+    assert path.read_bytes() == before
+
+
+def test_a_locked_database_is_refused(exported: Workplace, tmp_path: Path) -> None:
+    config = copied(exported, tmp_path)
+    with closing(sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        refused(config, r"mlflow\.db: .*database is locked.*another process holds it.*tracking\.uri")
+
+
+def revise(config: TrackingConfig, revision: str) -> None:
+    with closing(sqlite3.connect(config.uri.removeprefix("sqlite:///"))) as database:
+        database.execute("UPDATE alembic_version SET version_num = ?", [revision])
+        database.commit()
+
+
+def test_a_database_from_a_newer_mlflow_is_refused(exported: Workplace, tmp_path: Path) -> None:
+    config = copied(exported, tmp_path)
+    revise(config, "fedcba987654")
+    refused(config, r"mlflow\.db: written by a newer MLflow \(schema fedcba987654.*Nothing was changed")
+
+
+def test_a_database_from_an_older_mlflow_is_refused(exported: Workplace, tmp_path: Path) -> None:
+    config = copied(exported, tmp_path)
+    revise(config, OLD_REVISION)
+    refused(config, rf"written by an older MLflow \(schema {OLD_REVISION}.*run `mlflow db upgrade sqlite:///")
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("Dear diary, today I trained a model. " * 40)
+    refused(TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db"), r"mlflow\.db: not an SQLite database")
+
+
+def test_a_directory_in_place_of_the_database_is_refused(tmp_path: Path) -> None:
+    config = TrackingConfig(uri=f"sqlite:///{tmp_path}")
+    with pytest.raises(StanceError, match=r"the tracking database can't be written"):
+        tracking.connect(config)
+
+
+def test_an_unknown_kind_of_store_is_refused() -> None:
+    with pytest.raises(StanceError, match=r"tracking\.uri=gopher://burrow: MLflow can't use it"):
+        tracking.connect(TrackingConfig(uri="gopher://burrow"))
+
+
+def test_a_script_that_cannot_track_writes_no_output(exported: Workplace, tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("Dear diary, today I trained a model. " * 40)
+    with pytest.raises(StanceError, match="not an SQLite database"):
+        script("train").main(
+            [
+                f"dataset={exported.dataset}",
+                f"output={tmp_path}/checkpoint",
+                f"tracking.uri=sqlite:///{tmp_path}/mlflow.db",
+            ]
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_flatten_gives_dotted_keys() -> None:
+    settings = {"model": asdict(ModelConfig(max_pairs=7)), "output": "x"}
+    flat = tracking.flatten(settings)
+    assert flat["model.max_pairs"] == 7
+    assert flat["output"] == "x"
