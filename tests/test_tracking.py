@@ -5,7 +5,7 @@ import logging
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -285,9 +285,14 @@ def test_evaluation_hangs_together_with_training_export_and_version(store: Track
 
 def test_the_first_version_is_the_champion(exported: Workplace, store: TrackingConfig) -> None:
     champion = client(store).get_model_version_by_alias(store.model, "champion")
-    assert champion.version == "1"
+    assert int(champion.version) == 1
     assert champion.tags["stance.artifact"] == sha256(exported.artifact / "stance.json")
     assert champion.tags["stance.export_run"] == runs(store, "export")[-1].info.run_id
+
+
+def holder(config: TrackingConfig, name: str, alias: str) -> int:
+    """The version that has an alias."""
+    return int(client(config).get_model_version_by_alias(name, alias).version)
 
 
 def register(config: TrackingConfig, folder: Path, rows: list[Example], name: str) -> registry.Registered:
@@ -300,12 +305,12 @@ def test_an_equal_second_version_is_the_challenger(exported: Workplace, tmp_path
     second = register(config, exported.artifact, dataset.load(exported.dataset)[0]["validation"], config.model)
     assert (second.version, second.alias) == ("2", "challenger")
     assert "not above" in second.reason
-    assert client(config).get_model_version_by_alias(config.model, "champion").version == "1"
-    assert client(config).get_model_version_by_alias(config.model, "challenger").version == "2"
+    assert holder(config, config.model, "champion") == 1
+    assert holder(config, config.model, "challenger") == 2
 
 
 @pytest.fixture(scope="module")
-def rivals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path, list[Example]]]:
+def rivals(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[Example]]:
     """Two untrained artifacts, and rows whose labels are what the first of them answers."""
     folders = []
     for seed in (1, 2):
@@ -322,7 +327,7 @@ def rivals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pat
     answers = StancePredictor.load(folders[0]).predict([row.pair() for row in rows])
     labelled = [replace(row, stance=Stance(answer.stance)) for row, answer in zip(rows, answers, strict=True)]
     assert registry.macro_f1(folders[0], labelled) > registry.macro_f1(folders[1], labelled)
-    yield folders[0], folders[1], labelled
+    return folders[0], folders[1], labelled
 
 
 def test_only_a_better_version_takes_the_champions_place(
@@ -331,7 +336,8 @@ def test_only_a_better_version_takes_the_champions_place(
     better, worse, rows = rivals
     aliases = [register(store, folder, rows, "contest").alias for folder in (worse, better, worse)]
     assert aliases == ["champion", "champion", "challenger"]
-    assert client(store).get_model_version_by_alias("contest", "champion").version == "2"
+    assert holder(store, "contest", "champion") == 2
+    assert holder(store, "contest", "challenger") == 3
 
 
 def test_a_champion_whose_files_are_gone_is_refused(

@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -114,10 +114,10 @@ class Script(Generic[Job, Result]):
         return (self.conf / f"{self.name}.yaml").read_text("utf-8")
 
     def _task(self, config: DictConfig) -> float | str | None:
-        job = self._typed(config)
-        if HydraConfig.get().mode == RunMode.MULTIRUN and hasattr(job, "output"):
-            job.output = str(Path(job.output) / str(HydraConfig.get().job.num))
         try:
+            job = self._typed(config)
+            if HydraConfig.get().mode == RunMode.MULTIRUN and hasattr(job, "output"):
+                job.output = str(Path(job.output) / str(HydraConfig.get().job.num))
             result = self.run(job)
         except StanceError as error:
             _exit(str(error))
@@ -127,6 +127,7 @@ class Script(Generic[Job, Result]):
         job = OmegaConf.to_object(config)
         if not isinstance(job, self.job):
             raise StanceError(f"{self.conf / self.name}.yaml: its defaults must begin with {self.name}_schema")
+        _check_known(job)
         return job
 
 
@@ -174,12 +175,29 @@ def explain(error: BaseException) -> str:
         if isinstance(link, OmegaConfBaseException) and full_key:
             first = str(link.msg or link).splitlines()[0].rstrip(".")
             if dataclasses.is_dataclass(kind) and key not in (names := [f.name for f in dataclasses.fields(kind)]):
-                close = difflib.get_close_matches(str(key), names, n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else ""
-                return f"{full_key}: unknown setting {key!r}; expected one of {', '.join(names)}{hint}"
+                return _unknown(full_key, names)
             return f"{full_key}: {first}"
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    if isinstance(error, OverrideParseException):
+        text = f"{error.override}: {text}; put quotes around a value with special characters: KEY=\\'VALUE\\'"
     return re.sub(r"\s*Config search path:.*|\s*Set the environment variable.*", "", text)
+
+
+def _check_known(job: Any, prefix: str = "") -> None:
+    """Refuse what `+KEY=VALUE` adds to a job: OmegaConf keeps it as an attribute that nobody reads."""
+    names = [field.name for field in dataclasses.fields(job)]
+    for key, value in vars(job).items():
+        if key not in names:
+            raise StanceError(_unknown(f"{prefix}{key}", names))
+        if dataclasses.is_dataclass(value):
+            _check_known(value, f"{prefix}{key}.")
+
+
+def _unknown(full_key: str, names: Sequence[str]) -> str:
+    key = full_key.rpartition(".")[2]
+    close = difflib.get_close_matches(key, names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{full_key}: unknown setting {key!r}; expected one of {', '.join(names)}{hint}"
 
 
 def _exit(message: str) -> None:

@@ -69,11 +69,7 @@ def train(
     work = output.with_name(output.name + ".partial")
     trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink)
     resume_from = _prepare(work, config, model_config, about)
-    start = time.perf_counter()
-    with attention_kernels():
-        trainer.train(resume_from_checkpoint=resume_from)
-        seconds = time.perf_counter() - start
-        scores = {k.removeprefix("eval_"): float(v) for k, v in trainer.evaluate().items()}
+    seconds, scores = _fit(trainer, resume_from)
     facts = {**about, "model": asdict(model_config), "training": asdict(config), "validation": scores}
     checkpoint = Checkpoint(trainer.model, pretrained.tokenizer, pretrained.encoding, facts)
     with replace_directory(output, marker="checkpoint.json") as folder:
@@ -87,6 +83,15 @@ def train(
         choose_precision(config.precision),
         {"train": str(trainer.train_dataset.cuts), "validation": str(trainer.eval_dataset.cuts)},
     )
+
+
+def _fit(trainer: StanceTrainer, resume_from: str | None) -> tuple[float, dict[str, float]]:
+    """Train; returns the seconds that it took and the validation scores of the weights it ends with."""
+    start = time.perf_counter()
+    with attention_kernels():
+        trainer.train(resume_from_checkpoint=resume_from)
+        seconds = time.perf_counter() - start
+        return seconds, {k.removeprefix("eval_"): float(v) for k, v in trainer.evaluate().items()}
 
 
 def assemble(
