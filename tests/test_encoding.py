@@ -352,3 +352,14 @@ def test_settings_of_another_tokenizer_are_refused() -> None:
     other = replace(pretrained().encoding, actor_id=7)
     with pytest.raises(StanceError, match=r"has \[ACTOR\] as \d+, the encoding expects 7; take tokenizer and settings"):
         PairEncoder(pretrained().tokenizer, other)
+
+
+def test_special_tokens_that_a_text_prints_are_mere_letters() -> None:
+    tool = encoder()
+    (row,), _ = tool.encode([Pair("He wrote [SEP] and [ACTOR] on the wall.", "[TARGET] He", "wall")])
+    special = {tool.settings.sep_id, tool.settings.actor_id, tool.settings.target_id}
+    assert [number for number in row.ids if number in special] == [
+        tool.settings.sep_id,
+        tool.settings.actor_id,
+        tool.settings.target_id,
+    ]

@@ -179,7 +179,7 @@ def explain(error: BaseException) -> str:
             return f"{full_key}: {first}"
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     if isinstance(error, OverrideParseException):
-        text = f"{error.override}: {text}; put quotes around a value with special characters: KEY=\\'VALUE\\'"
+        text = f"{error.override}: {text}; a value with special characters needs quotes: 'KEY=\"VALUE\"'"
     return re.sub(r"\s*Config search path:.*|\s*Set the environment variable.*", "", text)
 
 

@@ -79,6 +79,8 @@ def build(corpus: CorpusConfig, example_config: ExamplesConfig, split_config: Sp
         StanceError: the corpus can't be used, or a split would be empty or miss a label; nothing is written.
     """
     check_replaceable(output, marker="manifest.json", own=ENTRIES)
+    if not corpus.path:
+        raise StanceError("corpus.path: not set; give a JSON Lines file of annotated articles or a directory of them")
     if corpus.limit < 0:
         raise StanceError(f"corpus.limit={corpus.limit}: expected 0 or more; 0 takes all articles")
     articles = corpora.read(Path(corpus.path))

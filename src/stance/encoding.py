@@ -142,6 +142,7 @@ class PairEncoder:
                 )
         tokenizer.no_truncation()
         tokenizer.no_padding()
+        tokenizer.encode_special_tokens = True  # a text that prints "[SEP]" means these letters, not the token
         self.tokenizer = tokenizer
         self.settings = settings
         self._name_ids = lru_cache(maxsize=4096)(self._encode_name)

@@ -1,0 +1,435 @@
+"""The scripts as a person meets them: help, composition, one-line errors, exit codes, and calls from Python."""
+
+import dataclasses
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+import tiny
+from conftest import ROOT, Workplace, script
+from stance import dataset, jsonl, show
+from stance.config import Script, field_docs
+from stance.dataset import Manifest
+from stance.errors import StanceError
+from stance.predictor import StancePredictor
+from stance.records import LABELS, Article, Mention, Pair, Stance, Triple
+
+NAMES = ("build_dataset", "train", "export", "evaluate", "predict")
+GROUPS = [
+    (name, folder.name, option.stem)
+    for name in NAMES
+    for folder in sorted((ROOT / "conf").iterdir())
+    if folder.is_dir() and f"- {folder.name}:" in (ROOT / "conf" / f"{name}.yaml").read_text("utf-8")
+    for option in sorted(folder.glob("*.yaml"))
+]
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """A script as a process of its own, started from another folder than the repository."""
+    name, *rest = arguments
+    command = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *rest]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+def keys(job: Any, prefix: str = "") -> list[str]:
+    """Every setting of a composed job, nested ones with dots."""
+    found = []
+    for field in dataclasses.fields(job):
+        value = getattr(job, field.name)
+        inner = dataclasses.is_dataclass(value)
+        found += keys(value, f"{prefix}{field.name}.") if inner else [f"{prefix}{field.name}"]
+    return found
+
+
+# Help and composition
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_names_every_setting_with_its_meaning(name: str) -> None:
+    main = script(name).main
+    lines = main.help().splitlines()
+    for key in keys(main.job()):
+        (number,) = [i for i, line in enumerate(lines) if line.startswith(f"  {key}=")]
+        assert len(lines[number + 1].strip()) > 5, f"{key} is not explained"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_says_what_the_script_does_and_shows_examples(name: str) -> None:
+    text = script(name).main.help()
+    assert text.startswith(script(name).run.__doc__[:40])
+    assert text.count(f"python scripts/{name}.py ") >= 2
+
+
+@pytest.mark.parametrize(("name", "group", "option"), GROUPS)
+def test_help_names_every_group_option_and_each_composes(name: str, group: str, option: str) -> None:
+    main = script(name).main
+    (line,) = [line for line in main.help().splitlines() if line.startswith(f"  {group}=")]
+    assert option in line.split("=")[1].split("|")
+    assert isinstance(main.compose([f"{group}={option}"]), main.job)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_yaml_without_overrides_gives_the_defaults_of_the_dataclasses(name: str) -> None:
+    main = script(name).main
+    assert main.compose() == main.job()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_examples_of_the_help_compose(name: str) -> None:
+    main = script(name).main
+    assert main.examples
+    for example in main.examples:
+        overrides = example.removeprefix(f"python scripts/{name}.py ").split()
+        if "-m" not in overrides:
+            assert isinstance(main.compose(overrides), main.job)
+
+
+def test_an_override_reaches_the_job() -> None:
+    job = script("train").main.compose(["training.seed=9", "model.layout=pair", "output=here"])
+    assert (job.training.seed, job.model.layout, job.output) == (9, "pair", "here")
+
+
+def test_field_docs_are_the_strings_under_the_fields() -> None:
+    docs = field_docs(script("train").main.job)
+    assert docs["dataset"] == "Directory of the dataset."
+    assert set(docs) == {"dataset", "output"}
+
+
+# Mistakes
+
+
+def refused(name: str, *overrides: str, match: str) -> None:
+    with pytest.raises(StanceError, match=match) as caught:
+        script(name).main.compose(list(overrides))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_typo_on_the_command_line_names_the_key_and_the_choices() -> None:
+    refused(
+        "train",
+        "training.epoch=1",
+        match=r"^training\.epoch: unknown setting 'epoch'; expected one of epochs, learning_rate, .*mean 'epochs'\?$",
+    )
+
+
+def test_a_typo_in_a_group_names_the_groups() -> None:
+    refused("train", "modle=minilm", match=r"^modle: unknown setting .* expected one of model, .*mean 'model'\?$")
+
+
+def test_a_setting_forced_with_a_plus_is_no_way_around_the_schema() -> None:
+    refused("train", "+training.epoch=1", match=r"training\.epoch: unknown setting 'epoch'; expected one of epochs")
+
+
+def test_an_unknown_group_option_names_the_options() -> None:
+    refused("train", "model=robert", match=r"model/robert.*conflibert deberta_v3_base distilbert minilm")
+
+
+def test_a_value_of_the_wrong_type_names_the_key_and_the_value() -> None:
+    refused("train", "training.epochs=many", match=r"^training\.epochs: Value 'many' .* Integer")
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_refused() -> None:
+    refused("train", "training.resume=perhaps", match=r"^training\.resume: Value 'perhaps' is not a valid bool")
+
+
+def test_several_values_without_multirun_are_refused() -> None:
+    refused("train", "training.seed=1,2", match=r"training\.seed=1,2.*add --multirun")
+
+
+def test_a_value_that_cannot_be_read_names_its_override() -> None:
+    refused("train", "output=runs/lr=3", match=r"^output=runs/lr=3: .*special characters needs quotes")
+
+
+def test_an_override_without_value_is_refused() -> None:
+    refused("train", "training.epochs", match=r"training\.epochs.*missing EQUAL")
+
+
+@pytest.fixture
+def yaml(tmp_path: Path) -> Path:
+    """A copy of conf/ that a test may spoil."""
+    return Path(shutil.copytree(ROOT / "conf", tmp_path / "conf"))
+
+
+def compose(conf: Path) -> Any:
+    train = script("train")
+    return Script(train.run, job=train.main.job, conf=conf, name="train").compose()
+
+
+def test_settings_in_yaml_reach_the_job(yaml: Path) -> None:
+    (yaml / "training" / "default.yaml").write_text("epochs: 17\n")
+    assert compose(yaml).training.epochs == 17
+
+
+def test_a_typo_in_yaml_names_the_key_and_the_choices(yaml: Path) -> None:
+    (yaml / "training" / "default.yaml").write_text("epocs: 3\n")
+    with pytest.raises(StanceError, match=r"unknown setting 'epocs'; expected one of epochs.*did you mean 'epochs'\?"):
+        compose(yaml)
+
+
+def test_a_wrong_type_in_yaml_is_refused(yaml: Path) -> None:
+    (yaml / "training" / "default.yaml").write_text("epochs: [1, 2]\n")
+    with pytest.raises(StanceError, match=r"epochs.*(Integer|list)"):
+        compose(yaml)
+
+
+def test_a_broken_yaml_file_is_refused(yaml: Path) -> None:
+    (yaml / "training" / "default.yaml").write_text("epochs: [1, 2\n")
+    with pytest.raises(StanceError, match=r"training.default\.yaml"):
+        compose(yaml)
+
+
+def test_a_default_in_yaml_that_does_not_exist_names_the_options(yaml: Path) -> None:
+    primary = yaml / "train.yaml"
+    primary.write_text(primary.read_text().replace("model: minilm", "model: minilmm"))
+    with pytest.raises(StanceError, match=r"model/minilmm.*minilm"):
+        compose(yaml)
+
+
+def test_a_corpus_of_ones_own_needs_a_path(tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"corpus\.path: not set"):
+        script("build_dataset").main(["corpus=jsonl", f"output={tmp_path}/dataset", *store(tmp_path)])
+    assert not (tmp_path / "dataset").exists()
+
+
+def store(folder: Path) -> list[str]:
+    return [
+        f"tracking.uri=sqlite:///{folder}/mlflow.db",
+        f"tracking.artifacts={folder}/artifacts",
+        "tracking.system_metrics_seconds=0",
+    ]
+
+
+def test_a_typo_ends_a_script_with_code_2_and_one_line(tmp_path: Path) -> None:
+    done = run("train", "training.epoch=1", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: training.epoch: unknown setting 'epoch'")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Calls from Python
+
+
+def test_build_returns_the_folder_of_the_dataset(tmp_path: Path) -> None:
+    output = tmp_path / "dataset"
+    overrides = [f"corpus.path={ROOT}/data/corpus", "corpus.limit=14", f"output={output}", *store(tmp_path)]
+    assert script("build_dataset").main(overrides) == output
+    assert sum(dataset.load(output)[1].articles.values()) == 14
+
+
+def test_train_returns_the_validation_score_of_its_checkpoint(built: Workplace, tmp_path: Path) -> None:
+    encoder = tiny.folder("bert", tmp_path / "encoder")
+    score = script("train").main([*tiny_training(encoder, built), f"output={tmp_path}/checkpoint", *store(tmp_path)])
+    facts = json.loads((tmp_path / "checkpoint" / "checkpoint.json").read_text())
+    assert score == facts["validation"]["macro_f1"]
+    assert 0 <= score <= 1
+
+
+def tiny_training(encoder: Path, place: Workplace) -> list[str]:
+    return [
+        f"model.name={encoder}",
+        "model.max_passage_tokens=64",
+        "training.epochs=1",
+        "training.precision=fp32",
+        f"dataset={place.dataset}",
+    ]
+
+
+def test_export_and_training_return_what_the_next_stage_needs(exported: Workplace) -> None:
+    # The fixtures call the scripts with nothing but the returned folders in mind.
+    assert StancePredictor.load(exported.artifact).metadata["checkpoint"]["train_run"]
+
+
+def test_evaluate_returns_the_macro_f1_of_its_report(
+    exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "report.json"
+    score = script("evaluate").main(
+        [
+            f"dataset={exported.dataset}",
+            f"artifact={exported.artifact}",
+            f"output={report}",
+            "evaluation.resamples=50",
+            *store(tmp_path),
+        ]
+    )
+    found = json.loads(report.read_text())
+    assert found["scores"]["model"]["macro_f1"][0] == score
+    assert found["dataset_sha256"] == dataset.read_manifest(exported.dataset).sha256
+    printed = capsys.readouterr().out
+    assert all(system in printed for system in found["scores"])
+
+
+def test_evaluating_an_unknown_split_is_refused(exported: Workplace, tmp_path: Path) -> None:
+    overrides = [f"dataset={exported.dataset}", f"artifact={exported.artifact}", "evaluation.split=dev"]
+    with pytest.raises(StanceError, match=r"evaluation\.split=dev: unknown split; expected one of train, "):
+        script("evaluate").main([*overrides, *store(tmp_path)])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["train", "export", "evaluate"])
+def test_a_missing_dataset_is_refused_before_anything_is_written(name: str, tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"none/manifest\.json: missing; expected a dataset"):
+        script(name).main([f"dataset={tmp_path}/none", *store(tmp_path)])
+    assert list(tmp_path.iterdir()) == []
+
+
+# predict
+
+
+def requests(path: Path, rows: list[dict[str, Any]]) -> Path:
+    jsonl.write(path, rows)
+    return path
+
+
+ROWS = [
+    {"text": f"{actor} {verb} {target} on Monday.", "actor": actor, "target": target, "id": number}
+    for number, (actor, verb, target) in enumerate(
+        [
+            ("Pakistan", "welcomed", "the plan"),
+            ("Moscow", "rejected", "the ceasefire"),
+            ("Pakistan", "welcomed", "the plan"),
+            ("the union", "condemned", "the strike law that the ministry had proposed in spring"),
+        ]
+    )
+]
+
+
+def test_predict_answers_in_the_order_of_the_requests(exported: Workplace, tmp_path: Path) -> None:
+    source = requests(tmp_path / "pairs.jsonl", ROWS)
+    output = tmp_path / "answers.jsonl"
+    overrides = [f"artifact={exported.artifact}", f"input={source}", f"output={output}"]
+    assert script("predict").main(overrides) == output
+    answers = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
+    assert [{key: row[key] for key in ROWS[0]} for row in answers] == ROWS
+    predictor = StancePredictor.load(exported.artifact)
+    for answer in answers:
+        expected = predictor.predict([Pair(answer["text"], answer["actor"], answer["target"])])[0]
+        assert [answer[label] for label in LABELS] == pytest.approx(expected.probabilities, abs=1e-5)
+        assert answer["stance"] == expected.stance.value
+        assert answer["confidence"] == pytest.approx(expected.confidence, abs=1e-5)
+
+
+def test_a_request_without_actor_ends_predict_with_its_line_and_code_2(exported: Workplace, tmp_path: Path) -> None:
+    rows = [*ROWS, {"text": "Moscow rejected it.", "target": "it"}]
+    source = requests(tmp_path / "pairs.jsonl", rows)
+    (tmp_path / "answers.jsonl").write_text("of yesterday\n")
+    done = run(
+        "predict",
+        f"artifact={exported.artifact}",
+        f"input={source}",
+        f"output={tmp_path}/answers.jsonl",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line == f"error: {source}:5: 'actor' is missing; found the keys target, text"
+    assert (tmp_path / "answers.jsonl").read_text() == "of yesterday\n"
+
+
+def test_predict_without_input_file_is_refused(exported: Workplace, tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"none\.jsonl: no such file; expected a JSON Lines file"):
+        script("predict").main([f"artifact={exported.artifact}", f"input={tmp_path}/none.jsonl"])
+
+
+# More than one run
+
+
+@pytest.mark.slow
+def test_multirun_trains_once_for_each_seed(built: Workplace, tmp_path: Path) -> None:
+    encoder = tiny.folder("bert", tmp_path / "encoder")
+    done = run(
+        "train",
+        "-m",
+        "training.seed=1,2",
+        *tiny_training(encoder, built),
+        f"output={tmp_path}/checkpoints",
+        *store(tmp_path),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    facts = [json.loads((tmp_path / "checkpoints" / n / "checkpoint.json").read_text()) for n in ("0", "1")]
+    assert [fact["training"]["seed"] for fact in facts] == [1, 2]
+    runs = recorded(tmp_path)
+    assert sorted(run.data.params["training.seed"] for run in runs) == ["1", "2"]
+    assert {run.info.run_id for run in runs} == {fact["train_run"] for fact in facts}
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def recorded(folder: Path) -> list[Any]:
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("stance")
+    return [] if experiment is None else list(client.search_runs([experiment.experiment_id]))
+
+
+@pytest.mark.slow
+def test_a_terminated_script_leaves_a_killed_run_and_no_checkpoint(built: Workplace, tmp_path: Path) -> None:
+    encoder = tiny.folder("bert", tmp_path / "encoder")
+    settings = [*tiny_training(encoder, built), "training.epochs=10000", "training.early_stopping=0"]
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *settings, f"output={tmp_path}/out"]
+    process = subprocess.Popen([*command, *store(tmp_path)], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("out.partial/checkpoint-*")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 143
+    finally:
+        process.kill()
+        process.wait()
+    (run,) = recorded(tmp_path)
+    assert run.info.status == "KILLED"
+    assert run.data.tags["stance.error"].startswith("SystemExit")
+    assert not (tmp_path / "out").exists()
+
+
+# What a person reads at the end
+
+
+def test_columns_are_aligned() -> None:
+    text = show.columns([["split", "n"], ["train", "7"], ["a", "1234"]])
+    assert text.splitlines() == ["split  n", "train  7", "a      1234"]
+
+
+def test_the_summary_shows_counts_intervals_and_triples(capsys: pytest.CaptureFixture[str]) -> None:
+    splits = ("train", "validation", "test")
+    manifest = Manifest(
+        name="toy-news",
+        sha256="ab" * 32,
+        articles=dict.fromkeys(splits, 3),
+        rows={"train": 611, "validation": 52, "test": 53},
+        labels={split: {"oppose": 11, "neutral": 22, "support": 33} for split in splits},
+        provenance={split: {} for split in splits},
+        dropped={},
+    )
+    scores = {name: {"macro_f1": [0.5, 0.4, 0.6], "accuracy": [0.7, 0.6, 0.8], "mcc": [-0.1, -0.2, 0.3]}
+              for name in ("model", "majority")}  # fmt: skip
+    report = {"scores": scores, "pairs": 53, "split": "test", "articles": 3}
+    article = Article("fresh", "Pakistan welcomed the plan. It rained.")
+    triple = Triple("fresh", Mention("Pakistan", 0, 8), Mention("the plan", 18, 26), Stance.SUPPORT, 0.912, ((0, 27),))
+    show.summary(manifest, report, [triple], article, artifact=Path("outputs/artifact"), source=Path("fresh.txt"))
+    printed = capsys.readouterr().out
+    for part in ("toy-news", "611", "majority", "0.500 [0.400, 0.600]", "-0.100 [-0.200, 0.300]", "53 test pairs"):
+        assert part in printed
+    for part in ("Pakistan", "support", "the plan", "0.91", "Pakistan welcomed the plan.", "outputs/artifact"):
+        assert part in printed
+    assert "mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db" in printed
+
+
+def test_the_summary_of_an_article_without_stances_still_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = Manifest("toy", "cd" * 32, {}, dict.fromkeys(("train", "validation", "test"), 0),
+                        {"train": {}, "validation": {}, "test": {}}, {}, {})  # fmt: skip
+    report = {"scores": {}, "pairs": 0, "split": "test", "articles": 0}
+    show.summary(manifest, report, [], Article("a", "Rain."), artifact=Path("x"), source=Path("rain.txt"))
+    assert "rain.txt" in capsys.readouterr().out
