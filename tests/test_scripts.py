@@ -307,11 +307,12 @@ ROWS = [
 def test_predict_answers_in_the_order_of_the_requests(exported: Workplace, tmp_path: Path) -> None:
     source = requests(tmp_path / "pairs.jsonl", ROWS)
     output = tmp_path / "answers.jsonl"
-    overrides = [f"artifact={exported.artifact}", f"input={source}", f"output={output}"]
+    # In fp32, since the scales of int8 depend on the rows of a batch.
+    overrides = [f"artifact={exported.artifact}", f"input={source}", f"output={output}", "precision=fp32"]
     assert script("predict").main(overrides) == output
     answers = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
     assert [{key: row[key] for key in ROWS[0]} for row in answers] == ROWS
-    predictor = StancePredictor.load(exported.artifact)
+    predictor = StancePredictor.load(exported.artifact, precision="fp32")
     for answer in answers:
         expected = predictor.predict([Pair(answer["text"], answer["actor"], answer["target"])])[0]
         assert [answer[label] for label in LABELS] == pytest.approx(expected.probabilities, abs=1e-5)

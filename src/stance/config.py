@@ -25,12 +25,14 @@ from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from stance.errors import StanceError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 USAGE_ERROR = 2
+CONFIGURATION_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 
 
 class Script(Generic[Job, Result]):
@@ -69,7 +71,7 @@ class Script(Generic[Job, Result]):
         try:
             with hydra.initialize_config_dir(str(self.conf), version_base="1.3"):
                 return self._typed(hydra.compose(self.name, list(overrides)))
-        except (HydraException, OmegaConfBaseException) as error:
+        except CONFIGURATION_ERRORS as error:
             raise StanceError(explain(error)) from error
 
     def cli(self) -> None:
@@ -83,7 +85,7 @@ class Script(Generic[Job, Result]):
         decorated = hydra.main(version_base="1.3", config_path=str(self.conf), config_name=self.name)
         try:
             decorated(self._task)()
-        except (HydraException, OmegaConfBaseException) as error:
+        except CONFIGURATION_ERRORS as error:
             _exit(explain(error))
         except KeyboardInterrupt:
             sys.exit(130)

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import islice, product, zip_longest
 
 import numpy as np
 
@@ -160,12 +160,17 @@ def _example(
 def _pools(
     article: Article, parsed: Parsed, places: Sequence[Span], seed: int
 ) -> list[list[tuple[Span, tuple[Mention, Mention]]]]:
-    """The unannotated pairs of each passage in random order. An article's order depends on its id and the seed."""
+    """The unannotated pairs of each passage in random order. An article's order depends on its id and the seed.
+
+    Pairs of names and pairs with a mere phrase alternate: the former are the harder ones, the latter are what a
+    reader asks about most.
+    """
     random = np.random.default_rng([seed, *hashlib.sha256(article.id.encode()).digest()[:8]])
     pools = []
     for place in places:
-        pairs = _unannotated(article, parsed, place)
-        pools.append([(place, pairs[i]) for i in random.permutation(len(pairs))])
+        kinds = _unannotated(article, parsed, place)
+        mixed = zip_longest(*([pairs[i] for i in random.permutation(len(pairs))] for pairs in kinds))
+        pools.append([(place, pair) for both in mixed for pair in both if pair is not None])
     return pools
 
 
@@ -178,8 +183,10 @@ def _draw(
     return islice(pairs, wanted)
 
 
-def _unannotated(article: Article, parsed: Parsed, place: Span) -> list[tuple[Mention, Mention]]:
+def _unannotated(article: Article, parsed: Parsed, place: Span) -> tuple[list[tuple[Mention, Mention]], ...]:
     """Pairs of mentions inside a passage of which nobody can say that they hold an annotated stance.
+
+    Those whose target is a name or was annotated come first, then those whose target is another phrase.
 
     A mention that shares a word with an annotated name counts as that name, since it may well be the same.
     """
@@ -192,16 +199,19 @@ def _unannotated(article: Article, parsed: Parsed, place: Span) -> list[tuple[Me
                 known[mention.span] = mention
     others = [c for c in parsed.candidates if _free(c, place, known)]
     actors = [m for m in known.values() if kinds[m.name]] + [c.mention for c in others if c.actor]
-    targets = list(known.values()) + [c.mention for c in others if c.named or c.actor]
+    names = [*known.values(), *(c.mention for c in others if c.named or c.actor)]
+    phrases = [c.mention for c in others if not (c.named or c.actor)]
     taken = [(_words(a.actor.name), _words(a.target.name)) for a in article.annotations]
-    pairs: dict[tuple[str, str], tuple[Mention, Mention]] = {}
-    for actor in actors:
-        for target in targets:
+
+    def pairs(targets: Sequence[Mention]) -> list[tuple[Mention, Mention]]:
+        found: dict[tuple[str, str], tuple[Mention, Mention]] = {}
+        for actor, target in product(actors, targets):
             words = _words(actor.name), _words(target.name)
-            if words[0] & words[1] or any(words[0] & a and words[1] & t for a, t in taken):
-                continue
-            pairs.setdefault((actor.name, target.name), (actor, target))
-    return list(pairs.values())
+            if not words[0] & words[1] and not any(words[0] & a and words[1] & t for a, t in taken):
+                found.setdefault((actor.name, target.name), (actor, target))
+        return list(found.values())
+
+    return pairs(names), pairs(phrases)
 
 
 def _free(candidate: Candidate, place: Span, known: dict[Span, Mention]) -> bool:

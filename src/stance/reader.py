@@ -4,12 +4,16 @@ Every sentence with its neighbours is a passage; every actor and target that spa
 pair; all pairs of a passage are scored in one pass; confident stances are kept, one a pair of names.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 
 from stance import mentions
 from stance.mentions import Candidate, Parsed
 from stance.predictor import StancePredictor
 from stance.records import Article, Mention, Pair, Span, Stance, Triple
+
+_VAGUE = re.compile(r"(?:its|his|her|their|our|my|your|every|any|no|each|this|that|these|those|such)\b", re.IGNORECASE)
+_DATELINE = re.compile(r"(?:, \w+)? ?[—–-]+ ")
 
 
 class ArticleReader:
@@ -45,7 +49,7 @@ class ArticleReader:
         for number, sentence in enumerate(parsed.sentences):
             start = parsed.sentences[max(number - self.context, 0)][0]
             end = parsed.sentences[min(number + self.context, len(parsed.sentences) - 1)][1]
-            inside = [c for c in parsed.candidates if (s := c.mention.span) and _within(s, sentence)]
+            inside = [c for c in parsed.candidates if _askable(c, sentence, text)]
             for actor in (c.mention for c in inside if c.actor):
                 for target in (c.mention for c in inside):
                     spans = actor.span, target.span
@@ -57,6 +61,14 @@ class ArticleReader:
                     shifted = [(a - start, b - start) for a, b in (spans[0], spans[1])]
                     pair = Pair(text[start:end], *names, *shifted)
                     yield pair, Mention(names[0], *spans[0]), Mention(names[1], *spans[1]), sentence
+
+
+def _askable(candidate: Candidate, sentence: Span, text: str) -> bool:
+    """Whether a mention inside the sentence can take part: no dateline, no "its weight", no "every reason"."""
+    span = candidate.mention.span
+    if span is None or not _within(span, sentence) or _VAGUE.match(candidate.mention.name):
+        return False
+    return not (candidate.mention.name.isupper() and _DATELINE.match(text[span[1] :]))
 
 
 def _full_names(candidates: Sequence[Candidate]) -> dict[str, str]:
@@ -71,7 +83,7 @@ def _full_names(candidates: Sequence[Candidate]) -> dict[str, str]:
 
 
 def _best(triples: Sequence[Triple]) -> list[Triple]:
-    """One triple a pair of names, and one for an actor's targets that overlap: the most confident."""
+    """The most confident triple of a pair of names, of overlapping targets, and of an actor's stance in a sentence."""
     kept: list[Triple] = []
     for triple in sorted(triples, key=lambda t: -t.confidence):
         if not any(_same(triple, other) for other in kept):
@@ -82,6 +94,8 @@ def _best(triples: Sequence[Triple]) -> list[Triple]:
 def _same(one: Triple, other: Triple) -> bool:
     if one.actor.name != other.actor.name and not _overlap(one.actor.span, other.actor.span):
         return False
+    if (one.evidence, one.stance) == (other.evidence, other.stance):
+        return True
     return one.target.name == other.target.name or _overlap(one.target.span, other.target.span)
 
 

@@ -4,6 +4,7 @@ With `stance.tracking` and `stance.pyfunc` the only module that imports mlflow.
 """
 
 import logging
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -116,14 +117,16 @@ def _log(artifact: Path, name: str, run_id: str, score: float) -> str:
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     requirements = [f"{p}=={packages.version(p)}" for p in ("mlflow", "numpy", "onnxruntime", "pandas", "tokenizers")]
     package = Path(stance.__file__).parent
-    model = mlflow.pyfunc.log_model(
-        name="model",
-        python_model=str(package / "pyfunc.py"),
-        artifacts={"artifact": str(artifact.resolve())},
-        signature=SIGNATURE,
-        pip_requirements=requirements,
-        code_paths=[str(package)],
-    )
+    with warnings.catch_warnings():  # the signature is explicit, so no input example is needed to infer it
+        warnings.simplefilter("ignore", UserWarning)
+        model = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(package / "pyfunc.py"),
+            artifacts={"artifact": str(artifact.resolve())},
+            signature=SIGNATURE,
+            pip_requirements=requirements,
+            code_paths=[str(package)],
+        )
     tags = {
         "stance.artifact": sha256(artifact / "stance.json"),
         "stance.export_run": run_id,

@@ -36,10 +36,11 @@ def summary(
     source: Path,
 ) -> None:
     """Print dataset counts, scores beside baselines, the triples of a fresh article, and where to go on."""
-    console = Console(highlight=False, width=110)
+    console = Console(highlight=False, width=130)
     _print(console, f"Dataset {manifest.name} (sha256 {manifest.sha256[:12]})", dataset.table(manifest))
+    systems = sorted(report["scores"].items(), key=lambda system: -system[1]["macro_f1"][0])
     scores = [["system", *(_TITLES[name] for name in SUMMARY)]]
-    scores += [[system, *(_estimate(values[name]) for name in SUMMARY)] for system, values in report["scores"].items()]
+    scores += [[system, *(_estimate(values[name]) for name in SUMMARY)] for system, values in systems]
     _print(
         console,
         f"Scores on {report['pairs']} {report['split']} pairs of {report['articles']} articles",
@@ -80,5 +81,5 @@ def _estimate(values: Sequence[float]) -> str:
     return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def _short(text: str, limit: int = 60) -> str:
+def _short(text: str, limit: int = 40) -> str:
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import time
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -85,7 +86,9 @@ class Run:
 
     def dataset(self, manifest: Manifest, path: Path, context: str) -> None:
         """Record a dataset as input; MLflow's digest field holds the first 36 characters of the sha256."""
-        source = resolve_dataset_source(str(path.resolve()))
+        with warnings.catch_warnings():  # two of MLflow's own kinds of source match a local path
+            warnings.simplefilter("ignore", UserWarning)
+            source = resolve_dataset_source(str(path.resolve()))
         entry = MetaDataset(source, name=manifest.name, digest=manifest.sha256[:36])
         mlflow.log_input(entry, context=context, tags={"sha256": manifest.sha256})
         self.tag(dataset_sha256=manifest.sha256, dataset_path=str(path))

@@ -1,0 +1,178 @@
+"""The registered model as MLflow gives it out: loaded in this process, and behind a real HTTP server."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow.exceptions import MlflowException
+
+from conftest import Workplace
+from stance import dataset, tracking
+from stance.errors import StanceError
+from stance.predictor import StancePredictor
+from stance.records import LABELS, Pair
+from stance.tracking import TrackingConfig
+
+MODEL = "models:/stance@champion"
+COLUMNS = ["stance", "confidence", *LABELS]
+
+
+@pytest.fixture(scope="module")
+def pairs(exported: Workplace) -> list[Pair]:
+    """Test pairs as a service asks them, without places; two of one text and a name that is not printed."""
+    found = [Pair(e.text, e.actor, e.target) for e in dataset.load(exported.dataset)[0]["test"][:12]]
+    return [*found, Pair(found[0].text, "Atlantis", found[0].target)]
+
+
+@pytest.fixture(scope="module")
+def expected(exported: Workplace, pairs: list[Pair]) -> list[dict[str, Any]]:
+    """What the predictor answers to the same batch."""
+    return [answer.to_json() for answer in StancePredictor.load(exported.artifact).predict(pairs)]
+
+
+def frame(pairs: list[Pair]) -> pd.DataFrame:
+    return pd.DataFrame([{"text": p.text, "actor": p.actor, "target": p.target} for p in pairs])
+
+
+def same(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+    assert [row["stance"] for row in found] == [row["stance"] for row in expected]
+    for row, answer in zip(found, expected, strict=True):
+        for name in COLUMNS[1:]:
+            assert row[name] == pytest.approx(answer[name], abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def loaded(exported: Workplace) -> mlflow.pyfunc.PyFuncModel:
+    """The champion, as any MLflow user loads it."""
+    tracking.connect(TrackingConfig(uri=exported.uri, system_metrics_seconds=0))
+    return mlflow.pyfunc.load_model(MODEL)
+
+
+def test_the_loaded_champion_answers_as_the_predictor(
+    loaded: mlflow.pyfunc.PyFuncModel, pairs: list[Pair], expected: list[dict[str, Any]]
+) -> None:
+    answers = loaded.predict(frame(pairs))
+    assert list(answers.columns) == COLUMNS
+    same(answers.to_dict("records"), expected)
+
+
+def test_the_models_signature_is_explicit(loaded: mlflow.pyfunc.PyFuncModel) -> None:
+    assert loaded.metadata.signature.inputs.input_names() == ["text", "actor", "target"]
+    assert loaded.metadata.signature.outputs.input_names() == COLUMNS
+
+
+def test_nothing_in_the_registered_model_is_pickled(exported: Workplace) -> None:
+    tracking.connect(TrackingConfig(uri=exported.uri, system_metrics_seconds=0))
+    folder = Path(mlflow.artifacts.download_artifacts(MODEL))
+    assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".pt", ".bin")]
+    assert list(folder.rglob("model.int8.onnx"))
+
+
+def test_the_loaded_champion_refuses_a_table_without_actor(
+    loaded: mlflow.pyfunc.PyFuncModel, pairs: list[Pair]
+) -> None:
+    with pytest.raises(MlflowException, match=r"missing inputs.*actor"):
+        loaded.predict(frame(pairs).drop(columns="actor"))
+
+
+def test_the_loaded_champion_names_the_row_with_an_empty_actor(
+    loaded: mlflow.pyfunc.PyFuncModel, pairs: list[Pair]
+) -> None:
+    table = frame(pairs[:3])
+    table.loc[1, "actor"] = "  "
+    with pytest.raises(StanceError, match=r"row 2: 'actor' is empty"):
+        loaded.predict(table)
+
+
+@pytest.fixture(scope="module")
+def server(exported: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`mlflow models serve` on a free port of this machine; its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("server")
+    command = [str(Path(sys.executable).with_name("mlflow")), "models", "serve", "-m", MODEL]
+    command += ["--env-manager", "local", "-h", "127.0.0.1", "-p", str(port)]
+    # The server looks for `uvicorn` on the PATH, where an environment that nobody activated is missing.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": exported.uri, "PATH": path}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait(process, address, folder / "log")
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    """Wait until the server answers."""
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text("utf-8")[-3000:]
+        try:
+            with urllib.request.urlopen(f"{address}/ping", timeout=5):  # noqa: S310
+                return
+        except OSError:
+            time.sleep(0.5)
+    pytest.fail(f"no answer from the server: {log.read_text('utf-8')[-3000:]}")
+
+
+def post(address: str, table: pd.DataFrame) -> tuple[int, dict[str, Any]]:
+    body = json.dumps({"dataframe_split": table.to_dict("split")}).encode()
+    request = urllib.request.Request(  # noqa: S310
+        f"{address}/invocations", body, {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+@pytest.mark.slow
+def test_the_server_gives_the_probabilities_of_the_predictor(
+    server: str, pairs: list[Pair], expected: list[dict[str, Any]]
+) -> None:
+    status, answer = post(server, frame(pairs))
+    assert status == 200
+    same(answer["predictions"], expected)
+
+
+@pytest.mark.slow
+def test_a_request_without_actor_is_refused_and_the_server_goes_on(
+    server: str, pairs: list[Pair], expected: list[dict[str, Any]]
+) -> None:
+    status, answer = post(server, frame(pairs).drop(columns="actor"))
+    assert 400 <= status < 500
+    assert "actor" in json.dumps(answer)
+    status, answer = post(server, frame(pairs))
+    assert status == 200
+    same(answer["predictions"], expected)
+
+
+@pytest.mark.slow
+def test_a_request_with_an_empty_actor_is_refused_and_says_which(server: str, pairs: list[Pair]) -> None:
+    table = frame(pairs[:3])
+    table.loc[1, "actor"] = ""
+    status, answer = post(server, table)
+    assert 400 <= status < 500
+    assert "row 2: 'actor' is empty" in json.dumps(answer)
