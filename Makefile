@@ -5,6 +5,8 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 # Threads of tokenizers and OpenMP must not fight over the same cores.
 export TOKENIZERS_PARALLELISM := false
+# Threads that wait by spinning starve each other as soon as anything else runs on the same two cores.
+export OMP_WAIT_POLICY := passive
 
 .PHONY: run test test-slow check setup validate benchmark ui clean help
 

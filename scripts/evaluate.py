@@ -21,11 +21,12 @@ def run(job: EvaluateJob) -> float:
     rows, manifest = dataset.load(Path(job.dataset))
     predictor = StancePredictor.load(job.artifact, precision=job.precision)
     split = job.evaluation.split
-    evaluation.check_split(split, rows)
+    evaluation.check(job.evaluation, rows)
+    origin = predictor.metadata.get("checkpoint", {})
+    dataset.check_same(manifest, origin.get("dataset_sha256", ""), allowed=job.other_dataset)
     print(f"evaluate: {job.artifact} ({job.precision}) on {len(rows[split])} {split} pairs of {job.dataset}")
     with tracking.run(job.tracking, stage="evaluate", settings=asdict(job)) as active:
         active.dataset(manifest, Path(job.dataset), split)
-        origin = predictor.metadata.get("checkpoint", {})
         active.tag(train_run=origin.get("train_run", ""), export_run=predictor.metadata.get("export_run", ""))
         report = evaluation.score(predictor, rows, job.evaluation)
         active.sink(evaluation.metrics(report), 0)
@@ -36,7 +37,11 @@ def run(job: EvaluateJob) -> float:
         jsonl.write_json(Path(job.output), report.to_json() | {"dataset_sha256": manifest.sha256})
         active.file(Path(job.output))
         macro_f1 = report.scores[MODEL]["macro_f1"]
-        tags = {f"{split}_macro_f1": str(macro_f1), "evaluate_run": active.id}
+        tags = {
+            f"{job.precision}_{split}_macro_f1": str(macro_f1),
+            f"{split}_dataset": manifest.sha256,
+            "evaluate_run": active.id,
+        }
         version = registry.annotate(job.tracking.model, Path(job.artifact), tags)
         active.tag(model_version=version or "not registered")
     print(columns(evaluation.table(report)))

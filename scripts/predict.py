@@ -10,11 +10,13 @@ from tqdm import tqdm
 
 from stance import jsonl
 from stance.config import Script
+from stance.errors import StanceError
 from stance.jobs import PredictJob
 from stance.predictor import StancePredictor
-from stance.records import pair_from_json
+from stance.records import LABELS, pair_from_json
 
 CHUNK = 512
+ANSWER = {"stance", "confidence", *LABELS}
 
 
 def run(job: PredictJob) -> Path:
@@ -22,6 +24,9 @@ def run(job: PredictJob) -> Path:
     predictor = StancePredictor.load(job.artifact, precision=job.precision, threads=job.threads)
     rows = list(jsonl.read(Path(job.input)))
     pairs = [pair_from_json(row, where) for where, row in rows]
+    for where, row in rows:
+        if taken := sorted(ANSWER & set(row)):
+            raise StanceError(f"{where}: the answer would overwrite {', '.join(taken)}; rename these keys of the input")
     print(f"predict: {len(pairs)} pairs of {job.input} with {job.artifact} ({job.precision}) -> {job.output}")
     answers = []
     for start in tqdm(range(0, len(pairs), CHUNK), "pairs", unit="chunk"):

@@ -45,11 +45,6 @@ class Rows(Dataset[Row]):
     def __getitem__(self, index: int) -> Row:
         return self.rows[index]
 
-    @property
-    def pairs(self) -> int:
-        """How many pairs the rows hold together."""
-        return sum(len(row.labels) for row in self.rows)
-
     def lengths(self) -> list[int]:
         """Tokens of each row."""
         return [len(row.encoded.ids) for row in self.rows]

@@ -119,10 +119,13 @@ class Script(Generic[Job, Result]):
         try:
             job = self._typed(config)
             if HydraConfig.get().mode == RunMode.MULTIRUN and hasattr(job, "output"):
-                job.output = str(Path(job.output) / str(HydraConfig.get().job.num))
+                output = Path(job.output)
+            job.output = str(output.with_name(f"{output.stem}-{HydraConfig.get().job.num}{output.suffix}"))
             result = self.run(job)
         except StanceError as error:
             _exit(str(error))
+        except PermissionError as error:
+            _exit(f"{error.filename}: no permission to write or read it ({error.strerror}); choose another path")
         return result if isinstance(result, float | str) else None
 
     def _typed(self, config: DictConfig) -> Job:

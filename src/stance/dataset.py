@@ -148,6 +148,22 @@ def load(path: Path) -> tuple[dict[str, list[Example]], Manifest]:
     return rows, manifest
 
 
+def check_same(manifest: Manifest, trained_on: str, *, allowed: bool) -> None:
+    """Refuse to judge a model by a dataset that it was not trained with: its rows may have been training rows.
+
+    Args:
+        manifest: of the dataset at hand.
+        trained_on: the fingerprint of the dataset that the model was trained with.
+        allowed: take it all the same.
+    """
+    if manifest.sha256 != trained_on and not allowed:
+        raise StanceError(
+            f"the model was trained with dataset {trained_on[:12] or 'unknown'}, this one is {manifest.sha256[:12]}: "
+            "its rows may have been training rows; name the dataset of the training, train again, or set "
+            "other_dataset=true if the two share no article"
+        )
+
+
 def read_manifest(path: Path) -> Manifest:
     """The manifest of a dataset directory."""
     file = path / "manifest.json"

@@ -85,9 +85,10 @@ def load(config: ModelConfig) -> Pretrained:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **revision)
         settings = AutoConfig.from_pretrained(source, trust_remote_code=False, **revision)
         set_dropout(settings, config.encoder_dropout)
-        encoder = AutoModel.from_pretrained(
+        encoder, info = AutoModel.from_pretrained(
             source,
             config=settings,
+            output_loading_info=True,
             trust_remote_code=False,
             use_safetensors=True,
             dtype=torch.float32,
@@ -101,6 +102,12 @@ def load(config: ModelConfig) -> Pretrained:
         ) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
+    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
+    if missing:  # transformers would fill them with random numbers
+        raise StanceError(
+            f"model.name={config.name}: its weights lack {len(missing)} tensors, first {missing[0]!r}; expected an "
+            "encoder as transformers saves it (a checkpoint of ours goes to training.initial)"
+        )
     return prepare(encoder, tokenizer, config)
 
 

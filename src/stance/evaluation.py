@@ -12,7 +12,7 @@ import numpy.typing as npt
 from stance import baselines
 from stance.errors import StanceError
 from stance.predictor import StancePredictor
-from stance.records import LABELS, Example, Pair
+from stance.records import LABELS, Example, Pair, as_printed
 from stance.scores import (
     SUMMARY,
     Counts,
@@ -42,8 +42,9 @@ class EvaluationConfig:
 class Report:
     """Scores of the model and of each baseline, with what they were computed from.
 
-    `scores` maps a system's name to its estimates; `probabilities` has shape `(examples, 3)`. `annotated_only`
-    leaves the sampled neutral pairs out; `without_places` asks by names alone, as most services do.
+    `scores` maps a system's name to its estimates; `probabilities` has shape `(examples, 3)`. Three slices of the
+    model's: `annotated_only` leaves the sampled neutral pairs out, `without_places` asks by canonical names alone,
+    `as_printed` by the passage's own words.
     """
 
     split: str
@@ -55,6 +56,7 @@ class Report:
     articles: int
     annotated_only: dict[str, Estimate]
     without_places: dict[str, Estimate]
+    as_printed: dict[str, Estimate]
 
     def to_json(self) -> dict[str, Any]:
         """Scores and counts, without the rows."""
@@ -67,6 +69,7 @@ class Report:
             "scores": {system: _plain(values) for system, values in self.scores.items()},
             "annotated_only": _plain(self.annotated_only),
             "without_places": _plain(self.without_places),
+            "as_printed": _plain(self.as_printed),
         }
 
     def predictions(self) -> list[dict[str, Any]]:
@@ -105,6 +108,7 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
         return estimates(counts, resamples=config.resamples, seed=config.seed)
 
     bare = [Pair(example.text, example.actor, example.target) for example in examples]
+    printed = [as_printed(example).pair() for example in examples]
     everything = np.ones(len(examples), bool)
     annotated = np.array([example.provenance != "sampled" for example in examples])
     return Report(
@@ -117,13 +121,16 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
         articles=len(set(articles)),
         annotated_only=estimate(systems[MODEL], annotated),
         without_places=estimate(predictor.probabilities(bare).argmax(1), everything),
+        as_printed=estimate(predictor.probabilities(printed).argmax(1), everything),
     )
 
 
-def check_split(split: str, rows: Mapping[str, Sequence[Example]]) -> None:
-    """Refuse a split that the dataset does not have."""
-    if split not in rows:
-        raise StanceError(f"evaluation.split={split}: unknown split; expected one of {', '.join(rows)}")
+def check(config: EvaluationConfig, rows: Mapping[str, Sequence[Example]]) -> None:
+    """Refuse a split that the dataset does not have, and settings without a meaning."""
+    if config.split not in rows:
+        raise StanceError(f"evaluation.split={config.split}: unknown split; expected one of {', '.join(rows)}")
+    if config.resamples < 1 or config.seed < 0:
+        raise StanceError("evaluation.resamples must be at least 1 and evaluation.seed 0 or more")
 
 
 def metrics(report: Report) -> dict[str, float]:
@@ -148,6 +155,7 @@ def table(report: Report) -> list[list[str]]:
     rows += [[system, *(str(values[name]) for name in SUMMARY)] for system, values in report.scores.items()]
     slices = {
         "model, asked without the mentions' places": report.without_places,
+        "model, names in the passage's words": report.as_printed,
         "model, annotated pairs only": report.annotated_only,
     }
     return [*rows, *([title, *(str(values[name]) for name in SUMMARY)] for title, values in slices.items())]

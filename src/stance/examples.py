@@ -56,8 +56,8 @@ def make(
     Raises:
         StanceError: a setting has no meaning.
     """
-    if config.context < 0 or config.neutral_ratio < 0:
-        raise StanceError("examples.context and examples.neutral_ratio must not be negative")
+    if config.context < 0 or not 0 <= config.neutral_ratio <= 1000:
+        raise StanceError("examples.context and examples.neutral_ratio must not be negative nor the ratio over 1000")
     if config.seed < 0:
         raise StanceError(f"examples.seed={config.seed}: expected 0 or more")
     for article, parsed in zip(articles, mentions.parse(a.text for a in articles), strict=True):

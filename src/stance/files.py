@@ -29,8 +29,12 @@ def replace_directory(path: Path, *, marker: str) -> Iterator[Path]:
         if path.exists():
             old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
             path.replace(old / path.name)
-            folder.replace(path)
-            shutil.rmtree(old)
+            try:
+                folder.replace(path)
+            except BaseException:
+                (old / path.name).replace(path)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
         else:
             folder.replace(path)
     except BaseException:

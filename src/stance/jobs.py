@@ -39,7 +39,7 @@ class TrainJob:
     dataset: str = DATASET
     """Directory of the dataset."""
     output: str = CHECKPOINT
-    """Directory of the checkpoint; in a multirun each job writes to a numbered folder in it."""
+    """Directory of the checkpoint; in a multirun the jobs write beside it: checkpoint-0, checkpoint-1, …"""
 
 
 @dataclass
@@ -54,6 +54,8 @@ class ExportJob:
     """Directory of the checkpoint."""
     output: str = ARTIFACT
     """Directory of the artifact."""
+    other_dataset: bool = False
+    """Take a dataset that the model was not trained with; its rows may then have been training rows."""
     register: bool = True
     """Register the artifact as a version of tracking.model."""
 
@@ -68,6 +70,8 @@ class EvaluateJob:
     """Directory of the dataset."""
     artifact: str = ARTIFACT
     """Directory of the artifact."""
+    other_dataset: bool = False
+    """Take a dataset that the model was not trained with; its rows may then have been training rows."""
     precision: str = "int8"
     """Which model of the artifact is scored: int8, which ships by default, or fp32."""
     output: str = "outputs/report.json"

@@ -22,7 +22,7 @@ def read(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise StanceError(f"{path}: no such file; expected a JSON Lines file (one JSON object a line, UTF-8)")
     found = False
     with path.open("rb") as lines:
-        for number, raw in enumerate(lines, 1):
+        for number, raw in enumerate(iter(lambda: lines.readline(MAX_LINE_BYTES + 1), b""), 1):
             if raw.strip():
                 found = True
                 yield f"{path}:{number}", _parse(raw, f"{path}:{number}")

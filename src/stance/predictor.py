@@ -122,7 +122,23 @@ def read_metadata(root: Path) -> dict[str, Any]:
         raise StanceError(f"{path}: misses {', '.join(missing)}; run scripts/export.py again")
     if metadata["labels"] != list(LABELS):
         raise StanceError(f"{path}: labels {metadata['labels']}, expected {list(LABELS)}")
+    temperature = metadata["temperature"]
+    if not isinstance(temperature, int | float) or not 0 < temperature < float("inf"):
+        raise StanceError(f"{path}: temperature {temperature!r}, expected a number above 0; export again")
+    for name in ("files", "encoding"):
+        if not isinstance(metadata[name], dict):
+            raise StanceError(f"{path}: '{name}' must be an object; run scripts/export.py again")
     return metadata
+
+
+def verify(root: Path) -> None:
+    """Check every file that `stance.json` lists, also those that serving does not open.
+
+    Raises:
+        StanceError: one is missing, truncated or altered.
+    """
+    for name, expected in read_metadata(root)["files"].items():
+        _check_file(root / name, expected)
 
 
 def sha256(path: Path) -> str:

@@ -33,6 +33,8 @@ class TrainingConfig:
     """Stop after so many epochs without a better validation macro-F1; 0 never stops early."""
     span_dropout: float = 0.3
     """Share of the training pairs that are asked by their names alone, without the mentions' places."""
+    surface_share: float = 0.5
+    """Share of the training pairs that are asked by the passage's own words instead of the canonical names."""
     precision: str = "auto"
     """fp32, bf16, or auto: bf16 where the hardware has it."""
     seed: int = 1
@@ -44,11 +46,14 @@ class TrainingConfig:
 
 
 def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> None:
+    """Refuse settings without a meaning, and splits that miss a label."""
+    if config.seed < 0:
+        raise StanceError(f"training.seed={config.seed}: expected 0 or more")
     if config.class_weights not in ("none", "balanced"):
         raise StanceError(f"training.class_weights={config.class_weights}: expected none or balanced")
     if config.epochs < 1 or config.learning_rate <= 0 or config.tokens_per_batch < 1:
         raise StanceError("training.epochs, learning_rate and tokens_per_batch must be positive")
-    for name in ("warmup", "span_dropout", "label_smoothing"):
+    for name in ("warmup", "span_dropout", "surface_share", "label_smoothing"):
         if not 0 <= (share := getattr(config, name)) < 1:
             raise StanceError(f"training.{name}={share}: expected a share, from 0 to below 1")
     if min(config.weight_decay, config.max_grad_norm, config.early_stopping) < 0:

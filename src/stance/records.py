@@ -6,7 +6,7 @@ Every record is frozen. Offsets are `[start, end)` into the text they belong to,
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -135,6 +135,16 @@ class Example:
         for key in ("actor_span", "target_span"):
             row[key] = None if row[key] is None else list(row[key])
         return row | {"stance": self.stance.value}
+
+
+def as_printed(example: Example) -> Example:
+    """The example with its names in the words of the passage, where it prints them."""
+    text = example.text
+    return replace(
+        example,
+        actor=text[slice(*example.actor_span)] if example.actor_span else example.actor,
+        target=text[slice(*example.target_span)] if example.target_span else example.target,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ With `stance.tracking` and `stance.pyfunc` the only module that imports mlflow.
 import logging
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata as packages
 from pathlib import Path
@@ -20,7 +19,7 @@ from mlflow.types import ColSpec, DataType, Schema
 
 import stance
 from stance.errors import StanceError
-from stance.predictor import StancePredictor, sha256
+from stance.predictor import StancePredictor, sha256, verify
 from stance.records import LABELS, Example
 from stance.scores import StanceScore
 
@@ -58,7 +57,8 @@ def register(artifact: Path, validation: Sequence[Example], *, name: str, run_id
         name: of the registered model.
         run_id: of the active run.
     """
-    score = macro_f1(artifact, validation)  # opening it also checks that the artifact is whole
+    verify(artifact)
+    score = macro_f1(artifact, validation)
     client = MlflowClient()
     champion = _champion(client, name)
     alias, reason = CHAMPION, "there was no champion"
@@ -96,9 +96,10 @@ def annotate(name: str, artifact: Path, tags: dict[str, str]) -> str | None:
 
 
 def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
-    with suppress(MlflowException):  # MLflow raises when the model or the alias does not exist
-        return client.get_model_version_by_alias(name, CHAMPION)
-    return None
+    models = client.search_registered_models(f"name = '{name}'")
+    if not models or CHAMPION not in models[0].aliases:
+        return None
+    return client.get_model_version_by_alias(name, CHAMPION)
 
 
 def _directory(version: ModelVersion) -> Path:

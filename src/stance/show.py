@@ -60,12 +60,12 @@ def summary(
             ]
         )
     _print(console, f"What the model reads from {source}", found)
-    console.print(f"Model       {artifact}  (registered in MLflow; service: StancePredictor.load({str(artifact)!r}))")
-    console.print(f"MLflow UI   .venv/bin/{UI}")
+    console.print(Text(f"Model       {artifact}   in Python: StancePredictor.load({str(artifact)!r})"))
+    console.print(Text(f"MLflow UI   .venv/bin/{UI}"))
 
 
 def _print(console: Console, title: str, rows: Sequence[Sequence[str]]) -> None:
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     for number, name in enumerate(rows[0]):
         table.add_column(
             name,

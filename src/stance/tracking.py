@@ -70,13 +70,17 @@ class Run:
         now = int(time.time() * 1000)
         self._metrics += [Metric(name, value, now, step) for name, value in metrics.items()]
         if len(self._metrics) >= 500 or time.monotonic() - self._flushed > 5:
-            self.flush()
+            try:
+                self.flush()
+            except MlflowException as error:  # a locked database must not end a training; the next flush retries
+                self._flushed = time.monotonic()
+                logging.getLogger(__name__).warning("MLflow takes no metrics for now: %s", str(error)[:200])
 
     def flush(self) -> None:
         """Write the buffered metrics."""
-        for start in range(0, len(self._metrics), 1000):
-            self._client.log_batch(self.id, metrics=self._metrics[start : start + 1000])
-        self._metrics = []
+        while self._metrics:
+            self._client.log_batch(self.id, metrics=self._metrics[:1000])
+            del self._metrics[:1000]
         self._flushed = time.monotonic()
 
     def tag(self, **tags: str) -> None:
@@ -132,6 +136,10 @@ def run(config: TrackingConfig, *, stage: str, settings: Mapping[str, Any], name
         _describe(client, active, settings)
         yield active
         active.flush()
+    except MlflowException as error:
+        _fail(active, error)
+        reason = str(error).strip().splitlines()[0]
+        raise StanceError(f"tracking.uri={config.uri}: MLflow failed during the run: {reason}") from error
     except BaseException as error:
         _fail(active, error)
         raise

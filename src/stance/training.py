@@ -5,6 +5,7 @@ Metrics leave through a `Sink`; the result is a checkpoint directory (see `stanc
 
 import json
 import shutil
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -27,7 +28,7 @@ from stance.errors import StanceError
 from stance.files import check_replaceable, replace_directory
 from stance.model import Checkpoint, StanceModel, load_weights, save
 from stance.recipe import TrainingConfig, check, choose_precision
-from stance.records import Example
+from stance.records import Example, as_printed
 from stance.trainer import StanceTrainer, attention_kernels
 
 
@@ -86,12 +87,15 @@ def train(
 
 
 def _fit(trainer: StanceTrainer, resume_from: str | None) -> tuple[float, dict[str, float]]:
-    """Train; returns the seconds that it took and the validation scores of the weights it ends with."""
+    """Train; returns the seconds spent on training alone and the validation scores of the epoch that was kept."""
     start = time.perf_counter()
     with attention_kernels():
         trainer.train(resume_from_checkpoint=resume_from)
-        seconds = time.perf_counter() - start
-        return seconds, {k.removeprefix("eval_"): float(v) for k, v in trainer.evaluate().items()}
+    seconds = time.perf_counter() - start
+    evaluations = [entry for entry in trainer.state.log_history if "eval_macro_f1" in entry]
+    best = next(entry for entry in evaluations if entry["step"] == trainer.state.best_global_step)
+    seconds -= sum(entry["eval_runtime"] for entry in evaluations)
+    return seconds, {k.removeprefix("eval_"): float(v) for k, v in best.items() if k != "step"}
 
 
 def assemble(
@@ -112,20 +116,26 @@ def assemble(
         load_weights(model, Path(config.initial) / "model.safetensors")
     encoder = PairEncoder(pretrained.tokenizer, pretrained.encoding)
     rows = {
-        "train": Rows(drop_spans(splits["train"], config.span_dropout, config.seed), encoder),
+        "train": Rows(vary(splits["train"], config), encoder),
         "validation": Rows(splits["validation"], encoder),
     }
     arguments = _arguments(config, work, precision)
     return StanceTrainer(model, rows=rows, config=config, arguments=arguments, sink=sink), pretrained
 
 
-def drop_spans(examples: Sequence[Example], share: float, seed: int) -> list[Example]:
-    """Ask a share of the examples as a service does that knows names but not where they are printed."""
-    dropped = np.random.default_rng(seed).random(len(examples)) < share
-    return [
-        replace(example, actor_span=None, target_span=None) if drop else example
-        for example, drop in zip(examples, dropped, strict=True)
-    ]
+def vary(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
+    """Ask some examples as services do: by names alone, or by the words that the passage prints.
+
+    The second also hides how a name was written down: annotated pairs have canonical names, sampled ones printed
+    names, and a model would learn to tell them apart by that.
+    """
+    draws = np.random.default_rng(config.seed).random((len(examples), 2))
+    varied = []
+    for example, (place, wording) in zip(examples, draws, strict=True):
+        asked = as_printed(example) if wording < config.surface_share else example
+        bare = place < config.span_dropout
+        varied.append(replace(asked, actor_span=None, target_span=None) if bare else asked)
+    return varied
 
 
 def _prepare(work: Path, config: TrainingConfig, model: ModelConfig, about: Mapping[str, Any]) -> str | None:
@@ -143,6 +153,9 @@ def _prepare(work: Path, config: TrainingConfig, model: ModelConfig, about: Mapp
                 "repeat its settings, or start anew with training.resume=false"
             )
         return last
+    if config.resume:
+        print(f"nothing to resume in {work}: starting from the first epoch", file=sys.stderr)
+    check_replaceable(work, marker="job.json")
     if work.exists():
         shutil.rmtree(work)
     jsonl.write_json(path, job)
