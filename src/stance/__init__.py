@@ -8,7 +8,7 @@ The package is layered; a module imports only from the rings above it:
 * training  `encoders` `model` `batches` `callbacks` `recipe` `trainer` `training` `export` `scores` `baselines`
             `evaluation` `plots` `show`
             (+ torch, transformers, safetensors, onnx, evaluate, scipy, sklearn, matplotlib, rich)
-* rim       `tracking` `registry` `pyfunc` `jobs` `config`             (+ mlflow, alembic, pandas, hydra, omegaconf)
+* rim       `tracking` `registry` `pyfunc` `jobs` `config`       (+ mlflow, alembic, pandas, hydra, omegaconf, yaml)
 
 Importing this package does nothing; import what you need from its modules.
 """

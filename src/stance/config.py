@@ -118,9 +118,10 @@ class Script(Generic[Job, Result]):
     def _task(self, config: DictConfig) -> float | str | None:
         try:
             job = self._typed(config)
-            if HydraConfig.get().mode == RunMode.MULTIRUN and hasattr(job, "output"):
-                output = Path(job.output)
-            job.output = str(output.with_name(f"{output.stem}-{HydraConfig.get().job.num}{output.suffix}"))
+            output = getattr(job, "output", None)
+            if HydraConfig.get().mode == RunMode.MULTIRUN and output:
+                path, number = Path(output), HydraConfig.get().job.num
+                setattr(job, "output", str(path.with_name(f"{path.stem}-{number}{path.suffix}")))  # noqa: B010
             result = self.run(job)
         except StanceError as error:
             _exit(str(error))

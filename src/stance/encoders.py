@@ -5,6 +5,7 @@ Knows nothing of pairs or training. Weights are read from safetensors only; no r
 
 import importlib.util
 import inspect
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,13 +103,17 @@ def load(config: ModelConfig) -> Pretrained:
         ) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
-    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
+    _check_whole(info["missing_keys"], config.name)
+    return prepare(encoder, tokenizer, config)
+
+
+def _check_whole(missing_keys: Iterable[str], name: str) -> None:
+    missing = sorted(key for key in missing_keys if "pooler" not in key)
     if missing:  # transformers would fill them with random numbers
         raise StanceError(
-            f"model.name={config.name}: its weights lack {len(missing)} tensors, first {missing[0]!r}; expected an "
+            f"model.name={name}: its weights lack {len(missing)} tensors, first {missing[0]!r}; expected an "
             "encoder as transformers saves it (a checkpoint of ours goes to training.initial)"
         )
-    return prepare(encoder, tokenizer, config)
 
 
 def set_dropout(settings: PretrainedConfig, probability: float) -> None:

@@ -55,7 +55,9 @@ def groups(articles: Sequence[Article], threshold: float) -> list[list[int]]:
 
 
 def assign(articles: Sequence[Article], config: SplitConfig) -> dict[str, str]:
-    """The split of each article id. Which groups go where depends on the seed and the ids alone.
+    """The split of each article id. The order of the groups depends on the seed and the ids alone.
+
+    How many go to each split depends on the number of articles, so a few move when articles are added.
 
     Raises:
         StanceError: the shares leave a split without an article.
