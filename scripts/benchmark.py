@@ -14,6 +14,7 @@ import argparse
 import datetime
 import os
 import platform
+import signal
 import tempfile
 from collections.abc import Sequence
 
@@ -138,4 +139,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the temporary folder goes too
     sys.exit(main())

@@ -14,7 +14,7 @@ import pytest
 from conftest import CORPUS, Workplace
 from stance import jsonl
 from stance.errors import StanceError
-from stance.predictor import MAX_TEXT_CHARACTERS, StancePredictor
+from stance.predictor import MAX_TEXT_CHARACTERS, StancePredictor, verify
 from stance.records import LABELS, Pair
 
 # What the training and tracking rings bring along; a service has none of it.
@@ -250,3 +250,20 @@ def test_text_over_the_limit_is_refused(fp32: StancePredictor) -> None:
     long = Pair("x" * (MAX_TEXT_CHARACTERS + 1), "Pakistan", "Moscow")
     with pytest.raises(StanceError, match=r"text of 1,000,001 characters; at most 1,000,000 are scored"):
         fp32.predict([long])
+
+
+BROKEN = [("temperature", 0), ("temperature", "x"), ("files", []), ("encoding", None)]
+
+
+@pytest.mark.parametrize(("key", "value"), BROKEN)
+def test_metadata_of_the_wrong_kind_is_refused(artifact: Path, key: str, value: object) -> None:
+    with pytest.raises(StanceError, match=key):
+        StancePredictor.load(alter(artifact, **{key: value}))
+
+
+def test_verify_finds_an_altered_file_that_serving_does_not_open(exported: Workplace, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(exported.artifact, tmp_path / "artifact"))
+    verify(copy)
+    (copy / "hf" / "config.json").write_text("{}")
+    with pytest.raises(StanceError, match=r"config\.json: its sha256 is not the one in stance\.json"):
+        verify(copy)

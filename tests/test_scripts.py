@@ -14,7 +14,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 import tiny
-from conftest import ROOT, Workplace, script
+from conftest import CORPUS, ROOT, Workplace, script
 from stance import dataset, jsonl, show
 from stance.config import Script, field_docs
 from stance.dataset import Manifest
@@ -269,6 +269,20 @@ def test_evaluate_returns_the_macro_f1_of_its_report(
     assert all(system in printed for system in found["scores"])
 
 
+@pytest.mark.parametrize("name", ["export", "evaluate"])
+def test_a_model_is_not_judged_by_a_dataset_it_was_not_trained_with(
+    exported: Workplace, tmp_path: Path, name: str
+) -> None:
+    # Another seed moves training articles into the other splits.
+    other = [f"corpus.path={CORPUS}", "corpus.limit=14", "split.seed=8", f"output={tmp_path}/other"]
+    script("build_dataset").main([*other, *store(tmp_path)])
+    source = f"checkpoint={exported.checkpoint}" if name == "export" else f"artifact={exported.artifact}"
+    overrides = [f"dataset={tmp_path}/other", source, f"output={tmp_path}/output", *store(tmp_path)]
+    with pytest.raises(StanceError, match="its rows may have been training rows; name the dataset of the training"):
+        script(name).main(overrides)
+    assert not (tmp_path / "output").exists()
+
+
 def test_evaluating_an_unknown_split_is_refused(exported: Workplace, tmp_path: Path) -> None:
     overrides = [f"dataset={exported.dataset}", f"artifact={exported.artifact}", "evaluation.split=dev"]
     with pytest.raises(StanceError, match=r"evaluation\.split=dev: unknown split; expected one of train, "):
@@ -337,6 +351,13 @@ def test_a_request_without_actor_ends_predict_with_its_line_and_code_2(exported:
     assert (tmp_path / "answers.jsonl").read_text() == "of yesterday\n"
 
 
+def test_predict_never_overwrites_a_key_of_the_request(exported: Workplace, tmp_path: Path) -> None:
+    source = requests(tmp_path / "pairs.jsonl", [{**ROWS[0], "stance": "support"}])
+    with pytest.raises(StanceError, match=r"pairs\.jsonl:1: the answer would overwrite stance; rename"):
+        script("predict").main([f"artifact={exported.artifact}", f"input={source}", f"output={tmp_path}/out.jsonl"])
+    assert not (tmp_path / "out.jsonl").exists()
+
+
 def test_predict_without_input_file_is_refused(exported: Workplace, tmp_path: Path) -> None:
     with pytest.raises(StanceError, match=r"none\.jsonl: no such file; expected a JSON Lines file"):
         script("predict").main([f"artifact={exported.artifact}", f"input={tmp_path}/none.jsonl"])
@@ -358,7 +379,7 @@ def test_multirun_trains_once_for_each_seed(built: Workplace, tmp_path: Path) ->
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    facts = [json.loads((tmp_path / "checkpoints" / n / "checkpoint.json").read_text()) for n in ("0", "1")]
+    facts = [json.loads((tmp_path / f"checkpoints-{n}" / "checkpoint.json").read_text()) for n in (0, 1)]
     assert [fact["training"]["seed"] for fact in facts] == [1, 2]
     runs = recorded(tmp_path)
     assert sorted(run.data.params["training.seed"] for run in runs) == ["1", "2"]

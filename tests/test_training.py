@@ -286,13 +286,22 @@ def test_the_loss_is_the_weighted_mean_over_real_pairs(encoder: str, tmp_path: P
     assert loss.item() == pytest.approx(above / below, rel=1e-5)
 
 
-def test_span_dropout_takes_places_but_never_names(encoder: str, tmp_path: Path) -> None:
+def test_span_dropout_takes_places_but_never_names() -> None:
     examples = tiny.examples(200, seed=4)
-    changed = training.drop_spans(examples, 0.3, seed=1)
+    changed = training.vary(examples, TrainingConfig(span_dropout=0.3, surface_share=0.0))
     bare = [e for e in changed if e.actor_span is None]
     assert 30 <= len(bare) <= 90
     assert [(e.actor, e.target, e.stance) for e in changed] == [(e.actor, e.target, e.stance) for e in examples]
-    assert training.drop_spans(examples, 0.0, seed=1) == examples
+    assert training.vary(examples, TrainingConfig(span_dropout=0.0, surface_share=0.0)) == examples
+
+
+def test_a_share_of_the_pairs_is_asked_in_the_words_of_the_passage() -> None:
+    examples = [replace(e, actor="Canonical Name") for e in tiny.examples(200, seed=4)]
+    changed = training.vary(examples, TrainingConfig(span_dropout=0.0, surface_share=0.5))
+    printed = [e for e in changed if e.actor != "Canonical Name"]
+    assert 60 <= len(printed) <= 140
+    assert all(e.actor_span is not None and e.actor == e.text[slice(*e.actor_span)] for e in printed)
+    assert [(e.actor_span, e.stance) for e in changed] == [(e.actor_span, e.stance) for e in examples]
 
 
 def test_training_can_start_from_a_checkpoint(encoder: str, reference: Result, tmp_path: Path) -> None:
