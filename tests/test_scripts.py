@@ -226,27 +226,57 @@ def test_build_returns_the_folder_of_the_dataset(tmp_path: Path) -> None:
     assert sum(dataset.load(output)[1].articles.values()) == 14
 
 
-def test_train_returns_the_validation_score_of_its_checkpoint(built: Workplace, tmp_path: Path) -> None:
-    encoder = tiny.folder("bert", tmp_path / "encoder")
-    score = script("train").main([*tiny_training(encoder, built), f"output={tmp_path}/checkpoint", *store(tmp_path)])
-    facts = json.loads((tmp_path / "checkpoint" / "checkpoint.json").read_text())
-    assert score == facts["validation"]["macro_f1"]
-    assert 0 <= score <= 1
-
-
-def tiny_training(encoder: Path, place: Workplace) -> list[str]:
+def tiny_training(folder: Path, place: Workplace) -> list[str]:
+    """Overrides that train a tiny random encoder, made in `folder`, in seconds."""
     return [
-        f"model.name={encoder}",
+        f"model.name={tiny.folder('bert', folder / 'encoder')}",
         "model.max_passage_tokens=64",
         "training.epochs=1",
         "training.precision=fp32",
         f"dataset={place.dataset}",
+        f"output={folder}/checkpoint",
+        *store(folder),
     ]
 
 
-def test_export_and_training_return_what_the_next_stage_needs(exported: Workplace) -> None:
-    # The fixtures call the scripts with nothing but the returned folders in mind.
-    assert StancePredictor.load(exported.artifact).metadata["checkpoint"]["train_run"]
+@pytest.fixture(scope="module")
+def small(built: Workplace, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """A folder with a tiny checkpoint, and what scripts/train.py returned."""
+    folder = tmp_path_factory.mktemp("small")
+    return folder, script("train").main(tiny_training(folder, built))
+
+
+def test_train_returns_the_validation_score_of_its_checkpoint(small: tuple[Path, float]) -> None:
+    folder, score = small
+    facts = json.loads((folder / "checkpoint" / "checkpoint.json").read_text())
+    assert score == facts["validation"]["macro_f1"]
+    assert 0 <= score <= 1
+
+
+def export_overrides(folder: Path, place: Workplace) -> list[str]:
+    names = [f"dataset={place.dataset}", f"checkpoint={folder}/checkpoint", f"output={folder}/artifact"]
+    return [*names, "export.max_label_changes=1", "register=false", *store(folder)]
+
+
+def test_export_returns_the_folder_of_the_artifact_and_registers_only_when_asked(
+    built: Workplace, small: tuple[Path, float]
+) -> None:
+    folder, _ = small
+    assert script("export").main(export_overrides(folder, built)) == folder / "artifact"
+    run = json.loads((folder / "checkpoint" / "checkpoint.json").read_text())["train_run"]
+    assert StancePredictor.load(folder / "artifact").metadata["checkpoint"]["train_run"] == run
+    assert MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db").search_registered_models() == []
+
+
+def test_exporting_with_a_dataset_of_another_training_is_refused(
+    built: Workplace, small: tuple[Path, float], tmp_path: Path
+) -> None:
+    shutil.copytree(small[0] / "checkpoint", tmp_path / "checkpoint")
+    path = tmp_path / "checkpoint" / "checkpoint.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "dataset_sha256": "f" * 64}))
+    with pytest.raises(StanceError, match=r"trained with dataset ffffffffffff, this one is .*other_dataset=true"):
+        script("export").main(export_overrides(tmp_path, built))
+    assert not (tmp_path / "artifact").exists()
 
 
 def test_evaluate_returns_the_macro_f1_of_its_report(
@@ -358,6 +388,13 @@ def test_predict_never_overwrites_a_key_of_the_request(exported: Workplace, tmp_
     assert not (tmp_path / "out.jsonl").exists()
 
 
+def test_predict_refuses_to_overwrite_what_a_request_says(exported: Workplace, tmp_path: Path) -> None:
+    source = requests(tmp_path / "pairs.jsonl", [{**ROWS[0], "stance": "support"}])
+    with pytest.raises(StanceError, match=r"pairs\.jsonl:1: the answer would overwrite stance; rename"):
+        script("predict").main([f"artifact={exported.artifact}", f"input={source}", f"output={tmp_path}/out.jsonl"])
+    assert not (tmp_path / "out.jsonl").exists()
+
+
 def test_predict_without_input_file_is_refused(exported: Workplace, tmp_path: Path) -> None:
     with pytest.raises(StanceError, match=r"none\.jsonl: no such file; expected a JSON Lines file"):
         script("predict").main([f"artifact={exported.artifact}", f"input={tmp_path}/none.jsonl"])
@@ -368,16 +405,7 @@ def test_predict_without_input_file_is_refused(exported: Workplace, tmp_path: Pa
 
 @pytest.mark.slow
 def test_multirun_trains_once_for_each_seed(built: Workplace, tmp_path: Path) -> None:
-    encoder = tiny.folder("bert", tmp_path / "encoder")
-    done = run(
-        "train",
-        "-m",
-        "training.seed=1,2",
-        *tiny_training(encoder, built),
-        f"output={tmp_path}/checkpoints",
-        *store(tmp_path),
-        cwd=tmp_path,
-    )
+    done = run("train", "-m", "training.seed=1,2", *tiny_training(tmp_path, built), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     facts = [json.loads((tmp_path / f"checkpoints-{n}" / "checkpoint.json").read_text()) for n in (0, 1)]
     assert [fact["training"]["seed"] for fact in facts] == [1, 2]
@@ -395,13 +423,12 @@ def recorded(folder: Path) -> list[Any]:
 
 @pytest.mark.slow
 def test_a_terminated_script_leaves_a_killed_run_and_no_checkpoint(built: Workplace, tmp_path: Path) -> None:
-    encoder = tiny.folder("bert", tmp_path / "encoder")
-    settings = [*tiny_training(encoder, built), "training.epochs=10000", "training.early_stopping=0"]
-    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *settings, f"output={tmp_path}/out"]
-    process = subprocess.Popen([*command, *store(tmp_path)], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    settings = [*tiny_training(tmp_path, built), "training.epochs=10000", "training.early_stopping=0"]
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *settings]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 120
-        while not list(tmp_path.glob("out.partial/checkpoint-*")):
+        while not list(tmp_path.glob("checkpoint.partial/checkpoint-*")):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.5)
@@ -413,7 +440,7 @@ def test_a_terminated_script_leaves_a_killed_run_and_no_checkpoint(built: Workpl
     (run,) = recorded(tmp_path)
     assert run.info.status == "KILLED"
     assert run.data.tags["stance.error"].startswith("SystemExit")
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "checkpoint").exists()
 
 
 # What a person reads at the end

@@ -277,7 +277,7 @@ def test_evaluation_hangs_together_with_training_export_and_version(store: Track
     assert tags["stance.model_version"] == "1"
     held = client(store).get_model_version(store.model, "1")
     assert held.tags["stance.evaluate_run"] == evaluated.info.run_id
-    assert held.tags["stance.test_macro_f1"].startswith(f"{evaluated.data.metrics['test_macro_f1']:.3f}")
+    assert held.tags["stance.int8_test_macro_f1"].startswith(f"{evaluated.data.metrics['test_macro_f1']:.3f}")
 
 
 # The registry
@@ -377,6 +377,7 @@ def test_an_export_that_is_refused_registers_nothing_and_fails_its_run(
                 f"checkpoint={rivals[0].parent / 'checkpoint'}",
                 f"output={tmp_path}/artifact",
                 "export.max_label_changes=-1",
+                "other_dataset=true",
                 *overrides(config),
             ]
         )

@@ -94,7 +94,8 @@ def _fit(trainer: StanceTrainer, resume_from: str | None) -> tuple[float, dict[s
     seconds = time.perf_counter() - start
     evaluations = [entry for entry in trainer.state.log_history if "eval_macro_f1" in entry]
     best = next(entry for entry in evaluations if entry["step"] == trainer.state.best_global_step)
-    seconds -= sum(entry["eval_runtime"] for entry in evaluations)
+    done = int(resume_from.rpartition("-")[2]) if resume_from else 0
+    seconds -= sum(entry["eval_runtime"] for entry in evaluations if entry["step"] > done)
     return seconds, {k.removeprefix("eval_"): float(v) for k, v in best.items() if k != "step"}
 
 
