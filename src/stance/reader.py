@@ -25,7 +25,7 @@ class ArticleReader:
         context: sentences before and after that belong to a passage; what the model was trained with.
     """
 
-    def __init__(self, predictor: StancePredictor, *, threshold: float = 0.5, context: int = 1) -> None:
+    def __init__(self, predictor: StancePredictor, *, threshold: float = 0.6, context: int = 1) -> None:
         self.predictor = predictor
         self.threshold = threshold
         self.context = context
@@ -50,7 +50,7 @@ class ArticleReader:
             start = parsed.sentences[max(number - self.context, 0)][0]
             end = parsed.sentences[min(number + self.context, len(parsed.sentences) - 1)][1]
             inside = [c for c in parsed.candidates if _askable(c, sentence, text)]
-            for actor in (c.mention for c in inside if c.actor):
+            for actor in _longest([c.mention for c in inside if c.actor]):
                 for target in (c.mention for c in inside):
                     spans = actor.span, target.span
                     if spans[0] is None or spans[1] is None or _overlap(*spans):
@@ -69,6 +69,16 @@ def _askable(candidate: Candidate, sentence: Span, text: str) -> bool:
     if span is None or not _within(span, sentence) or _VAGUE.match(candidate.mention.name):
         return False
     return not (candidate.mention.name.isupper() and _DATELINE.match(text[span[1] :]))
+
+
+def _longest(actors: Sequence[Mention]) -> list[Mention]:
+    """The actors that are no part of a longer one: "Ghani administration", not "Ghani"."""
+    spans = [actor.span for actor in actors]
+    return [
+        actor
+        for actor, span in zip(actors, spans, strict=True)
+        if not any(span and other and other != span and _within(span, other) for other in spans)
+    ]
 
 
 def _full_names(candidates: Sequence[Candidate]) -> dict[str, str]:
