@@ -318,9 +318,15 @@ def test_the_report_as_json_counts_pairs_and_articles(report: Report) -> None:
     assert written["scores"][MODEL]["macro_f1"] == [macro.value, macro.low, macro.high]
 
 
+@pytest.mark.parametrize("setting", [{"resamples": 0}, {"seed": -1}])
+def test_a_bootstrap_without_meaning_is_refused(rows: dict[str, list[Example]], setting: dict[str, int]) -> None:
+    with pytest.raises(StanceError, match=r"evaluation\.resamples must be at least 1"):
+        evaluation.check(EvaluationConfig(**setting), rows)
+
+
 def test_an_unknown_split_is_refused(rows: dict[str, list[Example]]) -> None:
     with pytest.raises(StanceError, match=r"evaluation\.split=dev: unknown split; expected one of train, validation"):
-        evaluation.check_split("dev", rows)
+        evaluation.check(EvaluationConfig(split="dev"), rows)
 
 
 # Pictures.

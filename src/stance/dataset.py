@@ -14,6 +14,7 @@ from typing import Any
 
 import datasets
 import pyarrow.parquet as pq
+import yaml
 from tqdm import tqdm
 
 from stance import corpora, examples, jsonl, splits
@@ -240,12 +241,20 @@ def table(manifest: Manifest) -> list[list[str]]:
 
 def card(manifest: Manifest, articles: Sequence[Article]) -> str:
     """The dataset card: a YAML header for the `datasets` library and the counts for a reader."""
-    files = "\n".join(f"  - split: {s}\n    path: data/{s}.parquet" for s in SPLITS)
-    header = (
-        f"---\nlicense: {json.dumps(manifest.config['corpus']['licence'])}\nlanguage:\n- en\n"
-        "task_categories:\n- text-classification\ntags:\n- stance-detection\n"
-        f"pretty_name: {json.dumps(manifest.name)}\nconfigs:\n- config_name: default\n  data_files:\n{files}\n---\n"
-    )
+    facts = {
+        "license": manifest.config["corpus"]["licence"],
+        "language": ["en"],
+        "task_categories": ["text-classification"],
+        "tags": ["stance-detection"],
+        "pretty_name": manifest.name,
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": split, "path": f"data/{split}.parquet"} for split in SPLITS],
+            }
+        ],
+    }
+    header = f"---\n{yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)}---\n"
     header_row, *count_rows = ["| " + " | ".join(row) + " |" for row in table(manifest)]
     counts = "\n".join([header_row, "|---|--:|--:|--:|--:|--:|", *count_rows])
     dropped = "\n".join(f"* {n}: {reason}" for reason, n in sorted(manifest.dropped.items())) or "* none"

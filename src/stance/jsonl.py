@@ -32,7 +32,7 @@ def read(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _parse(raw: bytes, where: str) -> dict[str, Any]:
     if len(raw) > MAX_LINE_BYTES:
-        raise StanceError(f"{where}: line of {len(raw):,} bytes; at most {MAX_LINE_BYTES:,} are read")
+        raise StanceError(f"{where}: a line of over {MAX_LINE_BYTES:,} bytes, the most that is read; split the text")
     try:
         value = json.loads(raw.decode("utf-8-sig").rstrip("\r\n"))
     except UnicodeDecodeError as error:
