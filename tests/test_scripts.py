@@ -407,7 +407,7 @@ def test_predict_without_input_file_is_refused(exported: Workplace, tmp_path: Pa
 def test_multirun_trains_once_for_each_seed(built: Workplace, tmp_path: Path) -> None:
     done = run("train", "-m", "training.seed=1,2", *tiny_training(tmp_path, built), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    facts = [json.loads((tmp_path / f"checkpoints-{n}" / "checkpoint.json").read_text()) for n in (0, 1)]
+    facts = [json.loads((tmp_path / f"checkpoint-{n}" / "checkpoint.json").read_text()) for n in (0, 1)]
     assert [fact["training"]["seed"] for fact in facts] == [1, 2]
     runs = recorded(tmp_path)
     assert sorted(run.data.params["training.seed"] for run in runs) == ["1", "2"]
