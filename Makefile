@@ -31,10 +31,10 @@ check: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(PY) -m stance.corpora data/corpus
+	$(PY) -m stance.corpora check data/corpus
 
 validate: $(READY) ## check data/corpus against the annotation guidelines
-	$(PY) -m stance.corpora data/corpus
+	$(PY) -m stance.corpora check data/corpus
 
 benchmark: $(READY) ## speed and memory against the stock recipes, to docs/BENCHMARKS.md
 	$(PY) scripts/benchmark.py

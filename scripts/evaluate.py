@@ -45,7 +45,8 @@ def run(job: EvaluateJob) -> float:
         version = registry.annotate(job.tracking.model, Path(job.artifact), tags)
         active.tag(model_version=version or "not registered")
     print(columns(evaluation.table(report)))
-    print(columns(evaluation.per_class(report)))
+    for part in (evaluation.per_class, evaluation.names_alone, evaluation.per_phenomenon):
+        print(f"\n{columns(part(report))}")
     return macro_f1.value
 
 

@@ -63,7 +63,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """A dataset of 14 articles, built by the script."""
     place = Workplace(tmp_path_factory.mktemp("place"))
     script("build_dataset").main(
-        [f"corpus.path={CORPUS}", "corpus.limit=14", f"output={place.dataset}", *place.tracking]
+        [f"corpus.path={CORPUS}", "corpus.limit=14", "corpus.splits=none", f"output={place.dataset}", *place.tracking]
     )
     return place
 

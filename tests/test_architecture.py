@@ -27,9 +27,18 @@ PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "she
 BROUGHT = {"spacy": {"tqdm"}, "datasketch": {"scipy"}, "datasets": {"pandas"}}
 LONGEST_FUNCTION, LONGEST_MODULE = 40, 300
 IMPORT = """
-import sys
-for name in sys.argv[1].split():
-    sys.modules[name] = None  # as if it were not installed, for `import` and for `find_spec`
+import importlib.util, sys
+blocked, find_spec = set(sys.argv[1].split()), importlib.util.find_spec
+
+class Missing:  # as if they were not installed, for `import` and for `find_spec`, and not in `sys.modules` either
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in blocked:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+importlib.util.find_spec = lambda name, package=None: (
+    None if name.partition(".")[0] in blocked else find_spec(name, package)
+)
+sys.meta_path.insert(0, Missing())
 for name in sys.argv[2].split():
     __import__(name)
 """

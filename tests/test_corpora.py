@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stance import corpora
+from stance import corpora, splits
+from stance.corpora import coverage
 from stance.corpora.__main__ import main
 from stance.corpora.check import check
 from stance.errors import StanceError
@@ -69,7 +70,7 @@ def article(*annotations: dict[str, Any], **changes: Any) -> dict[str, Any]:
 def write(folder: Path, row: dict[str, Any]) -> Path:
     """A file whose first line is sound and whose second line is `row`."""
     path = folder / "articles.jsonl"
-    rows = [article(annotation(), id="sound"), row]
+    rows = [article(id="sound", text="Nobody reads the small print of a lease in winter."), row]
     path.write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
     return path
 
@@ -79,7 +80,7 @@ def problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Problem:
     """The one problem that the validator prints for an article that it could read."""
 
     def find(row: dict[str, Any]) -> str:
-        assert main([str(write(tmp_path, row)), "--min-words", "1"]) == 1
+        assert main(["check", str(write(tmp_path, row)), "--min-words", "1"]) == 1
         *problems, summary = capsys.readouterr().out.splitlines()
         assert summary.endswith("; 1 problems"), problems
         return problems[0]
@@ -92,7 +93,7 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> Refusal:
     """The one line that the validator prints for a corpus that can't be read."""
 
     def refuse(path: Path) -> str:
-        assert main([str(path), "--min-words", "1"]) == 2
+        assert main(["check", str(path), "--min-words", "1"]) == 2
         printed = capsys.readouterr()
         assert printed.out == ""
         assert printed.err.count("\n") == 1
@@ -104,19 +105,84 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> Refusal:
 def test_the_corpus_of_this_project_keeps_every_rule(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [json.loads(line) for file in CORPUS.glob("*.jsonl") for line in file.open(encoding="utf-8")]
     labels = Counter(a["stance"] for row in rows for a in row["annotations"])
-    assert main([str(CORPUS)]) == 0
+    assert main(["check", str(CORPUS)]) == 0
     (summary,) = capsys.readouterr().out.splitlines()
     assert summary.startswith(f"{len(rows)} articles, {labels.total()} annotations: oppose {labels['oppose']} (")
     assert summary.endswith("; 0 problems")
     assert len(rows) >= 40
+    assert set(splits.read(CORPUS / "splits.json")) == {row["id"] for row in rows}
+
+
+def test_the_card_of_the_corpus_has_the_counts_of_today() -> None:
+    block = coverage.markdown(corpora.read(CORPUS), splits.read(CORPUS / "splits.json"))
+    assert block in (CORPUS / "README.md").read_text("utf-8")
+
+
+def test_a_sentence_of_another_article_is_a_problem_and_a_short_one_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "articles.jsonl"
+    texts = [f"{FIRST} He left.", f"She stayed. He left. {FIRST.upper()}", f"{SECOND} He left."]
+    path.write_text("".join(json.dumps({"id": str(n), "text": text}) + "\n" for n, text in enumerate(texts)))
+    assert main(["check", str(path), "--min-words", "1"]) == 1
+    problem, _ = capsys.readouterr().out.splitlines()
+    assert problem.startswith(f"{path}:2: repeats a sentence of {path}:1 (0): 'THE ROADS MINISTRY")
+
+
+def test_the_coverage_counts_themes_lengths_phenomena_and_splits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tagged = annotation(tags=["deed", "negation"])
+    rows = [
+        article(tagged, id="one", theme="courts", date="1999-02-03"),
+        article(id="two", text="Short.", theme="sport"),
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "README.md").write_text("# Card\n\nOld text.\n")
+    splits.write(tmp_path / "splits.json", {"one": "test", "two": "train"})
+    assert main(["coverage", str(tmp_path), "--write"]) == 0
+    printed = capsys.readouterr().out
+    for line in (
+        "| courts | 1 | 1 | 100% | 0% | 0% |",
+        "| 1990s | 1 | 1 | 100% | 0% | 0% |",
+        "| deed | 1 | 100% | 0% | 0% | 1 |",
+        "| irony | 0 | 0% | 0% | 0% | 0 |",
+        "| test | 1 | 1 | 100% | 0% | 0% |",
+    ):
+        assert line in printed
+    card = (tmp_path / "README.md").read_text()
+    assert card.startswith("# Card\n\nOld text.\n\n<!-- coverage")
+    assert main(["coverage", str(tmp_path), "--write"]) == 0
+    assert (tmp_path / "README.md").read_text() == card
+    (tmp_path / "README.md").unlink()
+    assert main(["coverage", str(tmp_path), "--write"]) == 2
+
+
+def test_the_variety_names_what_passes_a_limit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = [f"The {town} council rejected the toll plan on Monday." for town in ("Arl", "Bern", "Cork", "Dole")]
+    rows = [
+        article(annotation(actor=mention("council"), target=mention("toll plan"), evidence=[[0, len(t)]]), id=t, text=t)
+        for t in texts
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["variety", str(path)]) == 1
+    printed = capsys.readouterr().out
+    assert "actor 'council': 100.0% of the annotations, at most 4%" in printed
+    assert "verb 'reject': 100.0% of the evidence sentences, at most 3%" in printed
+    assert "six words 'council rejected the toll plan on': in 4 articles, at most 3" in printed
+
+
+def test_the_corpus_of_this_project_is_varied(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["variety", str(CORPUS)]) == 0, capsys.readouterr().out
 
 
 def test_a_sound_article_is_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     union = annotation(
         actor=mention("Ana Ruiz", at("Ana Ruiz")), target=mention("toll plan"), evidence=[at(SECOND), at(FIRST)]
     )
-    assert main([str(write(tmp_path, article(annotation(), union))), "--min-words", "1"]) == 0
-    assert capsys.readouterr().out.startswith("2 articles, 3 annotations: oppose 3 (100%), neutral 0 (0%), ")
+    assert main(["check", str(write(tmp_path, article(annotation(), union))), "--min-words", "1"]) == 0
+    assert capsys.readouterr().out.startswith("2 articles, 2 annotations: oppose 2 (100%), neutral 0 (0%), ")
 
 
 def test_a_directory_is_read_in_the_order_of_its_file_names(tmp_path: Path) -> None:
@@ -129,7 +195,7 @@ def test_a_directory_is_read_in_the_order_of_its_file_names(tmp_path: Path) -> N
 def test_every_fault_of_a_corpus_is_reported_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cut = annotation(evidence=[[0, 30]], target=mention("toll plan"))
     path = write(tmp_path, article(annotation(), cut, annotation(), id="three"))
-    assert main([str(path), "--min-words", "1"]) == 1
+    assert main(["check", str(path), "--min-words", "1"]) == 1
     *problems, summary = capsys.readouterr().out.splitlines()
     assert [line.split(": ")[:2] for line in problems] == [
         [f"{path}:2", "annotation 2"],
@@ -141,7 +207,7 @@ def test_every_fault_of_a_corpus_is_reported_at_once(tmp_path: Path, capsys: pyt
 
 def test_the_command_exits_with_1_for_broken_rules_and_2_for_an_unreadable_corpus(tmp_path: Path) -> None:
     path = write(tmp_path, article(annotation(), annotation()))
-    command = [sys.executable, "-m", "stance.corpora"]
+    command = [sys.executable, "-m", "stance.corpora", "check"]
     broken = subprocess.run([*command, path, "--min-words", "1"], capture_output=True, text=True, check=False)
     assert (broken.returncode, broken.stderr) == (1, "")
     assert "repeats annotation 1" in broken.stdout
@@ -259,7 +325,7 @@ def test_the_same_pair_with_two_stances_or_turned_round_is_no_repetition(
     one = annotation()
     turned = annotation(actor=one["target"], target=one["actor"])
     path = write(tmp_path, article(one, annotation(stance="support"), turned))
-    assert main([str(path), "--min-words", "1"]) == 0
+    assert main(["check", str(path), "--min-words", "1"]) == 0
     assert "; 0 problems" in capsys.readouterr().out
 
 
@@ -279,15 +345,15 @@ def test_a_single_line_break_inside_the_text_is_a_problem(problem: Problem) -> N
 
 
 def test_an_article_that_is_too_short_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write(tmp_path, article(text=" ".join(["word"] * 219) + "."))
-    assert main([str(path)]) == 1
-    assert f"{path}:2: 219 words, expected 220 to 450" in capsys.readouterr().out
+    path = write(tmp_path, article(text=" ".join(["word"] * 119) + "."))
+    assert main(["check", str(path)]) == 1
+    assert f"{path}:2: 119 words, expected 120 to 700" in capsys.readouterr().out
 
 
 def test_an_article_that_is_too_long_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write(tmp_path, article(text=" ".join(["word"] * 451) + "."))
-    assert main([str(path)]) == 1
-    assert f"{path}:2: 451 words, expected 220 to 450" in capsys.readouterr().out
+    path = write(tmp_path, article(text=" ".join(["word"] * 701) + "."))
+    assert main(["check", str(path)]) == 1
+    assert f"{path}:2: 701 words, expected 120 to 700" in capsys.readouterr().out
 
 
 # What reading refuses: the corpus can't be used at all.

@@ -33,7 +33,7 @@ LIMIT = 14
 
 
 def build(output: Path, path: Path = CORPUS, limit: int = 0, name: str = "stance-news") -> Manifest:
-    corpus = CorpusConfig(name=name, path=str(path), limit=limit)
+    corpus = CorpusConfig(name=name, path=str(path), limit=limit, splits="none")
     return dataset.build(corpus, ExamplesConfig(), SplitConfig(), output=output)
 
 
@@ -87,7 +87,7 @@ def test_the_same_articles_and_configuration_give_the_same_bytes(made: tuple[Pat
     code = (
         "from pathlib import Path; from stance import dataset; from stance.dataset import CorpusConfig;"
         "from stance.examples import ExamplesConfig; from stance.splits import SplitConfig;"
-        f"c = CorpusConfig(path={str(CORPUS)!r}, limit={LIMIT});"
+        f"c = CorpusConfig(path={str(CORPUS)!r}, limit={LIMIT}, splits='none');"
         f"dataset.build(c, ExamplesConfig(), SplitConfig(), output=Path({str(tmp_path / 'again')!r}))"
     )
     subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": "4321"}, check=True)
@@ -143,7 +143,7 @@ def test_the_fingerprint_covers_every_field_of_a_row(made: tuple[Path, Manifest]
     changes: list[dict[str, Any]] = [
         {"id": "x"}, {"text": one.text + " "}, {"actor": "x"}, {"target": "x"}, {"actor_span": (0, 1)},
         {"target_span": None if one.target_span else (0, 1)}, {"stance": "x"}, {"article_id": "x"},
-        {"corpus": "x"}, {"date": "x"}, {"provenance": "x"}, {"weight": 0.5},
+        {"corpus": "x"}, {"date": "x"}, {"provenance": "x"}, {"weight": 0.5}, {"tags": ("x",)},
     ]  # fmt: skip
     assert {key for change in changes for key in change} == set(dataset.FEATURES)
     seen = {manifest.sha256, dataset.fingerprint(rows)}
@@ -278,7 +278,7 @@ def test_a_directory_without_manifest_is_refused(tmp_path: Path) -> None:
 def test_a_manifest_of_another_version_is_refused(small: Path) -> None:
     file = small / "manifest.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"format_version": 99, "a_new_field": 1}))
-    with pytest.raises(StanceError, match=r"manifest\.json: format version 99, this stance reads 1; build it again"):
+    with pytest.raises(StanceError, match=r"manifest\.json: format version 99, this stance reads 2; build it again"):
         dataset.load(small)
 
 
@@ -366,7 +366,7 @@ def test_an_earlier_dataset_is_replaced(small: Path) -> None:
 def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     build(tmp_path / "out", toy(tmp_path / "toy.jsonl"))
-    assert dataset.load(tmp_path / "out")[1].format_version == 1
+    assert dataset.load(tmp_path / "out")[1].format_version == 2
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from scipy.stats import binom
-from sklearn.metrics import matthews_corrcoef, precision_recall_fscore_support
+from sklearn.metrics import f1_score, matthews_corrcoef, precision_recall_fscore_support
 
 from conftest import Workplace
 from stance import baselines, dataset, evaluation, plots, scores
@@ -232,10 +232,13 @@ def report(predictor: StancePredictor, rows: dict[str, list[Example]]) -> Report
     return evaluation.score(predictor, rows, EvaluationConfig(resamples=200))
 
 
-def test_the_report_scores_the_model_beside_three_baselines_with_intervals(
+BASELINES = [baselines.MAJORITY, baselines.CHANCE, baselines.BAG_OF_WORDS, baselines.NAMES_ONLY]
+
+
+def test_the_report_scores_the_model_beside_its_baselines_with_intervals(
     report: Report, rows: dict[str, list[Example]]
 ) -> None:
-    assert list(report.scores) == [MODEL, baselines.MAJORITY, baselines.BAG_OF_WORDS, baselines.NAMES_ONLY]
+    assert list(report.scores) == [MODEL, *BASELINES]
     names = {"macro_f1", "accuracy", "mcc", *(f"{x}_{y}" for x in LABELS for y in ("precision", "recall", "f1"))}
     for values in report.scores.values():
         assert values.keys() == names
@@ -296,18 +299,43 @@ def test_the_metrics_are_flat_and_name_split_system_and_bound(report: Report) ->
     )
     assert flat["test_baseline_tf_idf_logistic_regression_mcc"] == report.scores[baselines.BAG_OF_WORDS]["mcc"].value
     assert flat["test_calibration_error"] == report.calibration_error
-    assert len(flat) == 1 + 3 * sum(len(values) for values in report.scores.values())
+    assert flat["test_phenomenon_deed_f1"] == report.phenomena["deed"][1]["f1"].value
+    systems = 3 * sum(len(values) for values in report.scores.values())
+    assert len(flat) == 1 + systems + len(report.phenomena)
 
 
 def test_the_tables_of_the_report_hold_every_system_and_the_count_of_every_label(
     report: Report, rows: dict[str, list[Example]]
 ) -> None:
     header, *lines = evaluation.table(report)
-    assert [line[0] for line in lines[:4]] == list(report.scores)
+    assert [line[0] for line in lines[:5]] == list(report.scores)
     assert {len(line) for line in lines} == {len(header)}
     assert lines[0][1] == str(report.scores[MODEL]["macro_f1"])
     labels = Counter(e.stance.value for e in rows["test"])
     assert [(line[0], line[1]) for line in evaluation.per_class(report)[1:]] == [(x, str(labels[x])) for x in LABELS]
+
+
+def test_a_slice_is_scored_over_the_labels_that_it_has(report: Report, rows: dict[str, list[Example]]) -> None:
+    for tag, (number, found) in report.phenomena.items():
+        tagged = [(e, p) for e, p in zip(rows["test"], report.probabilities, strict=True) if tag in e.tags]
+        pairs = [(LABELS.index(e.stance), int(p.argmax())) for e, p in tagged]
+        assert number == len(pairs)
+        assert found["accuracy"].value == pytest.approx(sum(a == b for a, b in pairs) / number)
+        truth, answers = [a for a, _ in pairs], [b for _, b in pairs]
+        expected = f1_score(truth, answers, labels=sorted(set(truth)), average="macro", zero_division=0)
+        assert found["f1"].value == pytest.approx(expected)
+    assert [row[0] for row in evaluation.per_phenomenon(report)[1:]] != []
+    assert {row[0] for row in evaluation.per_phenomenon(report)[1:]} == {t for e in rows["test"] for t in e.tags}
+
+
+def test_names_are_judged_on_annotated_pairs_alone(report: Report, rows: dict[str, list[Example]]) -> None:
+    gold = [e.stance for e in rows["test"] if e.provenance == "gold"]
+    learned = Counter(e.stance for e in rows["train"] if e.provenance == "gold")
+    right = sum(stance == learned.most_common(1)[0][0] for stance in gold)
+    found = report.annotated_baselines
+    assert list(found) == BASELINES
+    assert found[baselines.MAJORITY]["accuracy"].value == pytest.approx(right / len(gold))
+    assert [row[0] for row in evaluation.names_alone(report)[1:]] == BASELINES
 
 
 def test_the_report_as_json_counts_pairs_and_articles(report: Report) -> None:

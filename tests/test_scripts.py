@@ -304,7 +304,13 @@ def test_a_model_is_not_judged_by_a_dataset_it_was_not_trained_with(
     exported: Workplace, tmp_path: Path, name: str
 ) -> None:
     # Another seed moves training articles into the other splits.
-    other = [f"corpus.path={CORPUS}", "corpus.limit=14", "split.seed=8", f"output={tmp_path}/other"]
+    other = [
+        f"corpus.path={CORPUS}",
+        "corpus.limit=14",
+        "corpus.splits=none",
+        "split.seed=8",
+        f"output={tmp_path}/other",
+    ]
     script("build_dataset").main([*other, *store(tmp_path)])
     source = f"checkpoint={exported.checkpoint}" if name == "export" else f"artifact={exported.artifact}"
     overrides = [f"dataset={tmp_path}/other", source, f"output={tmp_path}/output", *store(tmp_path)]

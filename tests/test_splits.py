@@ -1,5 +1,6 @@
 """Splits: what is nearly the same text stays on one side, and nothing but seed and ids decides which side."""
 
+import json
 import random
 import re
 from collections import Counter
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stance import corpora, splits
+from stance.corpora.__main__ import main
 from stance.errors import StanceError
 from stance.records import Article
 from stance.splits import SPLITS, SplitConfig
@@ -148,3 +150,120 @@ def test_copies_of_one_article_are_refused() -> None:
     copies = [replace(ARTICLES[0], id=f"copy-{n}") for n in range(20)]
     with pytest.raises(StanceError, match="the validation and test split would be empty with 20 articles"):
         splits.assign(copies, SplitConfig())
+
+
+# Splits that a file fixes.
+
+
+def test_completing_gives_every_article_a_split_near_the_shares_and_balanced() -> None:
+    chosen = splits.complete(ARTICLES, SplitConfig(), {})
+    counts = Counter(chosen.values())
+    assert counts == {
+        "train": pytest.approx(28, abs=2),
+        "validation": pytest.approx(6, abs=2),
+        "test": pytest.approx(6, abs=2),
+    }
+    tags = Counter((tag, chosen[a.id]) for a in ARTICLES for note in a.annotations for tag in note.tags)
+    common = {tag for tag, _ in tags if sum(tags[tag, s] for s in SPLITS) >= 40}
+    assert common
+    for tag in common:
+        total = sum(tags[tag, s] for s in SPLITS)
+        assert 0.05 < tags[tag, "test"] / total < 0.3
+    at_random = splits.assign(ARTICLES, SplitConfig())
+    assert spread(chosen) < spread(at_random)
+
+
+def spread(chosen: dict[str, str]) -> float:
+    """How far the phenomena are from the shares 70, 15 and 15 %, on average."""
+    tags = Counter((tag, chosen[a.id]) for a in ARTICLES for note in a.annotations for tag in note.tags)
+    names = {tag for tag, _ in tags}
+    shares = {"train": 0.7, "validation": 0.15, "test": 0.15}
+    return sum(
+        abs(tags[tag, s] / sum(tags[tag, x] for x in SPLITS) - share) for tag in names for s, share in shares.items()
+    ) / len(names)
+
+
+def test_articles_that_have_a_split_keep_it_when_others_come() -> None:
+    before = splits.complete(ARTICLES[:20], SplitConfig(), {})
+    after = splits.complete(ARTICLES, SplitConfig(), before)
+    assert {name: after[name] for name in before} == before
+    assert len(after) == 40
+
+
+def test_a_near_duplicate_of_a_fixed_article_follows_it() -> None:
+    fixed = splits.complete(ARTICLES, SplitConfig(), {})
+    copies = [edited(article, 0.02, 1) for article in ARTICLES]
+    chosen = splits.complete([*ARTICLES, *copies], SplitConfig(), fixed)
+    assert all(chosen[copy.id] == fixed[article.id] for article, copy in zip(ARTICLES, copies, strict=True))
+
+
+def test_fixed_splits_are_kept_and_a_missing_id_is_refused() -> None:
+    fixed = {a.id: SPLITS[n % 3] for n, a in enumerate(ARTICLES)}
+    assert splits.keep(ARTICLES, SplitConfig(), fixed) == fixed
+    del fixed[ARTICLES[5].id]
+    with pytest.raises(StanceError, match=f"1 articles have no fixed split, first '{ARTICLES[5].id}'"):
+        splits.keep(ARTICLES, SplitConfig(), fixed)
+    with pytest.raises(StanceError, match="the test split would be empty"):
+        splits.keep(ARTICLES[:4], SplitConfig(), {a.id: SPLITS[n % 2] for n, a in enumerate(ARTICLES)})
+
+
+def test_near_duplicates_that_are_fixed_to_two_splits_are_refused() -> None:
+    copy = edited(ARTICLES[0], 0.02, 1)
+    fixed = {a.id: SPLITS[n % 3] for n, a in enumerate(ARTICLES)} | {copy.id: "test"}
+    with pytest.raises(StanceError, match="nearly the text of .* but fixed to test and train"):
+        splits.keep([*ARTICLES, copy], SplitConfig(), fixed)
+
+
+def test_the_file_of_splits_is_read_as_it_was_written(tmp_path: Path) -> None:
+    chosen = splits.complete(ARTICLES, SplitConfig(), {})
+    splits.write(tmp_path / "splits.json", chosen)
+    assert splits.read(tmp_path / "splits.json") == chosen
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "expected an object with lists"),
+        ('{"train": [], "test": []}', "expected an object with lists"),
+        ('{"train": [1], "validation": [], "test": []}', "expected an object with lists"),
+        ('{"train": ["a"], "validation": [], "test": ["a"]}', "the id 'a' stands 2 times"),
+    ],
+)
+def test_a_broken_file_of_splits_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "splits.json").write_text(content)
+    with pytest.raises(StanceError, match=message):
+        splits.read(tmp_path / "splits.json")
+
+
+def test_the_command_writes_splits_and_later_gives_only_new_articles_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def write(count: int) -> None:
+        rows = [{"id": a.id, "text": a.text} for a in ARTICLES[:count]]
+        (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    write(30)
+    assert main(["splits", str(tmp_path)]) == 0
+    assert not (tmp_path / "splits.json").exists()
+    assert main(["splits", str(tmp_path), "--write"]) == 0
+    before = splits.read(tmp_path / "splits.json")
+    write(40)
+    capsys.readouterr()
+    assert main(["splits", str(tmp_path), "--write"]) == 0
+    assert capsys.readouterr().out.startswith("10 articles are new, 0 of ")
+    after = splits.read(tmp_path / "splits.json")
+    assert {name: after[name] for name in before} == before
+    assert len(after) == 40
+
+
+def test_splits_are_found_beside_the_corpus_or_where_they_are_named(tmp_path: Path) -> None:
+    corpus = tmp_path / "a.jsonl"
+    assert splits.find(corpus, "auto") is None
+    splits.write(tmp_path / "splits.json", {"a": "test"})
+    splits.write(tmp_path / "other.json", {"a": "train"})
+    assert splits.find(corpus, "auto") == splits.find(tmp_path, "auto") == {"a": "test"}
+    assert splits.find(corpus, "none") is None
+    assert splits.find(corpus, str(tmp_path / "other.json")) == {"a": "train"}
+    with pytest.raises(StanceError, match="no such file of fixed splits"):
+        splits.find(corpus, str(tmp_path / "none.json"))

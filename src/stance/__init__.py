@@ -4,10 +4,11 @@ The package is layered; a module imports only from the rings above it:
 
 * serving   `errors` `files` `jsonl` `records` `encoding` `predictor`  (numpy, onnxruntime, tokenizers)
 * reading   `mentions` `reader`                                        (+ spacy)
-* building  `corpora` `examples` `splits` `dataset`                    (+ datasets, datasketch, pyarrow, tqdm, yaml)
+* building  `corpora` `agreement` `examples` `splits` `dataset`
+            (+ datasets, datasketch, pyarrow, tqdm, yaml, krippendorff, scipy)
 * training  `encoders` `model` `batches` `callbacks` `recipe` `trainer` `training` `export` `scores` `baselines`
-            `evaluation` `plots` `show`
-            (+ torch, transformers, safetensors, onnx, evaluate, scipy, sklearn, matplotlib, rich)
+            `evaluation` `transfer` `curve` `review` `plots` `show`
+            (+ torch, transformers, safetensors, onnx, evaluate, sklearn, cleanlab, matplotlib, rich)
 * rim       `tracking` `registry` `pyfunc` `jobs` `config`       (+ mlflow, alembic, pandas, hydra, omegaconf)
 
 Importing this package does nothing; import what you need from its modules.

@@ -1,4 +1,8 @@
-"""The three baselines that stand beside every score: what a model must beat to have learned anything."""
+"""The baselines that stand beside every score: what a model must beat to have learned anything.
+
+`chance` draws labels as often as the training split has them. It, not the majority, is what a classifier gets that
+knows nothing: macro-F1 punishes one answer for all.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -13,6 +17,7 @@ from stance.records import LABELS, Example
 
 Predictions = npt.NDArray[np.int64]
 MAJORITY = "majority"
+CHANCE = "chance"
 BAG_OF_WORDS = "TF-IDF + logistic regression"
 NAMES_ONLY = "actor and target only"
 
@@ -22,6 +27,7 @@ def predictions(train: Sequence[Example], test: Sequence[Example], *, seed: int)
     labels = [LABELS.index(example.stance) for example in train]
     recipes: dict[str, tuple[Pipeline | DummyClassifier, Callable[[Example], str]]] = {
         MAJORITY: (DummyClassifier(strategy="most_frequent"), _names),
+        CHANCE: (DummyClassifier(strategy="stratified", random_state=seed), _names),
         BAG_OF_WORDS: (_logistic(seed), _everything),
         NAMES_ONLY: (_logistic(seed), _names),
     }

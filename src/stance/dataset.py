@@ -24,7 +24,7 @@ from stance.files import check_replaceable, replace_directory
 from stance.records import LABELS, Article, Example, Stance
 from stance.splits import SPLITS, SplitConfig
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 ENTRIES = frozenset({"README.md", "data", "dropped.jsonl", "manifest.json"})
 FEATURES = datasets.Features(
     {
@@ -40,6 +40,7 @@ FEATURES = datasets.Features(
         "date": datasets.Value("string"),
         "provenance": datasets.Value("string"),
         "weight": datasets.Value("float64"),
+        "tags": datasets.List(datasets.Value("string")),
     }
 )
 
@@ -52,6 +53,9 @@ class CorpusConfig:
     """Name of the corpus in every row."""
     path: str = "data/corpus"
     """A JSON Lines file, or a directory of them."""
+    splits: str = "auto"
+    """File with the split of each article id (`python -m stance.corpora splits` writes it); auto: splits.json beside
+    the articles, where there is one; none: divide by shares."""
     licence: str = "cc-by-4.0"
     """Licence identifier for the dataset's card."""
     limit: int = 0
@@ -86,7 +90,8 @@ def build(corpus: CorpusConfig, example_config: ExamplesConfig, split_config: Sp
         raise StanceError(f"corpus.limit={corpus.limit}: expected 0 or more; 0 takes all articles")
     articles = corpora.read(Path(corpus.path))
     articles = articles[: corpus.limit] if corpus.limit else articles
-    chosen = splits.assign(articles, split_config)
+    fixed = splits.find(Path(corpus.path), corpus.splits)
+    chosen = splits.assign(articles, split_config) if fixed is None else splits.keep(articles, split_config, fixed)
     rows: dict[str, list[Example]] = {split: [] for split in SPLITS}
     dropped: list[Dropped] = []
     made = examples.make(articles, example_config, corpus=corpus.name)
@@ -198,7 +203,7 @@ def _read_split(path: Path) -> list[Example]:
 
 def _example(row: dict[str, Any]) -> Example:
     spans = {key: tuple(row[key]) if row[key] is not None else None for key in ("actor_span", "target_span")}
-    return Example(**{**row, **spans, "stance": Stance(LABELS[row["stance"]])})
+    return Example(**{**row, **spans, "stance": Stance(LABELS[row["stance"]]), "tags": tuple(row["tags"])})
 
 
 def _count(rows: Iterable[Example], field_name: str) -> dict[str, int]:

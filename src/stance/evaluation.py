@@ -12,15 +12,18 @@ import numpy.typing as npt
 from stance import baselines
 from stance.errors import StanceError
 from stance.predictor import StancePredictor
-from stance.records import LABELS, Example, Pair, as_printed
+from stance.records import LABELS, PHENOMENA, Example, Pair, as_printed
 from stance.scores import (
     SUMMARY,
     Counts,
     Estimate,
+    Rates,
     by_group,
     calibration_error,
     confusion,
     estimates,
+    rates,
+    slice_rates,
 )
 
 MODEL = "model"
@@ -42,9 +45,10 @@ class EvaluationConfig:
 class Report:
     """Scores of the model and of each baseline, with what they were computed from.
 
-    `scores` maps a system's name to its estimates; `probabilities` has shape `(examples, 3)`. Three slices of the
-    model's: `annotated_only` leaves the sampled neutral pairs out, `without_places` asks by canonical names alone,
-    `as_printed` by the passage's own words.
+    `scores` maps a system's name to its estimates; `probabilities` has shape `(examples, 3)`. Slices of the model's:
+    `annotated_only` leaves the sampled neutral pairs out, `without_places` asks by canonical names alone, `as_printed`
+    by the passage's own words, `phenomena` takes the annotated pairs with one tag. `annotated_baselines` learn from
+    annotated pairs and answer annotated pairs.
     """
 
     split: str
@@ -57,6 +61,8 @@ class Report:
     annotated_only: dict[str, Estimate]
     without_places: dict[str, Estimate]
     as_printed: dict[str, Estimate]
+    phenomena: dict[str, tuple[int, dict[str, Estimate]]]
+    annotated_baselines: dict[str, dict[str, Estimate]]
 
     def to_json(self) -> dict[str, Any]:
         """Scores and counts, without the rows."""
@@ -70,6 +76,8 @@ class Report:
             "annotated_only": _plain(self.annotated_only),
             "without_places": _plain(self.without_places),
             "as_printed": _plain(self.as_printed),
+            "phenomena": {tag: {"pairs": n, **_plain(values)} for tag, (n, values) in self.phenomena.items()},
+            "annotated_baselines": {name: _plain(values) for name, values in self.annotated_baselines.items()},
         }
 
     def predictions(self) -> list[dict[str, Any]]:
@@ -96,21 +104,20 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
     """Score the exported predictor and the baselines, which learn from `rows["train"]`, on one split."""
     examples = rows[config.split]
     references = [LABELS.index(example.stance) for example in examples]
-    articles = [example.article_id for example in examples]
     probabilities = predictor.probabilities([example.pair() for example in examples])
-    systems = {MODEL: probabilities.argmax(1)}
-    systems |= baselines.predictions(rows["train"], examples, seed=config.seed)
+    systems = {MODEL: probabilities.argmax(1)} | baselines.predictions(rows["train"], examples, seed=config.seed)
 
-    def estimate(predicted: npt.NDArray[Any], keep: npt.NDArray[np.bool_]) -> dict[str, Estimate]:
-        kept = np.flatnonzero(keep)
-        groups = [articles[i] for i in kept]
+    def estimate(predicted: npt.NDArray[Any], kept: npt.NDArray[np.int64], of: Rates = rates) -> dict[str, Estimate]:
+        groups = [examples[i].article_id for i in kept]
         counts = by_group([references[i] for i in kept], predicted[kept].tolist(), groups)
-        return estimates(counts, resamples=config.resamples, seed=config.seed)
+        return estimates(counts, resamples=config.resamples, seed=config.seed, of=of)
 
     bare = [Pair(example.text, example.actor, example.target) for example in examples]
     printed = [as_printed(example).pair() for example in examples]
-    everything = np.ones(len(examples), bool)
-    annotated = np.array([example.provenance != "sampled" for example in examples])
+    everything = np.arange(len(examples))
+    annotated = np.array([i for i, example in enumerate(examples) if example.provenance != "sampled"], np.int64)
+    tagged = {tag: np.array([i for i, e in enumerate(examples) if tag in e.tags], np.int64) for tag in PHENOMENA}
+    tagged = {tag: kept for tag, kept in tagged.items() if len(kept)}
     return Report(
         split=config.split,
         examples=examples,
@@ -118,11 +125,28 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
         confusion=confusion(references, systems[MODEL]),
         scores={name: estimate(predicted, everything) for name, predicted in systems.items()},
         calibration_error=calibration_error(probabilities, references),
-        articles=len(set(articles)),
+        articles=len({example.article_id for example in examples}),
         annotated_only=estimate(systems[MODEL], annotated),
         without_places=estimate(predictor.probabilities(bare).argmax(1), everything),
         as_printed=estimate(predictor.probabilities(printed).argmax(1), everything),
+        phenomena={
+            tag: (len(kept), estimate(systems[MODEL], kept, slice_rates)) for tag, kept in tagged.items() if len(kept)
+        },
+        annotated_baselines=_annotated_baselines(rows["train"], [examples[i] for i in annotated], config),
     )
+
+
+def _annotated_baselines(
+    train: Sequence[Example], examples: Sequence[Example], config: EvaluationConfig
+) -> dict[str, dict[str, Estimate]]:
+    """Whether names give the stance away, without the sampled pairs, whose names are of another kind."""
+    learned = [example for example in train if example.provenance != "sampled"]
+    references = [LABELS.index(example.stance) for example in examples]
+    groups = [example.article_id for example in examples]
+    return {
+        name: estimates(by_group(references, predicted.tolist(), groups), resamples=config.resamples, seed=config.seed)
+        for name, predicted in baselines.predictions(learned, examples, seed=config.seed).items()
+    }
 
 
 def check(config: EvaluationConfig, rows: Mapping[str, Sequence[Example]]) -> None:
@@ -137,15 +161,18 @@ def metrics(report: Report) -> dict[str, float]:
     """All scores with the bounds of their intervals, as flat metric names."""
     flat = {f"{report.split}_calibration_error": report.calibration_error}
     for system, values in report.scores.items():
-        prefix = report.split if system == MODEL else f"{report.split}_baseline_{_slug(system)}"
+        prefix = report.split if system == MODEL else f"{report.split}_baseline_{slug(system)}"
         for name, estimate in values.items():
             flat[f"{prefix}_{name}"] = estimate.value
             flat[f"{prefix}_{name}_low"] = estimate.low
             flat[f"{prefix}_{name}_high"] = estimate.high
+    for tag, (_, slice_scores) in report.phenomena.items():
+        flat[f"{report.split}_phenomenon_{slug(tag)}_f1"] = slice_scores["f1"].value
     return flat
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """A name as part of a metric's name."""
     return re.sub(r"\W+", "_", name.casefold()).strip("_")
 
 
@@ -159,6 +186,23 @@ def table(report: Report) -> list[list[str]]:
         "model, annotated pairs only": report.annotated_only,
     }
     return [*rows, *([title, *(str(values[name]) for name in SUMMARY)] for title, values in slices.items())]
+
+
+def per_phenomenon(report: Report) -> list[list[str]]:
+    """Rows for a reader: F1 (mean over the labels that the slice has) and accuracy of the pairs with each tag."""
+    slices = sorted(report.phenomena.items(), key=lambda item: item[1][1]["f1"].value)
+    return [
+        ["phenomenon", "pairs", "F1 [95 %]", "accuracy [95 %]"],
+        *([tag, str(n), str(found["f1"]), str(found["accuracy"])] for tag, (n, found) in slices),
+    ]
+
+
+def names_alone(report: Report) -> list[list[str]]:
+    """Rows for a reader: what baselines get on annotated pairs, to see whether names give the stance away."""
+    return [
+        ["on annotated pairs", "macro-F1 [95 %]", "accuracy [95 %]"],
+        *([name, str(v["macro_f1"]), str(v["accuracy"])] for name, v in report.annotated_baselines.items()),
+    ]
 
 
 def per_class(report: Report) -> list[list[str]]:

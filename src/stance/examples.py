@@ -89,7 +89,7 @@ def _article(
             dropped.append(Dropped(f"{article.where}: annotation {number}", article.id, *names, reason))
         else:
             both = annotation.actor, annotation.target
-            examples[key] = _example(article, place, both, annotation.stance, corpus)
+            examples[key] = _example(article, place, both, annotation.stance, corpus, tags=annotation.tags)
     if not article.exhaustive:
         return list(examples.values()), dropped
     wanted = round(config.neutral_ratio * len(examples))
@@ -130,6 +130,7 @@ def _example(
     stance: Stance,
     corpus: str,
     provenance: str = "gold",
+    tags: tuple[str, ...] = (),
 ) -> Example:
     actor, target = names
     start, end = place
@@ -154,6 +155,7 @@ def _example(
         date=article.date,
         provenance=provenance,
         weight=1.0,
+        tags=tags,
     )
 
 

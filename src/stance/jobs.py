@@ -5,14 +5,17 @@ A docstring under each field is its help text. Nothing here does anything.
 
 from dataclasses import dataclass, field
 
+from stance.curve import CurveConfig
 from stance.dataset import CorpusConfig
 from stance.encoders import ModelConfig
 from stance.evaluation import EvaluationConfig
 from stance.examples import ExamplesConfig
 from stance.export import ExportConfig
 from stance.recipe import TrainingConfig
+from stance.review import ReviewConfig
 from stance.splits import SplitConfig
 from stance.tracking import TrackingConfig
+from stance.transfer import TransferConfig
 
 DATASET, CHECKPOINT, ARTIFACT = "outputs/dataset", "outputs/checkpoint", "outputs/artifact"
 
@@ -92,3 +95,48 @@ class PredictJob:
     """int8 or fp32."""
     threads: int = 0
     """Threads of the runtime; 0 takes one a core."""
+
+
+@dataclass
+class TransferJob:
+    """Scores of an artifact on public corpora that it was not trained on."""
+
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    artifact: str = ARTIFACT
+    """Directory of the artifact."""
+    precision: str = "int8"
+    """Which model of the artifact is scored: int8, which ships by default, or fp32."""
+    output: str = "outputs/transfer.json"
+    """File of the scores."""
+
+
+@dataclass
+class CurveJob:
+    """Scores by the number of training articles."""
+
+    curve: CurveConfig = field(default_factory=CurveConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    dataset: str = DATASET
+    """Directory of the dataset."""
+    public: bool = False
+    """Also score each model on the public corpora below transfer.root."""
+    output: str = "outputs/learning_curve.png"
+    """The plot; the points are kept beside it as JSON Lines, and a run that was cut off goes on after them."""
+
+
+@dataclass
+class ReviewJob:
+    """A queue of doubtful annotations and missed pairs of a corpus."""
+
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    examples: ExamplesConfig = field(default_factory=ExamplesConfig)
+    review: ReviewConfig = field(default_factory=ReviewConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    output: str = "outputs/review.jsonl"
+    """JSON Lines of doubts, by article."""

@@ -52,14 +52,14 @@ class Parsed:
 
 
 @cache
-def pipeline() -> Language:
-    """The spaCy pipeline, loaded once a process.
+def pipeline(*, lemmas: bool = False) -> Language:
+    """The spaCy pipeline, loaded once a process; reading needs no `lemmas`.
 
     Raises:
         StanceError: the package with the pipeline is not installed.
     """
     try:
-        return spacy.load(PIPELINE, exclude=["lemmatizer"])
+        return spacy.load(PIPELINE, exclude=["ner"] if lemmas else ["lemmatizer"])
     except OSError as error:
         raise StanceError(f"the spaCy pipeline {PIPELINE} is missing; run `pip install 'stance[read]'`") from error
 

@@ -52,3 +52,20 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Figure:
     right.plot(*zip(*points, strict=True), marker=".")
     right.set(xlabel="epoch", ylabel="validation macro-F1", ylim=(0, 1))
     return figure
+
+
+def learning_by_size(found: Mapping[str, Sequence[tuple[int, float]]]) -> Figure:
+    """Scores over the number of training articles: a dot a model, a line through the means, for each named score."""
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for name, values in found.items():
+        sizes = sorted({size for size, _ in values})
+        means = [sum(v for s, v in values if s == size) / sum(s == size for s, _ in values) for size in sizes]
+        (line,) = axes.plot(sizes, means, label=name)
+        axes.scatter([size for size, _ in values], [v for _, v in values], s=12, color=line.get_color(), alpha=0.6)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.set(xlabel="training articles", ylabel="score")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return figure

@@ -17,7 +17,7 @@ Span = tuple[int, int]
 PHENOMENA = (
     "passive", "nominalised", "implied", "cross-sentence", "pronoun", "metonym", "nested-report", "late-speaker",
     "negation", "conditional", "coordination", "both-sides", "change-of-mind", "neutral-participation",
-    "denied-allegation", "personal-criticism", "praise", "abstention", "deed", "irony",
+    "denied-allegation", "personal-criticism", "praise", "abstention", "deed", "irony", "crowded",
 )  # fmt: skip
 """Linguistic phenomena that an annotation's `tags` may name; evaluation can slice by them."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -93,6 +93,7 @@ class Article:
     """A news article with its annotations. `where` is the `file:line` it came from.
 
     `exhaustive` says that every stance in the text is annotated, so that other pairs may serve as neutral.
+    `split` is the published one of a public corpus, empty where there is none.
     """
 
     id: str
@@ -101,8 +102,10 @@ class Article:
     date: str = ""
     outlet: str = ""
     theme: str = ""
+    topic: str = ""
     region: str = ""
     outlet_kind: str = ""
+    split: str = ""
     exhaustive: bool = False
     annotations: tuple[Annotation, ...] = ()
     where: str = ""
@@ -124,6 +127,7 @@ class Example:
     date: str
     provenance: str
     weight: float
+    tags: tuple[str, ...] = ()
 
     def pair(self) -> Pair:
         """The question that this example answers."""
@@ -134,7 +138,7 @@ class Example:
         row = asdict(self)
         for key in ("actor_span", "target_span"):
             row[key] = None if row[key] is None else list(row[key])
-        return row | {"stance": self.stance.value}
+        return row | {"stance": self.stance.value, "tags": list(self.tags)}
 
 
 def as_printed(example: Example) -> Example:
@@ -187,7 +191,7 @@ def article_from_json(row: Mapping[str, Any], where: str) -> Article:
     annotations = row.get("annotations", [])
     if not isinstance(annotations, list):
         raise StanceError(f"{where}: 'annotations' must be a list, found {type(annotations).__name__}")
-    names = ("title", "date", "outlet", "theme", "region", "outlet_kind")
+    names = ("title", "date", "outlet", "theme", "topic", "region", "outlet_kind", "split")
     return Article(
         id=string(row, "id", where),
         text=text,

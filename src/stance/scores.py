@@ -14,6 +14,7 @@ import evaluate
 from stance.records import LABELS
 
 Counts = npt.NDArray[np.int64]
+Rates = Callable[[npt.NDArray[Any]], dict[str, npt.NDArray[np.float64]]]
 SUMMARY = ("macro_f1", "accuracy", "mcc")
 
 
@@ -49,6 +50,19 @@ def rates(matrix: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.float64]]:
             f"{label}_f1": f1[..., i],
         }
     return scores
+
+
+def slice_rates(matrix: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.float64]]:
+    """`f1` and `accuracy` of slices that may lack a label: `f1` is the mean over the labels that some row has."""
+    counts = np.asarray(matrix, np.float64)
+    true, predicted = counts.sum(-1), counts.sum(-2)
+    right = np.diagonal(counts, axis1=-2, axis2=-1)
+    present = true > 0
+    f1 = _ratio(2 * right, true + predicted)
+    return {
+        "f1": _ratio((f1 * present).sum(-1), present.sum(-1).astype(np.float64)),
+        "accuracy": _ratio(right.sum(-1), true.sum(-1)),
+    }
 
 
 def _ratio(above: npt.NDArray[np.float64], below: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -90,7 +104,9 @@ def by_group(references: Sequence[int], predictions: Sequence[int], groups: Sequ
     return counts
 
 
-def estimates(counts: Counts, *, resamples: int, seed: int, level: float = 0.95) -> dict[str, Estimate]:
+def estimates(
+    counts: Counts, *, resamples: int, seed: int, level: float = 0.95, of: Rates = rates
+) -> dict[str, Estimate]:
     """Every score with its percentile interval; whole articles are drawn, since their pairs are not independent.
 
     Args:
@@ -98,15 +114,16 @@ def estimates(counts: Counts, *, resamples: int, seed: int, level: float = 0.95)
         resamples: bootstrap samples drawn.
         seed: of the draws.
         level: share of the samples inside the interval.
+        of: the scores of confusion matrices.
     """
-    whole = rates(counts.sum(0))
+    whole = of(counts.sum(0))
     if len(counts) < 2:
         return {name: Estimate(float(v), float("nan"), float("nan")) for name, v in whole.items()}
     result = {}
     for name, value in whole.items():
         interval = bootstrap(
             (np.arange(len(counts)),),
-            _statistic(counts, name),
+            _statistic(counts, name, of),
             n_resamples=resamples,
             confidence_level=level,
             method="percentile",
@@ -117,10 +134,10 @@ def estimates(counts: Counts, *, resamples: int, seed: int, level: float = 0.95)
     return result
 
 
-def _statistic(counts: Counts, name: str) -> Callable[..., npt.NDArray[np.float64]]:
+def _statistic(counts: Counts, name: str, of: Rates) -> Callable[..., npt.NDArray[np.float64]]:
     def statistic(articles: npt.NDArray[np.int64], axis: int = -1) -> npt.NDArray[np.float64]:
         drawn = np.moveaxis(articles, axis, -1)
-        return rates(counts[drawn].sum(axis=-3))[name]
+        return of(counts[drawn].sum(axis=-3))[name]
 
     return statistic
 

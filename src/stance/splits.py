@@ -1,16 +1,28 @@
-"""Splitting articles: no article, and no two articles of nearly the same text, on both sides of a split."""
+"""Splitting articles: no article, and no two articles of nearly the same text, on both sides of a split.
+
+Two ways: a file that fixes the split of each article id, which is how a corpus that grows keeps its test rows, or
+shares of the articles at hand.
+"""
 
 import hashlib
+import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from datasketch import MinHash, MinHashLSH
 
+from stance import jsonl
 from stance.errors import StanceError
 from stance.records import Article
 
 SPLITS = ("train", "validation", "test")
+SIZE = 5
+"""How much more the number of articles counts than any other feature when splits are balanced."""
 _WORD = re.compile(r"\w+")
 
 
@@ -55,13 +67,185 @@ def groups(articles: Sequence[Article], threshold: float) -> list[list[int]]:
 
 
 def assign(articles: Sequence[Article], config: SplitConfig) -> dict[str, str]:
-    """The split of each article id. The order of the groups depends on the seed and the ids alone.
+    """The split of each article id by shares. The order of the groups depends on the seed and the ids alone.
 
     How many go to each split depends on the number of articles, so a few move when articles are added.
 
     Raises:
         StanceError: the shares leave a split without an article.
     """
+    _check(config)
+    wanted = {
+        "test": round(config.test * len(articles)),
+        "validation": round(config.validation * len(articles)),
+    }
+    chosen: dict[str, str] = {}
+    counts = dict.fromkeys(SPLITS, 0)
+    for group in _ordered(articles, config):
+        split = next((s for s, n in wanted.items() if counts[s] + len(group) <= n), "train")
+        counts[split] += len(group)
+        chosen |= {articles[i].id: split for i in group}
+    return _none_empty(chosen)
+
+
+def keep(articles: Sequence[Article], config: SplitConfig, fixed: Mapping[str, str]) -> dict[str, str]:
+    """The fixed split of each article id.
+
+    Raises:
+        StanceError: an article has no split, near duplicates have two, or a split would be empty.
+    """
+    _check(config)
+    missing = [article for article in articles if article.id not in fixed]
+    if missing:
+        raise StanceError(
+            f"{missing[0].where}: {len(missing)} articles have no fixed split, first {missing[0].id!r}; give them one "
+            "with `python -m stance.corpora splits CORPUS --write`, or divide by shares with corpus.splits=none"
+        )
+    for group in groups(articles, config.near_duplicate):
+        first, *others = (articles[i] for i in group)
+        for other in others:
+            if fixed[first.id] != fixed[other.id]:
+                raise StanceError(
+                    f"{other.where}: nearly the text of {first.where}, but fixed to {fixed[other.id]} and "
+                    f"{fixed[first.id]}; give both the same split, or remove one"
+                )
+    return _none_empty({article.id: fixed[article.id] for article in articles})
+
+
+def complete(articles: Sequence[Article], config: SplitConfig, fixed: Mapping[str, str]) -> dict[str, str]:
+    """`fixed`, and a split for each article that it does not know, balanced over what the articles are about.
+
+    The balance is a chi-squared distance between what the splits have and their shares of each theme, region, kind of
+    outlet, stance and phenomenon, and of the articles. In an order that depends on the seed and the ids alone, groups
+    of near duplicates go where it grows least; then they move between splits as long as that makes it smaller.
+    """
+    _check(config)
+    together = _ordered(articles, config)
+    known = [next((fixed[articles[i].id] for i in group if articles[i].id in fixed), None) for group in together]
+    balance = _Balance([sum((_features(articles[i]) for i in group), Counter[str]()) for group in together], config)
+    for number, split in enumerate(known):
+        if split is not None:
+            balance.put(number, SPLITS.index(split))
+    free = [number for number, split in enumerate(known) if split is None]
+    for number in free:
+        balance.put(number, int(balance.costs(number).argmin()))
+    balance.improve(free)
+    return {
+        articles[i].id: fixed.get(articles[i].id, SPLITS[balance.split_of[number]])
+        for number, group in enumerate(together)
+        for i in group
+    }
+
+
+class _Balance:
+    """What each split has of each feature, and what a group would change."""
+
+    def __init__(self, groups: Sequence[Counter[str]], config: SplitConfig) -> None:
+        names = sorted({name for group in groups for name in group})
+        self.own = np.array([[group[name] for name in names] for group in groups], np.float64)
+        shares = np.array([1 - config.validation - config.test, config.validation, config.test])
+        self.wanted = shares[:, None] * self.own.sum(0)
+        self.weights = np.array([SIZE if name == "article" else 1.0 for name in names])
+        self.have = np.zeros_like(self.wanted)
+        self.split_of: dict[int, int] = {}
+
+    def put(self, group: int, split: int) -> None:
+        self.have[split] += self.own[group]
+        self.split_of[group] = split
+
+    def costs(self, group: int) -> npt.NDArray[np.float64]:
+        """What the distance grows by with a group that has no split yet in each split, shape `(3,)`."""
+        change = 2 * (self.have - self.wanted) * self.own[group] + self.own[group] ** 2
+        costs: npt.NDArray[np.float64] = (self.weights * change / self.wanted).sum(1)
+        return costs
+
+    def improve(self, free: Sequence[int]) -> None:
+        """Take each group out and put it where it fits best, or in another one's place, until nothing gets better."""
+        better = True
+        while better:
+            better = False
+            for group in free:
+                before = self.split_of[group]
+                self.have[before] -= self.own[group]
+                costs = self.costs(group)
+                best = int(costs.argmin())
+                moved = costs[best] < costs[before] - 1e-9
+                self.put(group, best if moved else before)
+                better |= moved or self._swap(group, free)
+
+    def _swap(self, group: int, free: Sequence[int]) -> bool:
+        """Swap a group with the first one of another split that makes the distance smaller."""
+        here = self.split_of[group]
+        error = 2 * self.weights * (self.have - self.wanted) / self.wanted
+        others = np.array([other for other in free if self.split_of[other] != here], np.int64)
+        if not len(others):
+            return False
+        theirs = np.array([self.split_of[other] for other in others])
+        difference = self.own[others] - self.own[group]  # what this split would gain
+        square = difference**2 * self.weights
+        change = (difference * (error[here] - error[theirs])).sum(1)
+        change += (square / self.wanted[here]).sum(1) + (square / self.wanted[theirs]).sum(1)
+        best = int(change.argmin())
+        if change[best] >= -1e-9:
+            return False
+        other, there = int(others[best]), int(theirs[best])
+        self.have[here] += difference[best]
+        self.have[there] -= difference[best]
+        self.split_of[group], self.split_of[other] = there, here
+        return True
+
+
+def beside(corpus: Path) -> Path:
+    """Where the fixed splits of a corpus (a file or a directory) are kept."""
+    return (corpus if corpus.is_dir() else corpus.parent) / "splits.json"
+
+
+def find(corpus: Path, choice: str) -> dict[str, str] | None:
+    """The fixed splits: of the file `choice`, of `splits.json` beside the corpus for `auto`, or None."""
+    if choice == "none" or (choice == "auto" and not beside(corpus).is_file()):
+        return None
+    return read(beside(corpus) if choice == "auto" else Path(choice))
+
+
+def read(path: Path) -> dict[str, str]:
+    """The split of each article id, from `{"train": [ids], "validation": [ids], "test": [ids]}`.
+
+    Raises:
+        StanceError: the file is missing or of another form, or an id stands twice.
+    """
+    if not path.is_file():
+        raise StanceError(f"{path}: no such file of fixed splits; write it with `python -m stance.corpora splits`")
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise StanceError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(value, dict) or set(value) != set(SPLITS) or not all(map(_names, value.values())):
+        raise StanceError(f"{path}: expected an object with lists of article ids under {', '.join(SPLITS)}")
+    counts = Counter(name for split in SPLITS for name in value[split])
+    twice = [name for name, n in counts.items() if n > 1]
+    if twice:
+        raise StanceError(f"{path}: the id {twice[0]!r} stands {counts[twice[0]]} times; each article has one split")
+    return {name: split for split in SPLITS for name in value[split]}
+
+
+def write(path: Path, chosen: Mapping[str, str]) -> None:
+    """Write what `read` reads, ids sorted."""
+    jsonl.write_json(path, {split: sorted(i for i, s in chosen.items() if s == split) for split in SPLITS})
+
+
+def _names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _features(article: Article) -> Counter[str]:
+    """What a split should have its share of."""
+    about = Counter({f"theme {article.theme}": 1, f"region {article.region}": 1, f"kind {article.outlet_kind}": 1})
+    stances = Counter(f"stance {annotation.stance.value}" for annotation in article.annotations)
+    tags: Iterable[str] = (f"tag {tag}" for annotation in article.annotations for tag in annotation.tags)
+    return about + stances + Counter(tags) + Counter({"article": 1, "annotation": len(article.annotations)})
+
+
+def _check(config: SplitConfig) -> None:
     if not (config.validation > 0 and config.test > 0 and config.validation + config.test < 1):
         raise StanceError(
             f"split.validation={config.validation}, split.test={config.test}: "
@@ -70,24 +254,23 @@ def assign(articles: Sequence[Article], config: SplitConfig) -> dict[str, str]:
     if not 0 < config.near_duplicate <= 1:
         raise StanceError(f"split.near_duplicate={config.near_duplicate}: expected a similarity above 0, up to 1")
 
-    def order(group: list[int]) -> str:
-        first = min(articles[i].id for i in group)
-        return hashlib.sha256(f"{config.seed}:{first}".encode()).hexdigest()
 
-    wanted = {
-        "test": round(config.test * len(articles)),
-        "validation": round(config.validation * len(articles)),
-    }
-    chosen: dict[str, str] = {}
-    counts = dict.fromkeys(SPLITS, 0)
-    for group in sorted(groups(articles, config.near_duplicate), key=order):
-        split = next((s for s, n in wanted.items() if counts[s] + len(group) <= n), "train")
-        counts[split] += len(group)
-        chosen |= {articles[i].id: split for i in group}
-    empty = [split for split in SPLITS if not counts[split]]
+def _ordered(articles: Sequence[Article], config: SplitConfig) -> list[list[int]]:
+    """Groups of near duplicates in an order that depends on the seed and the ids alone."""
+    by_first = {min(articles[i].id for i in group): group for group in groups(articles, config.near_duplicate)}
+    return [by_first[name] for name in shuffled(by_first, config.seed)]
+
+
+def shuffled(names: Iterable[str], seed: int) -> list[str]:
+    """Names in an order that depends on each name and the seed alone, whatever else is there."""
+    return sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest())
+
+
+def _none_empty(chosen: dict[str, str]) -> dict[str, str]:
+    empty = [split for split in SPLITS if split not in chosen.values()]
     if empty:
         raise StanceError(
-            f"the {' and '.join(empty)} split would be empty with {len(articles)} articles; "
+            f"the {' and '.join(empty)} split would be empty with {len(chosen)} articles; "
             "give more articles or other shares (split.validation, split.test)"
         )
     return chosen

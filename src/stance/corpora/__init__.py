@@ -1,25 +1,30 @@
 """Corpora: where annotated articles come from. One module a format, and the checks of the guidelines."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from stance import jsonl
+from stance.corpora import dse, newsmtsc, own, seesaw
 from stance.errors import StanceError
-from stance.records import Article, article_from_json
+from stance.records import Article
+
+FORMATS: dict[str, Callable[[Path], list[Article]]] = {
+    "jsonl": own.read,
+    "seesaw": seesaw.read,
+    "dse": dse.read,
+    "newsmtsc": newsmtsc.read,
+}
+"""Readers by the name of the format."""
 
 
-def read(path: Path) -> list[Article]:
-    """Read one JSON Lines file of articles, or every `*.jsonl` of a directory in the order of their names.
+def read(path: Path, format_name: str = "jsonl") -> list[Article]:
+    """Read a corpus: a file or a directory, as the format has it.
 
     Raises:
-        StanceError: nothing is there, a line can't be used, or two articles share an id.
+        StanceError: the format is unknown, nothing is there, a line can't be used, or two articles share an id.
     """
-    if path.is_dir():
-        files = sorted(path.glob("*.jsonl"))
-        if not files:
-            raise StanceError(f"{path}: no *.jsonl file in this directory; expected annotated articles")
-    else:
-        files = [path]
-    articles = [article_from_json(row, where) for file in files for where, row in jsonl.read(file)]
+    if format_name not in FORMATS:
+        raise StanceError(f"unknown corpus format {format_name!r}; expected one of {', '.join(FORMATS)}")
+    articles = FORMATS[format_name](path)
     seen: dict[str, str] = {}
     for article in articles:
         if article.id in seen:

@@ -1,33 +1,60 @@
-"""`python -m stance.corpora PATH`: check a corpus against the annotation guidelines.
+"""`python -m stance.corpora COMMAND PATH`: check, describe, split and compare annotated corpora.
 
-Prints one line a fault, then the counts. Exit code 0 when all is well, 1 when rules are broken, 2 when the
-corpus can't be read.
+Exit code 0 when all is well, 1 when rules are broken, 2 when the corpus can't be read.
 """
 
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from stance import corpora
-from stance.corpora.check import check
+from stance import agreement, corpora, jsonl, splits
+from stance.corpora import check, coverage, variety
 from stance.errors import StanceError
-from stance.records import LABELS
+from stance.records import LABELS, Article
+from stance.splits import SPLITS, SplitConfig
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the validator; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m stance.corpora", description="Check an annotated corpus.")
-    parser.add_argument("path", type=Path, help="a JSON Lines file or a directory of them")
-    parser.add_argument("--min-words", type=int, default=220, help="shortest article (default 220)")
-    parser.add_argument("--max-words", type=int, default=450, help="longest article (default 450)")
-    options = parser.parse_args(arguments)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.run
     try:
-        articles = corpora.read(options.path)
-    except StanceError as error:
+        return command(options)
+    except (StanceError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    problems = check(articles, words=(options.min_words, options.max_words))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m stance.corpora", description="Look after an annotated corpus.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=about, description=about)
+        command.set_defaults(run=run)
+        command.add_argument("path", type=Path, help="a JSON Lines file of articles, or a directory of them")
+        return command
+
+    low, high = check.WORDS
+    command = add("check", _check, "Check a corpus against the annotation guidelines; one line a fault.")
+    command.add_argument("--min-words", type=int, default=low, help=f"shortest article (default {low})")
+    command.add_argument("--max-words", type=int, default=high, help=f"longest article (default {high})")
+    command = add("coverage", _coverage, "Print what the corpus covers: themes, regions, phenomena, …")
+    command.add_argument("--write", action="store_true", help="also write it into the directory's README.md")
+    add("variety", _variety, "Measure how varied actors, verbs and wording are.")
+    command = add("splits", _splits, "Give each article without a fixed split one, balanced over themes and phenomena.")
+    command.add_argument("--write", action="store_true", help="write splits.json beside the articles")
+    command = add("agreement", _agreement, "Compare two annotators of the same articles.")
+    command.add_argument("second", type=Path, help="the other annotator's articles")
+    command.add_argument("--disagreements", type=Path, help="write what they disagree on, as JSON Lines")
+    return parser
+
+
+def _check(options: argparse.Namespace) -> int:
+    articles = corpora.read(options.path)
+    problems = check.check(articles, words=(options.min_words, options.max_words))
     for problem in problems:
         print(problem)
     counts = Counter(annotation.stance.value for article in articles for annotation in article.annotations)
@@ -35,6 +62,77 @@ def main(arguments: list[str] | None = None) -> int:
     shares = ", ".join(f"{label} {counts[label]} ({counts[label] / total:.0%})" for label in LABELS)
     print(f"{len(articles)} articles, {sum(counts.values())} annotations: {shares}; {len(problems)} problems")
     return 1 if problems else 0
+
+
+def _coverage(options: argparse.Namespace) -> int:
+    articles = corpora.read(options.path)
+    file = splits.beside(options.path)
+    block = coverage.markdown(articles, splits.read(file) if file.is_file() else {})
+    print(block)
+    if options.write:
+        card = options.path / "README.md"
+        if not card.is_file():
+            raise StanceError(f"{card}: no such file; --write wants a directory with a card")
+        jsonl.write_text(card, coverage.replace(card.read_text("utf-8"), block))
+    return 0
+
+
+def _variety(options: argparse.Namespace) -> int:
+    found = variety.measure(corpora.read(options.path))
+    print("actors:  " + ", ".join(f"{name} {share:.1%}" for name, share in found.actors))
+    verbs = ", ".join(f"{name} {share:.1%}" for name, share in found.verbs)
+    print(f"verbs:   {verbs} of {found.sentences} evidence sentences")
+    print("grams:   " + ", ".join(f"{gram!r} {count}" for gram, count in found.grams))
+    problems = found.problems()
+    for problem in problems:
+        print(problem)
+    return 1 if problems else 0
+
+
+def _splits(options: argparse.Namespace) -> int:
+    articles = corpora.read(options.path)
+    file = splits.beside(options.path)
+    fixed = splits.read(file) if file.is_file() else {}
+    chosen = splits.complete(articles, SplitConfig(), fixed)
+    gone = sorted(set(fixed) - set(chosen))
+    print(f"{len(set(chosen) - set(fixed))} articles are new, {len(gone)} of {file} are gone")
+    _balance(articles, chosen)
+    if options.write:
+        splits.write(file, chosen)
+    return 0
+
+
+def _balance(articles: Sequence[Article], chosen: dict[str, str]) -> None:
+    """Print the share of each split in articles, annotations and phenomena."""
+    for title, key in (("articles", 0), ("annotations", 1)):
+        counts = Counter[str]()
+        for article in articles:
+            counts[chosen[article.id]] += len(article.annotations) if key else 1
+        total = max(sum(counts.values()), 1)
+        print(f"{title}: " + ", ".join(f"{split} {counts[split]} ({counts[split] / total:.1%})" for split in SPLITS))
+    tags = Counter((tag, chosen[a.id]) for a in articles for note in a.annotations for tag in note.tags)
+    for tag in sorted({tag for tag, _ in tags}):
+        total = sum(tags[tag, split] for split in SPLITS)
+        print(f"  {tag}: " + ", ".join(f"{split} {tags[tag, split] / total:.0%}" for split in SPLITS))
+
+
+def _agreement(options: argparse.Namespace) -> int:
+    first, second = corpora.read(options.path), corpora.read(options.second)
+    matched = agreement.match(first, second)
+    result = agreement.measure(matched)
+    print(f"{result.articles} articles, {result.annotations[0]} and {result.annotations[1]} annotations")
+    for title, (value, low, high) in (
+        ("Krippendorff's alpha on stance", result.alpha),
+        ("F1 on pairs", result.pair_f1),
+        ("F1 on pairs with stance", result.triple_f1),
+    ):
+        print(f"{title}: {value:.3f} [{low:.3f}, {high:.3f}]")
+    print(f"stances of the {result.stances.sum()} shared pairs (rows first, columns second: {', '.join(LABELS)}):")
+    print("\n".join("  " + " ".join(f"{n:5}" for n in row) for row in result.stances))
+    if options.disagreements:
+        texts = {article.id: article.text for article in first}
+        jsonl.write(options.disagreements, agreement.disagreements(matched, texts))
+    return 0
 
 
 if __name__ == "__main__":

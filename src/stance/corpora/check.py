@@ -5,19 +5,37 @@ from collections.abc import Iterator, Sequence
 
 from stance.records import Annotation, Article, Mention, Span
 
+WORDS = (120, 700)
+"""Shortest and longest article of the project's own corpus, in words."""
+
 _ENDS = re.compile(r"""[.!?…:]["”’'»)\]]*$""")
+_SENTENCE = re.compile(r"""\S.*?(?:[.!?…]["”’'»)\]]*(?=\s)|$)""", re.MULTILINE)
+_WORD = re.compile(r"\w+")
+_TELLING = 6  # a shorter sentence ("He declined to comment.") may well stand in two articles
 _OPENERS = "\"“‘'«(["
 _TITLE = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|Rev|Hon|St|Gen|Col|Maj|Capt|Cmdr|Lt|Sgt|Adm|Sen|Rep|Gov)\.$")
 
 
-def check(articles: Sequence[Article], *, words: Span = (220, 450)) -> list[str]:
+def check(articles: Sequence[Article], *, words: Span = WORDS) -> list[str]:
     """Every broken rule of every article, as `file:line: annotation N: what`.
 
     Args:
         articles: the corpus.
         words: shortest and longest length of an article.
     """
-    return [problem for article in articles for problem in _article(article, words)]
+    problems = [problem for article in articles for problem in _article(article, words)]
+    return problems + list(_repeated(articles))
+
+
+def _repeated(articles: Sequence[Article]) -> Iterator[str]:
+    """Sentences that an earlier article has word for word."""
+    seen: dict[tuple[str, ...], Article] = {}
+    for article in articles:
+        for match in _SENTENCE.finditer(article.text):
+            words = tuple(_WORD.findall(match.group().casefold()))
+            first = seen.setdefault(words, article)
+            if len(words) >= _TELLING and first is not article:
+                yield f"{article.where}: repeats a sentence of {first.where} ({first.id}): {_short(match.group())}"
 
 
 def _article(article: Article, words: Span) -> Iterator[str]:

@@ -1,0 +1,50 @@
+"""Doubtful annotations and missed pairs of a corpus, for a person to look at: `python scripts/review.py --help`."""
+
+import sys
+
+sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py would hide the package `evaluate`
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from stance import corpora, examples, jsonl, review, tracking
+from stance.config import Script
+from stance.evaluation import slug
+from stance.jobs import ReviewJob
+from stance.records import Example
+from stance.show import columns
+
+
+def run(job: ReviewJob) -> Path:
+    """Train on folds of the articles and write a queue of what the models doubt."""
+    review.check(job.review)
+    articles = corpora.read(Path(job.corpus.path))
+    articles = articles[: job.corpus.limit] if job.corpus.limit else articles
+
+    def made(ratio: float) -> list[Example]:
+        settings = replace(job.examples, neutral_ratio=ratio)
+        return [row for kept, _ in examples.make(articles, settings, corpus=job.corpus.name) for row in kept]
+
+    print(f"review: {len(articles)} articles of {job.corpus.path} -> {job.output}")
+    with tracking.run(job.tracking, stage="review", settings=asdict(job)) as active:
+        rows, asked = made(job.examples.neutral_ratio), made(job.review.candidates)
+        found = review.review(rows, asked, job.model, job.training, job.review)
+        jsonl.write(Path(job.output), (doubt.to_json() for doubt in found.doubts))
+        active.sink({f"out_of_fold_{slug(name)}_macro_f1": v["macro_f1"].value for name, v in found.scores.items()}, 0)
+        active.file(Path(job.output))
+    print(columns(review.table(found)))
+    for kind in ("label", "missed"):
+        print(f"{kind}: {sum(doubt.kind == kind for doubt in found.doubts)} to look at")
+    return Path(job.output)
+
+
+main = Script(
+    run,
+    job=ReviewJob,
+    conf=Path(__file__).resolve().parents[1] / "conf",
+    name="review",
+    examples=("python scripts/review.py review.folds=5 review.confidence=0.95",),
+)
+
+if __name__ == "__main__":
+    main.cli()

@@ -1,0 +1,44 @@
+"""NewsMTSC (Hamborg, Donnay, EACL 2021): sentiment towards a marked target in a sentence, whoever holds it. MIT.
+
+Published at https://github.com/fhamborg/NewsMTSC as JSON Lines. The corpus names no holder, so the actor is "someone"
+without a place. Rows of one sentence make one article.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from stance import jsonl
+from stance.errors import StanceError
+from stance.records import Annotation, Article, Mention, Span, Stance, span, string
+
+HOLDER = "someone"
+"""The actor of every pair."""
+_STANCES = {-1: Stance.OPPOSE, 0: Stance.NEUTRAL, 1: Stance.SUPPORT}
+
+
+def read(path: Path) -> list[Article]:
+    """Read one file of the published format; its name says the split."""
+    name = path.stem.rpartition("_")[2]
+    split = {"dev": "validation"}.get(name, name)
+    rows: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for where, row in jsonl.read(path):
+        rows.setdefault(string(row, "sentence", where), []).append((where, row))
+    return [
+        Article(
+            id=f"newsmtsc-{path.stem}-{number:05}",
+            text=text,
+            split=split,
+            annotations=tuple(_annotation(row, text, where) for where, row in group),
+            where=group[0][0],
+        )
+        for number, (text, group) in enumerate(rows.items(), 1)
+    ]
+
+
+def _annotation(row: dict[str, Any], text: str, where: str) -> Annotation:
+    place: Span | None = span([row.get("from"), row.get("to")], text, where)
+    polarity = row.get("polarity")
+    if polarity not in _STANCES or place is None:
+        raise StanceError(f"{where}: polarity {polarity!r}; expected -1, 0 or 1")
+    target = Mention(text[slice(*place)], *place)
+    return Annotation(Mention(HOLDER), target, _STANCES[polarity], ((0, len(text)),))

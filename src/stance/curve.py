@@ -1,0 +1,124 @@
+"""Learning curve: what models learn from ever more articles, to see whether a larger corpus would still help."""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from stance import export, jsonl, model, training
+from stance.encoders import ModelConfig
+from stance.errors import StanceError
+from stance.recipe import TrainingConfig
+from stance.records import Example
+from stance.splits import shuffled
+from stance.transfer import Logits
+
+Score = Callable[[Mapping[str, Logits]], Mapping[str, float]]
+
+
+@dataclass
+class CurveConfig:
+    """The points of a learning curve."""
+
+    articles: list[int] = field(default_factory=lambda: [14, 28, 56, 112, 224])
+    """Numbers of training articles; smaller sets are part of larger ones. Numbers above what there is take all."""
+    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
+    """Each seed draws other articles and trains anew."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One trained model: its number of articles and pairs, its seed and its scores."""
+
+    articles: int
+    pairs: int
+    seed: int
+    scores: dict[str, float]
+
+
+def check(config: CurveConfig) -> None:
+    """Refuse numbers without a meaning."""
+    if not config.articles or min(config.articles) < 1 or not config.seeds or min(config.seeds) < 0:
+        raise StanceError("curve.articles must be numbers from 1, curve.seeds numbers from 0, at least one of each")
+
+
+def points(
+    splits: Mapping[str, Sequence[Example]],
+    models: ModelConfig,
+    recipe: TrainingConfig,
+    config: CurveConfig,
+    *,
+    others: Mapping[str, Sequence[Example]],
+    score: Score,
+    memory: Path,
+) -> Iterator[Point]:
+    """Train one model a number of articles and seed; the epoch is chosen on validation, as in any training.
+
+    Args:
+        splits: the dataset; every model is scored on all of `validation`.
+        models: the encoder.
+        recipe: of each training, but for its seed.
+        config: the points.
+        others: more sets that each model answers.
+        score: from the answers on `others` to scores.
+        memory: JSON Lines of finished points; a run that was cut off goes on after them.
+    """
+    known = _known(memory)
+    for seed in config.seeds:
+        order = shuffled({example.article_id for example in splits["train"]}, seed)
+        for number in sorted({min(n, len(order)) for n in config.articles}):
+            chosen = set(order[:number])
+            part = [example for example in splits["train"] if example.article_id in chosen]
+            key = _key(part, splits["validation"], models, recipe, seed, sorted(others))
+            if key not in known:
+                scores = _train({**splits, "train": part}, models, replace(recipe, seed=seed), others, score)
+                known[key] = {"articles": number, "pairs": len(part), "seed": seed, "scores": scores}
+                jsonl.write(memory, ({"key": k, **row} for k, row in known.items()))
+            yield Point(**known[key])
+
+
+def _train(
+    splits: Mapping[str, Sequence[Example]],
+    models: ModelConfig,
+    recipe: TrainingConfig,
+    others: Mapping[str, Sequence[Example]],
+    score: Score,
+) -> dict[str, float]:
+    with tempfile.TemporaryDirectory(prefix="stance-curve-") as folder:
+        result = training.train(splits, models, recipe, output=Path(folder) / "checkpoint", about={})
+        checkpoint = model.load(result.checkpoint)
+    answers = {name: export.torch_logits(checkpoint, rows) for name, rows in others.items()}
+    return {"validation_macro_f1": result.scores["macro_f1"], **score(answers)}
+
+
+def _key(part: Sequence[Example], validation: Sequence[Example], *settings: Any) -> str:
+    """A digest of all that a point depends on."""
+    plain = [asdict(s) if hasattr(s, "__dataclass_fields__") else s for s in settings]
+    rows = [example.to_json() for example in (*part, *validation)]
+    return hashlib.sha256(jsonl.dumps({"settings": plain, "rows": rows}).encode()).hexdigest()
+
+
+def _known(memory: Path) -> dict[str, dict[str, Any]]:
+    if not memory.is_file():
+        return {}
+    rows = [row for _, row in jsonl.read(memory)]
+    return {row.pop("key"): row for row in rows}
+
+
+def table(found: Sequence[Point]) -> list[list[str]]:
+    """Rows for a reader: mean and range over the seeds for each number of articles."""
+    names = list(found[0].scores)
+    rows = [["articles", "pairs", "seeds", *names]]
+    for number in sorted({point.articles for point in found}):
+        here = [point for point in found if point.articles == number]
+        pairs = sum(point.pairs for point in here) / len(here)
+        rows.append(
+            [str(number), f"{pairs:.0f}", str(len(here)), *(_spread([p.scores[n] for p in here]) for n in names)]
+        )
+    return rows
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{sum(values) / len(values):.3f} ({min(values):.3f}–{max(values):.3f})"

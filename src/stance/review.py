@@ -1,0 +1,184 @@
+"""What a corpus may have wrong: models that never saw an article doubt its annotations and point at missed pairs.
+
+Articles are divided into folds; each fold's pairs are answered by a model trained on the others. cleanlab (Northcutt,
+Jiang, Chuang, JAIR 2021) finds the annotations whose label is probably wrong; unannotated pairs that are called
+support or oppose with confidence may have been missed. A person looks at each: nothing is changed here.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from cleanlab.filter import find_label_issues
+from cleanlab.rank import get_label_quality_scores
+
+from stance import baselines, export, model, splits, training
+from stance.encoders import ModelConfig
+from stance.errors import StanceError
+from stance.recipe import TrainingConfig
+from stance.records import LABELS, Example, Stance
+from stance.scores import Estimate, by_group, estimates
+from stance.splits import SplitConfig
+
+
+@dataclass
+class ReviewConfig:
+    """How doubts are found."""
+
+    folds: int = 3
+    """Models that are trained, each without its share of the articles."""
+    candidates: float = 6.0
+    """Unannotated pairs that are asked for each annotation."""
+    confidence: float = 0.9
+    """Unannotated pairs that are called support or oppose with at least this probability are listed."""
+    per_article: int = 6
+    """Most such pairs of an article; the surest ones."""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A row of the queue. `kind` is `label` (an annotation that the model calls wrong) or `missed`.
+
+    `quality` is cleanlab's self-confidence: the probability that the model gives to the annotated label.
+    """
+
+    article_id: str
+    kind: str
+    actor: str
+    target: str
+    stance: str | None
+    predicted: str
+    confidence: float
+    quality: float | None
+    text: str
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Review:
+    """The queue, and the out-of-fold scores of the model and the baselines on annotated pairs."""
+
+    doubts: list[Doubt]
+    scores: dict[str, dict[str, Estimate]]
+
+
+def check(config: ReviewConfig) -> None:
+    """Refuse settings without a meaning."""
+    if config.folds < 2 or config.candidates < 1 or not 0 < config.confidence <= 1 or config.per_article < 0:
+        raise StanceError(
+            "review.folds must be at least 2, review.candidates at least 1, review.confidence a probability above 0, "
+            "review.per_article not negative"
+        )
+
+
+def review(
+    rows: Sequence[Example],
+    asked: Sequence[Example],
+    models: ModelConfig,
+    recipe: TrainingConfig,
+    config: ReviewConfig,
+) -> Review:
+    """Learn from the folds of `rows` and list the doubts about `asked`: the same annotated pairs, more unannotated.
+
+    The epoch of each model is chosen on the fold that it then answers: a choice among a few numbers, not a fit.
+    """
+    check(config)
+    fold_of = _folds(sorted({row.article_id for row in rows}), config.folds)
+    probabilities = np.zeros((len(asked), len(LABELS)))
+    systems: dict[str, npt.NDArray[np.int64]] = {}
+    gold = np.array([i for i, row in enumerate(asked) if row.provenance != "sampled"])
+    for fold in range(config.folds):
+        learned = [row for row in rows if fold_of[row.article_id] != fold]
+        held = [row for row in rows if fold_of[row.article_id] == fold]
+        here = np.array([i for i, row in enumerate(asked) if fold_of[row.article_id] == fold])
+        print(f"fold {fold + 1} of {config.folds}: {len(learned)} pairs to learn from, {len(here)} to answer")
+        own = replace(recipe, seed=recipe.seed + fold)
+        probabilities[here] = _answers(learned, held, [asked[i] for i in here], models, own)
+        annotated, wanted = [row for row in learned if row.provenance != "sampled"], np.intersect1d(gold, here)
+        for name, answers in baselines.predictions(annotated, [asked[i] for i in wanted], seed=recipe.seed).items():
+            systems.setdefault(name, np.zeros(len(asked), np.int64))[wanted] = answers
+    systems = {"model": probabilities.argmax(1), **systems}
+    doubts = [*_labels(asked, gold, probabilities), *_missed(asked, probabilities, config)]
+    return Review(
+        sorted(doubts, key=lambda doubt: (doubt.article_id, doubt.kind, -doubt.confidence)),
+        _scores([asked[i] for i in gold], {name: answers[gold] for name, answers in systems.items()}),
+    )
+
+
+def _scores(gold: Sequence[Example], systems: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, dict[str, Estimate]]:
+    references, groups = [LABELS.index(row.stance) for row in gold], [row.article_id for row in gold]
+    return {
+        name: estimates(by_group(references, answers.tolist(), groups), resamples=1000, seed=11)
+        for name, answers in systems.items()
+    }
+
+
+def _folds(articles: Sequence[str], folds: int) -> dict[str, int]:
+    order = splits.shuffled(articles, SplitConfig().seed)
+    return {name: number % folds for number, name in enumerate(order)}
+
+
+def _answers(
+    learned: Sequence[Example],
+    held: Sequence[Example],
+    asked: Sequence[Example],
+    models: ModelConfig,
+    recipe: TrainingConfig,
+) -> npt.NDArray[np.float64]:
+    with tempfile.TemporaryDirectory(prefix="stance-review-") as folder:
+        parts = {"train": learned, "validation": held}
+        result = training.train(parts, models, recipe, output=Path(folder) / "checkpoint", about={})
+        return export.softmax(export.torch_logits(model.load(result.checkpoint), asked))
+
+
+def _labels(
+    asked: Sequence[Example], gold: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]
+) -> Iterator[Doubt]:
+    labels = np.array([LABELS.index(asked[i].stance) for i in gold])
+    quality = get_label_quality_scores(labels, probabilities[gold])
+    for place in find_label_issues(labels, probabilities[gold], return_indices_ranked_by="self_confidence"):
+        i = int(gold[place])
+        yield _doubt(asked[i], "label", probabilities[i], asked[i].stance, float(quality[place]))
+
+
+def _missed(asked: Sequence[Example], probabilities: npt.NDArray[np.float64], config: ReviewConfig) -> Iterator[Doubt]:
+    by_article: dict[str, list[tuple[float, int]]] = {}
+    for i, row in enumerate(asked):
+        stance = LABELS[int(probabilities[i].argmax())]
+        if row.provenance == "sampled" and stance != Stance.NEUTRAL and probabilities[i].max() >= config.confidence:
+            by_article.setdefault(row.article_id, []).append((-float(probabilities[i].max()), i))
+    for found in by_article.values():
+        for _, i in sorted(found)[: config.per_article]:
+            yield _doubt(asked[i], "missed", probabilities[i], None, None)
+
+
+def _doubt(
+    row: Example, kind: str, answer: npt.NDArray[np.float64], stance: Stance | None, quality: float | None
+) -> Doubt:
+    return Doubt(
+        article_id=row.article_id,
+        kind=kind,
+        actor=row.actor,
+        target=row.target,
+        stance=stance.value if stance else None,
+        predicted=LABELS[int(answer.argmax())],
+        confidence=float(answer.max()),
+        quality=quality,
+        text=row.text,
+    )
+
+
+def table(found: Review) -> list[list[str]]:
+    """Rows for a reader: out-of-fold scores on annotated pairs."""
+    names = ("macro_f1", "accuracy")
+    return [
+        ["out of fold, annotated pairs", "macro-F1 [95 %]", "accuracy [95 %]"],
+        *([system, *(str(values[name]) for name in names)] for system, values in found.scores.items()),
+    ]

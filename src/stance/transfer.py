@@ -1,0 +1,115 @@
+"""How a model carries over to public corpora that it was not trained on: their development parts, scored as published.
+
+* SEESAW valid: accuracy of support against oppose, the pair given (it has no neutral).
+* DSE valid without the rows that repeat a training row: directed, each sentence asked both ways, 3 classes.
+* NewsMTSC dev (rw, mt): 3 classes towards the target; the holder is "someone".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from stance import corpora, examples
+from stance.corpora import dse
+from stance.errors import StanceError
+from stance.examples import ExamplesConfig
+from stance.records import LABELS, Article, Example, Stance
+from stance.scores import Estimate, by_group, estimates, slice_rates
+
+Logits = npt.NDArray[np.float32]
+POLAR = [LABELS.index(Stance.OPPOSE), LABELS.index(Stance.SUPPORT)]
+
+
+@dataclass
+class TransferConfig:
+    """Where the public corpora are and how they are asked."""
+
+    root: str = "data/public"
+    """Directory with seesaw/SEESAW, dse/{train,valid}.txt, newsmtsc/{rw,mt}_dev.jsonl; what is missing is left out."""
+    context: int = 1
+    """Sentences before and after the evidence (SEESAW; the others are single sentences)."""
+    resamples: int = 1000
+    """Bootstrap samples of articles for each interval."""
+    seed: int = 11
+    """Of the bootstrap."""
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Scores on one set. `headline` names the one that is published for it."""
+
+    name: str
+    pairs: int
+    headline: str
+    scores: dict[str, Estimate]
+
+
+def load(config: TransferConfig) -> dict[str, list[Example]]:
+    """The examples of each development part that is there.
+
+    Raises:
+        StanceError: none is there, or a file is not of the published format.
+    """
+    root = Path(config.root)
+    if config.context < 0 or config.resamples < 1 or config.seed < 0:
+        raise StanceError("transfer.context and transfer.seed must not be negative, transfer.resamples at least 1")
+    found: dict[str, list[Article]] = {}
+    if (root / "seesaw" / "SEESAW").is_dir():
+        articles = corpora.read(root / "seesaw" / "SEESAW", "seesaw")
+        found["seesaw-valid"] = [article for article in articles if article.split == "validation"]
+    if (root / "dse" / "valid.txt").is_file():
+        valid, train = (corpora.read(root / "dse" / f"{part}.txt", "dse") for part in ("valid", "train"))
+        leaked = dse.leaked(valid, train)
+        found["dse-valid-clean"] = [article for article in valid if article.id not in leaked]
+    for part in ("rw", "mt"):
+        if (file := root / "newsmtsc" / f"{part}_dev.jsonl").is_file():
+            found[f"newsmtsc-{part}"] = corpora.read(file, "newsmtsc")
+    if not found:
+        raise StanceError(
+            f"transfer.root={root}: no public corpus there; expected seesaw/SEESAW, dse or newsmtsc below it"
+        )
+    settings = ExamplesConfig(context=config.context, neutral_ratio=0)
+    return {
+        name: [row for kept, _ in examples.make(articles, settings, corpus=name) for row in kept]
+        for name, articles in found.items()
+    }
+
+
+def score(
+    logits: Mapping[str, Logits], rows: Mapping[str, Sequence[Example]], config: TransferConfig
+) -> list[Transfer]:
+    """Score answers of shape `(examples, 3)`, logits or probabilities, for each set."""
+    return [_score(name, logits[name], part, config) for name, part in rows.items()]
+
+
+def _score(name: str, answers: Logits, rows: Sequence[Example], config: TransferConfig) -> Transfer:
+    references = np.array([LABELS.index(row.stance) for row in rows])
+    groups = np.array([row.article_id for row in rows])
+
+    def estimate(predicted: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]) -> dict[str, Estimate]:
+        counts = by_group(references[kept].tolist(), predicted[kept].tolist(), groups[kept].tolist())
+        return estimates(counts, resamples=config.resamples, seed=config.seed, of=slice_rates)
+
+    polar = np.isin(references, POLAR)
+    two_way = estimate(np.array(POLAR)[answers[:, POLAR].argmax(1)], polar)
+    three_way = estimate(answers.argmax(1), np.ones(len(rows), bool))
+    scores = {
+        "two_way_accuracy": two_way["accuracy"],
+        "two_way_macro_f1": two_way["f1"],
+        "macro_f1": three_way["f1"],
+        "accuracy": three_way["accuracy"],
+    }
+    return Transfer(name, len(rows), "two_way_accuracy" if polar.all() else "macro_f1", scores)
+
+
+def table(found: Sequence[Transfer]) -> list[list[str]]:
+    """Rows for a reader; the published score of each set is marked."""
+    names = ("two_way_accuracy", "two_way_macro_f1", "macro_f1", "accuracy")
+    header = ["set", "pairs", *(name.replace("_", " ") for name in names)]
+    return [
+        header,
+        *([t.name, str(t.pairs), *(f"{t.scores[n]}{' *' * (n == t.headline)}" for n in names)] for t in found),
+    ]

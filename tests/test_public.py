@@ -1,0 +1,130 @@
+"""Readers of public corpora: on made-up files of the published formats, and on the real ones where they are."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from stance import corpora, transfer
+from stance.corpora import dse
+from stance.errors import StanceError
+from stance.records import Article
+from stance.transfer import TransferConfig
+
+ROOT = Path(__file__).resolve().parents[1]
+PUBLIC = Path(os.environ.get("STANCE_PUBLIC_CORPORA", ROOT.parent / "shared" / "corpora"))
+real = pytest.mark.skipif(not PUBLIC.is_dir(), reason="no public corpora here; STANCE_PUBLIC_CORPORA says where")
+
+DSE = [
+    "The [Harbour Boar]d sued [Tolvik].\tHarbour Boar\tTolvik\t3",
+    "[ Tolvik] was praised by [the Harbour Board] on Friday.\tTolvik\tthe Harbour Board\t2",
+    '"[Tolvik] told ""Port Week"" nothing about [Ruhn]."\tTolvik\tRuhn\t0',
+]
+SENTENCES = ["Ana Ruhn blasted the Harbour Board.", "She called it a club.", "The mayor was pleased."]
+
+
+def write_seesaw(root: Path, split: str = "valid") -> Path:
+    for folder in ("articles", "annotations", "meta"):
+        (root / folder).mkdir(parents=True)
+    body = {"title": "Harbour row", "text": [{"id": i, "text": s} for i, s in enumerate(SENTENCES)]}
+    stances = {
+        "0": [{"subject": "Ana Ruhn", "sentiment": "NEG", "object": "Harbour Board"}],
+        "1": [{"subject": "Ana Ruhn", "sentiment": "NEG", "object": "Harbour Board"}],
+        "2": [{"subject": "Not in the list", "sentiment": "POS", "object": "None"}],
+    }
+    (root / "articles" / "TRIPLET_001_DOCUMENT_0.json").write_text(json.dumps(body))
+    (root / "annotations" / "TRIPLET_001_DOCUMENT_0.json").write_text(json.dumps({"sentence-level stances": stances}))
+    (root / "meta" / "TRIPLET_001.json").write_text(json.dumps({"story_time": "2015-03-21", "Split": split}))
+    return root
+
+
+def write_dse(folder: Path, valid: list[str], train: list[str]) -> None:
+    folder.mkdir()
+    (folder / "valid.txt").write_text("\n".join(valid) + "\n")
+    (folder / "train.txt").write_text("\n".join(train) + "\n")
+
+
+def triples(article: Article) -> list[tuple[str, str, str]]:
+    return [(note.actor.name, note.target.name, note.stance.value) for note in article.annotations]
+
+
+def test_seesaw_gives_articles_with_places_only_for_names_that_the_sentence_prints(tmp_path: Path) -> None:
+    (article,) = corpora.read(write_seesaw(tmp_path / "SEESAW"), "seesaw")
+    assert article.text == " ".join(SENTENCES)
+    assert (article.split, article.date) == ("validation", "2015-03-21")
+    first, second, third = article.annotations
+    assert [article.text[slice(*span)] for note in article.annotations for span in note.evidence] == SENTENCES
+    assert article.text[slice(*first.actor.span)] == "Ana Ruhn"  # type: ignore[misc]
+    assert second.actor.span is None
+    assert (third.actor.name, third.target.name, third.stance) == ("someone", "the author", "support")
+
+
+def test_seesaw_without_its_files_or_of_another_form_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"no annotations/\*\.json"):
+        corpora.read(tmp_path, "seesaw")
+    root = write_seesaw(tmp_path / "SEESAW", split="somewhere")
+    with pytest.raises(StanceError, match="not an annotation of SEESAW"):
+        corpora.read(root, "seesaw")
+    (root / "meta" / "TRIPLET_001.json").unlink()
+    with pytest.raises(StanceError, match="missing"):
+        corpora.read(root, "seesaw")
+
+
+def test_dse_gives_both_directions_and_whole_words(tmp_path: Path) -> None:
+    write_dse(tmp_path / "dse", DSE, DSE[:1])
+    first, second, third = corpora.read(tmp_path / "dse" / "valid.txt", "dse")
+    assert first.text == "The Harbour Board sued Tolvik."
+    assert triples(first) == [("Harbour Board", "Tolvik", "oppose"), ("Tolvik", "Harbour Board", "neutral")]
+    assert triples(second) == [("Tolvik", "the Harbour Board", "neutral"), ("the Harbour Board", "Tolvik", "support")]
+    assert third.text == 'Tolvik told "Port Week" nothing about Ruhn.'
+    for article in (first, second, third):
+        for note in article.annotations:
+            assert article.text[slice(*note.actor.span)] == note.actor.name  # type: ignore[misc]
+    assert dse.leaked([first, second, third], corpora.read(tmp_path / "dse" / "train.txt", "dse")) == {first.id}
+
+
+@pytest.mark.parametrize("line", ["no tabs at all", "A [b] c.\tb\tc\t0", "[A] saw [B].\tA\tB\t7"])
+def test_a_line_that_is_not_dse_is_refused_with_its_place(tmp_path: Path, line: str) -> None:
+    write_dse(tmp_path / "dse", [DSE[0], line], [])
+    with pytest.raises(StanceError, match=r"valid\.txt:2: expected"):
+        corpora.read(tmp_path / "dse" / "valid.txt", "dse")
+
+
+def test_newsmtsc_groups_the_targets_of_a_sentence(tmp_path: Path) -> None:
+    rows = [
+        {"sentence": "Ruhn beat Tolvik.", "mention": "Ruhn", "from": 0, "to": 4, "polarity": 1, "id": "x"},
+        {"sentence": "Ruhn beat Tolvik.", "mention": "Tolvik", "from": 10, "to": 16, "polarity": -1, "id": "y"},
+    ]
+    path = tmp_path / "rw_dev.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (article,) = corpora.read(path, "newsmtsc")
+    assert triples(article) == [("someone", "Ruhn", "support"), ("someone", "Tolvik", "oppose")]
+    path.write_text(json.dumps(rows[0] | {"polarity": 3}) + "\n")
+    with pytest.raises(StanceError, match=r"rw_dev\.jsonl:1: polarity 3"):
+        corpora.read(path, "newsmtsc")
+
+
+def test_an_unknown_format_names_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match="expected one of jsonl, seesaw, dse, newsmtsc"):
+        corpora.read(tmp_path, "brat")
+
+
+def test_transfer_takes_what_is_there_and_leaves_leaked_rows_out(tmp_path: Path) -> None:
+    write_seesaw(tmp_path / "seesaw" / "SEESAW")
+    write_dse(tmp_path / "dse", DSE, DSE[:1])
+    rows = transfer.load(TransferConfig(root=str(tmp_path)))
+    assert {name: len(part) for name, part in rows.items()} == {"seesaw-valid": 3, "dse-valid-clean": 4}
+    with pytest.raises(StanceError, match="no public corpus there"):
+        transfer.load(TransferConfig(root=str(tmp_path / "none")))
+
+
+@real
+def test_the_published_files_have_the_rows_that_their_papers_count() -> None:
+    articles = corpora.read(PUBLIC / "seesaw" / "SEESAW", "seesaw")
+    assert Counter(a.split for a in articles for _ in a.annotations) == {"train": 6263, "validation": 2436}
+    train, valid = (corpora.read(PUBLIC / "dse" / f"{part}.txt", "dse") for part in ("train", "valid"))
+    assert (len(train), len(valid), len(dse.leaked(valid, train))) == (13144, 1461, 392)
+    sizes = {part: corpora.read(PUBLIC / "newsmtsc" / f"{part}_dev.jsonl", "newsmtsc") for part in ("rw", "mt")}
+    assert {part: sum(len(a.annotations) for a in found) for part, found in sizes.items()} == {"rw": 343, "mt": 442}

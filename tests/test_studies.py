@@ -1,0 +1,127 @@
+"""Studies over many trainings, in miniature but with the real encoder: learning curve, review queue, transfer."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import CORPUS, Workplace, script
+from stance import curve, dataset, jsonl
+from stance.curve import CurveConfig, Point
+from stance.errors import StanceError
+from test_public import DSE, write_dse, write_seesaw
+
+
+@pytest.fixture(scope="module")
+def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up SEESAW and DSE in the published formats."""
+    root = tmp_path_factory.mktemp("public")
+    write_seesaw(root / "seesaw" / "SEESAW")
+    write_dse(root / "dse", DSE, DSE[:1])
+    return root
+
+
+def metrics(place: Workplace, stage: str) -> dict[str, float]:
+    """The metrics of the last run of a stage."""
+    import mlflow
+
+    mlflow.set_tracking_uri(place.uri)
+    (run,) = mlflow.search_runs(
+        search_all_experiments=True,
+        filter_string=f"tags.`stance.stage` = '{stage}'",
+        max_results=1,
+        output_format="list",
+    )
+    found: dict[str, float] = run.data.metrics
+    return found
+
+
+def test_transfer_scores_the_exported_model_and_keeps_the_scores_in_mlflow(
+    exported: Workplace, public: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = exported.root / "transfer.json"
+    mean = script("transfer").main(
+        [f"artifact={exported.artifact}", f"transfer.root={public}", f"output={out}", *exported.tracking]
+    )
+    found = json.loads(out.read_text())
+    assert {name: part["pairs"] for name, part in found.items()} == {"seesaw-valid": 3, "dse-valid-clean": 4}
+    headline = found["seesaw-valid"]["scores"]["two_way_accuracy"]["value"]
+    assert headline in (0, pytest.approx(1 / 3), pytest.approx(2 / 3), 1)
+    assert mean == pytest.approx((headline + found["dse-valid-clean"]["scores"]["macro_f1"]["value"]) / 2)
+    assert metrics(exported, "transfer")["seesaw_valid_two_way_accuracy"] == pytest.approx(headline)
+    assert "seesaw-valid" in capsys.readouterr().out
+
+
+def test_the_learning_curve_plots_every_point_and_goes_on_where_it_was_cut_off(
+    built: Workplace, public: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = built.root / "curve" / "curve.png"
+    settings = [f"dataset={built.dataset}", f"output={out}", "training.epochs=1", "curve.seeds=[1]", *built.tracking]
+    script("learning_curve").main([*settings, "curve.articles=[3]"])
+    (first,) = [row for _, row in jsonl.read(out.with_suffix(".jsonl"))]
+    assert first["articles"] == 3
+    script("learning_curve").main([*settings, "curve.articles=[3,99]", "public=true", f"transfer.root={public}"])
+    rows = [row for _, row in jsonl.read(out.with_suffix(".jsonl"))]
+    everything, _ = dataset.load(built.dataset)
+    whole = len({e.article_id for e in everything["train"]})
+    assert [row["articles"] for row in rows] == [3, 3, whole]  # the third with the public corpora, so not the first
+    assert rows[0] == first
+    assert rows[2]["pairs"] == len(everything["train"])
+    assert {"validation_macro_f1", "seesaw-valid two_way_accuracy"} <= set(rows[2]["scores"])
+    assert out.read_bytes().startswith(b"\x89PNG")
+    again = script("learning_curve").main(
+        [*settings, "curve.articles=[3,99]", "public=true", f"transfer.root={public}"]
+    )
+    assert again == out
+    assert len(list(jsonl.read(out.with_suffix(".jsonl")))) == 3
+
+
+def test_the_table_of_a_curve_gives_mean_and_range_over_seeds() -> None:
+    found = [Point(8, 100, seed, {"f1": value}) for seed, value in ((1, 0.5), (2, 0.7))]
+    assert curve.table(found) == [["articles", "pairs", "seeds", "f1"], ["8", "100", "2", "0.600 (0.500–0.700)"]]
+
+
+@pytest.mark.parametrize("bad", [{"articles": []}, {"articles": [0]}, {"seeds": []}, {"seeds": [-1]}])
+def test_points_without_a_meaning_are_refused(bad: dict[str, Any]) -> None:
+    with pytest.raises(StanceError, match=r"curve\.articles"):
+        curve.check(CurveConfig(**bad))
+
+
+def test_the_review_lists_doubts_of_models_that_did_not_see_the_article(
+    built: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [json.loads(line) for line in (CORPUS / "part-01.jsonl").read_text("utf-8").splitlines()]
+    turned = {"support": "oppose", "oppose": "support", "neutral": "neutral"}
+    wrong = lines[0]["annotations"][:6]
+    for note in wrong:
+        note["stance"] = turned[note["stance"]]
+    jsonl.write(tmp_path / "corpus.jsonl", lines)
+    out = tmp_path / "review.jsonl"
+    script("review").main(
+        [
+            f"corpus.path={tmp_path / 'corpus.jsonl'}",
+            f"output={out}",
+            "review.folds=2",
+            "review.confidence=0.34",
+            "review.per_article=2",
+            "training.epochs=1",
+            *built.tracking,
+        ]
+    )
+    rows = [row for _, row in jsonl.read(out)]
+    assert {row["kind"] for row in rows} <= {"label", "missed"}
+    labels = [row for row in rows if row["kind"] == "label"]
+    assert labels
+    for row in labels:
+        assert row["predicted"] != row["stance"]
+        assert 0 <= row["quality"] <= row["confidence"] <= 1
+    found = metrics(built, "review")
+    assert 0 < found["out_of_fold_model_macro_f1"] < 1
+    assert found["out_of_fold_majority_macro_f1"] < 0.34
+    assert "to look at" in capsys.readouterr().out
+
+
+def test_a_review_with_one_fold_is_refused(built: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(StanceError, match=r"review\.folds must be at least 2"):
+        script("review").main(["review.folds=1", *built.tracking])
