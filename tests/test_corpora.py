@@ -173,10 +173,6 @@ def test_the_variety_names_what_passes_a_limit(tmp_path: Path, capsys: pytest.Ca
     assert "six words 'council rejected the toll plan on': in 4 articles, at most 3" in printed
 
 
-def test_the_corpus_of_this_project_is_varied(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["variety", str(CORPUS)]) == 0, capsys.readouterr().out
-
-
 def test_a_sound_article_is_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     union = annotation(
         actor=mention("Ana Ruiz", at("Ana Ruiz")), target=mention("toll plan"), evidence=[at(SECOND), at(FIRST)]

@@ -129,9 +129,7 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
         annotated_only=estimate(systems[MODEL], annotated),
         without_places=estimate(predictor.probabilities(bare).argmax(1), everything),
         as_printed=estimate(predictor.probabilities(printed).argmax(1), everything),
-        phenomena={
-            tag: (len(kept), estimate(systems[MODEL], kept, slice_rates)) for tag, kept in tagged.items() if len(kept)
-        },
+        phenomena={tag: (len(kept), estimate(systems[MODEL], kept, slice_rates)) for tag, kept in tagged.items()},
         annotated_baselines=_annotated_baselines(rows["train"], [examples[i] for i in annotated], config),
     )
 
