@@ -29,6 +29,8 @@ class ExamplesConfig:
 
     context: int = 1
     """Sentences of context before and after the evidence."""
+    alone: float = 0.0
+    """Share of the evidences that stand alone, without context: a service may ask about single sentences."""
     neutral_ratio: float = 1.0
     """Sampled neutral pairs for each annotation of an exhaustively annotated article."""
     max_passage_characters: int = 4000
@@ -58,6 +60,8 @@ def make(
     """
     if config.context < 0 or not 0 <= config.neutral_ratio <= 1000:
         raise StanceError("examples.context and examples.neutral_ratio must not be negative nor the ratio over 1000")
+    if not 0 <= config.alone <= 1:
+        raise StanceError(f"examples.alone={config.alone}: expected a share, from 0 to 1")
     if config.seed < 0:
         raise StanceError(f"examples.seed={config.seed}: expected 0 or more")
     for article, parsed in zip(articles, mentions.parse(a.text for a in articles), strict=True):
@@ -75,7 +79,10 @@ def passage(evidence: Sequence[Span], sentences: Sequence[Span], context: int) -
 def _article(
     article: Article, parsed: Parsed, config: ExamplesConfig, corpus: str
 ) -> tuple[list[Example], list[Dropped]]:
-    places = [passage(a.evidence, parsed.sentences, config.context) for a in article.annotations]
+    places = [
+        passage(a.evidence, parsed.sentences, 0 if _alone(article, a.evidence, config) else config.context)
+        for a in article.annotations
+    ]
     stances: dict[tuple[Span, str, str], set[Stance]] = {}
     for place, annotation in zip(places, article.annotations, strict=True):
         stances.setdefault(_key(place, annotation), set()).add(annotation.stance)
@@ -99,6 +106,12 @@ def _article(
         for place, names in _draw(pools, wanted)
     ]
     return [*examples.values(), *drawn], dropped
+
+
+def _alone(article: Article, evidence: Sequence[Span], config: ExamplesConfig) -> bool:
+    """Whether an evidence stands alone: a draw that depends on the article, the evidence and the seed."""
+    digest = hashlib.sha256(f"{config.seed}:{article.id}:{evidence[0][0]}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") < config.alone * 2**32
 
 
 def _key(place: Span, annotation: Annotation) -> tuple[Span, str, str]:

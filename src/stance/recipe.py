@@ -33,6 +33,8 @@ class TrainingConfig:
     """Stop after so many epochs without a better validation macro-F1; 0 never stops early."""
     span_dropout: float = 0.3
     """Share of the training pairs that are asked by their names alone, without the mentions' places."""
+    sampled_weight: float = 1.0
+    """Weight in the loss of the neutral pairs that nobody annotated; annotated pairs have 1."""
     surface_share: float = 0.5
     """Share of the training pairs that are asked by the passage's own words instead of the canonical names."""
     precision: str = "auto"
@@ -56,8 +58,10 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
     for name in ("warmup", "span_dropout", "surface_share", "label_smoothing"):
         if not 0 <= (share := getattr(config, name)) < 1:
             raise StanceError(f"training.{name}={share}: expected a share, from 0 to below 1")
-    if min(config.weight_decay, config.max_grad_norm, config.early_stopping) < 0:
-        raise StanceError("training.weight_decay, max_grad_norm and early_stopping must not be negative")
+    if min(config.weight_decay, config.max_grad_norm, config.early_stopping, config.sampled_weight) < 0:
+        raise StanceError(
+            "training.weight_decay, max_grad_norm, early_stopping and sampled_weight must not be negative"
+        )
     for name in ("train", "validation"):
         missing = [label for label in LABELS if not any(e.stance == label for e in splits[name])]
         if missing:

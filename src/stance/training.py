@@ -135,7 +135,9 @@ def vary(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
     for example, (place, wording) in zip(examples, draws, strict=True):
         asked = as_printed(example) if wording < config.surface_share else example
         bare = place < config.span_dropout
-        varied.append(replace(asked, actor_span=None, target_span=None) if bare else asked)
+        asked = replace(asked, actor_span=None, target_span=None) if bare else asked
+        sampled = example.provenance == "sampled"
+        varied.append(replace(asked, weight=asked.weight * config.sampled_weight) if sampled else asked)
     return varied
 
 
