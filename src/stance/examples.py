@@ -29,7 +29,7 @@ class ExamplesConfig:
 
     context: int = 1
     """Sentences of context before and after the evidence."""
-    alone: float = 0.0
+    alone: float = 0.5
     """Share of the evidences that stand alone, without context: a service may ask about single sentences."""
     neutral_ratio: float = 1.0
     """Sampled neutral pairs for each annotation of an exhaustively annotated article."""

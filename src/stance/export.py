@@ -16,7 +16,6 @@ import numpy.typing as npt
 import onnx
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from scipy.optimize import minimize_scalar
 
@@ -150,6 +149,9 @@ def quantize(source: Path, target: Path) -> None:
     of weights and of each row of activations: the outliers that one scale for a tensor can't hold are in their
     inputs. Measured in docs/LOG.md.
     """
+    # Its import sets the root logger to INFO, and every library with it.
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
     prepared = target.with_suffix(".prepared")
     logging.getLogger().setLevel(logging.WARNING)
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
