@@ -80,7 +80,7 @@ def _article(
     article: Article, parsed: Parsed, config: ExamplesConfig, corpus: str
 ) -> tuple[list[Example], list[Dropped]]:
     places = [
-        passage(a.evidence, parsed.sentences, 0 if _alone(article, a.evidence, config) else config.context)
+        passage(a.evidence, parsed.sentences, 0 if _alone(article, a.evidence, config.alone) else config.context)
         for a in article.annotations
     ]
     stances: dict[tuple[Span, str, str], set[Stance]] = {}
@@ -108,10 +108,10 @@ def _article(
     return [*examples.values(), *drawn], dropped
 
 
-def _alone(article: Article, evidence: Sequence[Span], config: ExamplesConfig) -> bool:
-    """Whether an evidence stands alone: a draw that depends on the article, the evidence and the seed."""
-    digest = hashlib.sha256(f"{config.seed}:{article.id}:{evidence[0][0]}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") < config.alone * 2**32
+def _alone(article: Article, evidence: Sequence[Span], share: float) -> bool:
+    """Whether an evidence stands alone: a draw that depends on the article and the evidence, whatever the seed."""
+    digest = hashlib.sha256(f"{article.id}:{evidence[0][0]}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") < share * 2**32
 
 
 def _key(place: Span, annotation: Annotation) -> tuple[Span, str, str]:
