@@ -17,7 +17,7 @@ from stance.show import columns
 
 
 def run(job: EvaluateJob) -> float:
-    """Score the exported model and three baselines with intervals over articles; returns the model's macro-F1."""
+    """Score the exported model and baselines with intervals over articles; returns the model's macro-F1."""
     rows, manifest = dataset.load(Path(job.dataset))
     predictor = StancePredictor.load(job.artifact, precision=job.precision)
     split = job.evaluation.split

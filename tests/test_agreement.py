@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stance import agreement, jsonl
+from stance import agreement, corpora, jsonl
 from stance.corpora.__main__ import main
 from stance.errors import StanceError
 from stance.records import Annotation, Article, Mention, Stance
@@ -126,3 +126,21 @@ def test_the_command_prints_the_scores_and_writes_the_disagreements(
     ]
     assert main(["agreement", str(first), str(tmp_path / "none.jsonl")]) == 2
     assert "no such file" in capsys.readouterr().err
+
+
+def test_the_card_of_the_corpus_prints_the_agreement_of_its_two_annotators(capsys: pytest.CaptureFixture[str]) -> None:
+    data = Path(__file__).resolve().parents[1] / "data"
+    first, second = data / "agreement" / "first.jsonl", data / "agreement" / "second.jsonl"
+    assert main(["agreement", str(first), str(second)]) == 0
+    card = (data / "corpus" / "README.md").read_text("utf-8")
+    lines = capsys.readouterr().out.splitlines()[:4]
+    assert len([line for line in lines if "[" in line]) == 3
+    assert "\n".join(lines) in card
+    texts = {article.id: article.text for article in corpora.read(data / "corpus")}
+    annotated_twice = corpora.read(second)
+    assert len(annotated_twice) >= 40
+    assert all(texts[article.id] == article.text for article in annotated_twice)
+    rows = [row for _, row in jsonl.read(data / "agreement" / "adjudication.jsonl")]
+    found = agreement.disagreements(agreement.match(corpora.read(first), annotated_twice), texts)
+    assert len(rows) == len(list(found))
+    assert all(row["decision"] in ("same", "kept", "added", "not added") and row["note"] for row in rows)

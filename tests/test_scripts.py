@@ -22,7 +22,7 @@ from stance.errors import StanceError
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Article, Mention, Pair, Stance, Triple
 
-NAMES = ("build_dataset", "train", "export", "evaluate", "predict")
+NAMES = ("build_dataset", "train", "export", "evaluate", "predict", "transfer", "learning_curve", "review")
 GROUPS = [
     (name, folder.name, option.stem)
     for name in NAMES
