@@ -13,11 +13,11 @@ import torch
 from sklearn.metrics import f1_score
 
 import tiny
-from stance import encoders, export, training
+from stance import augment, encoders, export, training
 from stance import model as models
 from stance.errors import StanceError
 from stance.recipe import TrainingConfig, choose_precision
-from stance.records import LABELS, Example
+from stance.records import LABELS, SOMEONE, Example, Stance
 from stance.training import Result
 from tiny import one_thread  # noqa: F401
 
@@ -288,7 +288,7 @@ def test_the_loss_is_the_weighted_mean_over_real_pairs(encoder: str, tmp_path: P
 
 def test_span_dropout_takes_places_but_leaves_the_question() -> None:
     examples = tiny.examples(200, seed=4)
-    changed = training.vary(examples, TrainingConfig(span_dropout=0.3, surface_share=0.0))
+    changed = augment.vary(examples, TrainingConfig(span_dropout=0.3, surface_share=0.0))
     bare = [e for e in changed if e.actor_span is None]
     assert 30 <= len(bare) <= 90
     assert all(e.target_span is None for e in bare)
@@ -297,7 +297,7 @@ def test_span_dropout_takes_places_but_leaves_the_question() -> None:
 
 def test_surface_share_asks_in_the_words_of_the_passage() -> None:
     canonical = [replace(e, actor="Canon", target="Law") for e in tiny.examples(200, seed=4)]
-    changed = training.vary(canonical, TrainingConfig(span_dropout=0.0, surface_share=0.5))
+    changed = augment.vary(canonical, TrainingConfig(span_dropout=0.0, surface_share=0.5))
     printed = [e for e in changed if e.actor != "Canon"]
     assert 60 <= len(printed) <= 140
     for example in printed:
@@ -306,9 +306,33 @@ def test_surface_share_asks_in_the_words_of_the_passage() -> None:
     assert [e.stance for e in changed] == [e.stance for e in canonical]
 
 
+def test_an_open_holder_has_the_stance_that_all_holders_share() -> None:
+    base = tiny.examples(1, seed=4)[0]
+    pairs = [
+        replace(base, actor="Ann", target="truce", stance=Stance.SUPPORT, actor_span=None, target_span=None),
+        replace(base, actor="Bob", target="truce", stance=Stance.SUPPORT, actor_span=None, target_span=None),
+        replace(base, actor="Ann", target="levy", stance=Stance.SUPPORT, actor_span=None, target_span=None),
+        replace(base, actor="Bob", target="levy", stance=Stance.OPPOSE, actor_span=None, target_span=None),
+    ]
+    sampled = [
+        replace(pairs[0], actor="Cid", target="the truce", stance=Stance.NEUTRAL, provenance="sampled"),
+        replace(pairs[0], actor="Cid", target="Kampala", stance=Stance.NEUTRAL, provenance="sampled"),
+    ]
+    config = TrainingConfig(span_dropout=0.0, surface_share=0.0, open_holder=0.999)
+    asked = augment.vary([*pairs, *sampled], config)
+    assert [(e.actor, e.target, e.stance) for e in asked] == [
+        (SOMEONE, "truce", Stance.SUPPORT),
+        (SOMEONE, "truce", Stance.SUPPORT),
+        ("Ann", "levy", Stance.SUPPORT),  # holders disagree
+        ("Bob", "levy", Stance.OPPOSE),
+        ("Cid", "the truce", Stance.NEUTRAL),  # others support it
+        (SOMEONE, "Kampala", Stance.NEUTRAL),
+    ]
+
+
 def test_nothing_is_varied_when_both_shares_are_zero() -> None:
     examples = tiny.examples(50, seed=4)
-    assert training.vary(examples, TrainingConfig(span_dropout=0.0, surface_share=0.0)) == examples
+    assert augment.vary(examples, TrainingConfig(span_dropout=0.0, surface_share=0.0)) == examples
 
 
 def test_a_resumed_run_reports_the_speed_of_its_own_part(encoder: str, reference: Result, tmp_path: Path) -> None:

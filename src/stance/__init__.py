@@ -6,8 +6,8 @@ The package is layered; a module imports only from the rings above it:
 * reading   `mentions` `reader`                                        (+ spacy)
 * building  `corpora` `agreement` `examples` `splits` `dataset`
             (+ datasets, datasketch, pyarrow, tqdm, yaml, krippendorff, scipy)
-* training  `encoders` `model` `batches` `callbacks` `recipe` `trainer` `training` `export` `scores` `baselines`
-            `evaluation` `transfer` `curve` `review` `plots` `show`
+* training  `encoders` `model` `batches` `callbacks` `recipe` `augment` `trainer` `training` `export` `scores`
+            `baselines` `evaluation` `transfer` `curve` `review` `plots` `show`
             (+ torch, transformers, safetensors, onnx, evaluate, sklearn, cleanlab, matplotlib, rich)
 * rim       `tracking` `registry` `pyfunc` `jobs` `config`       (+ mlflow, alembic, pandas, hydra, omegaconf)
 

@@ -37,6 +37,8 @@ class TrainingConfig:
     """Weight in the loss of the neutral pairs that nobody annotated; annotated pairs have 1."""
     surface_share: float = 0.5
     """Share of the training pairs that are asked by the passage's own words instead of the canonical names."""
+    open_holder: float = 0.0
+    """Share of the training pairs that ask what "someone" thinks of the target, where the article's holders agree."""
     precision: str = "auto"
     """fp32, bf16, or auto: bf16 where the hardware has it."""
     seed: int = 1
@@ -55,7 +57,7 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
         raise StanceError(f"training.class_weights={config.class_weights}: expected none or balanced")
     if config.epochs < 1 or config.learning_rate <= 0 or config.tokens_per_batch < 1:
         raise StanceError("training.epochs, learning_rate and tokens_per_batch must be positive")
-    for name in ("warmup", "span_dropout", "surface_share", "label_smoothing"):
+    for name in ("warmup", "span_dropout", "surface_share", "open_holder", "label_smoothing"):
         if not 0 <= (share := getattr(config, name)) < 1:
             raise StanceError(f"training.{name}={share}: expected a share, from 0 to below 1")
     if min(config.weight_decay, config.max_grad_norm, config.early_stopping, config.sampled_weight) < 0:

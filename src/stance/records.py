@@ -141,6 +141,10 @@ class Example:
         return row | {"stance": self.stance.value, "tags": list(self.tags)}
 
 
+SOMEONE = "someone"
+"""The actor of a pair that leaves open who holds the stance."""
+
+
 def as_printed(example: Example) -> Example:
     """The example with its names in the words of the passage, where it prints them."""
     text = example.text

@@ -8,11 +8,10 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import (
     TrainingArguments,
@@ -20,6 +19,7 @@ from transformers import (
 )
 
 from stance import encoders, jsonl
+from stance.augment import vary
 from stance.batches import Rows
 from stance.callbacks import Sink
 from stance.encoders import ModelConfig, Pretrained
@@ -28,7 +28,7 @@ from stance.errors import StanceError
 from stance.files import check_replaceable, replace_directory
 from stance.model import Checkpoint, StanceModel, load_weights, save
 from stance.recipe import TrainingConfig, check, choose_precision
-from stance.records import Example, as_printed
+from stance.records import Example
 from stance.trainer import StanceTrainer, attention_kernels
 
 
@@ -122,23 +122,6 @@ def assemble(
     }
     arguments = _arguments(config, work, precision)
     return StanceTrainer(model, rows=rows, config=config, arguments=arguments, sink=sink), pretrained
-
-
-def vary(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
-    """Ask some examples as services do: by names alone, or by the words that the passage prints.
-
-    The second also hides how a name was written down: annotated pairs have canonical names, sampled ones printed
-    names, and a model would learn to tell them apart by that.
-    """
-    draws = np.random.default_rng(config.seed).random((len(examples), 2))
-    varied = []
-    for example, (place, wording) in zip(examples, draws, strict=True):
-        asked = as_printed(example) if wording < config.surface_share else example
-        bare = place < config.span_dropout
-        asked = replace(asked, actor_span=None, target_span=None) if bare else asked
-        sampled = example.provenance == "sampled"
-        varied.append(replace(asked, weight=asked.weight * config.sampled_weight) if sampled else asked)
-    return varied
 
 
 def _prepare(work: Path, config: TrainingConfig, model: ModelConfig, about: Mapping[str, Any]) -> str | None:

@@ -9,10 +9,8 @@ from typing import Any
 
 from stance import jsonl
 from stance.errors import StanceError
-from stance.records import Annotation, Article, Mention, Span, Stance, span, string
+from stance.records import SOMEONE, Annotation, Article, Mention, Span, Stance, span, string
 
-HOLDER = "someone"
-"""The actor of every pair."""
 _STANCES = {-1: Stance.OPPOSE, 0: Stance.NEUTRAL, 1: Stance.SUPPORT}
 
 
@@ -41,4 +39,4 @@ def _annotation(row: dict[str, Any], text: str, where: str) -> Annotation:
     if polarity not in _STANCES or place is None:
         raise StanceError(f"{where}: polarity {polarity!r}; expected -1, 0 or 1")
     target = Mention(text[slice(*place)], *place)
-    return Annotation(Mention(HOLDER), target, _STANCES[polarity], ((0, len(text)),))
+    return Annotation(Mention(SOMEONE), target, _STANCES[polarity], ((0, len(text)),))

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from stance.errors import StanceError
-from stance.records import Annotation, Article, Mention, Span, Stance
+from stance.records import SOMEONE, Annotation, Article, Mention, Span, Stance
 
-NAMES = {"None": "the author", "Not in the list": "someone"}
+NAMES = {"None": "the author", "Not in the list": SOMEONE}
 """What the corpus calls the author of the article, and a holder or target that nobody listed."""
 _STANCES = {"POS": Stance.SUPPORT, "NEG": Stance.OPPOSE}
 _SPLITS = {"train": "train", "valid": "validation", "test": "test"}
