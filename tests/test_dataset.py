@@ -21,7 +21,8 @@ import pytest
 import yaml
 
 from stance import corpora, dataset, jsonl
-from stance.dataset import CorpusConfig, Manifest
+from stance.corpora.source import CorpusConfig
+from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.examples import ExamplesConfig
 from stance.files import replace_directory
@@ -85,7 +86,7 @@ def small(tmp_path: Path) -> Path:
 def test_the_same_articles_and_configuration_give_the_same_bytes(made: tuple[Path, Manifest], tmp_path: Path) -> None:
     # In another process with other hash seeds, since the order of a set differs there.
     code = (
-        "from pathlib import Path; from stance import dataset; from stance.dataset import CorpusConfig;"
+        "from pathlib import Path; from stance import dataset; from stance.corpora.source import CorpusConfig;"
         "from stance.examples import ExamplesConfig; from stance.splits import SplitConfig;"
         f"c = CorpusConfig(path={str(CORPUS)!r}, limit={LIMIT}, splits='none');"
         f"dataset.build(c, ExamplesConfig(), SplitConfig(), output=Path({str(tmp_path / 'again')!r}))"

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stance import corpora, examples, mentions
+from stance.corpora.source import Dropped
 from stance.errors import StanceError
-from stance.examples import Dropped, ExamplesConfig
+from stance.examples import ExamplesConfig
 from stance.records import Annotation, Article, Example, Mention, Span, Stance
 
 CORPUS = Path(__file__).resolve().parents[1] / "data" / "corpus"

@@ -18,8 +18,9 @@ import yaml
 from tqdm import tqdm
 
 from stance import corpora, examples, jsonl, splits
+from stance.corpora.source import CorpusConfig, Dropped
 from stance.errors import StanceError
-from stance.examples import Dropped, ExamplesConfig
+from stance.examples import ExamplesConfig
 from stance.files import check_replaceable, replace_directory
 from stance.records import LABELS, Article, Example, Stance
 from stance.splits import SPLITS, SplitConfig
@@ -43,23 +44,6 @@ FEATURES = datasets.Features(
         "tags": datasets.List(datasets.Value("string")),
     }
 )
-
-
-@dataclass
-class CorpusConfig:
-    """Where the annotated articles are."""
-
-    name: str = "stance-news"
-    """Name of the corpus in every row."""
-    path: str = "data/corpus"
-    """A JSON Lines file, or a directory of them."""
-    splits: str = "auto"
-    """File with the split of each article id (`python -m stance.corpora splits` writes it); auto: splits.json beside
-    the articles, where there is one; none: divide by shares."""
-    licence: str = "cc-by-4.0"
-    """Licence identifier for the dataset's card."""
-    limit: int = 0
-    """Take only the first so many articles; 0 takes all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from itertools import islice, product, zip_longest
 import numpy as np
 
 from stance import mentions
+from stance.corpora.source import Dropped
 from stance.errors import StanceError
 from stance.mentions import Candidate, Parsed
 from stance.records import Annotation, Article, Example, Mention, Span, Stance
@@ -37,17 +38,6 @@ class ExamplesConfig:
     """Annotations whose evidence spans more text than this are dropped."""
     seed: int = 13
     """Of the sampling."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """An annotation that became no example, and why."""
-
-    where: str
-    article_id: str
-    actor: str
-    target: str
-    reason: str
 
 
 def make(
@@ -218,13 +208,16 @@ def _unannotated(article: Article, parsed: Parsed, place: Span) -> tuple[list[tu
     phrases = [c.mention for c in others if not (c.named or c.actor)]
     taken = [(_words(a.actor.name), _words(a.target.name)) for a in article.annotations]
 
+    seen: set[tuple[str, str]] = set()
+
     def pairs(targets: Sequence[Mention]) -> list[tuple[Mention, Mention]]:
-        found: dict[tuple[str, str], tuple[Mention, Mention]] = {}
+        found = []
         for actor, target in product(actors, targets):
-            words = _words(actor.name), _words(target.name)
-            if not words[0] & words[1] and not any(words[0] & a and words[1] & t for a, t in taken):
-                found.setdefault((actor.name, target.name), (actor, target))
-        return list(found.values())
+            words, key = (_words(actor.name), _words(target.name)), (actor.name, target.name)
+            if key not in seen and not words[0] & words[1] and not any(words[0] & a and words[1] & t for a, t in taken):
+                seen.add(key)
+                found.append((actor, target))
+        return found
 
     return pairs(names), pairs(phrases)
 

@@ -5,8 +5,8 @@ A docstring under each field is its help text. Nothing here does anything.
 
 from dataclasses import dataclass, field
 
+from stance.corpora.source import CorpusConfig
 from stance.curve import CurveConfig
-from stance.dataset import CorpusConfig
 from stance.encoders import ModelConfig
 from stance.evaluation import EvaluationConfig
 from stance.examples import ExamplesConfig

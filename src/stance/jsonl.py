@@ -18,6 +18,18 @@ def read(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     Raises:
         StanceError: the file is missing, empty or not UTF-8, or a line is not a JSON object.
     """
+    for where, value in scan(path):
+        if isinstance(value, StanceError):
+            raise value
+        yield where, value
+
+
+def scan(path: Path) -> Iterator[tuple[str, dict[str, Any] | StanceError]]:
+    """Like `read`, but a line that is no object comes as the error about it, and reading goes on.
+
+    Raises:
+        StanceError: the file is missing or empty.
+    """
     if not path.is_file():
         raise StanceError(f"{path}: no such file; expected a JSON Lines file (one JSON object a line, UTF-8)")
     found = False
@@ -25,7 +37,13 @@ def read(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         for number, raw in enumerate(iter(lambda: lines.readline(MAX_LINE_BYTES + 1), b""), 1):
             if raw.strip():
                 found = True
-                yield f"{path}:{number}", _parse(raw, f"{path}:{number}")
+                where = f"{path}:{number}"
+                try:
+                    yield where, _parse(raw, where)
+                except StanceError as error:
+                    yield where, error
+                if len(raw) > MAX_LINE_BYTES:
+                    return  # the rest of such a line can't be told from lines
     if not found:
         raise StanceError(f"{path}: the file is empty; expected one JSON object a line")
 

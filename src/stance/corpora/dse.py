@@ -7,8 +7,10 @@ neutral.
 
 import csv
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+from stance.corpora.source import CorpusConfig, Dropped, Found
 from stance.errors import StanceError
 from stance.records import Annotation, Article, Mention, Span, Stance
 
@@ -22,14 +24,33 @@ _CLASSES = {
 _REST_OF_WORD = re.compile(r"\w*")
 
 
-def read(path: Path) -> list[Article]:
-    """Read one file of the published format; its name (train, valid, test) is the split."""
+def read(source: CorpusConfig) -> Iterator[Found]:
+    """Read one file of the published format, or those of a directory; the names train, valid, test are splits."""
+    path = Path(source.path)
+    if path.is_dir():
+        files = [path / f"{part}.txt" for part in ("train", "valid", "test") if (path / f"{part}.txt").is_file()]
+        if not files:
+            raise StanceError(
+                f"{path}: none of train.txt, valid.txt, test.txt there; expected the published files of DSE"
+            )
+    else:
+        files = [path]
+    for file in files:
+        yield from _file(file)
+
+
+def _file(path: Path) -> Iterator[Found]:
     if not path.is_file():
         raise StanceError(f"{path}: no such file; expected a tab-separated file of DSE")
     split = {"valid": "validation"}.get(path.stem, path.stem)
     with path.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.reader(lines, delimiter="\t"))
-    return [_article(row, f"{path}:{n}", f"dse-{path.stem}-{n:05}", split) for n, row in enumerate(rows, 1) if row]
+        for number, row in enumerate(csv.reader(lines, delimiter="\t"), 1):
+            where = f"{path}:{number}"
+            try:
+                if row:
+                    yield _article(row, where, f"dse-{path.stem}-{number:05}", split)
+            except StanceError as error:
+                yield Dropped(where, "", "", "", str(error).removeprefix(f"{where}: "))
 
 
 def _article(parts: list[str], where: str, name: str, split: str) -> Article:

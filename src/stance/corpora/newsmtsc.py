@@ -4,33 +4,39 @@ Published at https://github.com/fhamborg/NewsMTSC as JSON Lines. The corpus name
 without a place. Rows of one sentence make one article.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from stance import jsonl
+from stance.corpora.source import CorpusConfig, Found
 from stance.errors import StanceError
 from stance.records import SOMEONE, Annotation, Article, Mention, Span, Stance, span, string
 
 _STANCES = {-1: Stance.OPPOSE, 0: Stance.NEUTRAL, 1: Stance.SUPPORT}
 
 
-def read(path: Path) -> list[Article]:
-    """Read one file of the published format; its name says the split."""
+def read(source: CorpusConfig) -> Iterator[Found]:
+    """Read one file of the published format, or every `*.jsonl` of a directory; its name says the split."""
+    path = Path(source.path)
+    for file in sorted(path.glob("*.jsonl")) if path.is_dir() else [path]:
+        yield from _file(file)
+
+
+def _file(path: Path) -> Iterator[Found]:
     name = path.stem.rpartition("_")[2]
     split = {"dev": "validation"}.get(name, name)
     rows: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for where, row in jsonl.read(path):
         rows.setdefault(string(row, "sentence", where), []).append((where, row))
-    return [
-        Article(
+    for number, (text, group) in enumerate(rows.items(), 1):
+        yield Article(
             id=f"newsmtsc-{path.stem}-{number:05}",
             text=text,
             split=split,
             annotations=tuple(_annotation(row, text, where) for where, row in group),
             where=group[0][0],
         )
-        for number, (text, group) in enumerate(rows.items(), 1)
-    ]
 
 
 def _annotation(row: dict[str, Any], text: str, where: str) -> Annotation:

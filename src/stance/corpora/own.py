@@ -1,18 +1,28 @@
 """The project's own format, that of the annotation guidelines: JSON Lines, one article a line."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from stance import jsonl
+from stance.corpora.source import CorpusConfig, Dropped, Found
 from stance.errors import StanceError
-from stance.records import Article, article_from_json
+from stance.records import article_from_json
 
 
-def read(path: Path) -> list[Article]:
+def read(source: CorpusConfig) -> Iterator[Found]:
     """Read one JSON Lines file of articles, or every `*.jsonl` of a directory in the order of their names."""
+    path = Path(source.path)
     if path.is_dir():
         files = sorted(path.glob("*.jsonl"))
         if not files:
             raise StanceError(f"{path}: no *.jsonl file in this directory; expected annotated articles")
     else:
         files = [path]
-    return [article_from_json(row, where) for file in files for where, row in jsonl.read(file)]
+    for file in files:
+        for where, row in jsonl.scan(file):
+            try:
+                if isinstance(row, StanceError):
+                    raise row
+                yield article_from_json(row, where)
+            except StanceError as error:
+                yield Dropped(where, "", "", "", str(error).removeprefix(f"{where}: "))

@@ -6,10 +6,11 @@ are joined by spaces. Names are canonical; a name gets a place only where the se
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from stance.corpora.source import CorpusConfig, Found
 from stance.errors import StanceError
 from stance.records import SOMEONE, Annotation, Article, Mention, Span, Stance
 
@@ -19,12 +20,13 @@ _STANCES = {"POS": Stance.SUPPORT, "NEG": Stance.OPPOSE}
 _SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 
 
-def read(path: Path) -> list[Article]:
+def read(source: CorpusConfig) -> Iterator[Found]:
     """Read the directory that holds `articles`, `annotations` and `meta`."""
+    path = Path(source.path)
     files = sorted((path / "annotations").glob("*.json"))
     if not files:
         raise StanceError(f"{path}: no annotations/*.json; expected the SEESAW directory of the published corpus")
-    return [_article(path, file) for file in files]
+    yield from (_article(path, file) for file in files)
 
 
 def _article(root: Path, file: Path) -> Article:

@@ -1,0 +1,62 @@
+"""What a reader is told about a corpus (format, place, names of columns and labels), and what it yields."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from stance.records import Article
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A row, an article or an annotation that can't be used, and why. What is unknown is empty."""
+
+    where: str
+    article_id: str
+    actor: str
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Something of a corpus that was mended while it was read, such as an offset that was off by a few characters."""
+
+    where: str
+    article_id: str
+    what: str
+
+
+Found = Article | Dropped | Repair
+"""What a reader yields: an article, something that can't be used, or a note of what was mended."""
+
+
+@dataclass
+class CorpusConfig:
+    """A corpus of annotated articles."""
+
+    name: str = "stance-news"
+    """Name of the corpus in every row."""
+    format: str = "jsonl"
+    """How the files are written: the name of a reader, see `stance.corpora.FORMATS`."""
+    path: str = "data/corpus"
+    """A file or a directory, as the format has it."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """For tables: which of their columns holds text, actor, target, stance, …"""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Stances as the corpus writes them, and what each is here: oppose, neutral, support, or drop."""
+    splits: str = "auto"
+    """File with the split of each article id (`python -m stance.corpora splits` writes it); auto: splits.json beside
+    the articles, where there is one; official: the corpus's own; none: divide as `split.*` says."""
+    weight: float = 1.0
+    """Weight of its training rows in the loss."""
+    cap: int = 0
+    """Most training rows to take, drawn at random; 0 takes all."""
+    licence: str = "cc-by-4.0"
+    """Licence identifier for the dataset's card."""
+    limit: int = 0
+    """Take only the first so many articles; 0 takes all."""
+
+
+Reader = Callable[[CorpusConfig], Iterator[Found]]
+"""Yields what it finds in the order of the files, reading as it goes. Raises StanceError only when nothing can be read
+(no such path, another format, a missing column); one unusable row is a `Dropped`, and reading goes on."""
