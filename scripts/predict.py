@@ -11,9 +11,10 @@ from tqdm import tqdm
 from stance import jsonl
 from stance.config import Script
 from stance.errors import StanceError
+from stance.forms import pair_from_json
 from stance.jobs import PredictJob
 from stance.predictor import StancePredictor
-from stance.records import LABELS, pair_from_json
+from stance.records import LABELS
 
 CHUNK = 512
 ANSWER = {"stance", "confidence", *LABELS}

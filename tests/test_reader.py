@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from conftest import CORPUS, Workplace
 from stance import jsonl, mentions
 from stance.errors import StanceError
+from stance.forms import article_from_json
 from stance.predictor import StancePredictor, sha256
 from stance.reader import ArticleReader
-from stance.records import Article, Pair, Triple, article_from_json
+from stance.records import Article, Pair, Triple
 
 SENTENCES = [
     "Pakistan backed the Russian peace plan.", "Dr. Ruiz did not.", "“Never!” said the union's leader…", "Why?",

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from stance import jsonl
 from stance.errors import StanceError
-from stance.records import Pair, annotation_from_json, pair_from_json
+from stance.forms import annotation_from_json, pair_from_json
+from stance.records import Pair
 
 TEXT = "Pakistan welcomed the plan."
 values = st.recursive(

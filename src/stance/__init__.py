@@ -2,7 +2,7 @@
 
 The package is layered; a module imports only from the rings above it:
 
-* serving   `errors` `files` `jsonl` `records` `encoding` `predictor`  (numpy, onnxruntime, tokenizers)
+* serving   `errors` `files` `jsonl` `records` `forms` `encoding` `predictor`  (numpy, onnxruntime, tokenizers)
 * reading   `mentions` `reader`                                        (+ spacy)
 * building  `corpora` `agreement` `examples` `splits` `dataset`
             (+ datasets, datasketch, pyarrow, tqdm, yaml, krippendorff, scipy)

@@ -8,8 +8,8 @@ from typing import Any
 import mlflow
 import pandas as pd
 
+from stance.forms import pair_from_json
 from stance.predictor import StancePredictor
-from stance.records import pair_from_json
 
 
 class StancePyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]

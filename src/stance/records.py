@@ -1,16 +1,12 @@
 """The values that travel through stance: labels, pairs, articles, annotations, examples, triples.
 
 Every record is frozen. Offsets are `[start, end)` into the text they belong to, in characters, so that
-`text[start:end]` is the surface form. `*_from_json` functions check at the door; inside, types are trusted.
+`text[start:end]` is the surface form. Types are trusted here; `stance.forms` checks what comes from outside.
 """
 
-import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
-
-from stance.errors import StanceError
 
 Span = tuple[int, int]
 
@@ -20,7 +16,10 @@ PHENOMENA = (
     "denied-allegation", "personal-criticism", "praise", "abstention", "deed", "irony", "crowded",
 )  # fmt: skip
 """Linguistic phenomena that an annotation's `tags` may name; evaluation can slice by them."""
-_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+PROVENANCES = ("gold", "sampled", "weak")
+"""Where a label comes from: a person, a pair that nobody annotated (neutral), or labelling functions."""
 
 
 class Stance(StrEnum):
@@ -79,13 +78,20 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """ACTOR takes STANCE towards TARGET in an article, and this is the evidence."""
+    """ACTOR takes STANCE towards TARGET in an article, and this is the evidence.
+
+    `soft` is how sure several annotators leave each of `LABELS`, empty for one label without doubt.
+    """
 
     actor: Mention
     target: Mention
     stance: Stance
     evidence: tuple[Span, ...]
     tags: tuple[str, ...] = ()
+    annotator: str = ""
+    provenance: str = "gold"
+    weight: float = 1.0
+    soft: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,117 +178,3 @@ class Triple:
             "stance": self.stance.value,
             "evidence": [list(span) for span in self.evidence],
         }
-
-
-def pair_from_json(row: Mapping[str, Any], where: str) -> Pair:
-    """Check a request `{text, actor, target}` with optional `actor_span` and `target_span`."""
-    text = string(row, "text", where)
-    return Pair(
-        text=text,
-        actor=string(row, "actor", where),
-        target=string(row, "target", where),
-        actor_span=span(row.get("actor_span"), text, f"{where}: actor_span"),
-        target_span=span(row.get("target_span"), text, f"{where}: target_span"),
-    )
-
-
-def article_from_json(row: Mapping[str, Any], where: str) -> Article:
-    """Check one article in the form of the annotation guidelines. Unknown keys are ignored."""
-    text = string(row, "text", where)
-    exhaustive = row.get("exhaustive", False)
-    if not isinstance(exhaustive, bool):
-        raise StanceError(f"{where}: 'exhaustive' must be true or false, found {exhaustive!r}")
-    annotations = row.get("annotations", [])
-    if not isinstance(annotations, list):
-        raise StanceError(f"{where}: 'annotations' must be a list, found {type(annotations).__name__}")
-    names = ("title", "date", "outlet", "theme", "topic", "region", "outlet_kind", "split")
-    return Article(
-        id=string(row, "id", where),
-        text=text,
-        exhaustive=exhaustive,
-        annotations=tuple(
-            annotation_from_json(item, text, f"{where}: annotation {number}")
-            for number, item in enumerate(annotations, 1)
-        ),
-        where=where,
-        **{name: string(row, name, where, empty=True) for name in names if row.get(name) is not None},
-    )
-
-
-def annotation_from_json(row: Any, text: str, where: str) -> Annotation:
-    """Check one annotation against the article's text: labels, tags, and every span inside the text."""
-    _object(row, where)
-    evidence = row.get("evidence")
-    if not isinstance(evidence, list) or not evidence:
-        raise StanceError(f"{where}: 'evidence' must be a list of [start, end] spans, found {evidence!r}")
-    spans = tuple(_evidence(item, text, f"{where}: evidence") for item in evidence)
-    tags = row.get("tags", [])
-    if not isinstance(tags, list):
-        raise StanceError(f"{where}: 'tags' must be a list, found {tags!r}")
-    for tag in tags:
-        if tag not in PHENOMENA:
-            raise StanceError(f"{where}: unknown tag {tag!r}; expected some of {', '.join(PHENOMENA)}")
-    return Annotation(
-        actor=_mention(row.get("actor"), text, f"{where}: actor"),
-        target=_mention(row.get("target"), text, f"{where}: target"),
-        stance=stance(row.get("stance"), where),
-        evidence=spans,
-        tags=tuple(tags),
-    )
-
-
-def stance(value: Any, where: str) -> Stance:
-    """The label named `value`."""
-    if value not in LABELS:
-        raise StanceError(f"{where}: unknown stance {value!r}; expected one of {', '.join(LABELS)}")
-    return Stance(value)
-
-
-def string(row: Mapping[str, Any], key: str, where: str, *, empty: bool = False) -> str:
-    """The string under `key`, which must be there and, unless `empty`, hold more than white space."""
-    value = row.get(key)
-    if value is None:
-        raise StanceError(f"{where}: '{key}' is missing; found the keys {', '.join(sorted(row)) or 'none'}")
-    if not isinstance(value, str):
-        raise StanceError(f"{where}: '{key}' must be a string, found {type(value).__name__}")
-    if found := _SURROGATE.search(value):  # JSON can write half a pair; neither UTF-8 nor a tokenizer can
-        raise StanceError(f"{where}: '{key}' has half a surrogate pair at character {found.start()}; write it whole")
-    if not empty and not value.strip():
-        raise StanceError(f"{where}: '{key}' is empty")
-    return value
-
-
-def span(value: Any, text: str, where: str) -> Span | None:
-    """`[start, end]` checked to lie inside `text`, or None for null."""
-    if value is None:
-        return None
-    if not isinstance(value, list | tuple) or len(value) != 2 or any(type(n) is not int for n in value):
-        raise StanceError(f"{where}: expected [start, end] or null, found {value!r}")
-    start, end = value
-    if not 0 <= start < end <= len(text):
-        raise StanceError(f"{where}: span [{start}, {end}] is outside the text of {len(text)} characters")
-    return start, end
-
-
-def _mention(row: Any, text: str, where: str) -> Mention:
-    _object(row, where)
-    start, end = row.get("start"), row.get("end")
-    if (start is None) != (end is None):
-        raise StanceError(f"{where}: 'start' and 'end' must both be numbers or both null, found {start}, {end}")
-    if start is not None:
-        span([start, end], text, where)
-    return Mention(string(row, "name", where), start, end)
-
-
-def _evidence(value: Any, text: str, where: str) -> Span:
-    found = span(value, text, where)
-    if found is None:
-        raise StanceError(f"{where}: expected [start, end], found null")
-    if not text[slice(*found)].strip():
-        raise StanceError(f"{where}: span {list(found)} holds no words")
-    return found
-
-
-def _object(row: Any, where: str) -> None:
-    if not isinstance(row, dict):
-        raise StanceError(f"{where}: expected a JSON object, found {type(row).__name__}")

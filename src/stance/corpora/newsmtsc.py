@@ -11,7 +11,8 @@ from typing import Any
 from stance import jsonl
 from stance.corpora.source import CorpusConfig, Found
 from stance.errors import StanceError
-from stance.records import SOMEONE, Annotation, Article, Mention, Span, Stance, span, string
+from stance.forms import span, string
+from stance.records import SOMEONE, Annotation, Article, Mention, Span, Stance
 
 _STANCES = {-1: Stance.OPPOSE, 0: Stance.NEUTRAL, 1: Stance.SUPPORT}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from stance import jsonl
 from stance.corpora.source import CorpusConfig, Dropped, Found
 from stance.errors import StanceError
-from stance.records import article_from_json
+from stance.forms import article_from_json
 
 
 def read(source: CorpusConfig) -> Iterator[Found]:

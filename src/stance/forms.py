@@ -1,0 +1,173 @@
+"""Records from JSON and back: everything that comes from outside is checked here, at the door.
+
+Every error says where, what was expected and what was found.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from stance.errors import StanceError
+from stance.records import LABELS, PHENOMENA, PROVENANCES, Annotation, Article, Mention, Pair, Span, Stance
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_FIELDS = ("title", "date", "outlet", "theme", "topic", "region", "outlet_kind", "split")
+
+
+def pair_from_json(row: Mapping[str, Any], where: str) -> Pair:
+    """Check a request `{text, actor, target}` with optional `actor_span` and `target_span`."""
+    text = string(row, "text", where)
+    return Pair(
+        text=text,
+        actor=string(row, "actor", where),
+        target=string(row, "target", where),
+        actor_span=span(row.get("actor_span"), text, f"{where}: actor_span"),
+        target_span=span(row.get("target_span"), text, f"{where}: target_span"),
+    )
+
+
+def article_from_json(row: Mapping[str, Any], where: str) -> Article:
+    """Check one article in the form of the annotation guidelines. Unknown keys are ignored."""
+    text = string(row, "text", where)
+    exhaustive = row.get("exhaustive", False)
+    if not isinstance(exhaustive, bool):
+        raise StanceError(f"{where}: 'exhaustive' must be true or false, found {exhaustive!r}")
+    annotations = row.get("annotations", [])
+    if not isinstance(annotations, list):
+        raise StanceError(f"{where}: 'annotations' must be a list, found {type(annotations).__name__}")
+    return Article(
+        id=string(row, "id", where),
+        text=text,
+        exhaustive=exhaustive,
+        annotations=tuple(
+            annotation_from_json(item, text, f"{where}: annotation {number}")
+            for number, item in enumerate(annotations, 1)
+        ),
+        where=where,
+        **{name: string(row, name, where, empty=True) for name in _FIELDS if row.get(name) is not None},
+    )
+
+
+def annotation_from_json(row: Any, text: str, where: str) -> Annotation:
+    """Check one annotation against the article's text: labels, tags, and every span inside the text."""
+    _object(row, where)
+    evidence = row.get("evidence")
+    if not isinstance(evidence, list) or not evidence:
+        raise StanceError(f"{where}: 'evidence' must be a list of [start, end] spans, found {evidence!r}")
+    spans = tuple(_evidence(item, text, f"{where}: evidence") for item in evidence)
+    tags = row.get("tags", [])
+    if not isinstance(tags, list):
+        raise StanceError(f"{where}: 'tags' must be a list, found {tags!r}")
+    for tag in tags:
+        if tag not in PHENOMENA:
+            raise StanceError(f"{where}: unknown tag {tag!r}; expected some of {', '.join(PHENOMENA)}")
+    return Annotation(
+        actor=_mention(row.get("actor"), text, f"{where}: actor"),
+        target=_mention(row.get("target"), text, f"{where}: target"),
+        stance=stance(row.get("stance"), where),
+        evidence=spans,
+        tags=tuple(tags),
+        annotator=string(row, "annotator", where, empty=True) if "annotator" in row else "",
+        provenance=_provenance(row.get("provenance", "gold"), where),
+        weight=number(row.get("weight", 1.0), f"{where}: weight"),
+        soft=_soft(row.get("soft", []), f"{where}: soft"),
+    )
+
+
+def article_to_json(article: Article) -> dict[str, Any]:
+    """What `article_from_json` reads; empty fields are left out."""
+    row = {name: value for name in _FIELDS if (value := getattr(article, name))}
+    if article.exhaustive:
+        row["exhaustive"] = True
+    return {"id": article.id, "text": article.text, **row, "annotations": [_note(a) for a in article.annotations]}
+
+
+def _note(note: Annotation) -> dict[str, Any]:
+    row: dict[str, Any] = {"actor": asdict(note.actor), "target": asdict(note.target), "stance": note.stance.value}
+    row["evidence"] = [list(place) for place in note.evidence]
+    extra = {"tags": list(note.tags), "annotator": note.annotator, "soft": list(note.soft)}
+    row |= {name: value for name, value in extra.items() if value}
+    row |= {"provenance": note.provenance} if note.provenance != "gold" else {}
+    return row | ({"weight": note.weight} if note.weight != 1 else {})
+
+
+def stance(value: Any, where: str) -> Stance:
+    """The label named `value`."""
+    if value not in LABELS:
+        raise StanceError(f"{where}: unknown stance {value!r}; expected one of {', '.join(LABELS)}")
+    return Stance(value)
+
+
+def string(row: Mapping[str, Any], key: str, where: str, *, empty: bool = False) -> str:
+    """The string under `key`, which must be there and, unless `empty`, hold more than white space."""
+    value = row.get(key)
+    if value is None:
+        raise StanceError(f"{where}: '{key}' is missing; found the keys {', '.join(sorted(row)) or 'none'}")
+    if not isinstance(value, str):
+        raise StanceError(f"{where}: '{key}' must be a string, found {type(value).__name__}")
+    if found := _SURROGATE.search(value):  # JSON can write half a pair; neither UTF-8 nor a tokenizer can
+        raise StanceError(f"{where}: '{key}' has half a surrogate pair at character {found.start()}; write it whole")
+    if not empty and not value.strip():
+        raise StanceError(f"{where}: '{key}' is empty")
+    return value
+
+
+def span(value: Any, text: str, where: str) -> Span | None:
+    """`[start, end]` checked to lie inside `text`, or None for null."""
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or len(value) != 2 or any(type(n) is not int for n in value):
+        raise StanceError(f"{where}: expected [start, end] or null, found {value!r}")
+    start, end = value
+    if not 0 <= start < end <= len(text):
+        raise StanceError(f"{where}: span [{start}, {end}] is outside the text of {len(text)} characters")
+    return start, end
+
+
+def number(value: Any, where: str) -> float:
+    """A finite number that is not negative."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise StanceError(f"{where}: expected a number from 0, found {value!r}")
+    return float(value)
+
+
+def _provenance(value: Any, where: str) -> str:
+    if value not in PROVENANCES:
+        raise StanceError(f"{where}: unknown provenance {value!r}; expected one of {', '.join(PROVENANCES)}")
+    return str(value)
+
+
+def _soft(value: Any, where: str) -> tuple[float, ...]:
+    if value == []:
+        return ()
+    if not isinstance(value, list) or len(value) != len(LABELS):
+        raise StanceError(f"{where}: expected one share for each of {', '.join(LABELS)}, found {value!r}")
+    shares = tuple(number(share, where) for share in value)
+    if abs(sum(shares) - 1) > 1e-3:
+        raise StanceError(f"{where}: the shares {value!r} must add up to 1")
+    return shares
+
+
+def _mention(row: Any, text: str, where: str) -> Mention:
+    _object(row, where)
+    start, end = row.get("start"), row.get("end")
+    if (start is None) != (end is None):
+        raise StanceError(f"{where}: 'start' and 'end' must both be numbers or both null, found {start}, {end}")
+    if start is not None:
+        span([start, end], text, where)
+    return Mention(string(row, "name", where), start, end)
+
+
+def _evidence(value: Any, text: str, where: str) -> Span:
+    found = span(value, text, where)
+    if found is None:
+        raise StanceError(f"{where}: expected [start, end], found null")
+    if not text[slice(*found)].strip():
+        raise StanceError(f"{where}: span {list(found)} holds no words")
+    return found
+
+
+def _object(row: Any, where: str) -> None:
+    if not isinstance(row, dict):
+        raise StanceError(f"{where}: expected a JSON object, found {type(row).__name__}")
