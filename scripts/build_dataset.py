@@ -7,27 +7,27 @@ sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py 
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import dataset, tracking
+from stance import build, dataset, jobs, tracking
 from stance.config import Script
 from stance.jobs import BuildJob
 from stance.show import columns
 
 
 def run(job: BuildJob) -> Path:
-    """Build a labelled dataset from annotated articles: examples, splits by article, card, manifest."""
-    output = Path(job.output)
-    print(f"build: articles of {job.corpus.path} -> dataset in {output}")
+    """Build a labelled dataset from annotated articles: examples, splits without leaks, card, manifest."""
+    output, sources = Path(job.output), jobs.sources(job.corpora)
+    print(f"build: {', '.join(f'{s.name} ({s.path})' for s in sources)} -> dataset in {output}")
     with tracking.run(job.tracking, stage="build", settings=asdict(job)) as active:
-        manifest = dataset.build(job.corpus, job.examples, job.split, output=output)
+        manifest = build.build(sources, job.examples, job.split, job.leaks, output=output)
         active.dataset(manifest, output, "built")
         active.sink({f"rows_{split}": float(n) for split, n in manifest.rows.items()}, 0)
         active.sink({"dropped": float(sum(manifest.dropped.values()))}, 0)
         active.document(asdict(manifest), "manifest.json")
-        for name in ("README.md", "dropped.jsonl"):
+        for name in ("README.md", "dropped.jsonl", "repairs.jsonl", "leaks.json"):
             active.file(output / name)
     print(columns(dataset.table(manifest)))
     for reason, count in sorted(manifest.dropped.items()):
-        print(f"dropped {count}: {reason} (each in {output / 'dropped.jsonl'})")
+        print(f"dropped {count:,}: {reason} (each in {output / 'dropped.jsonl'})")
     return output
 
 
@@ -38,7 +38,8 @@ main = Script(
     name="build_dataset",
     examples=(
         "python scripts/build_dataset.py examples.neutral_ratio=2 output=outputs/dataset-2",
-        "python scripts/build_dataset.py corpus=jsonl corpus.path=my.jsonl corpus.name=mine",
+        "python scripts/build_dataset.py corpus=jsonl corpora.jsonl.path=my.jsonl corpora.jsonl.name=mine",
+        "python scripts/build_dataset.py split.by=time leaks.action=fail",
     ),
 )
 

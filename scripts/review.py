@@ -5,9 +5,10 @@ import sys
 sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py would hide the package `evaluate`
 
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 
-from stance import corpora, examples, jsonl, review, tracking
+from stance import corpora, examples, jobs, jsonl, review, tracking
 from stance.config import Script
 from stance.evaluation import slug
 from stance.jobs import ReviewJob
@@ -18,14 +19,16 @@ from stance.show import columns
 def run(job: ReviewJob) -> Path:
     """Train on folds of the articles and write a queue of what the models doubt."""
     review.check(job.review)
-    articles = corpora.read(Path(job.corpus.path))
-    articles = articles[: job.corpus.limit] if job.corpus.limit else articles
+    read = {source.name: corpora.sound(source) for source in jobs.sources(job.corpora)}
 
     def made(ratio: float) -> list[Example]:
         settings = replace(job.examples, neutral_ratio=ratio)
-        return [row for kept, _ in examples.make(articles, settings, corpus=job.corpus.name) for row in kept]
+        made = (examples.make(articles, settings, corpus=name) for name, articles in read.items())
+        return [row for kept, _ in chain.from_iterable(made) for row in kept]
 
-    print(f"review: {len(articles)} articles of {job.corpus.path} -> {job.output}")
+    print(
+        f"review: {', '.join(f'{len(articles)} articles of {name}' for name, articles in read.items())} -> {job.output}"
+    )
     with tracking.run(job.tracking, stage="review", settings=asdict(job)) as active:
         rows, asked = made(job.examples.neutral_ratio), made(job.review.candidates)
         found = review.review(rows, asked, job.model, job.training, job.review)

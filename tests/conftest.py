@@ -63,7 +63,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """A dataset of 14 articles, built by the script."""
     place = Workplace(tmp_path_factory.mktemp("place"))
     script("build_dataset").main(
-        [f"corpus.path={CORPUS}", "corpus.limit=14", "corpus.splits=none", f"output={place.dataset}", *place.tracking]
+        [
+            f"corpora.stance_news.path={CORPUS}",
+            "corpora.stance_news.limit=14",
+            "corpora.stance_news.splits=none",
+            f"output={place.dataset}",
+            *place.tracking,
+        ]
     )
     return place
 

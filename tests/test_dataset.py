@@ -20,22 +20,24 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from stance import build as builder
 from stance import corpora, dataset, jsonl
 from stance.corpora.source import CorpusConfig
 from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.examples import ExamplesConfig
 from stance.files import replace_directory
+from stance.leaks import LeaksConfig
 from stance.records import LABELS, Example
-from stance.splits import SPLITS, SplitConfig, assign
+from stance.splits import SPLITS, SplitConfig
 
 CORPUS = Path(__file__).resolve().parents[1] / "data" / "corpus"
 LIMIT = 14
 
 
 def build(output: Path, path: Path = CORPUS, limit: int = 0, name: str = "stance-news") -> Manifest:
-    corpus = CorpusConfig(name=name, path=str(path), limit=limit, splits="none")
-    return dataset.build(corpus, ExamplesConfig(), SplitConfig(), output=output)
+    corpus = CorpusConfig(name=name, path=str(path), limit=limit, splits="none", licence="cc-by-4.0")
+    return builder.build([corpus], ExamplesConfig(), SplitConfig(), LeaksConfig(), output=output)
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -86,17 +88,18 @@ def small(tmp_path: Path) -> Path:
 def test_the_same_articles_and_configuration_give_the_same_bytes(made: tuple[Path, Manifest], tmp_path: Path) -> None:
     # In another process with other hash seeds, since the order of a set differs there.
     code = (
-        "from pathlib import Path; from stance import dataset; from stance.corpora.source import CorpusConfig;"
-        "from stance.examples import ExamplesConfig; from stance.splits import SplitConfig;"
-        f"c = CorpusConfig(path={str(CORPUS)!r}, limit={LIMIT}, splits='none');"
-        f"dataset.build(c, ExamplesConfig(), SplitConfig(), output=Path({str(tmp_path / 'again')!r}))"
+        "from pathlib import Path; from stance import build; from stance.corpora.source import CorpusConfig;"
+        "from stance.examples import ExamplesConfig; from stance.leaks import LeaksConfig;"
+        "from stance.splits import SplitConfig;"
+        f"c = CorpusConfig(name='stance-news', path={str(CORPUS)!r}, limit={LIMIT}, splits='none',"
+        " licence='cc-by-4.0');"
+        "build.build([c], ExamplesConfig(), SplitConfig(), LeaksConfig(), "
+        f"output=Path({str(tmp_path / 'again')!r}))"
     )
     subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": "4321"}, check=True)
     again = content(tmp_path / "again")
     assert again == content(made[0])
-    assert sorted(again) == sorted(
-        ["README.md", "dropped.jsonl", "manifest.json", *(f"data/{s}.parquet" for s in SPLITS)]
-    )
+    assert sorted(again) == sorted([*(dataset.ENTRIES - {"data", "page.html"}), *(f"data/{s}.parquet" for s in SPLITS)])
 
 
 def test_load_dataset_opens_every_split_with_named_labels_and_the_same_rows(
@@ -115,9 +118,9 @@ def test_load_dataset_opens_every_split_with_named_labels_and_the_same_rows(
 def test_the_rows_are_the_examples_of_the_articles_of_their_split(made: tuple[Path, Manifest]) -> None:
     rows, _ = dataset.load(made[0])
     articles = corpora.read(CORPUS)[:LIMIT]
-    chosen = assign(articles, SplitConfig())
-    for split, part in rows.items():
-        assert {e.article_id for e in part} == {a.id for a in articles if chosen[a.id] == split}
+    split_of = {e.article_id: split for split, part in rows.items() for e in part}
+    assert sum(len({e.article_id for e in part}) for part in rows.values()) == len(split_of)
+    assert split_of.keys() == {a.id for a in articles}
     golden = Counter(e.article_id for part in rows.values() for e in part if e.provenance == "gold")
     dropped = Counter(row["article_id"] for _, row in jsonl.read(made[0] / "dropped.jsonl"))
     assert golden + dropped == Counter({a.id: len(a.annotations) for a in articles})
@@ -134,7 +137,7 @@ def test_the_manifest_counts_what_the_parquet_files_hold(made: tuple[Path, Manif
         assert manifest.provenance[split] == Counter(row["provenance"] for row in table)
     reasons = Counter(row["reason"] for _, row in jsonl.read(path / "dropped.jsonl"))
     assert manifest.dropped == reasons
-    assert manifest.config["corpus"]["limit"] == LIMIT
+    assert manifest.config["corpora"][0]["limit"] == LIMIT
     assert manifest.config["split"] == asdict(SplitConfig())
 
 
@@ -144,7 +147,8 @@ def test_the_fingerprint_covers_every_field_of_a_row(made: tuple[Path, Manifest]
     changes: list[dict[str, Any]] = [
         {"id": "x"}, {"text": one.text + " "}, {"actor": "x"}, {"target": "x"}, {"actor_span": (0, 1)},
         {"target_span": None if one.target_span else (0, 1)}, {"stance": "x"}, {"article_id": "x"},
-        {"corpus": "x"}, {"date": "x"}, {"provenance": "x"}, {"weight": 0.5}, {"tags": ("x",)},
+        {"corpus": "x"}, {"date": "x"}, {"provenance": "x"}, {"weight": 0.5}, {"tags": ("x",)}, {"soft": (1.0,)},
+        {"labels": ("x",)},
     ]  # fmt: skip
     assert {key for change in changes for key in change} == set(dataset.FEATURES)
     seen = {manifest.sha256, dataset.fingerprint(rows)}
@@ -279,7 +283,7 @@ def test_a_directory_without_manifest_is_refused(tmp_path: Path) -> None:
 def test_a_manifest_of_another_version_is_refused(small: Path) -> None:
     file = small / "manifest.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"format_version": 99, "a_new_field": 1}))
-    with pytest.raises(StanceError, match=r"manifest\.json: format version 99, this stance reads 2; build it again"):
+    with pytest.raises(StanceError, match=r"manifest\.json: format version 99, this stance reads 3; build it again"):
         dataset.load(small)
 
 
@@ -302,7 +306,7 @@ def test_a_split_that_would_miss_a_label_is_refused_and_nothing_is_written(tmp_p
     path = toy(tmp_path / "toy.jsonl", stances=("oppose", "support"))
     with pytest.raises(StanceError, match="the train split of 16 examples has none of neutral; give more articles"):
         build(tmp_path / "out", path)
-    assert [p.name for p in tmp_path.iterdir()] == ["toy.jsonl"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.stages", "toy.jsonl"]
 
 
 def test_an_unreadable_article_leaves_the_earlier_dataset(small: Path) -> None:
@@ -315,7 +319,7 @@ def test_an_unreadable_article_leaves_the_earlier_dataset(small: Path) -> None:
 
 
 def test_a_negative_limit_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StanceError, match=r"corpus\.limit=-1: expected 0 or more"):
+    with pytest.raises(StanceError, match=r"corpora\.stance-news\.limit=-1: expected 0 or more"):
         build(tmp_path / "out", toy(tmp_path / "toy.jsonl"), limit=-1)
 
 
@@ -361,13 +365,13 @@ def test_an_earlier_dataset_is_replaced(small: Path) -> None:
     assert sum(found.articles.values()) == 15
     assert len({e.article_id for part in rows.values() for e in part}) == 15
     assert content(small).keys() == earlier.keys()
-    assert sorted(p.name for p in small.parent.iterdir()) == ["small", "toy.jsonl"]
+    assert sorted(p.name for p in small.parent.iterdir()) == ["small", "small.stages", "toy.jsonl"]
 
 
 def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     build(tmp_path / "out", toy(tmp_path / "toy.jsonl"))
-    assert dataset.load(tmp_path / "out")[1].format_version == 2
+    assert dataset.load(tmp_path / "out")[1].format_version == 3
 
 
 @contextmanager
@@ -388,7 +392,7 @@ def test_a_build_that_crashes_midway_leaves_the_old_dataset_whole(small: Path) -
         build(small, path)
     assert content(small) == before
     dataset.load(small)
-    assert sorted(p.name for p in small.parent.iterdir()) == ["small", "toy.jsonl"]
+    assert sorted(p.name for p in small.parent.iterdir()) == ["small", "small.stages", "toy.jsonl"]
 
 
 def test_a_process_killed_while_it_writes_leaves_the_old_directory_whole(tmp_path: Path) -> None:
@@ -410,15 +414,21 @@ def test_a_process_killed_while_it_writes_leaves_the_old_directory_whole(tmp_pat
     assert (old / "mark").read_text() == "new"
 
 
+def counted(rows: dict[str, list[Example]]) -> dict[str, Counter[str]]:
+    return {split: Counter(e.stance.value for e in part) for split, part in rows.items()}
+
+
 def test_a_split_that_is_empty_is_refused(made: tuple[Path, Manifest]) -> None:
-    rows, _ = dataset.load(made[0])
+    labels = counted(dataset.load(made[0])[0] | {"test": []})
     with pytest.raises(StanceError, match="the test split of 0 examples has none of oppose, neutral, support"):
-        dataset.check_labels(rows | {"test": []})
+        dataset.check_labels(labels, LABELS)
+    dataset.check_labels(labels, LABELS, tested=False)
 
 
 def test_a_label_missing_from_one_split_alone_is_refused(made: tuple[Path, Manifest]) -> None:
     rows, _ = dataset.load(made[0])
-    dataset.check_labels(rows)
+    dataset.check_labels(counted(rows), LABELS)
     kept = [e for e in rows["validation"] if e.stance != "support"]
     with pytest.raises(StanceError, match=rf"the validation split of {len(kept)} examples has none of support;"):
-        dataset.check_labels(rows | {"validation": kept})
+        dataset.check_labels(counted(rows | {"validation": kept}), LABELS)
+    dataset.check_labels(counted(rows | {"validation": kept}), ["oppose", "neutral"])

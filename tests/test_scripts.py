@@ -17,6 +17,7 @@ import tiny
 from conftest import CORPUS, ROOT, Workplace, script
 from stance import dataset, jsonl, show
 from stance.config import Script, field_docs
+from stance.corpora.source import CorpusConfig
 from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.predictor import StancePredictor
@@ -44,8 +45,9 @@ def keys(job: Any, prefix: str = "") -> list[str]:
     found = []
     for field in dataclasses.fields(job):
         value = getattr(job, field.name)
-        inner = dataclasses.is_dataclass(value)
-        found += keys(value, f"{prefix}{field.name}.") if inner else [f"{prefix}{field.name}"]
+        inner = CorpusConfig() if field.name == "corpora" else value
+        name = f"{prefix}{field.name}{'.KEY' if inner is not value else ''}"
+        found += keys(inner, f"{name}.") if dataclasses.is_dataclass(inner) else [name]
     return found
 
 
@@ -79,7 +81,11 @@ def test_help_names_every_group_option_and_each_composes(name: str, group: str, 
 @pytest.mark.parametrize("name", NAMES)
 def test_yaml_without_overrides_gives_the_defaults_of_the_dataclasses(name: str) -> None:
     main = script(name).main
-    assert main.compose() == main.job()
+    job = main.compose()
+    if name in ("build_dataset", "review"):
+        assert job.corpora == {"stance_news": CorpusConfig(name="stance-news", path="data/corpus", licence="cc-by-4.0")}
+        job.corpora = {}
+    assert job == main.job()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -194,7 +200,7 @@ def test_a_default_in_yaml_that_does_not_exist_names_the_options(yaml: Path) -> 
 
 
 def test_a_corpus_of_ones_own_needs_a_path(tmp_path: Path) -> None:
-    with pytest.raises(StanceError, match=r"corpus\.path: not set"):
+    with pytest.raises(StanceError, match=r"corpora\.custom\.path: not set"):
         script("build_dataset").main(["corpus=jsonl", f"output={tmp_path}/dataset", *store(tmp_path)])
     assert not (tmp_path / "dataset").exists()
 
@@ -221,7 +227,12 @@ def test_a_typo_ends_a_script_with_code_2_and_one_line(tmp_path: Path) -> None:
 
 def test_build_returns_the_folder_of_the_dataset(tmp_path: Path) -> None:
     output = tmp_path / "dataset"
-    overrides = [f"corpus.path={ROOT}/data/corpus", "corpus.limit=14", f"output={output}", *store(tmp_path)]
+    overrides = [
+        f"corpora.stance_news.path={ROOT}/data/corpus",
+        "corpora.stance_news.limit=14",
+        f"output={output}",
+        *store(tmp_path),
+    ]
     assert script("build_dataset").main(overrides) == output
     assert sum(dataset.load(output)[1].articles.values()) == 14
 
@@ -305,9 +316,9 @@ def test_a_model_is_not_judged_by_a_dataset_it_was_not_trained_with(
 ) -> None:
     # Another seed moves training articles into the other splits.
     other = [
-        f"corpus.path={CORPUS}",
-        "corpus.limit=14",
-        "corpus.splits=none",
+        f"corpora.stance_news.path={CORPUS}",
+        "corpora.stance_news.limit=14",
+        "corpora.stance_news.splits=none",
         "split.seed=8",
         f"output={tmp_path}/other",
     ]

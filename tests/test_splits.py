@@ -8,12 +8,14 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stance import corpora, splits
+from stance import corpora, division, splits
 from stance.corpora.__main__ import main
+from stance.division import Units
 from stance.errors import StanceError
 from stance.records import Article
 from stance.splits import SPLITS, SplitConfig
@@ -36,6 +38,28 @@ def overlap(one: Article, other: Article) -> float:
         words = re.findall(r"\w+", article.text.casefold())
         grams.append({tuple(words[i : i + 5]) for i in range(len(words) - 4)})
     return len(grams[0] & grams[1]) / len(grams[0] | grams[1])
+
+
+def units(articles: list[Article], config: SplitConfig, fixed: dict[str, str] | None = None) -> Units:
+    """Articles of one corpus as the builder sees them."""
+    groups = np.zeros(len(articles), np.int64)
+    for number, members in enumerate(splits.groups(articles, config.near_duplicate)):
+        groups[members] = number
+    return Units(
+        ids=[a.id for a in articles],
+        where=[a.where for a in articles],
+        dates=[a.date for a in articles],
+        topics=[a.topic for a in articles],
+        corpus=[0] * len(articles),
+        fixed=[(fixed or {}).get(a.id, "") for a in articles],
+        groups=groups,
+    )
+
+
+def assign(articles: list[Article], config: SplitConfig, fixed: dict[str, str] | None = None) -> dict[str, str]:
+    splits.check(config)
+    chosen = division.divide(units(articles, config, fixed), config)
+    return dict(zip((a.id for a in articles), chosen, strict=True))
 
 
 def together(articles: list[Article], threshold: float = THRESHOLD) -> set[frozenset[str]]:
@@ -94,7 +118,7 @@ def test_at_threshold_1_only_equal_texts_stay_together() -> None:
 def test_no_article_and_no_near_duplicate_spans_two_splits(copied: list[int], copies: int, seed: int) -> None:
     clusters = [[ARTICLES[i], *(edited(ARTICLES[i], 0.03, n) for n in range(copies))] for i in copied]
     alone = [a for i, a in enumerate(ARTICLES) if i not in copied]
-    chosen = splits.assign([*alone, *(a for cluster in clusters for a in cluster)], SplitConfig(seed=seed))
+    chosen = assign([*alone, *(a for cluster in clusters for a in cluster)], SplitConfig(seed=seed))
     assert set(chosen) == {a.id for a in alone} | {a.id for cluster in clusters for a in cluster}
     assert set(chosen.values()) == set(SPLITS)
     for cluster in clusters:
@@ -106,22 +130,22 @@ def test_no_article_and_no_near_duplicate_spans_two_splits(copied: list[int], co
 def test_the_split_does_not_depend_on_the_order_of_the_articles(order: list[int], seed: int) -> None:
     articles = [*ARTICLES[:36], *(edited(a, 0.03, 9) for a in ARTICLES[:4])]
     config = SplitConfig(seed=seed)
-    assert splits.assign([articles[i] for i in order], config) == splits.assign(articles, config)
+    assert assign([articles[i] for i in order], config) == assign(articles, config)
 
 
 def test_the_same_seed_gives_the_same_split_and_another_seed_another() -> None:
-    assert splits.assign(ARTICLES, SplitConfig()) == splits.assign(ARTICLES, SplitConfig())
-    assert splits.assign(ARTICLES, SplitConfig()) != splits.assign(ARTICLES, SplitConfig(seed=8))
+    assert assign(ARTICLES, SplitConfig()) == assign(ARTICLES, SplitConfig())
+    assert assign(ARTICLES, SplitConfig()) != assign(ARTICLES, SplitConfig(seed=8))
 
 
 def test_the_shares_are_kept_to_the_article() -> None:
-    counts = Counter(splits.assign(ARTICLES, SplitConfig(validation=0.1, test=0.25)).values())
+    counts = Counter(assign(ARTICLES, SplitConfig(validation=0.1, test=0.25)).values())
     assert counts == {"train": 26, "validation": 4, "test": 10}
 
 
 def test_a_cluster_that_is_too_large_for_the_small_splits_goes_to_train() -> None:
     cluster = [replace(ARTICLES[0], id=f"copy-{n}") for n in range(12)]
-    chosen = splits.assign([*ARTICLES[1:], *cluster], SplitConfig())
+    chosen = assign([*ARTICLES[1:], *cluster], SplitConfig())
     assert {chosen[a.id] for a in cluster} == {"train"}
 
 
@@ -132,24 +156,73 @@ def test_shares_that_leave_a_split_empty_are_refused(validation: float, test: fl
     with pytest.raises(
         StanceError, match=rf"split\.validation={validation}, split\.test={test}: expected shares above"
     ):
-        splits.assign(ARTICLES, SplitConfig(validation=validation, test=test))
+        assign(ARTICLES, SplitConfig(validation=validation, test=test))
 
 
 @pytest.mark.parametrize("threshold", [0.0, -0.5, 1.01])
 def test_a_similarity_that_has_no_meaning_is_refused(threshold: float) -> None:
     with pytest.raises(StanceError, match=rf"split\.near_duplicate={threshold}: expected a similarity above 0"):
-        splits.assign(ARTICLES, SplitConfig(near_duplicate=threshold))
+        assign(ARTICLES, SplitConfig(near_duplicate=threshold))
 
 
 def test_too_few_articles_are_refused() -> None:
     with pytest.raises(StanceError, match="the validation and test split would be empty with 3 articles; give more"):
-        splits.assign(ARTICLES[:3], SplitConfig())
+        assign(ARTICLES[:3], SplitConfig())
 
 
 def test_copies_of_one_article_are_refused() -> None:
     copies = [replace(ARTICLES[0], id=f"copy-{n}") for n in range(20)]
     with pytest.raises(StanceError, match="the validation and test split would be empty with 20 articles"):
-        splits.assign(copies, SplitConfig())
+        assign(copies, SplitConfig())
+
+
+def test_by_time_no_training_article_is_newer_than_a_test_article() -> None:
+    chosen = assign(ARTICLES, SplitConfig(by="time"))
+    days = {split: sorted(a.date for a in ARTICLES if chosen[a.id] == split) for split in SPLITS}
+    assert days["train"][-1] < days["validation"][0]
+    assert days["validation"][-1] < days["test"][0]
+    assert [len(days[split]) for split in SPLITS] == [28, 6, 6]
+
+
+def test_by_time_articles_without_a_date_have_no_split_and_those_of_one_day_share_it() -> None:
+    undated = replace(ARTICLES[0], date="")
+    same_day = [replace(a, date="2030-01-01") for a in ARTICLES[1:10]]
+    chosen = assign([undated, *same_day, *ARTICLES[10:]], SplitConfig(by="time"))
+    assert chosen[undated.id] == ""
+    assert len({chosen[a.id] for a in same_day}) == 1
+
+
+def test_by_story_articles_of_one_topic_share_a_split_and_others_need_not() -> None:
+    topics = [replace(a, topic=f"topic {n // 4}") for n, a in enumerate(ARTICLES)]
+    chosen = assign(topics, SplitConfig(by="story"))
+    for first in range(0, 40, 4):
+        assert len({chosen[a.id] for a in topics[first : first + 4]}) == 1
+    assert set(chosen.values()) == set(SPLITS)
+
+
+def test_in_folds_every_article_is_tested_once_and_never_with_its_near_duplicate_in_training() -> None:
+    articles = [*ARTICLES[:30], *(edited(a, 0.03, 9) for a in ARTICLES[:8])]
+    tested: Counter[str] = Counter()
+    for fold in range(4):
+        chosen = assign(articles, SplitConfig(by="fold", folds=4, fold=fold))
+        tested.update(name for name, split in chosen.items() if split == "test")
+        for article, copy in zip(articles[:8], articles[30:], strict=True):
+            assert chosen[article.id] == chosen[copy.id]
+        assert set(chosen.values()) == set(SPLITS)
+    assert tested == Counter({a.id: 1 for a in articles})
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (SplitConfig(by="moon"), "split.by=moon: expected one of article, story"),
+        (SplitConfig(by="fold", folds=2), "split.folds=2, split.fold=0: expected 3 or more"),
+        (SplitConfig(by="fold", folds=5, fold=5), "split.folds=5, split.fold=5"),
+    ],
+)
+def test_divisions_without_a_meaning_are_refused(config: SplitConfig, message: str) -> None:
+    with pytest.raises(StanceError, match=re.escape(message)):
+        assign(ARTICLES, config)
 
 
 # Splits that a file fixes.
@@ -165,7 +238,7 @@ def test_completing_gives_every_article_a_split_near_the_shares_and_balanced() -
     for tag in common:
         total = sum(tags[tag, s] for s in SPLITS)
         assert 0.05 < tags[tag, "test"] / total < 0.3
-    at_random = splits.assign(ARTICLES, SplitConfig())
+    at_random = assign(ARTICLES, SplitConfig())
     assert spread(chosen) < spread(at_random)
 
 
@@ -193,21 +266,18 @@ def test_a_near_duplicate_of_a_fixed_article_follows_it() -> None:
     assert all(chosen[copy.id] == fixed[article.id] for article, copy in zip(ARTICLES, copies, strict=True))
 
 
-def test_fixed_splits_are_kept_and_a_missing_id_is_refused() -> None:
+def test_fixed_splits_are_kept() -> None:
     fixed = {a.id: SPLITS[n % 3] for n, a in enumerate(ARTICLES)}
-    assert splits.keep(ARTICLES, SplitConfig(), fixed) == fixed
-    del fixed[ARTICLES[5].id]
-    with pytest.raises(StanceError, match=f"1 articles have no fixed split, first '{ARTICLES[5].id}'"):
-        splits.keep(ARTICLES, SplitConfig(), fixed)
+    assert assign(ARTICLES, SplitConfig(), fixed) == fixed
     with pytest.raises(StanceError, match="the test split would be empty"):
-        splits.keep(ARTICLES[:4], SplitConfig(), {a.id: SPLITS[n % 2] for n, a in enumerate(ARTICLES)})
+        assign(ARTICLES[:4], SplitConfig(), {a.id: SPLITS[n % 2] for n, a in enumerate(ARTICLES)})
 
 
 def test_near_duplicates_that_are_fixed_to_two_splits_are_refused() -> None:
     copy = edited(ARTICLES[0], 0.02, 1)
     fixed = {a.id: SPLITS[n % 3] for n, a in enumerate(ARTICLES)} | {copy.id: "test"}
     with pytest.raises(StanceError, match=r"nearly the text of .* but fixed to test and train"):
-        splits.keep([*ARTICLES, copy], SplitConfig(), fixed)
+        assign([*ARTICLES, copy], SplitConfig(), fixed)
 
 
 def test_the_file_of_splits_is_read_as_it_was_written(tmp_path: Path) -> None:

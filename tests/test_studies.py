@@ -100,7 +100,7 @@ def test_the_review_lists_doubts_of_models_that_did_not_see_the_article(
     out = tmp_path / "review.jsonl"
     script("review").main(
         [
-            f"corpus.path={tmp_path / 'corpus.jsonl'}",
+            f"corpora.stance_news.path={tmp_path / 'corpus.jsonl'}",
             f"output={out}",
             "review.folds=2",
             "review.confidence=0.34",

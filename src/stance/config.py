@@ -14,6 +14,7 @@ import re
 import signal
 import sys
 import textwrap
+import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -145,8 +146,11 @@ def settings(job: type[Any], prefix: str = "") -> list[tuple[str, Any, str]]:
         default = field.default
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
+        many = next((a for a in typing.get_args(field.type) if dataclasses.is_dataclass(a)), None)
         if dataclasses.is_dataclass(default):
             found += settings(type(default), f"{prefix}{field.name}.")
+        elif isinstance(many, type):
+            found += settings(many, f"{prefix}{field.name}.KEY.")
         else:
             found.append((f"{prefix}{field.name}", default, texts.get(field.name, "")))
     return found
@@ -195,8 +199,9 @@ def _check_known(job: Any, prefix: str = "") -> None:
     for key, value in vars(job).items():
         if key not in names:
             raise StanceError(_unknown(f"{prefix}{key}", names))
-        if dataclasses.is_dataclass(value):
-            _check_known(value, f"{prefix}{key}.")
+        for name, inner in value.items() if isinstance(value, dict) else [("", value)]:
+            if dataclasses.is_dataclass(inner):
+                _check_known(inner, ".".join(part for part in (f"{prefix}{key}", str(name)) if part) + ".")
 
 
 def _unknown(full_key: str, names: Sequence[str]) -> str:

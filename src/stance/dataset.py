@@ -1,32 +1,29 @@
 """A dataset on disk: Parquet splits that `datasets.load_dataset(path)` opens, a card, and a manifest.
 
-Layout: `data/{train,validation,test}.parquet`, `README.md`, `dropped.jsonl`, and `manifest.json`, written last.
-The same articles and the same configuration give the same bytes.
+Layout: `data/{train,validation,test}.parquet`, `README.md`, `page.html`, `leaks.json`, `clean.jsonl` (ids of held-out
+rows that repeat nothing of training), `dropped.jsonl`, `repairs.jsonl`, and `manifest.json`, written last. How one is
+made: `stance.build`.
 """
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pyarrow.parquet as pq
 import yaml
-from tqdm import tqdm
 
-from stance import corpora, examples, jsonl, splits
-from stance.corpora.source import CorpusConfig, Dropped
 from stance.errors import StanceError
-from stance.examples import ExamplesConfig
-from stance.files import check_replaceable, replace_directory
-from stance.records import LABELS, Article, Example, Stance
-from stance.splits import SPLITS, SplitConfig
+from stance.records import LABELS, Example, Stance
+from stance.splits import SPLITS
 
-FORMAT_VERSION = 2
-ENTRIES = frozenset({"README.md", "data", "dropped.jsonl", "manifest.json"})
+FORMAT_VERSION = 3
+ENTRIES = frozenset(
+    {"README.md", "page.html", "data", "dropped.jsonl", "repairs.jsonl", "leaks.json", "clean.jsonl", "manifest.json"}
+)
 FEATURES = datasets.Features(
     {
         "id": datasets.Value("string"),
@@ -42,6 +39,8 @@ FEATURES = datasets.Features(
         "provenance": datasets.Value("string"),
         "weight": datasets.Value("float64"),
         "tags": datasets.List(datasets.Value("string")),
+        "soft": datasets.List(datasets.Value("float64")),
+        "labels": datasets.List(datasets.Value("string")),
     }
 )
 
@@ -57,70 +56,45 @@ class Manifest:
     labels: dict[str, dict[str, int]]
     provenance: dict[str, dict[str, int]]
     dropped: dict[str, int]
+    corpora: dict[str, dict[str, int]] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
 
-def build(corpus: CorpusConfig, example_config: ExamplesConfig, split_config: SplitConfig, *, output: Path) -> Manifest:
-    """Read the corpus, make examples, split them by article and write the dataset to `output`.
-
-    Raises:
-        StanceError: the corpus can't be used, or a split would be empty or miss a label; nothing is written.
-    """
-    check_replaceable(output, marker="manifest.json", own=ENTRIES)
-    if not corpus.path:
-        raise StanceError("corpus.path: not set; give a JSON Lines file of annotated articles or a directory of them")
-    if corpus.limit < 0:
-        raise StanceError(f"corpus.limit={corpus.limit}: expected 0 or more; 0 takes all articles")
-    articles = corpora.read(Path(corpus.path))
-    articles = articles[: corpus.limit] if corpus.limit else articles
-    fixed = splits.find(Path(corpus.path), corpus.splits)
-    chosen = splits.assign(articles, split_config) if fixed is None else splits.keep(articles, split_config, fixed)
-    rows: dict[str, list[Example]] = {split: [] for split in SPLITS}
-    dropped: list[Dropped] = []
-    made = examples.make(articles, example_config, corpus=corpus.name)
-    for article, (kept, lost) in zip(articles, tqdm(made, "examples", len(articles), unit="article"), strict=True):
-        rows[chosen[article.id]] += kept
-        dropped += lost
-    check_labels(rows)
-    manifest = Manifest(
-        name=corpus.name,
-        sha256=fingerprint(rows),
-        articles=dict(Counter(chosen[a.id] for a in articles)),
-        rows={split: len(part) for split, part in rows.items()},
-        labels={split: _count(part, "stance") for split, part in rows.items()},
-        provenance={split: _count(part, "provenance") for split, part in rows.items()},
-        dropped=dict(Counter(d.reason for d in dropped)),
-        config={
-            "corpus": asdict(corpus),
-            "examples": asdict(example_config),
-            "split": asdict(split_config),
-        },
-    )
-    with replace_directory(output, marker="manifest.json") as folder:
-        _write(folder, rows, dropped, manifest, articles)
-    return manifest
-
-
-def check_labels(rows: Mapping[str, Sequence[Example]]) -> None:
-    """Refuse splits that are empty or miss a label."""
-    for split, part in rows.items():
-        missing = [label for label in LABELS if not any(e.stance == label for e in part)]
-        if missing:
+def check_labels(labels: Mapping[str, Mapping[str, int]], known: Iterable[str], *, tested: bool = True) -> None:
+    """Refuse splits that are empty or miss a label that some corpus knows; without `tested` there may be no test."""
+    for split, counts in labels.items():
+        missing = [label for label in known if not counts.get(label)]
+        if missing and (counts or tested or split != "test"):
             raise StanceError(
-                f"the {split} split of {len(part)} examples has none of {', '.join(missing)}; give more articles, "
-                "other shares (split.validation, split.test) or another split.seed"
+                f"the {split} split of {sum(counts.values())} examples has none of {', '.join(missing)}; give more "
+                "articles, other shares (split.validation, split.test) or another split.seed"
             )
 
 
+class Fingerprint:
+    """sha256 over every field of every row, in order, of each split; rows of different splits may come mixed."""
+
+    def __init__(self) -> None:
+        self.digests = {split: hashlib.sha256() for split in SPLITS}
+
+    def add(self, split: str, row: Mapping[str, Any]) -> None:
+        """Count a row, in the form of `Example.to_json`, in."""
+        line = json.dumps(row, ensure_ascii=False, sort_keys=True)
+        self.digests[split].update(line.encode() + b"\n")
+
+    def hexdigest(self) -> str:
+        """One digest of all splits."""
+        return hashlib.sha256("".join(d.hexdigest() for d in self.digests.values()).encode()).hexdigest()
+
+
 def fingerprint(rows: Mapping[str, Sequence[Example]]) -> str:
-    """sha256 over every field of every row, with its split, in order."""
-    digest = hashlib.sha256()
+    """The fingerprint of a whole dataset."""
+    counted = Fingerprint()
     for split in SPLITS:
         for example in rows[split]:
-            line = json.dumps([split, example.to_json()], ensure_ascii=False, sort_keys=True)
-            digest.update(line.encode() + b"\n")
-    return digest.hexdigest()
+            counted.add(split, example.to_json())
+    return counted.hexdigest()
 
 
 def load(path: Path) -> tuple[dict[str, list[Example]], Manifest]:
@@ -187,29 +161,8 @@ def _read_split(path: Path) -> list[Example]:
 
 def _example(row: dict[str, Any]) -> Example:
     spans = {key: tuple(row[key]) if row[key] is not None else None for key in ("actor_span", "target_span")}
-    return Example(**{**row, **spans, "stance": Stance(LABELS[row["stance"]]), "tags": tuple(row["tags"])})
-
-
-def _count(rows: Iterable[Example], field_name: str) -> dict[str, int]:
-    return dict(sorted(Counter(str(getattr(row, field_name)) for row in rows).items()))
-
-
-def _write(
-    folder: Path,
-    rows: Mapping[str, Sequence[Example]],
-    dropped: Sequence[Dropped],
-    manifest: Manifest,
-    articles: Sequence[Article],
-) -> None:
-    (folder / "data").mkdir()
-    for split, part in rows.items():
-        columns = {name: [e.to_json()[name] for e in part] for name in FEATURES}
-        columns["stance"] = [LABELS.index(label) for label in columns["stance"]]
-        table = datasets.Dataset.from_dict(columns, features=FEATURES)
-        table.to_parquet(folder / "data" / f"{split}.parquet")
-    jsonl.write(folder / "dropped.jsonl", (asdict(d) for d in dropped))
-    jsonl.write_text(folder / "README.md", card(manifest, articles))
-    jsonl.write_json(folder / "manifest.json", asdict(manifest))
+    lists = {key: tuple(row[key]) for key in ("tags", "soft", "labels")}
+    return Example(**{**row, **spans, **lists, "stance": Stance(LABELS[row["stance"]])})
 
 
 def table(manifest: Manifest) -> list[list[str]]:
@@ -228,34 +181,45 @@ def table(manifest: Manifest) -> list[list[str]]:
     ]
 
 
-def card(manifest: Manifest, articles: Sequence[Article]) -> str:
-    """The dataset card: a YAML header for the `datasets` library and the counts for a reader."""
+def card(manifest: Manifest, span: tuple[str, str], leaks: Sequence[Sequence[str]]) -> str:
+    """The dataset card: a YAML header for the `datasets` library and the counts for a reader.
+
+    Args:
+        manifest: of the dataset.
+        span: dates of the oldest and the newest article, empty where none has one.
+        leaks: a table of what held-out rows repeat, its header first.
+    """
+    sources = manifest.config["corpora"]
+    dropped = "\n".join(f"* {n:,}: {reason}" for reason, n in sorted(manifest.dropped.items())) or "* none"
+    dates = f"dated {span[0]} to {span[1]}" if span[0] else "without dates"
+    corpora = "\n".join(f"* {s['name']}: {s['format']}, licence {s['licence']}" for s in sources)
+    config = json.dumps(manifest.config, indent=2, sort_keys=True)
+    return (
+        f"{_header(manifest)}\n# {manifest.name}\n\nActor-target stance pairs from "
+        f"{sum(manifest.articles.values()):,} articles {dates}, split by {manifest.config['split']['by']}.\n\n"
+        f"sha256 of the content: `{manifest.sha256}`\n\n{_markdown(table(manifest))}\n\n{corpora}\n\n"
+        "`neutral` holds annotated neutral pairs and sampled pairs of exhaustively annotated articles that nobody "
+        "annotated. `actor_span` and `target_span` are `[start, end)` in `text`, or null when the passage does "
+        "not print the name. `labels` are the stances that the row's corpus knows.\n\n## Leaks\n\n"
+        f"{_markdown(leaks)}\n\n## Dropped\n\n{dropped}\n\nEach one is in `dropped.jsonl`.\n\n"
+        f"## Configuration\n\n```json\n{config}\n```\n"
+    )
+
+
+def _header(manifest: Manifest) -> str:
+    sources = manifest.config["corpora"]
+    files = [{"split": split, "path": f"data/{split}.parquet"} for split in SPLITS if manifest.rows[split]]
     facts = {
-        "license": manifest.config["corpus"]["licence"],
+        "license": sources[0]["licence"] if len(sources) == 1 else "other",
         "language": ["en"],
         "task_categories": ["text-classification"],
         "tags": ["stance-detection"],
         "pretty_name": manifest.name,
-        "configs": [
-            {
-                "config_name": "default",
-                "data_files": [{"split": split, "path": f"data/{split}.parquet"} for split in SPLITS],
-            }
-        ],
+        "configs": [{"config_name": "default", "data_files": files}],
     }
-    header = f"---\n{yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)}---\n"
-    header_row, *count_rows = ["| " + " | ".join(row) + " |" for row in table(manifest)]
-    counts = "\n".join([header_row, "|---|--:|--:|--:|--:|--:|", *count_rows])
-    dropped = "\n".join(f"* {n}: {reason}" for reason, n in sorted(manifest.dropped.items())) or "* none"
-    dates = sorted(a.date for a in articles if a.date)
-    span = f"dated {dates[0]} to {dates[-1]}" if dates else "without dates"
-    config = json.dumps(manifest.config, indent=2, sort_keys=True)
-    return (
-        f"{header}\n# {manifest.name}\n\nActor-target stance pairs from {len(articles)} articles {span}, split by "
-        f"article.\n\nsha256 of the content: `{manifest.sha256}`\n\n"
-        f"{counts}\n\n"
-        "`neutral` holds annotated neutral pairs and sampled pairs of exhaustively annotated articles that nobody "
-        "annotated. `actor_span` and `target_span` are `[start, end)` in `text`, or null when the passage does "
-        f"not print the name.\n\n## Dropped annotations\n\n{dropped}\n\nEach one is in `dropped.jsonl`.\n\n"
-        f"## Configuration\n\n```json\n{config}\n```\n"
-    )
+    return f"---\n{yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)}---\n"
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    header, *body = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([header, "|---" + "|--:" * (len(rows[0]) - 1) + "|", *body])

@@ -6,8 +6,8 @@ the annotations made, so that a passage is seen with pairs that hold a stance in
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice, product, zip_longest
 
 import numpy as np
@@ -18,6 +18,8 @@ from stance.errors import StanceError
 from stance.mentions import Candidate, Parsed
 from stance.records import Annotation, Article, Example, Mention, Span, Stance
 
+BATCH = 64
+"""Articles that are parsed together."""
 _WORD = re.compile(r"\w+")
 _FILLERS = frozenset(
     {"a", "an", "and", "at", "by", "for", "from", "in", "its", "of", "on", "or", "that", "the", "to", "with"}
@@ -41,21 +43,45 @@ class ExamplesConfig:
 
 
 def make(
-    articles: Sequence[Article], config: ExamplesConfig, *, corpus: str
+    articles: Iterable[Article], config: ExamplesConfig, *, corpus: str
 ) -> Iterator[tuple[list[Example], list[Dropped]]]:
     """The examples of each article, in order, and what was dropped.
 
     Raises:
         StanceError: a setting has no meaning.
     """
+    check(config)
+    for batch in batched(articles, BATCH):
+        # Parsing is what takes the time: articles that need none are not parsed.
+        wanted = [article for article in batch if _wants_parsing(article, config)]
+        parsed = dict(zip(map(id, wanted), mentions.parse(article.text for article in wanted), strict=True))
+        for article in batch:
+            yield _article(article, parsed.get(id(article)), config, corpus)
+
+
+def batched(articles: Iterable[Article], size: int) -> Iterator[list[Article]]:
+    """Lists of `size` articles, the last one shorter."""
+    rest = iter(articles)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def check(config: ExamplesConfig) -> None:
+    """Refuse settings without a meaning."""
     if config.context < 0 or not 0 <= config.neutral_ratio <= 1000:
         raise StanceError("examples.context and examples.neutral_ratio must not be negative nor the ratio over 1000")
     if not 0 <= config.alone <= 1:
         raise StanceError(f"examples.alone={config.alone}: expected a share, from 0 to 1")
     if config.seed < 0:
         raise StanceError(f"examples.seed={config.seed}: expected 0 or more")
-    for article, parsed in zip(articles, mentions.parse(a.text for a in articles), strict=True):
-        yield _article(article, parsed, config, corpus)
+
+
+def _wants_parsing(article: Article, config: ExamplesConfig) -> bool:
+    """Whether sentences or candidates are asked for: not where all evidence is the whole text anyway."""
+    whole = (len(article.text) - len(article.text.lstrip()), len(article.text.rstrip()))
+    if article.exhaustive and config.neutral_ratio:
+        return True
+    return config.context > 0 and any(span != whole for note in article.annotations for span in note.evidence)
 
 
 def passage(evidence: Sequence[Span], sentences: Sequence[Span], context: int) -> Span:
@@ -67,12 +93,9 @@ def passage(evidence: Sequence[Span], sentences: Sequence[Span], context: int) -
 
 
 def _article(
-    article: Article, parsed: Parsed, config: ExamplesConfig, corpus: str
+    article: Article, parsed: Parsed | None, config: ExamplesConfig, corpus: str
 ) -> tuple[list[Example], list[Dropped]]:
-    places = [
-        passage(a.evidence, parsed.sentences, 0 if _alone(article, a.evidence, config.alone) else config.context)
-        for a in article.annotations
-    ]
+    places = [_place(article, note.evidence, parsed, config) for note in article.annotations]
     stances: dict[tuple[Span, str, str], set[Stance]] = {}
     for place, annotation in zip(places, article.annotations, strict=True):
         stances.setdefault(_key(place, annotation), set()).add(annotation.stance)
@@ -86,8 +109,9 @@ def _article(
             dropped.append(Dropped(f"{article.where}: annotation {number}", article.id, *names, reason))
         else:
             both = annotation.actor, annotation.target
-            examples[key] = _example(article, place, both, annotation.stance, corpus, tags=annotation.tags)
-    if not article.exhaustive:
+            made = _example(article, place, both, annotation.stance, corpus, annotation.provenance, annotation.tags)
+            examples[key] = replace(made, weight=annotation.weight, soft=annotation.soft)
+    if not article.exhaustive or parsed is None:
         return list(examples.values()), dropped
     wanted = round(config.neutral_ratio * len(examples))
     pools = _pools(article, parsed, sorted({place for place, _, _ in examples}), config.seed)
@@ -96,6 +120,12 @@ def _article(
         for place, names in _draw(pools, wanted)
     ]
     return [*examples.values(), *drawn], dropped
+
+
+def _place(article: Article, evidence: Sequence[Span], parsed: Parsed | None, config: ExamplesConfig) -> Span:
+    if parsed is None:
+        return min(a for a, _ in evidence), max(b for _, b in evidence)
+    return passage(evidence, parsed.sentences, 0 if _alone(article, evidence, config.alone) else config.context)
 
 
 def _alone(article: Article, evidence: Sequence[Span], share: float) -> bool:

@@ -1,9 +1,9 @@
 """The typed jobs of the scripts: what each can be told, with defaults. YAML in `conf/` states what differs.
 
-A docstring under each field is its help text. Nothing here does anything.
+A docstring under each field is its help text.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stance.corpora.source import CorpusConfig
 from stance.curve import CurveConfig
@@ -11,6 +11,7 @@ from stance.encoders import ModelConfig
 from stance.evaluation import EvaluationConfig
 from stance.examples import ExamplesConfig
 from stance.export import ExportConfig
+from stance.leaks import LeaksConfig
 from stance.recipe import TrainingConfig
 from stance.review import ReviewConfig
 from stance.splits import SplitConfig
@@ -24,12 +25,19 @@ DATASET, CHECKPOINT, ARTIFACT = "outputs/dataset", "outputs/checkpoint", "output
 class BuildJob:
     """Annotated articles to a dataset."""
 
-    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    corpora: dict[str, CorpusConfig] = field(default_factory=dict)
+    """The corpora by a key of your own; corpus=[...] chooses files that fill it in."""
     examples: ExamplesConfig = field(default_factory=ExamplesConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
+    leaks: LeaksConfig = field(default_factory=LeaksConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     output: str = DATASET
     """Directory of the dataset."""
+
+
+def sources(corpora: dict[str, CorpusConfig]) -> list[CorpusConfig]:
+    """The corpora of a job, in their order; one without a name is called like its key."""
+    return [replace(corpus, name=corpus.name or key) for key, corpus in corpora.items()]
 
 
 @dataclass
@@ -132,7 +140,8 @@ class CurveJob:
 class ReviewJob:
     """A queue of doubtful annotations and missed pairs of a corpus."""
 
-    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    corpora: dict[str, CorpusConfig] = field(default_factory=dict)
+    """The corpora by a key of your own; corpus=[...] chooses files that fill it in."""
     examples: ExamplesConfig = field(default_factory=ExamplesConfig)
     review: ReviewConfig = field(default_factory=ReviewConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -4,8 +4,9 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from stance.errors import StanceError
 
@@ -76,8 +77,10 @@ def dumps(value: Mapping[str, Any]) -> str:
 
 
 def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write `rows` as JSON Lines; the file appears under its name only when it is whole."""
-    write_text(path, "".join(dumps(row) + "\n" for row in rows))
+    """Write `rows` as JSON Lines, as they come; the file appears under its name only when it is whole."""
+    with _whole(path) as out:
+        for row in rows:
+            out.write(dumps(row) + "\n")
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -86,13 +89,20 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text to a temporary name beside `path`, then rename."""
+    """Write UTF-8 text, whole or not at all."""
+    with _whole(path) as out:
+        out.write(text)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[TextIO]:
+    """A temporary file beside `path` that takes its name when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
-            out.write(text)
+            yield out
         temporary.chmod(0o644)
         temporary.replace(path)
     except BaseException:

@@ -4,6 +4,7 @@ Every record is frozen. Offsets are `[start, end)` into the text they belong to,
 `text[start:end]` is the surface form. Types are trusted here; `stance.forms` checks what comes from outside.
 """
 
+import re
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -18,6 +19,8 @@ PHENOMENA = (
 """Linguistic phenomena that an annotation's `tags` may name; evaluation can slice by them."""
 
 
+_ARTICLE = re.compile(r"^(?:the|an?)\s+")
+_QUOTES = str.maketrans("‘’“”", "''\"\"")
 PROVENANCES = ("gold", "sampled", "weak")
 """Where a label comes from: a person, a pair that nobody annotated (neutral), or labelling functions."""
 
@@ -119,7 +122,11 @@ class Article:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One row of a dataset. The spans are offsets into `text`, or None when it does not print the name."""
+    """One row of a dataset. The spans are offsets into `text`, or None when it does not print the name.
+
+    `soft` is a share for each of `LABELS` where annotators disagree, else empty; `labels` are those that its corpus
+    knows: it can't teach or judge any other.
+    """
 
     id: str
     text: str
@@ -134,6 +141,8 @@ class Example:
     provenance: str
     weight: float
     tags: tuple[str, ...] = ()
+    soft: tuple[float, ...] = ()
+    labels: tuple[str, ...] = LABELS
 
     def pair(self) -> Pair:
         """The question that this example answers."""
@@ -144,11 +153,16 @@ class Example:
         row = asdict(self)
         for key in ("actor_span", "target_span"):
             row[key] = None if row[key] is None else list(row[key])
-        return row | {"stance": self.stance.value, "tags": list(self.tags)}
+        return row | {"stance": self.stance.value} | {key: list(row[key]) for key in ("tags", "soft", "labels")}
 
 
 SOMEONE = "someone"
 """The actor of a pair that leaves open who holds the stance."""
+
+
+def folded(name: str) -> str:
+    """A name as it is compared with others: small letters, straight quotes, no leading article."""
+    return _ARTICLE.sub("", name.translate(_QUOTES).casefold().strip())
 
 
 def as_printed(example: Example) -> Example:

@@ -1,12 +1,10 @@
-"""Splitting articles: no article, and no two articles of nearly the same text, on both sides of a split.
+"""Fixed splits: a file that gives each article id its split, which is how a corpus that grows keeps its test rows.
 
-Two ways: a file that fixes the split of each article id, which is how a corpus that grows keeps its test rows, or
-shares of the articles at hand.
+New articles get one so that themes and phenomena are balanced. Splits by shares, time or names: `stance.division`.
 """
 
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,16 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from datasketch import MinHash, MinHashLSH
 
-from stance import jsonl
+from stance import duplicates, jsonl
 from stance.errors import StanceError
 from stance.records import Article
 
 SPLITS = ("train", "validation", "test")
+BY = ("article", "story", "time", "actor", "target", "fold")
 SIZE = 5
 """How much more the number of articles counts than any other feature when splits are balanced."""
-_WORD = re.compile(r"\w+")
 
 
 @dataclass
@@ -34,6 +31,13 @@ class SplitConfig:
     """Share of the articles for choosing epochs and settings."""
     test: float = 0.15
     """Share of the articles for the final scores."""
+    by: str = "article"
+    """What must not span two splits: article (with its near duplicates), story (and those of the same topic), time (the
+    newest articles are the test), actor or target (no name of the test split is ever trained on), or fold."""
+    folds: int = 5
+    """With by=fold: into how many parts; part number `fold` is the test, the next one is for validation."""
+    fold: int = 0
+    """With by=fold: the part that is the test, from 0."""
     near_duplicate: float = 0.5
     """Articles whose word 5-grams overlap by at least this Jaccard similarity stay together."""
     seed: int = 7
@@ -42,74 +46,7 @@ class SplitConfig:
 
 def groups(articles: Sequence[Article], threshold: float) -> list[list[int]]:
     """Indices of articles that must stay together: the same or nearly the same text, transitively."""
-    parent = list(range(len(articles)))
-
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
-
-    # The index misses about half of the pairs that lie at its own threshold: ask it for more, then count exactly.
-    index = MinHashLSH(threshold=threshold / 2, num_perm=128, weights=(0.05, 0.95))
-    shingles = [_shingles(article.text) for article in articles]
-    for number, own in enumerate(shingles):
-        sketch = MinHash(num_perm=128, seed=1)
-        sketch.update_batch([shingle.encode() for shingle in own])
-        for other in map(int, index.query(sketch)):
-            if len(own & shingles[other]) >= threshold * len(own | shingles[other]):
-                parent[root(number)] = root(other)
-        index.insert(str(number), sketch)
-    members: dict[int, list[int]] = {}
-    for number in range(len(articles)):
-        members.setdefault(root(number), []).append(number)
-    return list(members.values())
-
-
-def assign(articles: Sequence[Article], config: SplitConfig) -> dict[str, str]:
-    """The split of each article id by shares. The order of the groups depends on the seed and the ids alone.
-
-    How many go to each split depends on the number of articles, so a few move when articles are added.
-
-    Raises:
-        StanceError: the shares leave a split without an article.
-    """
-    _check(config)
-    wanted = {
-        "test": round(config.test * len(articles)),
-        "validation": round(config.validation * len(articles)),
-    }
-    chosen: dict[str, str] = {}
-    counts = dict.fromkeys(SPLITS, 0)
-    for group in _ordered(articles, config):
-        split = next((s for s, n in wanted.items() if counts[s] + len(group) <= n), "train")
-        counts[split] += len(group)
-        chosen |= {articles[i].id: split for i in group}
-    return _none_empty(chosen)
-
-
-def keep(articles: Sequence[Article], config: SplitConfig, fixed: Mapping[str, str]) -> dict[str, str]:
-    """The fixed split of each article id.
-
-    Raises:
-        StanceError: an article has no split, near duplicates have two, or a split would be empty.
-    """
-    _check(config)
-    missing = [article for article in articles if article.id not in fixed]
-    if missing:
-        raise StanceError(
-            f"{missing[0].where}: {len(missing)} articles have no fixed split, first {missing[0].id!r}; give them one "
-            "with `python -m stance.corpora splits CORPUS --write`, or divide by shares with corpus.splits=none"
-        )
-    for group in groups(articles, config.near_duplicate):
-        first, *others = (articles[i] for i in group)
-        for other in others:
-            if fixed[first.id] != fixed[other.id]:
-                raise StanceError(
-                    f"{other.where}: nearly the text of {first.where}, but fixed to {fixed[other.id]} and "
-                    f"{fixed[first.id]}; give both the same split, or remove one"
-                )
-    return _none_empty({article.id: fixed[article.id] for article in articles})
+    return duplicates.groups([article.text for article in articles], threshold)
 
 
 def complete(articles: Sequence[Article], config: SplitConfig, fixed: Mapping[str, str]) -> dict[str, str]:
@@ -119,7 +56,7 @@ def complete(articles: Sequence[Article], config: SplitConfig, fixed: Mapping[st
     outlet, stance and phenomenon, and of the articles. In an order that depends on the seed and the ids alone, groups
     of near duplicates go where it grows least; then they move between splits as long as that makes it smaller.
     """
-    _check(config)
+    check(config)
     together = _ordered(articles, config)
     known = [next((fixed[articles[i].id] for i in group if articles[i].id in fixed), None) for group in together]
     balance = _Balance([sum((_features(articles[i]) for i in group), Counter[str]()) for group in together], config)
@@ -245,12 +182,16 @@ def _features(article: Article) -> Counter[str]:
     return about + stances + Counter(tags) + Counter({"article": 1, "annotation": len(article.annotations)})
 
 
-def _check(config: SplitConfig) -> None:
+def check(config: SplitConfig) -> None:
     if not (config.validation > 0 and config.test > 0 and config.validation + config.test < 1):
         raise StanceError(
             f"split.validation={config.validation}, split.test={config.test}: "
             "expected shares above 0 that leave something to train on"
         )
+    if config.by not in BY:
+        raise StanceError(f"split.by={config.by}: expected one of {', '.join(BY)}")
+    if config.by == "fold" and not (config.folds >= 3 and 0 <= config.fold < config.folds):
+        raise StanceError(f"split.folds={config.folds}, split.fold={config.fold}: expected 3 or more, and one of them")
     if not 0 < config.near_duplicate <= 1:
         raise StanceError(f"split.near_duplicate={config.near_duplicate}: expected a similarity above 0, up to 1")
 
@@ -264,18 +205,3 @@ def _ordered(articles: Sequence[Article], config: SplitConfig) -> list[list[int]
 def shuffled(names: Iterable[str], seed: int) -> list[str]:
     """Names in an order that depends on each name and the seed alone, whatever else is there."""
     return sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest())
-
-
-def _none_empty(chosen: dict[str, str]) -> dict[str, str]:
-    empty = [split for split in SPLITS if split not in chosen.values()]
-    if empty:
-        raise StanceError(
-            f"the {' and '.join(empty)} split would be empty with {len(chosen)} articles; "
-            "give more articles or other shares (split.validation, split.test)"
-        )
-    return chosen
-
-
-def _shingles(text: str, size: int = 5) -> frozenset[str]:
-    words = _WORD.findall(text.casefold())
-    return frozenset(" ".join(words[i : i + size]) for i in range(max(len(words) - size + 1, 1)))

@@ -44,14 +44,36 @@ def stream(source: CorpusConfig) -> Iterator[Found]:
             return
 
 
+def size(source: CorpusConfig) -> int | None:
+    """About how many articles a corpus has, for a progress bar: lines of its text files, or files; None if unknown."""
+    path = Path(source.path)
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path] if path.is_file() else []
+    if source.limit or not files:
+        return source.limit or None
+    listed = [file for file in files if file.suffix in (".jsonl", ".csv", ".tsv", ".txt")]
+    if listed and len(listed) < 100:
+        return sum(_lines(file) for file in listed)
+    return len(files) if len(files) > 1 else None
+
+
+def _lines(file: Path) -> int:
+    with file.open("rb") as content:
+        return sum(block.count(b"\n") for block in iter(lambda: content.read(1 << 20), b""))
+
+
 def read(path: Path, format_name: str = "jsonl") -> list[Article]:
     """Read a corpus that is expected to be sound: a file or a directory, as the format has it.
 
     Raises:
         StanceError: the format is unknown, nothing is there, something can't be used, or two articles share an id.
     """
+    return sound(CorpusConfig(format=format_name, path=str(path)))
+
+
+def sound(source: CorpusConfig) -> list[Article]:
+    """The articles of a corpus of which nothing may be unusable; raises like `read`."""
     articles = []
-    for item in stream(CorpusConfig(format=format_name, path=str(path))):
+    for item in stream(source):
         if isinstance(item, Dropped):
             raise StanceError(f"{item.where}: {item.reason}")
         if isinstance(item, Article):

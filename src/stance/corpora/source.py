@@ -34,11 +34,11 @@ Found = Article | Dropped | Repair
 class CorpusConfig:
     """A corpus of annotated articles."""
 
-    name: str = "stance-news"
-    """Name of the corpus in every row."""
+    name: str = ""
+    """Name of the corpus in every row; empty takes the key it has in the configuration."""
     format: str = "jsonl"
     """How the files are written: the name of a reader, see `stance.corpora.FORMATS`."""
-    path: str = "data/corpus"
+    path: str = ""
     """A file or a directory, as the format has it."""
     columns: dict[str, str] = field(default_factory=dict)
     """For tables: which of their columns holds text, actor, target, stance, …"""
@@ -51,7 +51,11 @@ class CorpusConfig:
     """Weight of its training rows in the loss."""
     cap: int = 0
     """Most training rows to take, drawn at random; 0 takes all."""
-    licence: str = "cc-by-4.0"
+    label_set: list[str] = field(default_factory=list)
+    """The stances that the corpus knows; its rows teach and judge only these. Empty takes all three."""
+    max_dropped: float = 0.01
+    """Largest share of rows that the reader may find unusable; with more the build fails."""
+    licence: str = "other"
     """Licence identifier for the dataset's card."""
     limit: int = 0
     """Take only the first so many articles; 0 takes all."""

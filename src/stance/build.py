@@ -1,0 +1,206 @@
+"""Building a dataset: corpora to stages, stages to splits without leaks, splits to a directory.
+
+Corpora may hold millions of rows: only numbers about each row are in memory, the rows stream from disk to disk. The
+same corpora and the same configuration give the same bytes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+from xxhash import xxh64_intdigest
+
+from stance import dataset, division, leaks, splits, stages, writing
+from stance.corpora.source import CorpusConfig
+from stance.dataset import Manifest
+from stance.division import Units
+from stance.duplicates import Hashes, Index, Numbers
+from stance.errors import StanceError
+from stance.examples import ExamplesConfig
+from stance.files import check_replaceable, replace_directory
+from stance.leaks import NONE, TRAIN, LeaksConfig, Rows
+from stance.records import LABELS, folded
+from stance.splits import SPLITS, SplitConfig
+from stance.stages import Stage
+from stance.writing import Plan
+
+WEAK = "weak labels are for training only"
+CAPPED = "over the cap of its corpus"
+NO_SPLIT = "its article has no split"
+
+
+def build(
+    sources: Sequence[CorpusConfig],
+    example_config: ExamplesConfig,
+    split_config: SplitConfig,
+    leaks_config: LeaksConfig,
+    *,
+    output: Path,
+) -> Manifest:
+    """Read the corpora, make examples, divide them without leaks and write the dataset to `output`.
+
+    What was made of each corpus is kept in `OUTPUT.stages` and taken again while its files and settings are the same.
+
+    Raises:
+        StanceError: a corpus can't be used, or a split would be empty or miss a label; nothing is written.
+    """
+    check_replaceable(output, marker="manifest.json", own=dataset.ENTRIES)
+    _check(sources)
+    splits.check(split_config)
+    leaks.check(leaks_config)
+    work = output.with_name(f"{output.name}.stages")
+    made = [stages.stage(source, example_config, work=work) for source in sources]
+    texts = Texts(made)
+    units = _units(sources, made, texts, split_config)
+    chosen = division.divide(units, split_config)
+    rows = _rows(made, texts, chosen)
+    if split_config.by in ("actor", "target"):
+        leaks.only_unseen(rows, getattr(rows, split_config.by), split_config.by)
+    report = leaks.mend(rows, texts.index(leaks_config.near_duplicate), leaks_config)
+    _cap(rows, sources, made)
+    settings = {"examples": asdict(example_config), "split": asdict(split_config), "leaks": asdict(leaks_config)}
+    config = {"corpora": [asdict(source) for source in sources], **settings}
+    with replace_directory(output, marker="manifest.json") as folder:
+        return writing.write(folder, made, Plan(sources, units, chosen, rows, report, config))
+
+
+def _check(sources: Sequence[CorpusConfig]) -> None:
+    if not sources:
+        raise StanceError("no corpus is given; choose some, as in corpus=[stance_news,seesaw]")
+    names = [source.name for source in sources]
+    for source in sources:
+        if not source.name or names.count(source.name) > 1 or "/" in source.name:
+            raise StanceError(f"the corpus name {source.name!r}: expected one of its own for each corpus, without '/'")
+        if source.weight < 0 or source.cap < 0 or not 0 <= source.max_dropped <= 1:
+            raise StanceError(
+                f"corpora.{source.name}: weight and cap must not be negative, max_dropped must be a share"
+            )
+        if not source.path:
+            raise StanceError(f"corpora.{source.name}.path: not set; give a file or a directory, as the format has it")
+        if source.limit < 0:
+            raise StanceError(f"corpora.{source.name}.limit={source.limit}: expected 0 or more; 0 takes all articles")
+        for label in source.label_set:
+            if label not in LABELS:
+                expected = ", ".join(LABELS)
+                raise StanceError(f"corpora.{source.name}.label_set: unknown stance {label!r}; expected {expected}")
+
+
+class Texts:
+    """The texts of all stages by one number each; texts that are the same have the same number."""
+
+    def __init__(self, made: Sequence[Stage]) -> None:
+        self.tables = [stage.table("texts").column("text") for stage in made]
+        self.starts = np.cumsum([0, *(len(table) for table in self.tables)])
+        self.bands: Hashes = np.concatenate([stage.bands() for stage in made]) if len(made) > 1 else made[0].bands()
+        hashes = np.fromiter(map(_hash, chain.from_iterable(self.tables)), np.uint64, int(self.starts[-1]))
+        _, first, back = np.unique(hashes, return_index=True, return_inverse=True)
+        self.same: Numbers = first[back]
+
+    def numbers(self, stage: int, places: Numbers) -> Numbers:
+        """The numbers of texts that a stage knows by their places in it."""
+        numbers: Numbers = self.same[places + self.starts[stage]]
+        return numbers
+
+    def text(self, number: int) -> str:
+        """The text of a number."""
+        stage = int(np.searchsorted(self.starts, number, side="right")) - 1
+        return str(self.tables[stage][number - int(self.starts[stage])].as_py())
+
+    def index(self, threshold: float) -> Index:
+        """An index of near duplicates over them."""
+        return Index(self.text, self.bands, threshold)
+
+
+def _hash(text: pa.StringScalar) -> int:
+    return xxh64_intdigest(text.as_py().encode())
+
+
+def _units(sources: Sequence[CorpusConfig], made: Sequence[Stage], texts: Texts, config: SplitConfig) -> Units:
+    tables = [stage.table("articles") for stage in made]
+    bodies = np.concatenate([texts.numbers(i, _numbers(table, "text")) for i, table in enumerate(tables)])
+    groups = texts.index(config.near_duplicate).groups(np.unique(bodies))
+
+    def column(name: str) -> list[str]:
+        return list(chain.from_iterable(table.column(name).to_pylist() for table in tables))
+
+    fixed = chain.from_iterable(_fixed(source, table) for source, table in zip(sources, tables, strict=True))
+    return Units(
+        ids=column("id"),
+        where=column("where"),
+        dates=column("date"),
+        topics=column("topic"),
+        corpus=[number for number, table in enumerate(tables) for _ in range(len(table))],
+        fixed=list(fixed),
+        groups=groups[bodies],
+        official=any(source.splits == "official" for source in sources),
+    )
+
+
+def _numbers(table: pa.Table, name: str) -> Numbers:
+    numbers: Numbers = np.asarray(table.column(name).to_numpy(), np.int64)
+    return numbers
+
+
+def _fixed(source: CorpusConfig, table: pa.Table) -> Iterator[str]:
+    """The given split of each article: empty where it is to be chosen, another word where it can have none."""
+    ids, where = table.column("id").to_pylist(), table.column("where").to_pylist()
+    if source.splits == "official":
+        yield from (split or "none" for split in table.column("split").to_pylist())
+        return
+    found = splits.find(Path(source.path), source.splits)
+    missing = [] if found is None else [place for place, name in enumerate(ids) if name not in found]
+    if missing:
+        raise StanceError(
+            f"{where[missing[0]]}: {len(missing)} articles have no fixed split, first {ids[missing[0]]!r}; give them "
+            "one with `python -m stance.corpora splits CORPUS --write`, or divide by shares with splits=none"
+        )
+    yield from ("" if found is None else found[name] for name in ids)
+
+
+def _rows(made: Sequence[Stage], texts: Texts, chosen: Sequence[str]) -> Rows:
+    """The numbers of every row; weak labels are for training only."""
+    tables = [stage.table("rows") for stage in made]
+    starts = np.cumsum([0, *(stage.articles for stage in made)])
+    article = np.concatenate([_numbers(table, "article") + starts[i] for i, table in enumerate(tables)])
+    codes = np.array([SPLITS.index(name) if name in SPLITS else NONE for name in chosen], np.int8)
+    rows = Rows(
+        split=codes[article],
+        article=article,
+        passage=np.concatenate([texts.numbers(i, _numbers(table, "passage")) for i, table in enumerate(tables)]),
+        actor=np.concatenate([_names(table, "actor") for table in tables]),
+        target=np.concatenate([_names(table, "target") for table in tables]),
+        stance=np.concatenate([_stances(table) for table in tables]),
+    )
+    rows.drop(np.flatnonzero(rows.split == NONE), NO_SPLIT)
+    weak = np.concatenate([pc.equal(table.column("provenance"), "weak").to_numpy() for table in tables])
+    rows.drop(np.flatnonzero(weak.astype(bool) & (rows.split > TRAIN)), WEAK)
+    return rows
+
+
+def _names(table: pa.Table, role: str) -> Hashes:
+    """A hash of each name, as names are compared."""
+    names = tqdm(table.column(role), f"{role}s", len(table), unit="row", disable=len(table) < 100_000)
+    return np.fromiter((xxh64_intdigest(folded(name.as_py()).encode()) for name in names), np.uint64, len(table))
+
+
+def _stances(table: pa.Table) -> npt.NDArray[np.int8]:
+    places = pc.index_in(table.column("stance"), pa.array(LABELS))
+    return np.asarray(places.to_numpy(), np.int8)
+
+
+def _cap(rows: Rows, sources: Sequence[CorpusConfig], made: Sequence[Stage]) -> None:
+    """Leave out training rows of a corpus over its cap, drawn by their ids."""
+    start = 0
+    for source, stage in zip(sources, made, strict=True):
+        here = start + np.flatnonzero(rows.split[start : start + stage.rows] == TRAIN)
+        if source.cap and len(here) > source.cap:
+            ids = stage.table("rows").column("id").take(pa.array(here - start))
+            order = np.argsort(np.fromiter(map(_hash, ids), np.uint64, len(here)))
+            rows.drop(np.sort(here[order[source.cap :]]), CAPPED)
+        start += stage.rows

@@ -1,0 +1,156 @@
+"""Dividing articles into train, validation and test: by shares, story, time or fold, and around splits that are fixed.
+
+No article and no two articles of nearly the same text come to stand in two splits, unless a corpus's own split wants it
+so; `stance.leaks` finds what is left.
+"""
+
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stance import splits
+from stance.duplicates import Numbers
+from stance.errors import StanceError
+from stance.splits import SPLITS, SplitConfig
+
+UNDATED = "no date, and the split is by time"
+
+
+@dataclass(frozen=True)
+class Units:
+    """The articles of all corpora, a place each: what their split depends on.
+
+    `groups` gives near duplicates the same number; `fixed` is the split that is given, empty where there is none;
+    `official` says that fixed splits are the corpus's own, which may contradict each other.
+    """
+
+    ids: Sequence[str]
+    where: Sequence[str]
+    dates: Sequence[str]
+    topics: Sequence[str]
+    corpus: Sequence[int]
+    fixed: Sequence[str]
+    groups: Numbers
+    official: bool = False
+
+
+def divide(units: Units, config: SplitConfig) -> list[str]:
+    """The split of each article; empty for one that can have none.
+
+    Raises:
+        StanceError: near duplicates are fixed to two splits, or a split would be empty.
+    """
+    splits.check(config)
+    members = _members(units, config)
+    chosen = _follow(units, members)
+    if config.by == "time":
+        _by_time(units, chosen, config)
+    elif config.by == "fold":
+        _by_fold(units, members, chosen, config)
+    else:
+        _by_shares(units, members, chosen, config)
+    _none_empty(chosen, units.official)
+    return chosen
+
+
+def _members(units: Units, config: SplitConfig) -> list[list[int]]:
+    """Articles that must stay together, in an order that depends on the seed and their ids alone."""
+    label: list[object] = units.groups.tolist()
+    found: dict[object, list[int]] = defaultdict(list)
+    if config.by == "story":
+        stories = _joined(units)
+        label = [stories[int(group)] for group in units.groups]
+    for place, key in enumerate(label):
+        found[key].append(place)
+    by_first = {min(units.ids[place] for place in group): group for group in found.values()}
+    return [by_first[name] for name in splits.shuffled(by_first, config.seed)]
+
+
+def _joined(units: Units) -> dict[int, int]:
+    """For each group of near duplicates the story it belongs to: groups that share a topic are one."""
+    parent = {int(group): int(group) for group in units.groups}
+
+    def root(group: int) -> int:
+        while parent[group] != group:
+            group = parent[group]
+        return group
+
+    first: dict[tuple[int, str], int] = {}
+    for group, corpus, topic in zip(units.groups.tolist(), units.corpus, units.topics, strict=True):
+        if topic:
+            other = first.setdefault((corpus, topic.casefold()), group)
+            parent[root(group)] = root(other)
+    return {group: root(group) for group in parent}
+
+
+def _follow(units: Units, members: Sequence[Sequence[int]]) -> list[str]:
+    """Fixed splits, also for what is nearly the text of an article that has one."""
+    chosen = list(units.fixed)
+    for group in members:
+        given = [place for place in group if units.fixed[place]]
+        if not given:
+            continue
+        first = given[0]
+        other = next((place for place in given if units.fixed[place] != units.fixed[first]), None)
+        if other is not None and not units.official:
+            raise StanceError(
+                f"{units.where[other]}: nearly the text of {units.where[first]}, but fixed to {units.fixed[other]} and "
+                f"{units.fixed[first]}; give both the same split, or remove one"
+            )
+        for place in group:
+            chosen[place] = chosen[place] or units.fixed[first]
+    return chosen
+
+
+def _by_shares(units: Units, members: Sequence[Sequence[int]], chosen: list[str], config: SplitConfig) -> None:
+    """Fill test, then validation, up to their shares of each corpus's articles; the rest is for training."""
+    sizes = np.bincount([c for c, s in zip(units.corpus, chosen, strict=True) if not s], minlength=1)
+    wanted = [{"test": round(config.test * n), "validation": round(config.validation * n)} for n in sizes]
+    counts = [dict.fromkeys(SPLITS, 0) for _ in sizes]
+    for group in members:
+        if chosen[group[0]]:
+            continue
+        corpus = units.corpus[group[0]]
+        here, most = counts[corpus], wanted[corpus]
+        split = next((s for s, n in most.items() if here[s] + len(group) <= n), "train")
+        here[split] += len(group)
+        for place in group:
+            chosen[place] = split
+
+
+def _by_time(units: Units, chosen: list[str], config: SplitConfig) -> None:
+    """The newest articles are the test, those before them for validation; articles of one day stay together."""
+    dated = sorted((units.dates[i], i) for i, split in enumerate(chosen) if not split and units.dates[i])
+    if not dated:
+        return
+    days = [day for day, _ in dated]
+    tested = days[-max(round(config.test * len(days)), 1)]
+    earlier = [day for day in days if day < tested]
+    validated = earlier[-max(round(config.validation * len(days)), 1) :][0] if earlier else tested
+    for day, place in dated:
+        chosen[place] = "test" if day >= tested else "validation" if day >= validated else "train"
+
+
+def _by_fold(units: Units, members: Sequence[Sequence[int]], chosen: list[str], config: SplitConfig) -> None:
+    sizes = [0] * config.folds
+    names = {config.fold: "test", (config.fold + 1) % config.folds: "validation"}
+    for group in members:
+        if not chosen[group[0]]:
+            part = sizes.index(min(sizes))
+            sizes[part] += len(group)
+            for place in group:
+                chosen[place] = names.get(part, "train")
+
+
+def _none_empty(chosen: Sequence[str], official: bool) -> None:
+    empty = [split for split in SPLITS if split not in chosen]
+    if official and empty == ["test"]:
+        print("the corpus's own splits have no test part: the dataset will have none", file=sys.stderr)
+    elif empty:
+        raise StanceError(
+            f"the {' and '.join(empty)} split would be empty with {len(chosen)} articles; "
+            "give more articles or other shares (split.validation, split.test)"
+        )

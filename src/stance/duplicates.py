@@ -1,0 +1,148 @@
+"""Texts that repeat each other, word for word or nearly, among a million of them in bounded memory.
+
+A text is the set of its word 5-grams; two are near duplicates when these sets overlap by a Jaccard similarity. MinHash
+(Broder, 1997) in bands (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, ch. 3) finds candidates; every one of
+them is then counted exactly. Knows nothing of articles or splits.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from datasketch import MinHash
+from xxhash import xxh32_intdigest, xxh64_intdigest
+
+Hashes = npt.NDArray[np.uint64]
+Numbers = npt.NDArray[np.int64]
+BANDS, ROWS = 32, 3
+"""A pair of similarity 0.5 shares a band with probability 0.986, one of 0.6 with 0.9996, one of 0.1 with 0.03."""
+_REPRESENTATIVES = 24
+_WORD = re.compile(r"\w+")
+_FIRST = MinHash(num_perm=BANDS * ROWS, seed=1, hashfunc=xxh32_intdigest)  # permutations are drawn once
+
+
+def shingles(text: str, size: int = 5) -> frozenset[str]:
+    """Sequences of `size` words of a text in small letters; a shorter text is one sequence."""
+    words = _WORD.findall(text.casefold())
+    return frozenset(" ".join(words[i : i + size]) for i in range(max(len(words) - size + 1, 1)))
+
+
+def similarity(one: frozenset[str], other: frozenset[str]) -> float:
+    """Jaccard similarity of two sets of shingles, from 0 to 1."""
+    shared = len(one & other)
+    return shared / (len(one) + len(other) - shared)
+
+
+def sketch(text: str) -> Hashes:
+    """One hash a band, shape `(BANDS,)`: near duplicates share at least one with high probability."""
+    minhash = _FIRST.copy()
+    minhash.update_batch([shingle.encode() for shingle in shingles(text)])
+    bands = np.ascontiguousarray(minhash.hashvalues.astype(np.uint32).reshape(BANDS, ROWS))
+    return np.fromiter((xxh64_intdigest(band.tobytes()) for band in bands), np.uint64, BANDS)
+
+
+def sketches(texts: Iterable[str], count: int) -> Hashes:
+    """Sketches of `count` texts, shape `(count, BANDS)`."""
+    found = np.empty((count, BANDS), np.uint64)
+    for number, text in enumerate(texts):
+        found[number] = sketch(text)
+    return found
+
+
+class Index:
+    """Texts by their numbers, with the groups of near duplicates among them.
+
+    Args:
+        text: gives the text of a number; asked again and again, so it should be quick.
+        bands: sketches, shape `(texts, BANDS)`.
+        threshold: smallest similarity of near duplicates.
+    """
+
+    def __init__(self, text: Callable[[int], str], bands: Hashes, threshold: float) -> None:
+        self.threshold = threshold
+        self.shingles = lru_cache(maxsize=20_000)(lambda number: shingles(text(number)))
+        self.bands = bands
+
+    def near(self, one: int, other: int) -> bool:
+        """Whether two texts are near duplicates, counted exactly."""
+        mine, theirs = self.shingles(one), self.shingles(other)
+        small, large = sorted((len(mine), len(theirs)))
+        return small >= self.threshold * large and similarity(mine, theirs) >= self.threshold
+
+    def groups(self, numbers: Numbers | None = None) -> Numbers:
+        """The group of each text (the number of its first member), transitively; only `numbers` are linked.
+
+        In a bucket of many texts each is compared with the first ones that no earlier one was near to, so that a
+        thousand copies cost a thousand comparisons.
+        """
+        chosen = np.arange(len(self.bands)) if numbers is None else numbers
+        union = _Union(len(self.bands))
+        for band in range(self.bands.shape[1]):
+            for bucket in _buckets(self.bands[chosen, band]):
+                self._link(chosen[bucket], union)
+        return union.roots()
+
+    def _link(self, members: Numbers, union: "_Union") -> None:
+        first: list[int] = []
+        for number in members.tolist():
+            root = union.root(number)
+            if any(union.root(other) == root for other in first):
+                continue
+            match = next((other for other in first if self.near(number, other)), None)
+            if match is not None:
+                union.join(number, match)
+            elif len(first) < _REPRESENTATIVES:
+                first.append(number)
+
+    def repeats(self, asked: Numbers, known: Numbers, groups: Numbers) -> npt.NDArray[np.bool_]:
+        """For each of `asked`, whether some text of `known` is a near duplicate of it (not only of its group)."""
+        by_group: dict[int, list[int]] = {}
+        for number in known.tolist():
+            by_group.setdefault(int(groups[number]), []).append(number)
+        found = np.zeros(len(asked), np.bool_)
+        for place, number in enumerate(asked.tolist()):
+            rivals = by_group.get(int(groups[number]), ())
+            found[place] = any(number == other or self.near(number, other) for other in rivals)
+        return found
+
+
+class _Union:
+    """Disjoint sets of numbers; a set is known by its smallest member."""
+
+    def __init__(self, size: int) -> None:
+        self.parent = np.arange(size)
+
+    def root(self, number: int) -> int:
+        parent = self.parent
+        while (above := int(parent[number])) != number:
+            parent[number] = parent[above]
+            number = above
+        return number
+
+    def join(self, one: int, other: int) -> None:
+        low, high = sorted((self.root(one), self.root(other)))
+        self.parent[high] = low
+
+    def roots(self) -> Numbers:
+        return np.fromiter((self.root(number) for number in range(len(self.parent))), np.int64, len(self.parent))
+
+
+def _buckets(hashes: Hashes) -> Iterable[Numbers]:
+    """Places of equal values, ascending, for each value that stands more than once."""
+    order = np.argsort(hashes, kind="stable")
+    ordered = hashes[order]
+    borders = np.flatnonzero(np.diff(ordered)) + 1
+    starts, ends = np.r_[0, borders], np.r_[borders, len(ordered)]
+    for start, end in zip(starts[ends - starts > 1].tolist(), ends[ends - starts > 1].tolist(), strict=True):
+        yield order[start:end]
+
+
+def groups(texts: Sequence[str], threshold: float) -> list[list[int]]:
+    """Indices of texts that are the same or nearly the same, transitively; each text is in one group."""
+    index = Index(texts.__getitem__, sketches(texts, len(texts)), threshold)
+    members: dict[int, list[int]] = {}
+    for number, root in enumerate(index.groups().tolist()):
+        members.setdefault(root, []).append(number)
+    return list(members.values())

@@ -1,0 +1,229 @@
+"""Leaks between splits: what of validation and test repeats training rows, and what is done about it.
+
+Rows are known by numbers here: the split, the article, the text, the pair of names and the stance of each.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from stance.duplicates import Index, Numbers
+from stance.errors import StanceError
+from stance.splits import SPLITS
+
+Mask = npt.NDArray[np.bool_]
+TRAIN, VALIDATION, TEST = range(len(SPLITS))
+NONE = -1
+"""The split of a row that was dropped."""
+KINDS = {
+    "row": "same text, pair and stance",
+    "question": "same text and pair",
+    "text": "same text",
+    "near": "the same or nearly the same text",
+    "article": "same article",
+    "pair": "same pair of names",
+}
+LEAKS = ("text", "near", "article")
+"""Kinds that are dropped; the others are reported (`row` and `question` are part of `text`)."""
+
+
+@dataclass
+class LeaksConfig:
+    """What is done about leaks."""
+
+    action: str = "drop"
+    """drop: leave out training rows that repeat validation or test, and validation rows that repeat test; keep: only
+    report; fail: stop the build."""
+    near_duplicate: float = 0.5
+    """Passages whose word 5-grams overlap by at least this Jaccard similarity are nearly the same."""
+    repeated: str = "drop"
+    """Training rows with the text, pair and stance of an earlier one: drop or keep."""
+
+
+@dataclass
+class Rows:
+    """What is compared, one place a row. `split` is an index of SPLITS, or NONE; `pair` and `actor` are hashes."""
+
+    split: npt.NDArray[np.int8]
+    article: Numbers
+    passage: Numbers
+    actor: npt.NDArray[np.uint64]
+    target: npt.NDArray[np.uint64]
+    stance: npt.NDArray[np.int8]
+    reasons: dict[int, str] = field(default_factory=dict)
+    """Why a row was dropped."""
+
+    def drop(self, places: Numbers, reason: str) -> None:
+        """Take rows out of their split."""
+        self.split[places] = NONE
+        self.reasons |= dict.fromkeys(places.tolist(), reason)
+
+
+@dataclass(frozen=True)
+class Leak:
+    """How many rows of `split`, and articles with such a row, repeat something of `of`."""
+
+    split: str
+    of: str
+    kind: str
+    rows: int
+    articles: int
+    all_rows: int
+    all_articles: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """Leaks before and after the action, repetitions inside each split, and the clean rows of validation and test."""
+
+    before: list[Leak]
+    after: list[Leak]
+    within: dict[str, dict[str, int]]
+    dropped: dict[str, int]
+    clean: Numbers
+
+
+def check(config: LeaksConfig) -> None:
+    """Refuse settings without a meaning."""
+    if config.action not in ("drop", "keep", "fail") or config.repeated not in ("drop", "keep"):
+        raise StanceError(
+            f"leaks.action={config.action}, leaks.repeated={config.repeated}: expected drop, keep or fail, and drop or "
+            "keep"
+        )
+    if not 0 < config.near_duplicate <= 1:
+        raise StanceError(f"leaks.near_duplicate={config.near_duplicate}: expected a similarity above 0, up to 1")
+
+
+def only_unseen(rows: Rows, names: npt.NDArray[np.uint64], what: str) -> None:
+    """Zero-shot: drop rows of train and validation with a name of the test, and of train with one of validation."""
+    for held, others in ((TEST, (TRAIN, VALIDATION)), (VALIDATION, (TRAIN,))):
+        seen = np.isin(names, np.unique(names[rows.split == held]))
+        rows.drop(np.flatnonzero(seen & np.isin(rows.split, others)), f"its {what} is one of the {SPLITS[held]} split")
+
+
+def mend(rows: Rows, index: Index, config: LeaksConfig) -> Report:
+    """Find the leaks, report them, and do what `config.action` says: drop changes `rows`.
+
+    Args:
+        rows: of all splits.
+        index: the passages.
+        config: what is done.
+
+    Raises:
+        StanceError: the action is to fail, and there is a leak.
+    """
+    check(config)
+    groups = index.groups(np.unique(rows.passage))
+    within = {name: _within(rows, groups, number) for number, name in enumerate(SPLITS)}
+    if config.repeated == "drop":
+        again = _again(rows, np.flatnonzero(rows.split == TRAIN))
+        rows.drop(again, "repeats text, pair and stance of another training row")
+    before = _leaks(rows, index, groups)
+    if config.action == "fail":
+        _refuse(before)
+    if config.action == "drop":
+        for held, others in ((TEST, (TRAIN, VALIDATION)), (VALIDATION, (TRAIN,))):
+            for other in others:
+                _drop(rows, index, groups, held=held, other=other)
+    after = _leaks(rows, index, groups) if config.action == "drop" else before
+    judged = np.flatnonzero((rows.split == VALIDATION) | (rows.split == TEST))
+    dirty = _marked(rows, index, groups, judged, np.flatnonzero(rows.split == TRAIN))
+    clean = judged[~(dirty["near"] | dirty["article"])]
+    return Report(before, after, within, dict(Counter(rows.reasons.values())), clean)
+
+
+def _again(rows: Rows, places: Numbers) -> Numbers:
+    """Those of `places` that repeat an earlier one: text, pair and stance."""
+    keys = np.stack([rows.passage, rows.actor.view(np.int64), rows.target.view(np.int64), rows.stance], 1)[places]
+    _, first = np.unique(keys, axis=0, return_index=True)
+    return np.delete(places, first)
+
+
+def _within(rows: Rows, groups: Numbers, split: int) -> dict[str, int]:
+    places = np.flatnonzero(rows.split == split)
+    texts = np.unique(rows.passage[places])
+    return {
+        "rows": len(places),
+        "repeated_rows": len(_again(rows, places)),
+        "texts": len(texts),
+        "texts_nearly_repeated": len(texts) - len(np.unique(groups[texts])),
+    }
+
+
+def _leaks(rows: Rows, index: Index, groups: Numbers) -> list[Leak]:
+    found = []
+    for held, of in ((VALIDATION, TRAIN), (TEST, TRAIN), (TEST, VALIDATION)):
+        mine, theirs = np.flatnonzero(rows.split == held), np.flatnonzero(rows.split == of)
+        if not len(mine):
+            continue
+        articles = rows.article[mine]
+        size = len(np.unique(articles))
+        for kind, mask in _marked(rows, index, groups, mine, theirs).items():
+            whole = np.setdiff1d(articles, articles[~mask]) if kind == "row" else np.unique(articles[mask])
+            counts = int(mask.sum()), len(whole), len(mine), size
+            found.append(Leak(SPLITS[held], SPLITS[of], kind, *counts))
+    return found
+
+
+def _marked(rows: Rows, index: Index, groups: Numbers, mine: Numbers, theirs: Numbers) -> dict[str, Mask]:
+    """For each kind which of the rows `mine` repeat one of `theirs`."""
+    pair = rows.actor * np.uint64(31) + rows.target
+    question = pair * np.uint64(1_000_003) + rows.passage.astype(np.uint64)
+    whole = question * np.uint64(7) + rows.stance.astype(np.uint64)
+    passages, back = np.unique(rows.passage[mine], return_inverse=True)
+    near = index.repeats(passages, np.unique(rows.passage[theirs]), groups)
+    return {
+        "row": np.isin(whole[mine], whole[theirs]),
+        "question": np.isin(question[mine], question[theirs]),
+        "text": np.isin(rows.passage[mine], rows.passage[theirs]),
+        "near": near[back] if len(mine) else np.zeros(0, np.bool_),
+        "article": np.isin(rows.article[mine], rows.article[theirs]),
+        "pair": np.isin(pair[mine], pair[theirs]),
+    }
+
+
+def _drop(rows: Rows, index: Index, groups: Numbers, *, held: int, other: int) -> None:
+    """Take the rows of `other` that repeat a text or share an article with `held` out of it."""
+    mine, theirs = np.flatnonzero(rows.split == other), np.flatnonzero(rows.split == held)
+    marked = _marked(rows, index, groups, mine, theirs)
+    rows.drop(mine[marked["near"] | marked["article"]], f"repeats a text of the {SPLITS[held]} split")
+
+
+def _refuse(found: Sequence[Leak]) -> None:
+    there = [leak for leak in found if leak.kind in LEAKS and leak.rows]
+    if there:
+        said = "; ".join(f"{n.rows} of {n.all_rows} {n.split} rows have {KINDS[n.kind]} as {n.of}" for n in there)
+        raise StanceError(f"{said}; nothing was written (leaks.action=fail): use leaks.action=drop or keep")
+
+
+def table(found: Sequence[Leak]) -> list[list[str]]:
+    """Rows for a reader: a header, then each kind of leak with counts and shares."""
+    return [
+        ["split", "against", "leak", "rows", "share", "articles", "share"],
+        *(
+            [n.split, n.of, KINDS[n.kind], *_counted(n.rows, n.all_rows), *_counted(n.articles, n.all_articles)]
+            for n in found
+        ),
+    ]
+
+
+def _counted(part: int, whole: int) -> tuple[str, str]:
+    return f"{part:,}", f"{part / whole:.1%}" if whole else "–"
+
+
+def to_json(report: Report) -> Mapping[str, object]:
+    """The report as a document, without the clean rows."""
+
+    def plain(found: Sequence[Leak]) -> list[dict[str, object]]:
+        return [
+            {"split": n.split, "of": n.of, "kind": n.kind, "rows": n.rows, "articles": n.articles}
+            | {"all_rows": n.all_rows, "all_articles": n.all_articles}
+            for n in found
+        ]
+
+    return {"before": plain(report.before), "after": plain(report.after), "within": report.within} | {
+        "dropped": report.dropped
+    }
