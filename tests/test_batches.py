@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import tiny
 from stance import encoders
-from stance.batches import IGNORED, Rows, TokenBudget
+from stance.batches import IGNORED, Rows, TokenBudget, target
 from stance.encoding import PairEncoder
-from stance.records import LABELS, Example
+from stance.records import LABELS, Example, Stance
 
 lengths = st.lists(st.integers(1, 300), max_size=80)
 budgets = st.integers(1, 3000)
@@ -123,3 +123,10 @@ def test_collate_marks_padding_tokens(encoder: PairEncoder, examples: list[Examp
     padding = batch["input_ids"][batch["block_ids"] < 0].numpy()
     assert padding.size > 0
     assert np.all(padding == encoder.settings.pad_id)
+
+
+def test_the_target_of_a_pair_is_its_label_or_the_shares_of_a_vote_and_never_an_unknown_class() -> None:
+    one = replace(tiny.examples(1, seed=4)[0], stance=Stance.SUPPORT)
+    assert target(one) == (0.0, 0.0, 1.0)
+    assert target(replace(one, soft=(0.25, 0.0, 0.75))) == (0.25, 0.0, 0.75)
+    assert target(replace(one, labels=("oppose", "support"))) == (0.0, -1.0, 1.0)

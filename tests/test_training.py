@@ -262,6 +262,37 @@ def test_balanced_class_weights_change_what_is_learnt(encoder: str, tmp_path: Pa
     assert weights(plain.checkpoint) != weights(balanced.checkpoint)
 
 
+def test_a_corpus_without_neutral_neither_teaches_nor_predicts_it(encoder: str, tmp_path: Path) -> None:
+    polar = {
+        split: [replace(e, labels=("oppose", "support")) for e in part if e.stance != "neutral"]
+        for split, part in unbalanced().items()
+    }
+    trainer = assemble(encoder, tmp_path, splits={**unbalanced(), "validation": polar["validation"]})
+    rows = trainer.eval_dataset
+    batch = rows.collate(rows.rows)
+    trainer.model.eval()
+    loss, outputs = trainer.compute_loss(trainer.model, dict(batch), return_outputs=True)
+    assert set(outputs["logits"].argmax(-1)[batch["labels"] != -100].tolist()) <= {0, 2}
+    head = trainer.model.head[-1]
+    loss.backward()
+    assert head.bias.grad[1] == 0  # no gradient reaches the class that is no choice
+    assert head.bias.grad[0] != 0
+
+
+def test_the_loss_of_a_vote_is_that_of_its_labels_by_their_shares(encoder: str, tmp_path: Path) -> None:
+    trainer = assemble(encoder, tmp_path, splits=unbalanced())
+    rows = trainer.eval_dataset
+    batch = rows.collate(rows.rows[:4])
+    trainer.model.eval()
+
+    def loss(*shares: float) -> float:
+        batch["targets"] = torch.tensor(shares).expand_as(batch["targets"])
+        return float(trainer.compute_loss(trainer.model, dict(batch)))
+
+    assert loss(0.25, 0.0, 0.75) == pytest.approx(0.25 * loss(1.0, 0.0, 0.0) + 0.75 * loss(0.0, 0.0, 1.0), rel=1e-5)
+    assert loss(1.0, 0.0, 0.0) != pytest.approx(loss(0.0, 0.0, 1.0), rel=1e-3)
+
+
 def test_the_loss_is_the_weighted_mean_over_real_pairs(encoder: str, tmp_path: Path) -> None:
     splits = unbalanced()
     splits["train"] = [replace(e, weight=0.25 + i % 3) for i, e in enumerate(splits["train"])]

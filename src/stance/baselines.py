@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from stance.records import LABELS, Example
+from stance.scores import known
 
 Predictions = npt.NDArray[np.int64]
 MAJORITY = "majority"
@@ -34,8 +35,18 @@ def predictions(train: Sequence[Example], test: Sequence[Example], *, seed: int)
     result = {}
     for name, (classifier, text) in recipes.items():
         classifier.fit([text(example) for example in train], labels)
-        result[name] = np.asarray(classifier.predict([text(example) for example in test]), np.int64)
+        result[name] = _choose(classifier, [text(example) for example in test], known(test))
     return result
+
+
+def _choose(
+    classifier: Pipeline | DummyClassifier, texts: Sequence[str], choices: npt.NDArray[np.bool_]
+) -> Predictions:
+    """The most probable class among those that are a choice; the classifier's own where it gives none of them any."""
+    found = np.zeros(choices.shape)
+    found[:, classifier.classes_] = classifier.predict_proba(texts)
+    allowed = found * choices
+    return np.asarray(np.where(allowed.any(1), allowed.argmax(1), found.argmax(1)), np.int64)
 
 
 def _logistic(seed: int) -> Pipeline:

@@ -16,11 +16,21 @@ IGNORED = -100
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An encoded passage with the class index and the weight of each of its pairs."""
+    """An encoded passage and, for each of its pairs, the class index, the weight, and what the model should answer.
+
+    `targets` has a share for each class; a class that the pair's corpus does not know is no choice and is -1.
+    """
 
     encoded: Encoded
     labels: list[int]
     weights: list[float]
+    targets: list[tuple[float, ...]]
+
+
+def target(example: Example) -> tuple[float, ...]:
+    """The share of each class in the answer that is wanted: 1 for one label, a vote's shares, -1 for no choice."""
+    shares = example.soft or tuple(float(label == example.stance) for label in LABELS)
+    return tuple(share if label in example.labels else -1.0 for label, share in zip(LABELS, shares, strict=True))
 
 
 class Rows(Dataset[Row]):
@@ -35,6 +45,7 @@ class Rows(Dataset[Row]):
                 row,
                 [LABELS.index(examples[i].stance) for i in row.pairs],
                 [examples[i].weight for i in row.pairs],
+                [target(examples[i]) for i in row.pairs],
             )
             for row in encoded
         ]
@@ -50,16 +61,21 @@ class Rows(Dataset[Row]):
         return [len(row.encoded.ids) for row in self.rows]
 
     def collate(self, rows: Sequence[Row]) -> dict[str, Tensor]:
-        """The model's inputs with `labels` (padded with -100) and `weights` (padded with 0), `(batch, pairs)`."""
+        """The model's inputs with `labels` (padded with -100), `weights` and `targets` (padded with 0).
+
+        Their shapes are `(batch, pairs)`, and `(batch, pairs, classes)` for `targets`.
+        """
         inputs = collate([row.encoded for row in rows], self.pad_id)
         width = inputs["markers"].shape[1]
         labels = np.full((len(rows), width), IGNORED, np.int64)
         weights = np.zeros((len(rows), width), np.float32)
+        targets = np.zeros((len(rows), width, len(LABELS)), np.float32)
         for i, row in enumerate(rows):
             labels[i, : len(row.labels)] = row.labels
             weights[i, : len(row.weights)] = row.weights
-        tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
-        return tensors | {"labels": torch.from_numpy(labels), "weights": torch.from_numpy(weights)}
+            targets[i, : len(row.targets)] = row.targets
+        arrays = {**inputs, "labels": labels, "weights": weights, "targets": targets}
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 class TokenBudget(Sampler[list[int]]):

@@ -22,6 +22,7 @@ from stance.scores import (
     calibration_error,
     confusion,
     estimates,
+    only_known,
     rates,
     slice_rates,
 )
@@ -104,7 +105,11 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
     """Score the exported predictor and the baselines, which learn from `rows["train"]`, on one split."""
     examples = rows[config.split]
     references = [LABELS.index(example.stance) for example in examples]
-    probabilities = predictor.probabilities([example.pair() for example in examples])
+
+    def answers(pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
+        return only_known(predictor.probabilities(pairs), examples)
+
+    probabilities = answers([example.pair() for example in examples])
     systems = {MODEL: probabilities.argmax(1)} | baselines.predictions(rows["train"], examples, seed=config.seed)
 
     def estimate(predicted: npt.NDArray[Any], kept: npt.NDArray[np.int64], of: Rates = rates) -> dict[str, Estimate]:
@@ -127,8 +132,8 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
         calibration_error=calibration_error(probabilities, references),
         articles=len({example.article_id for example in examples}),
         annotated_only=estimate(systems[MODEL], annotated),
-        without_places=estimate(predictor.probabilities(bare).argmax(1), everything),
-        as_printed=estimate(predictor.probabilities(printed).argmax(1), everything),
+        without_places=estimate(answers(bare).argmax(1), everything),
+        as_printed=estimate(answers(printed).argmax(1), everything),
         phenomena={tag: (len(kept), estimate(systems[MODEL], kept, slice_rates)) for tag, kept in tagged.items()},
         annotated_baselines=_annotated_baselines(rows["train"], [examples[i] for i in annotated], config),
     )

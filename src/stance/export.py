@@ -28,7 +28,7 @@ from stance.files import replace_directory
 from stance.model import Checkpoint
 from stance.predictor import FORMAT_VERSION, StancePredictor, sha256
 from stance.records import LABELS, Example
-from stance.scores import StanceScore, calibration_error
+from stance.scores import UNKNOWN, StanceScore, calibration_error, known
 
 Logits = npt.NDArray[np.float32]
 
@@ -98,6 +98,7 @@ def write(
         jsonl.write_json(folder / "stance.json", metadata)  # provisional: the predictor needs one to load
         logits = {precision: _score(folder, precision, validation) for precision in ("fp32", "int8")}
         logits["torch"] = torch_logits(source, validation)
+        logits = {name: np.where(known(validation), values, UNKNOWN) for name, values in logits.items()}
         labels = [LABELS.index(example.stance) for example in validation]
         temperature = fit_temperature(logits["int8"], labels)
         parity = _parity(logits, temperature)

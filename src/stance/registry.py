@@ -21,7 +21,7 @@ import stance
 from stance.errors import StanceError
 from stance.predictor import StancePredictor, sha256, verify
 from stance.records import LABELS, Example
-from stance.scores import StanceScore
+from stance.scores import StanceScore, only_known
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 SIGNATURE = ModelSignature(
@@ -78,7 +78,8 @@ def register(artifact: Path, validation: Sequence[Example], *, name: str, run_id
 
 def macro_f1(artifact: Path, examples: Sequence[Example]) -> float:
     """Macro-F1 of an artifact's int8 model."""
-    predicted = StancePredictor.load(artifact).probabilities([e.pair() for e in examples]).argmax(1)
+    probabilities = StancePredictor.load(artifact).probabilities([e.pair() for e in examples])
+    predicted = only_known(probabilities, examples).argmax(1)
     references = [LABELS.index(example.stance) for example in examples]
     return float(StanceScore().compute(predictions=predicted, references=references)["macro_f1"])
 

@@ -11,10 +11,12 @@ from scipy.stats import bootstrap
 from sklearn.metrics import confusion_matrix
 
 import evaluate
-from stance.records import LABELS
+from stance.records import LABELS, Example
 
 Counts = npt.NDArray[np.int64]
 Rates = Callable[[npt.NDArray[Any]], dict[str, npt.NDArray[np.float64]]]
+UNKNOWN = -1e4
+"""The logit of a label that is no choice."""
 SUMMARY = ("macro_f1", "accuracy", "mcc")
 
 
@@ -67,6 +69,18 @@ def slice_rates(matrix: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.float64]]:
 
 def _ratio(above: npt.NDArray[np.float64], below: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.divide(above, below, out=np.zeros_like(above, dtype=np.float64), where=below > 0)
+
+
+def known(examples: Sequence[Example]) -> npt.NDArray[np.bool_]:
+    """Which labels each example's corpus knows, shape `(examples, 3)`: no other can be the answer."""
+    rows = [[label in example.labels for label in LABELS] for example in examples]
+    return np.array(rows, np.bool_).reshape(-1, len(LABELS))
+
+
+def only_known(probabilities: npt.NDArray[Any], examples: Sequence[Example]) -> npt.NDArray[Any]:
+    """Probabilities over the labels that each example's corpus knows, shape `(examples, 3)`."""
+    kept = np.where(known(examples), probabilities, 0)
+    return np.asarray(kept / kept.sum(1, keepdims=True).clip(1e-12), probabilities.dtype)
 
 
 class StanceScore(evaluate.Metric):  # type: ignore[misc]

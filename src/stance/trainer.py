@@ -22,7 +22,7 @@ from stance.batches import IGNORED, Row, Rows, TokenBudget
 from stance.callbacks import LiveView, Sink, SinkCallback
 from stance.recipe import TrainingConfig
 from stance.records import LABELS
-from stance.scores import StanceScore
+from stance.scores import UNKNOWN, StanceScore
 
 
 class StanceTrainer(Trainer):  # type: ignore[misc]
@@ -69,17 +69,17 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         )
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:
-        """Cross-entropy, the mean over the batch's pairs by their weights and those of their classes."""
-        features = {k: v for k, v in inputs.items() if k not in ("labels", "weights")}
+        """Cross-entropy, the mean over the batch's pairs by their weights and those of their classes.
+
+        It is over the classes that a pair's corpus knows; of these alone is the answer chosen.
+        """
+        features = {k: v for k, v in inputs.items() if k not in ("labels", "weights", "targets")}
         labels, weights = inputs["labels"].flatten(), inputs["weights"].flatten()
-        logits = model(**features)
-        losses = nn.functional.cross_entropy(
-            logits.float().flatten(0, 1),
-            labels,
-            reduction="none",
-            ignore_index=IGNORED,
-            label_smoothing=self.recipe.label_smoothing,
-        )
+        known = inputs["targets"] >= 0
+        logits = model(**features).float().masked_fill(~known, UNKNOWN)
+        smoothing = self.recipe.label_smoothing
+        wanted = (1 - smoothing) * inputs["targets"] + smoothing / known.sum(-1, keepdim=True)
+        losses = -(wanted * known * logits.log_softmax(-1)).sum(-1).flatten()
         weights = weights * self.class_weights.to(labels.device)[labels.clamp(min=0)]
         loss = (losses * weights).sum() / weights.sum().clamp(min=1e-9)
         if model.training:

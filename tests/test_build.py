@@ -1,0 +1,296 @@
+"""Building from several corpora: leaks found and dropped, names never seen, mixtures, stages that are taken again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stance import build, dataset, jsonl
+from stance.corpora.source import CorpusConfig
+from stance.errors import StanceError
+from stance.examples import ExamplesConfig
+from stance.leaks import LeaksConfig
+from stance.records import Example
+from stance.splits import SPLITS, SplitConfig
+
+ROOT = Path(__file__).resolve().parents[1]
+PUBLIC = Path(os.environ.get("STANCE_PUBLIC_CORPORA", ROOT.parent / "shared" / "corpora"))
+real = pytest.mark.skipif(not PUBLIC.is_dir(), reason="no public corpora here; STANCE_PUBLIC_CORPORA says where")
+VERBS = {"oppose": "rejected", "neutral": "discussed", "support": "praised"}
+
+
+def sentence(number: int, stance: str, *, tail: str = "") -> str:
+    """A sentence that shares no five words in a row with that of another number."""
+    words = " ".join(f"w{number}x{i}" for i in range(8))
+    return f"Town{number} {VERBS[stance]} project{number} while {words}{tail}."
+
+
+def row(number: int, stance: str, name: str = "", split: str = "", **fields: Any) -> dict[str, Any]:
+    text = fields.pop("text", "") or sentence(number, stance)
+    note = {"actor": {"name": f"Town{number}"}, "target": {"name": f"project{number}"}, "stance": stance}
+    note |= fields.pop("note", {})
+    return {
+        "id": name or f"a{number}", "text": text, "split": split, **fields,
+        "annotations": [note | {"evidence": [[0, len(text)]]}],
+    }  # fmt: skip
+
+
+def corpus(path: Path, rows: list[dict[str, Any]], **settings: Any) -> CorpusConfig:
+    jsonl.write(path, rows)
+    return CorpusConfig(**{"name": path.stem, "path": str(path), "splits": "official", **settings})
+
+
+def plain(count: int = 30, start: int = 0, stances: tuple[str, ...] = tuple(VERBS)) -> list[dict[str, Any]]:
+    """Articles that share nothing, two thirds of them for training."""
+    parts = ("train", "train", "train", "train", "validation", "test")
+    size = len(stances)
+    return [row(n, stances[n % size], split=parts[n // size % 6]) for n in range(start, start + count)]
+
+
+def made(
+    output: Path,
+    *sources: CorpusConfig,
+    split: SplitConfig | None = None,
+    leaks: LeaksConfig | None = None,
+) -> dict[str, list[Example]]:
+    config = ExamplesConfig(context=0, neutral_ratio=0)
+    build.build(sources, config, split or SplitConfig(), leaks or LeaksConfig(), output=output)
+    return dataset.load(output)[0]
+
+
+def ids(rows: dict[str, list[Example]]) -> dict[str, set[str]]:
+    return {split: {example.article_id for example in part} for split, part in rows.items()}
+
+
+def report(output: Path) -> dict[tuple[str, str, str], tuple[int, int]]:
+    found = json.loads((output / "leaks.json").read_text("utf-8"))["before"]
+    return {(n["split"], n["of"], n["kind"]): (n["rows"], n["articles"]) for n in found}
+
+
+# Leaks.
+
+
+def leaky(tmp_path: Path) -> CorpusConfig:
+    copied, near = sentence(24, "oppose"), sentence(25, "neutral", tail=" indeed")
+    extra = [
+        row(24, "oppose", "copy", "train"),
+        row(24, "support", "relabelled", "train", text=copied),
+        row(25, "neutral", "near", "train", text=near),
+        row(26, "support", "pair", "train", text="Town26 praised project26 on quite another day of that year."),
+        row(24, "oppose", "in-test", "test", text=copied),
+    ]
+    rows = [r | {"split": "validation"} if r["id"] in ("a24", "a25", "a26") else r for r in plain()]
+    return corpus(tmp_path / "leaky.jsonl", [*rows, *extra])
+
+
+def test_every_kind_of_leak_is_counted_and_none_is_left(tmp_path: Path) -> None:
+    rows = made(tmp_path / "out", leaky(tmp_path))
+    found = report(tmp_path / "out")
+    assert {kind: found["validation", "train", kind][0] for kind in ("row", "question", "text", "near", "pair")} == {
+        "row": 1, "question": 1, "text": 1, "near": 2, "pair": 3,
+    }  # fmt: skip
+    assert found["test", "train", "row"] == (1, 1)
+    assert found["test", "validation", "row"] == (1, 1)
+    assert not ids(rows)["train"] & {"copy", "relabelled", "near"}
+    assert "pair" in ids(rows)["train"], "another text about the same pair is no leak"
+    assert "a24" not in ids(rows)["validation"], "validation gives way to test"
+    assert "in-test" in ids(rows)["test"]
+    after = json.loads((tmp_path / "out" / "leaks.json").read_text("utf-8"))["after"]
+    assert sum(n["rows"] for n in after if n["kind"] in ("text", "near", "article")) == 0
+    reasons = Counter(r["reason"] for _, r in jsonl.read(tmp_path / "out" / "dropped.jsonl"))
+    assert reasons == {"repeats a text of the test split": 3, "repeats a text of the validation split": 1}
+
+
+def test_keep_only_reports_and_names_the_clean_rows(tmp_path: Path) -> None:
+    rows = made(tmp_path / "out", leaky(tmp_path), leaks=LeaksConfig(action="keep"))
+    assert {"copy", "relabelled", "near"} <= ids(rows)["train"]
+    clean = {r["id"].rpartition("-")[0] for _, r in jsonl.read(tmp_path / "out" / "clean.jsonl")}
+    judged = ids(rows)["validation"] | ids(rows)["test"]
+    assert judged - clean == {"a24", "a25", "in-test"}
+
+
+def test_fail_stops_the_build_and_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"1 of \d+ validation rows have same text as train.*leaks\.action=fail"):
+        made(tmp_path / "out", leaky(tmp_path), leaks=LeaksConfig(action="fail"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_training_rows_that_repeat_each_other_are_dropped_unless_kept(tmp_path: Path) -> None:
+    again = [row(0, "oppose", f"again{n}", "train") for n in range(3)]
+    source = corpus(tmp_path / "c.jsonl", [*plain(), *again])
+    assert len({"a0", "again0", "again1", "again2"} & ids(made(tmp_path / "out", source))["train"]) == 1
+    kept = made(tmp_path / "out", source, leaks=LeaksConfig(repeated="keep"))
+    assert {"a0", "again0", "again1", "again2"} <= ids(kept)["train"]
+
+
+def test_without_official_splits_near_duplicates_never_leak(tmp_path: Path) -> None:
+    stances = list(VERBS) * 40
+    rows = [row(n, stance) for n, stance in enumerate(stances)]
+    copies = [row(n, s, f"copy{n}", text=sentence(n, s, tail=" too")) for n, s in enumerate(stances)]
+    output = tmp_path / "out"
+    made(output, corpus(tmp_path / "c.jsonl", [*rows, *copies], splits="none"), leaks=LeaksConfig(action="fail"))
+    assert all(counts == (0, 0) for (_, _, kind), counts in report(output).items() if kind != "pair")
+
+
+@real
+def test_in_dse_as_published_the_392_leaked_validation_rows_are_found(tmp_path: Path) -> None:
+    source = CorpusConfig(name="dse", format="dse", path=str(PUBLIC / "dse"), splits="official")
+    rows = made(tmp_path / "out", source)
+    assert report(tmp_path / "out")["validation", "train", "row"] == (784, 392)
+    assert len(ids(rows)["validation"]) == 1461
+    assert not {e.text for e in rows["validation"]} & {e.text for e in rows["train"]}
+
+
+# Splits of rows.
+
+
+@pytest.mark.parametrize("by", ["actor", "target"])
+def test_zero_shot_no_name_of_the_test_is_ever_trained_on(tmp_path: Path, by: str) -> None:
+    rows = [row(n, list(VERBS)[n % 3], note={by: {"name": f"The Name{n % 25}"}}) for n in range(90)]
+    got = made(tmp_path / "out", corpus(tmp_path / "c.jsonl", rows, splits="none"), split=SplitConfig(by=by))
+    names = {split: {getattr(e, by).casefold() for e in part} for split, part in got.items()}
+    assert not names["test"] & (names["train"] | names["validation"])
+    assert not names["validation"] & names["train"]
+    assert manifest_drops(tmp_path / "out", f"its {by} is one of the test split") > 0
+
+
+def manifest_drops(output: Path, reason: str) -> int:
+    return dataset.read_manifest(output).dropped.get(reason, 0)
+
+
+def test_weak_labels_never_enter_validation_or_test(tmp_path: Path) -> None:
+    weak = {"provenance": "weak", "weight": 0.5}
+    rows = plain(60) + [row(n, "support", split=SPLITS[n % 3], note=weak) for n in range(100, 130)]
+    got = made(tmp_path / "out", corpus(tmp_path / "c.jsonl", rows))
+    found = {split: [e for e in part if e.provenance == "weak"] for split, part in got.items()}
+    assert {split: len(part) for split, part in found.items()} == {"train": 10, "validation": 0, "test": 0}
+    assert {e.weight for e in found["train"]} == {0.5}
+    assert manifest_drops(tmp_path / "out", build.WEAK) == 20
+
+
+# Mixtures.
+
+
+def test_a_mixture_has_weights_caps_and_label_sets(tmp_path: Path) -> None:
+    one = corpus(tmp_path / "one.jsonl", plain(36), weight=0.5)
+    polar = ("oppose", "support")
+    two = corpus(tmp_path / "two.jsonl", plain(60, 100, polar), cap=7, label_set=["support", "oppose"])
+    got = made(tmp_path / "out", one, two)
+    mine = {split: [e for e in part if e.corpus == "two"] for split, part in got.items()}
+    assert len(mine["train"]) == 7
+    assert {e.labels for part in mine.values() for e in part} == {polar}
+    assert {e.weight for e in got["train"] if e.corpus == "one"} == {0.5}
+    assert all(e.article_id.startswith(f"{e.corpus}/") for part in got.values() for e in part)
+    manifest = dataset.read_manifest(tmp_path / "out")
+    assert manifest.name == "one+two"
+    assert manifest.corpora["train"] == {"one": 24, "two": 7}
+    assert manifest.dropped[build.CAPPED] > 0
+    assert made(tmp_path / "again", one, two) == got
+
+
+def test_leaks_between_corpora_are_found(tmp_path: Path) -> None:
+    copies = [r | {"id": f"b-{r['id']}", "split": "train"} for r in plain()]
+    got = made(tmp_path / "out", corpus(tmp_path / "one.jsonl", plain()), corpus(tmp_path / "two.jsonl", copies))
+    held = {e.text for split in ("validation", "test") for e in got[split]}
+    assert held
+    assert not held & {e.text for e in got["train"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "a/b"}, "the corpus name 'a/b'"),
+        ({"name": ""}, "the corpus name ''"),
+        ({"weight": -1.0}, "weight and cap must not be negative"),
+        ({"label_set": ["pro"]}, "label_set: unknown stance 'pro'; expected oppose"),
+        ({"path": ""}, r"corpora\.c\.path: not set"),
+        ({"format": "moon"}, "unknown corpus format 'moon'; expected one of jsonl"),
+    ],
+)
+def test_corpora_that_make_no_sense_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    source = replace(corpus(tmp_path / "c.jsonl", plain()), **changes)
+    with pytest.raises(StanceError, match=message):
+        made(tmp_path / "out", source)
+
+
+def test_no_corpus_and_two_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match="no corpus is given"):
+        made(tmp_path / "out")
+    source = corpus(tmp_path / "c.jsonl", plain())
+    with pytest.raises(StanceError, match="one of its own for each corpus"):
+        made(tmp_path / "out", source, source)
+
+
+def test_a_label_that_no_corpus_knows_is_not_asked_for(tmp_path: Path) -> None:
+    source = corpus(tmp_path / "c.jsonl", plain(stances=("oppose", "support")), label_set=["oppose", "support"])
+    assert {e.stance.value for part in made(tmp_path / "out", source).values() for e in part} == {"oppose", "support"}
+    with pytest.raises(StanceError, match="none of neutral"):
+        made(tmp_path / "out", replace(source, label_set=[]))
+
+
+# Drops of the reader.
+
+
+def test_unusable_rows_are_kept_with_their_place_and_too_many_fail(tmp_path: Path) -> None:
+    source = corpus(tmp_path / "c.jsonl", plain(60), max_dropped=0.1)
+    path = Path(source.path)
+    path.write_text(path.read_text("utf-8") + '{"id": "half"\n{"id": "x", "text": "Y"}\n{"id": "a3", "text": "Z"}\n')
+    made(tmp_path / "out", source)
+    rows = {r["where"]: r["reason"] for _, r in jsonl.read(tmp_path / "out" / "dropped.jsonl")}
+    assert rows[f"{path}:61"].startswith("broken JSON at column")
+    assert rows[f"{path}:63"] == f"the id 'a3' stands at {path}:4 already"
+    with pytest.raises(
+        StanceError, match=r"2 of 62 rows can't be used, first .*c\.jsonl:61: broken JSON.*all of them are in"
+    ):
+        made(tmp_path / "out", replace(source, max_dropped=0.01))
+    assert len(list(jsonl.read(tmp_path / "out.stages" / "c.dropped.jsonl"))) == 2
+
+
+# Stages.
+
+
+def test_a_stage_is_taken_again_until_its_inputs_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = corpus(tmp_path / "c.jsonl", plain())
+    first = made(tmp_path / "out", source)
+    assert "unchanged" not in capsys.readouterr().out
+    assert made(tmp_path / "out", replace(source, weight=0.5))["test"][0].weight == 0.5
+    assert "c: unchanged, taken from" in capsys.readouterr().out
+    jsonl.write(Path(source.path), [*plain(), row(99, "support", split="train")])
+    assert len(made(tmp_path / "out", source)["train"]) == len(first["train"]) + 1
+    assert "unchanged" not in capsys.readouterr().out
+    assert len(list((tmp_path / "out.stages").iterdir())) == 1, "the stage of other inputs is gone"
+
+
+def test_a_build_that_is_killed_leaves_nothing_half_written_and_its_stages_serve_again(tmp_path: Path) -> None:
+    source = corpus(tmp_path / "c.jsonl", plain())
+    code = (
+        "import os, signal, sys; from pathlib import Path; from stance import build, division\n"
+        "from stance.corpora.source import CorpusConfig; from stance.examples import ExamplesConfig\n"
+        "from stance.leaks import LeaksConfig; from stance.splits import SplitConfig\n"
+        "division.divide = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"c = CorpusConfig(name='c', path={source.path!r}, splits='official')\n"
+        "build.build([c], ExamplesConfig(context=0, neutral_ratio=0), SplitConfig(), LeaksConfig(), "
+        f"output=Path({str(tmp_path / 'out')!r}))"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not (tmp_path / "out").exists()
+    (stage,) = (tmp_path / "out.stages").iterdir()
+    before = {p.name: p.stat().st_mtime_ns for p in stage.iterdir()}
+    made(tmp_path / "out", source)
+    assert {p.name: p.stat().st_mtime_ns for p in stage.iterdir()} == before
+
+
+def test_many_articles_go_through_more_processes_with_the_same_result(tmp_path: Path) -> None:
+    rows = plain(1200)
+    got = made(tmp_path / "out", corpus(tmp_path / "c.jsonl", rows))
+    assert sum(len(part) for part in got.values()) == 1200
+    order = [e.article_id for e in got["train"]]
+    assert order == sorted(order, key=lambda name: int(name[1:]))
