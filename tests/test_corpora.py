@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stance import corpora, splits
+from stance import corpora, jsonl, splits
 from stance.corpora import coverage
 from stance.corpora.__main__ import main
 from stance.corpora.check import check
@@ -249,6 +249,31 @@ def test_evidence_that_starts_inside_a_sentence_is_a_problem(problem: Problem) -
     found = problem(row)
     assert f"articles.jsonl:2: annotation 1: evidence [{evidence[0]}, {evidence[1]}]" in found
     assert "must start and end at a sentence boundary" in found
+
+
+DATELINES = ("KABUL, Jan 14 - ", "LINCOLN, Neb. - ", "WASHINGTON, Dec. 12, 2019 - ", "NEW DELHI: ", "THE HAGUE — ")
+
+
+@pytest.mark.parametrize("dateline", DATELINES)
+def test_a_dateline_belongs_to_no_evidence(problem: Problem, dateline: str, tmp_path: Path) -> None:
+    text = dateline + TEXT
+    ends = [len(dateline), len(dateline) + at(FIRST)[1]]
+    places = [place + len(dateline) for place in at("roads ministry")]
+    note = annotation(actor=mention("roads ministry", places), target=mention("plan"), evidence=[[0, ends[1]]])
+    assert "must not hold the dateline" in problem(article(note, text=text))
+    sound = article(note | {"evidence": [ends]}, text=text)
+    jsonl.write(tmp_path / "dated.jsonl", [sound])
+    assert check(corpora.read(tmp_path / "dated.jsonl"), words=(1, 700)) == []
+
+
+def test_capitals_at_the_head_are_no_dateline(tmp_path: Path) -> None:
+    text = f"SOCA singers sued. {TEXT}"
+    places = [place + 19 for place in at("roads ministry")]
+    note = annotation(
+        actor=mention("roads ministry", places), target=mention("plan"), evidence=[[0, at(FIRST, text)[1]]]
+    )
+    jsonl.write(tmp_path / "capitals.jsonl", [article(note, text=text)])
+    assert check(corpora.read(tmp_path / "capitals.jsonl"), words=(1, 700)) == []
 
 
 def test_evidence_that_ends_inside_a_sentence_is_a_problem(problem: Problem) -> None:

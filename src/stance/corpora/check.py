@@ -11,6 +11,8 @@ WORDS = (120, 700)
 _ENDS = re.compile(r"""[.!?…:]["”’'»)\]]*$""")
 _SENTENCE = re.compile(r"""\S.*?(?:[.!?…]["”’'»)\]]*(?=\s)|$)""", re.MULTILINE)
 _WORD = re.compile(r"\w+")
+_DATELINE = re.compile(r"(?:[A-Z][A-Z'.\- ]{2,}|[A-Z]{4,})[^\n\"]{0,40}?(?:\s[-–—]{1,2}\s|:\s)")
+"""KABUL, Jan 14 - …; LAHORE: …: where and when an agency wrote, at the head of the text."""
 _TELLING = 6  # a shorter sentence ("He declined to comment.") may well stand in two articles
 _OPENERS = "\"“‘'«(["
 _TITLE = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|Rev|Hon|St|Gen|Col|Maj|Capt|Cmdr|Lt|Sgt|Adm|Sen|Rep|Gov)\.$")
@@ -59,7 +61,10 @@ def _article(article: Article, words: Span) -> Iterator[str]:
 def _annotation(annotation: Annotation, text: str) -> Iterator[str]:
     if len(annotation.evidence) > 3:
         yield f"{len(annotation.evidence)} evidence spans, at most 3"
+    dateline = _dateline(text)
     for start, end in annotation.evidence:
+        if start < dateline:
+            yield f"evidence [{start}, {end}] ({_short(text[start:end])}) must not hold the dateline"
         if not _starts_sentence(text, start) or not _ends_sentence(text, end):
             yield (f"evidence [{start}, {end}] ({_short(text[start:end])}) must start and end at a sentence boundary")
     for role, mention in (("actor", annotation.actor), ("target", annotation.target)):
@@ -83,8 +88,16 @@ def _inside_word(text: str, place: int) -> bool:
     return 0 < place < len(text) and text[place - 1].isalnum() and text[place].isalnum()
 
 
+def _dateline(text: str) -> int:
+    """Where the text begins behind its dateline; 0 without one."""
+    found = _DATELINE.match(text)
+    return found.end() if found else 0
+
+
 def _starts_sentence(text: str, start: int) -> bool:
     before = text[:start]
+    if start and start == _dateline(text):
+        return True
     if not before.strip():
         return start == 0
     if before.endswith("\n\n"):
