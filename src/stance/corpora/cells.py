@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from stance.errors import StanceError
@@ -16,6 +17,8 @@ DROP = "drop"
 """What corpus.labels calls a stance whose rows are left out."""
 NEAR = 10
 """Characters that a given offset may be off by and still be moved to the name that stands there."""
+MOST = 100
+"""Places at which one name is looked for in one text."""
 _YEARS = range(1700, 2101)
 _DATES = (
     "%Y/%m/%d", "%Y.%m.%d", "%d %B %Y", "%d. %B %Y", "%d %b %Y", "%B %d, %Y", "%B %d %Y", "%b %d, %Y", "%b. %d, %Y",
@@ -111,13 +114,20 @@ def place(row: Mapping[str, Any], role: str, length: int) -> Span | None:
 
 
 def printed(passage: str, name: str) -> list[Span]:
-    """Where a text prints a name as whole words: in its own case, else in any; at most 100 places."""
-    words = r"\s+".join(re.escape(word) for word in name.split())
-    pattern = rf"(?<!\w){words}(?!\w)"
-    for flags in (0, re.IGNORECASE):
-        if found := [match.span() for match, _ in zip(re.finditer(pattern, passage, flags), range(100), strict=False)]:
-            return found
-    return []
+    """Where a text prints a name as whole words: as it is, else in any case and spacing; at most 100 places."""
+    found = []
+    at = passage.find(name)
+    while at >= 0 and len(found) < MOST:
+        end = at + len(name)
+        if not _is_word(passage[at - 1 : at]) and not _is_word(passage[end : end + 1]):
+            found.append((at, end))
+        at = passage.find(name, end)
+    words = name.split()
+    if found or words[-1].lower() not in passage.lower():
+        return found
+    spaced = r"\s+".join(map(re.escape, words))
+    pattern = re.compile(rf"(?<!\w){spaced}(?!\w)", re.IGNORECASE)
+    return [match.span() for match in islice(pattern.finditer(passage), MOST)]
 
 
 def settle(passage: str, name: str, given: Span) -> tuple[Span | None, str]:
@@ -161,8 +171,12 @@ def nearest(first: Sequence[Span], second: Sequence[Span]) -> tuple[Span | None,
 
 def _whole(passage: str, span: Span) -> bool:
     start, end = span
-    before, after = passage[max(start - 1, 0) : start + 1], passage[end - 1 : end + 1]
-    return not re.fullmatch(r"\w\w", before if start else "") and not re.fullmatch(r"\w\w", after)
+    inside = start > 0 and _is_word(passage[start - 1]) and _is_word(passage[start])
+    return not inside and not (_is_word(passage[end - 1]) and _is_word(passage[end : end + 1]))
+
+
+def _is_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
 
 
 def _english(written: str) -> date | None:

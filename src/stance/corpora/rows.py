@@ -165,19 +165,17 @@ def _csv_rows(path: Path, encoding: str, delimiter: str, columns: Sequence[str])
             except StopIteration:
                 return
             except csv.Error as error:
-                over = f"lines {first} to {reader.line_num}"
-                yield f"{path}:{first}", StanceError(f"{error} in {over}; is a quotation mark not closed?")
+                over = f"up to line {reader.line_num}"
+                yield f"{path}:{first}", StanceError(f"{error} {over}; is a quotation mark not closed?")
                 continue
             if wide and "\ufffd" in "".join(cells):
                 yield f"{path}:{first}", StanceError(f"characters that are no {encoding}; save the file as UTF-8")
             elif len(cells) == len(columns):
                 yield f"{path}:{first}", dict(zip(columns, cells, strict=True))
             elif any(cell.strip() for cell in cells):
-                count = f"{len(cells)} cells in lines {first} to {reader.line_num}"
-                yield (
-                    f"{path}:{first}",
-                    StanceError(f"{count}, expected {len(columns)}; quote cells that hold {delimiter!r}"),
-                )
+                over = f" up to line {reader.line_num}" if reader.line_num > first else ""
+                count = f"expected {len(columns)} cells, found {len(cells)}{over}"
+                yield f"{path}:{first}", StanceError(f"{count}; cells that hold {delimiter!r} want quotation marks")
 
 
 def _open(path: Path, encoding: str) -> Any:
@@ -193,13 +191,12 @@ def _encoding(path: Path) -> tuple[str, str]:
         begin = lines.read(4096)
         if mark := texts.marked(begin):
             return mark, ""
-        if b"\0" in begin:
-            try:
-                texts.decode(begin[: len(begin) // 2 * 2])
-            except StanceError as error:
-                raise StanceError(f"{path}: {error}") from error
-            wide = "utf-16-le" if begin[1::2].count(0) > begin[::2].count(0) else "utf-16-be"
-            return wide, f"read as {wide}, without a byte order mark"
+        try:
+            mark = texts.wide(begin)
+        except StanceError as error:
+            raise StanceError(f"{path}: {error}") from error
+        if mark:
+            return mark, f"read as {mark}, without a byte order mark"
         lines.seek(0)
         for line in iter(lambda: lines.readline(texts.SAMPLE), b""):
             if not line.isascii():

@@ -7,7 +7,6 @@ of writing and the joiners that Persian, Indian scripts and emoji need.
 import codecs
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import charset_normalizer
@@ -39,6 +38,7 @@ _COMMON = (
     "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "koi8_r", "cp932", "euc_jp",
     "gb18030", "big5", "cp949",
 )  # fmt: skip
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _ESCAPED = re.compile("[\udc80-\udcff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # The joiners U+200C and U+200D stay beside scripts that need them.
@@ -72,6 +72,8 @@ def clean(text: str) -> Cleaned:
     Raises:
         StanceError: half a surrogate pair, which no file can hold.
     """
+    if text.replace("\n", "").isprintable():  # says no to all that is looked for below, and fast
+        return Cleaned(text)
     if found := _SURROGATE.search(text):
         raise StanceError(f"half a surrogate pair at character {found.start()}; write it whole")
     if not _UNCLEAN.search(text):
@@ -108,6 +110,21 @@ def marked(raw: bytes) -> str:
     return next((name for mark, name in _BOMS if raw.startswith(mark)), "")
 
 
+def wide(raw: bytes) -> str:
+    """The encoding of UTF-16 without a byte order mark, which shows by its zero bytes, or "".
+
+    Raises:
+        StanceError: other data with many control characters, which is no text.
+    """
+    sample = raw[:4096]
+    even, odd = (sample[first::2].count(0) for first in (0, 1))
+    if max(even, odd) >= 0.2 * len(sample) > 0 and min(even, odd) <= 0.02 * len(sample):
+        return "utf-16-le" if odd > even else "utf-16-be"
+    if len(_CONTROL.findall(sample)) > 0.02 * len(sample):
+        raise StanceError("binary data; expected text or HTML")
+    return ""
+
+
 def declared(raw: bytes) -> str:
     """The encoding that a page declares in its first bytes, as it writes it, or ""."""
     found = _DECLARED.search(raw[:4096])
@@ -122,7 +139,7 @@ def decode(raw: bytes, label: str = "") -> tuple[str, str]:
     Raises:
         StanceError: binary data, or bytes that fit no encoding.
     """
-    if mark := marked(raw) or _wide(raw):
+    if mark := marked(raw) or wide(raw):
         try:
             return raw.decode(mark), "" if marked(raw) else f"read as {mark}, without a byte order mark"
         except UnicodeDecodeError as error:
@@ -197,14 +214,3 @@ def _codec(label: str) -> str:
         return ""
     name = _LARGER.get(name, name)
     return name if _TEXT_CODECS.fullmatch(name) else ""
-
-
-def _wide(raw: bytes) -> str:
-    """UTF-16 without a byte order mark shows by its zero bytes; other data with zero bytes is no text."""
-    sample: Sequence[int] = raw[:4096]
-    if 0 not in sample:
-        return ""
-    even, odd = (sum(byte == 0 for byte in sample[first::2]) for first in (0, 1))
-    if max(even, odd) < 0.2 * len(sample) or min(even, odd) > 0.02 * len(sample):
-        raise StanceError("binary data; expected text or HTML")
-    return "utf-16-le" if odd > even else "utf-16-be"

@@ -5,8 +5,10 @@ on this machine and fetches nothing. Offsets count characters of the cleaned tex
 blank line.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,11 @@ MIN_CHARACTERS = 50
 COLUMNS = ("html", "text", "id", "title", "date", "outlet", "theme", "split", "url")
 _SUFFIXES = (".txt", ".html", ".htm")
 _META = ("title", "date", "outlet", "theme", "split")
+# Trafilatura takes out the marks of direction and the joiners as well: letters of Linear B stand in for them.
+_MARKS = "\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u061c"
+_STAND_INS = {ord(mark): chr(0x10000 + number) for number, mark in enumerate(_MARKS)}
+_BACK = {ord(letter): chr(mark) for mark, letter in _STAND_INS.items()}
+_ENTITY = re.compile(r"&(?:zwn?j|[lr]rm|#820[4-7]|#x200[c-f]);", re.IGNORECASE)
 _DATES = "//meta[contains(@property, 'published') or contains(@name, 'date')]/@content | //time/@datetime"
 
 
@@ -121,7 +128,8 @@ def _html(html: str) -> _Page:
     config = use_config()
     config.set("DEFAULT", "MIN_EXTRACTED_SIZE", str(MIN_CHARACTERS))
     cleaned = texts.clean(html)
-    tree = trafilatura.load_html(cleaned.text)
+    marked = _ENTITY.sub(lambda match: unescape(match.group()), cleaned.text)
+    tree = trafilatura.load_html(marked.translate(_STAND_INS))
     document: Any = None
     if tree is not None:
         dates = [str(value).strip() for value in tree.xpath(_DATES)]
@@ -130,13 +138,18 @@ def _html(html: str) -> _Page:
             date_extraction_params={"extensive_search": False, "original_date": True},
         )  # fmt: skip
     # The page may write characters as entities that are no part of a clean text either.
-    text = texts.paragraphs("\n\n".join(texts.clean((document.text if document else "") or "").text.split("\n")))
+    text = _shown(document.text or "").replace("\n", "\n\n") if document else ""
+    text = texts.paragraphs(text)
     if document is None or len(text) < MIN_CHARACTERS:
         raise StanceError(f"no article text in the HTML; found {text[:60]!r} in {len(html):,} characters")
     date, note = (document.date, "") if document.date else _date(next(filter(None, dates), ""))
     meta = {"title": document.title, "outlet": document.sitename or document.hostname, "date": date}
-    tidy = {key: texts.clean(value).text.strip() for key, value in meta.items() if value}
+    tidy = {key: _shown(value).strip() for key, value in meta.items() if value}
     return _Page(text, tidy, tuple(filter(None, (cleaned.changes, note))))
+
+
+def _shown(found: str) -> str:
+    return texts.clean(found.translate(_BACK)).text
 
 
 def _date(written: str) -> tuple[str, str]:
