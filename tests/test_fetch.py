@@ -203,7 +203,7 @@ def test_a_table_of_another_form_is_refused(tmp_path: Path, files: dict[str, obj
 
 def test_an_unknown_corpus_names_those_that_are_known() -> None:
     for name in ("imdb", "", "../published/dse"):
-        with pytest.raises(StanceError, match="no such corpus in .*; those there are dse, newsmtsc, seesaw"):
+        with pytest.raises(StanceError, match=r"no such corpus in .*; those there are dse, newsmtsc, seesaw"):
             published.table(ROOT / "data" / "published", name)
 
 

@@ -115,7 +115,7 @@ def place(row: Mapping[str, Any], role: str, length: int) -> Span | None:
 
 def printed(passage: str, name: str) -> list[Span]:
     """Where a text prints a name as whole words: as it is, else in any case and spacing; at most 100 places."""
-    found = []
+    found: list[Span] = []
     at = passage.find(name)
     while at >= 0 and len(found) < MOST:
         end = at + len(name)

@@ -56,7 +56,7 @@ def files(path: Path) -> list[Path]:
 
 
 def split_of(name: str) -> str:
-    """The split that a file, a cell or a published split names; other names stay as they are."""
+    """The split that a cell or a published split names; other names stay as they are."""
     return SPLITS.get(name.strip().lower(), name.strip())
 
 
@@ -209,6 +209,4 @@ def _encoding(path: Path) -> tuple[str, str]:
     if texts.mostly_utf8(re.sub("[\udc80-\udcff]{1,3}$", "", escaped)):
         return "utf-8", ""
     found = texts.detect(raw)
-    if not found:
-        raise StanceError(f"{path}: neither UTF-8 nor another encoding that can be told; save it as UTF-8")
-    return found, f"not UTF-8, read as {found}"
+    return (found, f"not UTF-8, read as {found}") if found else ("utf-8", "")

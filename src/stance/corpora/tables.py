@@ -5,6 +5,7 @@ texts of one article become its paragraphs, in the order of the rows. Offsets co
 Without evidence columns a row's text is its evidence, or in a long text the part from one name to the other.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,11 +49,11 @@ class _Line:
 
 
 def read(source: CorpusConfig) -> Iterator[Found]:
-    """Read one table, or those of a directory in the order of their names; train, dev, test.csv name their split."""
+    """Read one table, or those of a directory in the order of their names; `train.csv`, `my_dev.csv` name splits."""
     found = rows.files(Path(source.path))
     for file in found:
         table = rows.open_table(file, [source.columns.get(name, name) for name in (*REQUIRED, *OPTIONAL)])
-        split = rows.SPLITS.get(file.stem.lower(), "")
+        split = rows.SPLITS.get(re.split(r"[_.-]", file.stem.lower())[-1], "")
         columns = form(source, table, split=split, prefix=file.stem if len(found) > 1 else "")
         if table.note:
             yield Repair(str(file), "", table.note)

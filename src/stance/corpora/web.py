@@ -28,7 +28,7 @@ _META = ("title", "date", "outlet", "theme", "split")
 _MARKS = "\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u061c"
 _STAND_INS = {ord(mark): chr(0x10000 + number) for number, mark in enumerate(_MARKS)}
 _BACK = {ord(letter): chr(mark) for mark, letter in _STAND_INS.items()}
-_ENTITY = re.compile(r"&(?:zwn?j|[lr]rm|#820[4-7]|#x200[c-f]);", re.IGNORECASE)
+_ENTITY = re.compile(r"&(?:zwn?j|[lr]rm|#\d{1,7}|#x[0-9a-f]{1,6});", re.IGNORECASE)
 _DATES = "//meta[contains(@property, 'published') or contains(@name, 'date')]/@content | //time/@datetime"
 
 
@@ -127,9 +127,8 @@ def _html(html: str) -> _Page:
 
     config = use_config()
     config.set("DEFAULT", "MIN_EXTRACTED_SIZE", str(MIN_CHARACTERS))
-    cleaned = texts.clean(html)
-    marked = _ENTITY.sub(lambda match: unescape(match.group()), cleaned.text)
-    tree = trafilatura.load_html(marked.translate(_STAND_INS))
+    cleaned = texts.clean(_ENTITY.sub(_character, html))
+    tree = trafilatura.load_html(cleaned.text.translate(_STAND_INS))
     document: Any = None
     if tree is not None:
         dates = [str(value).strip() for value in tree.xpath(_DATES)]
@@ -146,6 +145,13 @@ def _html(html: str) -> _Page:
     meta = {"title": document.title, "outlet": document.sitename or document.hostname, "date": date}
     tidy = {key: _shown(value).strip() for key, value in meta.items() if value}
     return _Page(text, tidy, tuple(filter(None, (cleaned.changes, note))))
+
+
+def _character(match: re.Match[str]) -> str:
+    """What an entity stands for, unless it keeps a character from being markup."""
+    written = match.group()
+    character = unescape(written)
+    return written if character in ("<", ">", "&", '"', "'") else character
 
 
 def _shown(found: str) -> str:
