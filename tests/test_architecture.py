@@ -24,7 +24,7 @@ FILES = [PACKAGE / "__init__.py", *MODULES.values(), *SCRIPTS]
 MLFLOW, HYDRA = {"tracking", "registry", "pyfunc"}, {"config"}
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 # Packages that can't be imported without one that a later ring uses by itself.
-BROUGHT = {"spacy": {"tqdm"}, "datasketch": {"scipy"}, "datasets": {"pandas"}}
+BROUGHT = {"spacy": {"tqdm", "requests", "charset_normalizer"}, "datasketch": {"scipy"}, "datasets": {"pandas"}}
 LONGEST_FUNCTION, LONGEST_MODULE = 40, 300
 IMPORT = """
 import importlib.util, sys

@@ -221,6 +221,15 @@ def test_a_passage_over_the_limit_is_dropped_with_both_lengths() -> None:
     assert (dropped.actor, dropped.target) == ("On Holding", "toll plan")
 
 
+def test_an_article_too_long_to_parse_is_dropped_and_the_others_stay() -> None:
+    long = replace(article(oppose()), text=TEXT + " " + "word " * 210_000)
+    (none, dropped), (some, _) = examples.make([long, article(oppose())], ExamplesConfig(), corpus="c")
+    assert none == []
+    assert [d.where for d in dropped] == ["f.jsonl:1: annotation 1"]
+    assert "at most 1,000,000 are parsed" in dropped[0].reason
+    assert some
+
+
 def test_an_actor_that_is_its_own_target_is_dropped() -> None:
     _, (dropped,) = make(article(oppose(), oppose(target=Mention("on holding"))))
     assert dropped == Dropped(

@@ -107,7 +107,7 @@ def test_newsmtsc_groups_the_targets_of_a_sentence(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(StanceError, match="expected one of jsonl, seesaw, dse, newsmtsc"):
+    with pytest.raises(StanceError, match="expected one of jsonl, seesaw, dse, newsmtsc, table, hub, web"):
         corpora.read(tmp_path, "brat")
 
 

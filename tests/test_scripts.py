@@ -23,7 +23,9 @@ from stance.errors import StanceError
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Article, Mention, Pair, Stance, Triple
 
-NAMES = ("build_dataset", "train", "export", "evaluate", "predict", "transfer", "learning_curve", "review")
+NAMES = (
+    "build_dataset", "train", "export", "evaluate", "predict", "transfer", "learning_curve", "review", "fetch_corpus",
+)  # fmt: skip
 GROUPS = [
     (name, folder.name, option.stem)
     for name in NAMES

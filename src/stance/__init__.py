@@ -4,9 +4,10 @@ The package is layered; a module imports only from the rings above it:
 
 * serving   `errors` `files` `jsonl` `records` `forms` `encoding` `predictor`  (numpy, onnxruntime, tokenizers)
 * reading   `mentions` `reader`                                        (+ spacy)
-* building  `corpora` `agreement` `examples` `duplicates` `splits` `division` `stages` `leaks` `dataset`
-            `writing` `build`
-            (+ datasets, datasketch, pyarrow, tqdm, xxhash, yaml, krippendorff, scipy)
+* building  `corpora` `agreement` `examples` `duplicates` `splits` `division` `stages` `leaks`
+            `dataset` `writing` `build`
+            (+ datasets, datasketch, pyarrow, tqdm, xxhash, yaml, krippendorff, scipy, trafilatura,
+            charset_normalizer, requests)
 * training  `encoders` `model` `batches` `callbacks` `recipe` `augment` `trainer` `training` `export` `scores`
             `baselines` `evaluation` `transfer` `curve` `review` `plots` `show`
             (+ torch, transformers, safetensors, onnx, evaluate, sklearn, cleanlab, matplotlib, rich)

@@ -54,9 +54,20 @@ def make(
     for batch in batched(articles, BATCH):
         # Parsing is what takes the time: articles that need none are not parsed.
         wanted = [article for article in batch if _wants_parsing(article, config)]
-        parsed = dict(zip(map(id, wanted), mentions.parse(article.text for article in wanted), strict=True))
+        short = [article for article in wanted if len(article.text) <= mentions.MAX_CHARACTERS]
+        parsed = dict(zip(map(id, short), mentions.parse(article.text for article in short), strict=True))
+        long = {id(article) for article in wanted} - parsed.keys()
         for article in batch:
-            yield _article(article, parsed.get(id(article)), config, corpus)
+            if id(article) in long:
+                yield [], list(_too_long(article))
+            else:
+                yield _article(article, parsed.get(id(article)), config, corpus)
+
+
+def _too_long(article: Article) -> Iterator[Dropped]:
+    reason = f"the text has {len(article.text):,} characters; at most {mentions.MAX_CHARACTERS:,} are parsed"
+    for number, note in enumerate(article.annotations, 1):
+        yield Dropped(f"{article.where}: annotation {number}", article.id, note.actor.name, note.target.name, reason)
 
 
 def batched(articles: Iterable[Article], size: int) -> Iterator[list[Article]]:

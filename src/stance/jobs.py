@@ -5,6 +5,7 @@ A docstring under each field is its help text.
 
 from dataclasses import dataclass, field, replace
 
+from stance.corpora.published import FetchLimits
 from stance.corpora.source import CorpusConfig
 from stance.curve import CurveConfig
 from stance.encoders import ModelConfig
@@ -149,3 +150,18 @@ class ReviewJob:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     output: str = "outputs/review.jsonl"
     """JSON Lines of doubts, by article."""
+
+
+@dataclass
+class FetchJob:
+    """A public corpus to files on this machine."""
+
+    limits: FetchLimits = field(default_factory=FetchLimits)
+    name: str = ""
+    """The corpus: seesaw, dse, newsmtsc, or another with a table of its own in `tables`."""
+    path: str = ""
+    """Directory of a local copy to take instead of the published files; it is checked in the same way."""
+    root: str = "data/public"
+    """Directory below which a directory of the corpus's name is written."""
+    tables: str = "data/published"
+    """Directory of the tables NAME.json: url, licence, citation, and the sha256 of each file."""

@@ -1,0 +1,212 @@
+"""Rows of tables, one at a time: CSV and TSV in any common encoding, Parquet, JSON Lines. Knows nothing of stances."""
+
+import csv
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from stance import jsonl
+from stance.corpora import texts
+from stance.corpora.source import CorpusConfig
+from stance.errors import StanceError
+
+Row = dict[str, Any]
+Rows = Iterator[tuple[str, Row | StanceError]]
+"""`(file:line, row)`; a row that can't be read comes as the error about it, and reading goes on."""
+
+MAX_CELL = 20_000_000
+"""Characters of a cell."""
+SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl")
+SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation",
+          "dev": "validation", "test": "test"}  # fmt: skip
+"""What tables and files call the splits, and what we do."""
+_WIDE = ("utf-16", "utf-32")
+_BATCH = 64  # rows of Parquet at once: a row may hold megabytes
+_PEEK = 100  # lines of JSON that are asked for the names of columns
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One file: its columns, what is worth a note about its encoding, and a way to read some columns row by row."""
+
+    path: Path
+    columns: tuple[str, ...]
+    note: str
+    read: Callable[[Collection[str]], Rows]
+
+
+def files(path: Path) -> list[Path]:
+    """The table at `path`, or those of a directory in the order of their names.
+
+    Raises:
+        StanceError: no table is there.
+    """
+    if path.is_dir():
+        found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        if not found:
+            raise StanceError(f"{path}: no {', '.join(SUFFIXES)} file in this directory; expected tables")
+        return found
+    if not path.is_file():
+        raise StanceError(f"{path}: no such file; expected a table ({', '.join(SUFFIXES)}) or a directory of them")
+    return [path]
+
+
+def split_of(name: str) -> str:
+    """The split that a cell or a published split names; other names stay as they are."""
+    return SPLITS.get(name.strip().lower(), name.strip())
+
+
+def open_table(path: Path, wanted: Collection[str]) -> Table:
+    """The table in a file; `wanted` columns tell which character divides the cells of a CSV.
+
+    Raises:
+        StanceError: the file is empty or of no known kind.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return _parquet(path)
+    if suffix == ".jsonl":
+        keys = {key: None for _, row in islice(jsonl.scan(path), _PEEK) if isinstance(row, dict) for key in row}
+        return Table(path, tuple(keys), "", lambda _: jsonl.scan(path))
+    if suffix in (".csv", ".tsv"):
+        return _csv(path, wanted, "\t" if suffix == ".tsv" else ",;\t|")
+    raise StanceError(f"{path}: expected a table ({', '.join(SUFFIXES)}), found {suffix or 'no suffix'}")
+
+
+def named(source: CorpusConfig, table: Table, known: Sequence[str], required: Sequence[str]) -> dict[str, str]:
+    """Our names of columns -> theirs, for those that are there; a column of our name needs no mapping.
+
+    Raises:
+        StanceError: columns names a column that is not there, or one that no reader knows.
+    """
+    if unknown := sorted(set(source.columns) - set(known)):
+        raise StanceError(f"columns: unknown name {unknown[0]!r}; expected some of {', '.join(known)}")
+    there = f"the columns there are {', '.join(table.columns) or 'none'}"
+    found = {}
+    for name in known:
+        theirs = source.columns.get(name, name)
+        if table.columns.count(theirs) > 1:
+            raise StanceError(f"{table.path}: the column {theirs!r} stands twice; {there}")
+        if theirs in table.columns:
+            found[name] = theirs
+        elif name in required or source.columns.get(name):
+            hint = "" if name in source.columns else f" (set columns.{name})"
+            raise StanceError(f"{table.path}: no column {theirs!r} for {name}{hint}; {there}")
+    return found
+
+
+def only(row: Mapping[str, Any], columns: Mapping[str, str]) -> Row:
+    """The row under our names."""
+    return {name: row.get(theirs) for name, theirs in columns.items()}
+
+
+def _parquet(path: Path) -> Table:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            columns = tuple(file.schema_arrow.names)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise StanceError(f"{path}: not a Parquet file ({str(error).splitlines()[0]})") from error
+
+    def read(wanted: Collection[str]) -> Rows:
+        number = 0
+        try:
+            with parquet.ParquetFile(path) as opened:
+                for batch in opened.iter_batches(_BATCH, columns=sorted(wanted)):
+                    for row in _batch(batch):
+                        number += 1
+                        yield f"{path}:{number}", row
+        except (pyarrow.ArrowException, OSError) as error:
+            yield f"{path}:{number + 1}", StanceError(f"the file is damaged from here ({str(error).splitlines()[0]})")
+
+    return Table(path, columns, "", read)
+
+
+def _batch(batch: Any) -> Iterator[Row | StanceError]:
+    try:
+        yield from batch.to_pylist()
+    except UnicodeDecodeError:
+        for number in range(batch.num_rows):
+            try:
+                yield batch.slice(number, 1).to_pylist()[0]
+            except UnicodeDecodeError as error:
+                yield StanceError(f"not UTF-8 ({error.reason})")
+
+
+def _csv(path: Path, wanted: Collection[str], delimiters: str) -> Table:
+    encoding, note = _encoding(path)
+    csv.field_size_limit(MAX_CELL)
+    with _open(path, encoding) as lines:
+        head = list(islice(lines, 20))
+    if not "".join(head).strip():
+        raise StanceError(f"{path}: the file is empty; expected a line with the names of the columns")
+    names = {d: tuple(name.strip() for name in next(csv.reader(head, delimiter=d))) for d in delimiters}
+    delimiter = max(names, key=lambda d: (len(set(names[d]) & set(wanted)), len(names[d])))
+    columns = names[delimiter]
+    return Table(path, columns, note, lambda _: _csv_rows(path, encoding, delimiter, columns))
+
+
+def _csv_rows(path: Path, encoding: str, delimiter: str, columns: Sequence[str]) -> Rows:
+    wide = encoding.startswith(_WIDE)
+    with _open(path, encoding) as lines:
+        reader = csv.reader(lines, delimiter=delimiter)
+        with suppress(csv.Error, StopIteration):
+            next(reader)
+        while True:
+            first = reader.line_num + 1
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                over = f"up to line {reader.line_num}"
+                yield f"{path}:{first}", StanceError(f"{error} {over}; is a quotation mark not closed?")
+                continue
+            if wide and "\ufffd" in "".join(cells):
+                yield f"{path}:{first}", StanceError(f"characters that are no {encoding}; save the file as UTF-8")
+            elif len(cells) == len(columns):
+                yield f"{path}:{first}", dict(zip(columns, cells, strict=True))
+            elif any(cell.strip() for cell in cells):
+                over = f" up to line {reader.line_num}" if reader.line_num > first else ""
+                count = f"expected {len(columns)} cells, found {len(cells)}{over}"
+                yield f"{path}:{first}", StanceError(f"{count}; cells that hold {delimiter!r} want quotation marks")
+
+
+def _open(path: Path, encoding: str) -> Any:
+    """Bytes that are not of the encoding become halves of surrogate pairs, or U+FFFD in UTF-16 and UTF-32."""
+    errors = "replace" if encoding.startswith(_WIDE) else "surrogateescape"
+    return path.open(encoding=encoding, errors=errors, newline="")
+
+
+def _encoding(path: Path) -> tuple[str, str]:
+    """The encoding of a file, told by its byte order mark or by its lines that are not ASCII, and a note of it."""
+    sample, size = [], 0
+    with path.open("rb") as lines:
+        begin = lines.read(4096)
+        if mark := texts.marked(begin):
+            return mark, ""
+        try:
+            mark = texts.wide(begin)
+        except StanceError as error:
+            raise StanceError(f"{path}: {error}") from error
+        if mark:
+            return mark, f"read as {mark}, without a byte order mark"
+        lines.seek(0)
+        for line in iter(lambda: lines.readline(texts.SAMPLE), b""):
+            if not line.isascii():
+                sample.append(line)
+                size += len(line)
+                if size > texts.SAMPLE:
+                    break
+    raw = b"".join(sample)
+    escaped = raw.decode("utf-8", "surrogateescape")
+    if texts.mostly_utf8(re.sub("[\udc80-\udcff]{1,3}$", "", escaped)):
+        return "utf-8", ""
+    found = texts.detect(raw)
+    return (found, f"not UTF-8, read as {found}") if found else ("utf-8", "")

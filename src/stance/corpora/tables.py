@@ -1,0 +1,232 @@
+"""Tables of stances with named columns: CSV, TSV, Parquet, JSON Lines. One row an annotation.
+
+Rows that follow each other with the same `article_id` (or, without one, the same `text`) make one article; different
+texts of one article become its paragraphs, in the order of the rows. Offsets count characters of the row's own text.
+Without evidence columns a row's text is its evidence, or in a long text the part from one name to the other.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stance.corpora import cells, rows, texts
+from stance.corpora.rows import Row
+from stance.corpora.source import CorpusConfig, Dropped, Found, Repair
+from stance.corpora.texts import Cleaned
+from stance.errors import StanceError
+from stance.forms import number
+from stance.records import SOMEONE, Annotation, Article, Mention, Span
+
+REQUIRED = ("text", "actor", "target", "stance")
+META = ("title", "date", "outlet", "theme", "split")
+OPTIONAL = (
+    *META, "id", "article_id", "weight", "annotator",
+    *(f"{role}_{part}" for role in ("actor", "target", "evidence") for part in ("span", "start", "end")),
+)  # fmt: skip
+EVIDENCE = 1500
+"""Characters up to which a row's whole text is its evidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How rows become articles: our columns -> theirs, the stances, and what names articles that have no id."""
+
+    columns: dict[str, str]
+    labels: dict[str, str]
+    name: str
+    split: str = ""
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    where: str
+    key: str
+    row: Row
+    text: Cleaned
+
+
+def read(source: CorpusConfig) -> Iterator[Found]:
+    """Read one table, or those of a directory in the order of their names; `train.csv`, `my_dev.csv` name splits."""
+    found = rows.files(Path(source.path))
+    for file in found:
+        table = rows.open_table(file, [source.columns.get(name, name) for name in (*REQUIRED, *OPTIONAL)])
+        split = rows.SPLITS.get(re.split(r"[_.-]", file.stem.lower())[-1], "")
+        columns = form(source, table, split=split, prefix=file.stem if len(found) > 1 else "")
+        if table.note:
+            yield Repair(str(file), "", table.note)
+        yield from articles(table.read(set(columns.columns.values())), columns)
+
+
+def form(source: CorpusConfig, table: rows.Table, *, split: str = "", prefix: str = "") -> Form:
+    """What `source` says about the columns of `table`. An actor mapped to "" is nobody named.
+
+    Raises:
+        StanceError: a column is missing, or a label is mapped to no stance of ours.
+    """
+    cells.check_labels(source.labels)
+    required = tuple(name for name in REQUIRED if name != "actor" or source.columns.get(name) != "")
+    columns = rows.named(source, table, (*REQUIRED, *OPTIONAL), required)
+    return Form(columns, source.labels, source.name, split, prefix)
+
+
+def articles(found: rows.Rows, how: Form) -> Iterator[Found]:
+    """Articles of rows in the order they come, with what can't be used and what was mended."""
+    group: list[_Line] = []
+    count = 0
+    for where, row in found:
+        try:
+            line = _line(where, row, how)
+        except StanceError as error:
+            yield _dropped(where, row, how, str(error))
+            continue
+        if group and line.key != group[0].key:
+            count += 1
+            yield from _article(group, how, count)
+            group = []
+        group.append(line)
+    if group:
+        yield from _article(group, how, count + 1)
+
+
+def _line(where: str, row: Row | StanceError, how: Form) -> _Line:
+    if isinstance(row, StanceError):
+        raise StanceError(str(row).removeprefix(f"{where}: "))
+    ours, notes = _decoded(rows.only(row, how.columns))
+    text = texts.clean(cells.text(ours["text"]))
+    if not text.text.strip():
+        raise StanceError("the text is empty")
+    changes = ", ".join(filter(None, (text.changes, notes)))
+    key = cells.text(ours.get("article_id")).strip()
+    return _Line(where, key or text.text, ours, Cleaned(text.text, changes, text.gone))
+
+
+def _decoded(row: Row) -> tuple[Row, str]:
+    """The row with its stray bytes mended, and a note of them."""
+    notes = []
+    for name, value in row.items():
+        if isinstance(value, str) and not value.isascii():
+            row[name], note = texts.mend(value)
+            notes += [f"{name}: {note}"] if note else []
+    return row, ", ".join(notes)
+
+
+def _article(group: Sequence[_Line], how: Form, count: int) -> Iterator[Found]:
+    first = group[0]
+    name = _id(first, how, count)
+    places: dict[str, int] = {}
+    end = 0
+    for line in group:
+        if line.text.text not in places:
+            places[line.text.text] = end
+            end += len(line.text.text) + 2
+    meta = {field: texts.clean(cells.text(first.row.get(field))).text.strip() for field in META}
+    notes: dict[Annotation, str] = {}
+    for line in group:
+        try:
+            note, mended = _annotation(line, places[line.text.text], how)
+            if note in notes:
+                raise StanceError(f"repeats {notes[note]}")
+            notes[note] = line.where
+        except StanceError as error:
+            yield _dropped(line.where, line.row, how, str(error), name)
+            continue
+        if mended:
+            yield Repair(line.where, name, mended)
+    yield from _mended(group, places, meta, name)
+    split = rows.split_of(meta["split"]) or how.split
+    kept: dict[str, Any] = {**meta, "date": cells.day(meta["date"]), "split": split}
+    yield Article(name, "\n\n".join(places), annotations=tuple(notes), where=first.where, **kept)
+
+
+def _mended(group: Sequence[_Line], places: dict[str, int], meta: dict[str, str], name: str) -> Iterator[Repair]:
+    """What was changed about an article as a whole."""
+    where = group[0].where
+    changes = dict.fromkeys(line.text.changes for line in group if line.text.changes)
+    if changes:
+        yield Repair(where, name, "; ".join(changes))
+    if len(places) > 1:
+        yield Repair(where, name, f"{len(places)} different texts of one article joined as paragraphs")
+    if meta["date"] and not cells.day(meta["date"]):
+        yield Repair(where, name, f"date {meta['date']!r} can't be read and was left out; write it as YYYY-MM-DD")
+
+
+def _annotation(line: _Line, offset: int, how: Form) -> tuple[Annotation, str]:
+    row, text = line.row, line.text
+    stance = cells.stance(row["stance"], how.labels)
+    names = {role: texts.clean(cells.text(row.get(role))).text.strip() for role in ("actor", "target")}
+    if "actor" not in how.columns:
+        names["actor"] = SOMEONE
+    for role, name in names.items():
+        if not name:
+            raise StanceError(f"the {role} is empty")
+    spans, mended = _spans(line, names)
+    evidence = _evidence(row, text, [span for span in spans if span])
+    weight = cells.text(row.get("weight")).strip()
+    try:
+        value = number(float(weight), "weight") if weight else 1.0
+    except ValueError as error:
+        raise StanceError(f"weight: expected a number from 0, found {weight!r}") from error
+    actor, target = (
+        Mention(name, *((span[0] + offset, span[1] + offset) if span else (None, None)))
+        for name, span in zip(names.values(), spans, strict=True)
+    )
+    moved = (evidence[0] + offset, evidence[1] + offset)
+    annotator = cells.text(row.get("annotator")).strip()
+    return Annotation(actor, target, stance, (moved,), annotator=annotator, weight=value), "; ".join(mended)
+
+
+def _spans(line: _Line, names: dict[str, str]) -> tuple[tuple[Span | None, Span | None], list[str]]:
+    """Where the row's text prints actor and target, given or looked up, and what was mended."""
+    found: dict[str, list[Span]] = {}
+    mended = []
+    for role, name in names.items():
+        try:
+            given = cells.place(line.row, role, len(name))
+        except StanceError as error:
+            given = None
+            mended.append(f"{error}; looked up in the text")
+        if given:
+            start, end = (line.text.moved(offset) for offset in given)
+            span, note = cells.settle(line.text.text, name, (start, end))
+            found[role] = [span] if span else []
+            mended += [f"{role}: {note}"] if note else []
+        else:
+            found[role] = cells.printed(line.text.text, name)
+    return cells.nearest(found["actor"], found["target"]), mended
+
+
+def _evidence(row: Row, text: Cleaned, spans: Iterable[Span]) -> Span:
+    """The evidence given, else the text without white space at its ends, or in a long one from name to name."""
+    whole = len(text.text) - len(text.text.lstrip()), len(text.text.rstrip())
+    given = cells.place(row, "evidence", 0)
+    if given:
+        start, end = (text.moved(offset) for offset in given)
+        if not start < end <= len(text.text) or not text.text[start:end].strip():
+            raise StanceError(
+                f"evidence [{given[0]}, {given[1]}] holds no words of a text of {len(text.text)} characters"
+            )
+        return start, end
+    ends = [offset for span in spans for offset in span]
+    return (min(ends), max(ends)) if ends and whole[1] - whole[0] > EVIDENCE else whole
+
+
+def _id(line: _Line, how: Form, count: int) -> str:
+    given = cells.text(line.row.get("article_id")).strip()
+    if given:
+        return given
+    start = f"{how.prefix}-" if how.prefix else ""
+    own = cells.text(line.row.get("id")).strip()
+    return f"{start}{own}" if own else f"{how.name}-{start}{count:07}"
+
+
+def _dropped(where: str, row: Row | StanceError, how: Form, reason: str, name: str = "") -> Dropped:
+    parts = {} if isinstance(row, StanceError) else row
+
+    def shown(column: str) -> str:
+        value = parts.get(column, parts.get(how.columns.get(column, column)))
+        return value[:200] if isinstance(value, str) else ""
+
+    return Dropped(where, name or shown("article_id"), shown("actor"), shown("target"), reason)

@@ -1,0 +1,496 @@
+"""Tables of stances: every shape and fault that a file may have, and memory that stays within bounds."""
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from stance import corpora
+from stance.corpora import cells, texts
+from stance.corpora.source import CorpusConfig, Dropped, Found, Repair
+from stance.errors import StanceError
+from stance.forms import article_from_json, article_to_json
+from stance.records import Article
+
+HEADER = ("text", "actor", "target", "stance")
+BOARD = ("The Harbour Board sued Tolvik.", "Harbour Board", "Tolvik", "oppose")
+RUHN = ("Ana Ruhn praised Tolvik.", "Ana Ruhn", "Tolvik", "support")
+
+
+def found(path: Path, **settings: Any) -> list[Found]:
+    return list(corpora.stream(CorpusConfig(name="toy", format="table", path=str(path), **settings)))
+
+
+def articles(path: Path, **settings: Any) -> list[Article]:
+    """The articles of a table in which nothing is wrong."""
+    items = found(path, **settings)
+    assert [item for item in items if not isinstance(item, Article)] == []
+    return [item for item in items if isinstance(item, Article)]
+
+
+def table(path: Path, rows: Iterable[Iterable[Any]], delimiter: str = ",", encoding: str = "utf-8") -> Path:
+    with path.open("w", encoding=encoding, newline="") as out:
+        csv.writer(out, delimiter=delimiter).writerows(rows)
+    return path
+
+
+def one(tmp_path: Path, row: dict[str, Any]) -> tuple[Article, list[Found]]:
+    """The article of a JSON line, and what else was said about it."""
+    path = tmp_path / "one.jsonl"
+    path.write_text(json.dumps(dict(zip(HEADER, BOARD, strict=True)) | row) + "\n", "utf-8")
+    *others, article = found(path)
+    assert isinstance(article, Article)
+    return article, others
+
+
+def shown(article: Article) -> list[tuple[str, str | None, str | None, str]]:
+    """Of each annotation: actor as printed, target as printed, stance."""
+    return [
+        (
+            note.stance.value,
+            article.text[slice(*note.actor.span)] if note.actor.span else None,
+            article.text[slice(*note.target.span)] if note.target.span else None,
+            article.text[slice(*note.evidence[0])],
+        )
+        for note in article.annotations
+    ]
+
+
+# Files
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"])
+def test_a_csv_is_read_whatever_its_delimiter_and_encoding(tmp_path: Path, delimiter: str, encoding: str) -> None:
+    row = ("Das Café «Möwe», sagt Müller; nein.", "Müller", "Café «Möwe»", "oppose")
+    *notes, article = found(table(tmp_path / "a.csv", [HEADER, row], delimiter, encoding))
+    assert isinstance(article, Article)
+    assert shown(article) == [("oppose", "Müller", "Café «Möwe»", row[0])]
+    assert [note for note in notes if not isinstance(note, Repair)] == []
+    assert bool(notes) == (encoding in ("cp1252", "utf-16-le", "utf-16-be"))
+
+
+def test_csv_tsv_parquet_and_json_lines_give_the_same_articles(tmp_path: Path) -> None:
+    rows = [dict(zip(HEADER, row, strict=True)) | {"date": "2021-03-04", "weight": 0.5} for row in (BOARD, RUHN)]
+    table(tmp_path / "a.csv", [rows[0].keys(), *(row.values() for row in rows)])
+    table(tmp_path / "a.tsv", [rows[0].keys(), *(row.values() for row in rows)], "\t")
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    kinds = [articles(tmp_path / f"a.{suffix}") for suffix in ("csv", "tsv", "parquet", "jsonl")]
+    plain = [[article_to_json(article) for article in kind] for kind in kinds]
+    assert plain[0] == plain[1] == plain[2] == plain[3]
+    assert [(a.id, a.date, a.annotations[0].weight) for a in kinds[2]] == [
+        ("toy-0000001", "2021-03-04", 0.5), ("toy-0000002", "2021-03-04", 0.5),
+    ]  # fmt: skip
+    assert [article.where for article in kinds[0]] == [f"{tmp_path / 'a.csv'}:2", f"{tmp_path / 'a.csv'}:3"]
+
+
+def test_what_is_read_can_be_written_in_our_own_form_and_read_again(tmp_path: Path) -> None:
+    for article in articles(table(tmp_path / "a.csv", [HEADER, BOARD, RUHN])):
+        assert article_from_json(article_to_json(article), article.where) == article
+
+
+def test_a_directory_of_tables_keeps_the_splits_that_its_files_are_called_by(tmp_path: Path) -> None:
+    table(tmp_path / "train.csv", [HEADER, BOARD])
+    table(tmp_path / "dev.csv", [HEADER, RUHN])
+    (tmp_path / "README.md").write_text("# Toy")
+    assert [(a.id, a.split) for a in articles(tmp_path)] == [
+        ("toy-dev-0000001", "validation"), ("toy-train-0000001", "train"),
+    ]  # fmt: skip
+
+
+def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", [("sentence", "who", "target", "stance"), BOARD])
+    there = r"a\.csv: no column 'text' for text \(set corpus\.columns\.text\); the columns there are sentence, who"
+    with pytest.raises(StanceError, match=there):
+        found(path)
+    with pytest.raises(StanceError, match="no column 'holder' for actor; the columns there are sentence, who"):
+        found(path, columns={"text": "sentence", "actor": "holder"})
+    with pytest.raises(StanceError, match="no column 'when' for date; the columns"):
+        found(path, columns={"text": "sentence", "actor": "who", "date": "when"})
+    assert len(articles(path, columns={"text": "sentence", "actor": "who"})) == 1
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+def test_a_missing_column_is_named_for_every_kind_of_table(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "parquet":
+        parquet.write_table(pa.table({"body": ["x"], "actor": ["y"]}), path)
+    else:
+        path.write_text('{"body": "x", "actor": "y"}\n')
+    with pytest.raises(StanceError, match=r"no column 'text' for text .*; the columns there are body, actor$"):
+        found(path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"columns": {"holder": "who"}}, r"corpus\.columns: unknown name 'holder'; expected some of text, actor,"),
+        ({"labels": {"pro": "favour"}}, r"corpus\.labels\.pro: found 'favour'; expected one of oppose, neutral, supp"),
+    ],
+)
+def test_a_map_to_nothing_we_know_is_refused(tmp_path: Path, settings: dict[str, Any], match: str) -> None:
+    with pytest.raises(StanceError, match=match):
+        found(table(tmp_path / "a.csv", [HEADER, BOARD]), **settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("a.csv", b"", r"a\.csv: the file is empty; expected a line with the names"),
+        ("a.csv", b"\x89PNG\r\n\x1a\n\0\1\2\3" + bytes(range(256)) * 9, r"a\.csv: binary data"),
+        ("a.csv", b"text,text,actor,target,stance\nx,y,z,w,oppose\n", "the column 'text' stands twice"),
+        ("a.parquet", b"PAR1 not at all", r"a\.parquet: not a Parquet file"),
+        ("a.jsonl", b"", r"a\.jsonl: the file is empty"),
+        ("a.xlsx", b"PK", r"expected a table \(\.csv, \.tsv, \.parquet, \.jsonl\), found \.xlsx"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path, name: str, content: bytes, match: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(StanceError, match=match):
+        found(tmp_path / name)
+
+
+def test_a_path_with_nothing_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match="no such file; expected a table"):
+        found(tmp_path / "none.csv")
+    with pytest.raises(StanceError, match=r"no \.csv, .* file in this directory"):
+        found(tmp_path)
+
+
+def test_a_row_that_is_cut_off_is_dropped_with_its_line_and_reading_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,actor,target,stance\nonly text\n\n" + '"' + BOARD[0] + '","Harbour Board",Tolvik,oppose\n')
+    dropped, article = found(path)
+    assert dropped == Dropped(
+        f"{path}:2", "", "", "", "expected 4 cells, found 1; cells that hold ',' want quotation marks"
+    )
+    assert isinstance(article, Article)
+    assert article.where == f"{path}:4"
+
+
+def test_a_quotation_mark_that_is_not_closed_names_the_line_where_it_opens(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f'text,actor,target,stance\n{",".join(BOARD)}\n"The Board,A,B,oppose\n' + f"{','.join(RUHN)}\n" * 3)
+    dropped, article = found(path)
+    assert isinstance(article, Article)
+    assert isinstance(dropped, Dropped)
+    assert (dropped.where, dropped.reason[:44]) == (f"{path}:3", "expected 4 cells, found 1 up to line 6; cell")
+
+
+def test_stray_bytes_in_a_utf8_file_are_mended_and_reported_or_drop_the_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    lines = [",".join(HEADER), "Die Bürger von Köln rügen Müller.,Köln,Müller,oppose", ",".join(BOARD)]
+    raw = (
+        "\n".join(lines).encode()
+        + b"\nCaf\xe9 Ruhn praised Tolvik.,Caf\xe9 Ruhn,Tolvik,support\nX\x81 saw Y.,X,Y,oppose\n"
+    )
+    path.write_bytes(raw)
+    items = found(path)
+    assert [a.text[:9] for a in items if isinstance(a, Article)] == ["Die Bürge", "The Harbo", "Café Ruhn"]
+    assert [(i.where, i.what) for i in items if isinstance(i, Repair)] == [(
+        f"{path}:4",
+        "text: 1 bytes that are not UTF-8 read as Windows-1252, actor: 1 bytes that are not UTF-8 read as Windows-1252",
+    )]  # fmt: skip
+    (dropped,) = [item for item in items if isinstance(item, Dropped)]
+    assert (dropped.where, dropped.reason) == (f"{path}:5", "byte 0x81 is neither UTF-8 nor Windows-1252")
+
+
+def test_a_damaged_utf16_row_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    lines = "".join(",".join(row) + "\n" for row in (HEADER, BOARD, RUHN))
+    path.write_bytes(lines.encode("utf-16").replace("Ana".encode("utf-16-le"), b"\x00\xd8A\0\x00\xd8"))
+    dropped, article = found(path)
+    assert isinstance(article, Article)
+    assert isinstance(dropped, Dropped)
+    assert dropped.reason == "characters that are no utf-16; save the file as UTF-8"
+
+
+def test_the_lines_of_json_that_are_broken_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(json.dumps(dict(zip(HEADER, BOARD, strict=True))).encode() + b'\n{"text": \n[1]\n\xff\n')
+    *dropped, article = found(path)
+    assert isinstance(article, Article)
+    assert [item.reason[:20] for item in dropped if isinstance(item, Dropped)] == [
+        "broken JSON at colum", "expected a JSON obje", "not UTF-8 (byte 0xff",
+    ]  # fmt: skip
+
+
+def test_a_parquet_file_that_is_damaged_in_the_middle_gives_what_comes_before(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    rows = [dict(zip(HEADER, (f"{BOARD[0]} {i * 7919}", *BOARD[1:]), strict=True)) for i in range(3000)]
+    parquet.write_table(pa.Table.from_pylist(rows), path, row_group_size=500, compression="gzip", use_dictionary=False)
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2 : len(raw) // 2 + 2000] = bytes(2000)
+    path.write_bytes(raw)
+    *whole, dropped, _ = found(path)
+    assert len(whole) >= 500
+    assert isinstance(dropped, Dropped)
+    assert "the file is damaged from here" in dropped.reason
+
+
+# Rows to articles
+
+
+def test_rows_of_one_article_or_of_one_text_make_one_article(tmp_path: Path) -> None:
+    rows = [(BOARD[0], "Harbour Board", "Tolvik", "oppose"), (BOARD[0], "Tolvik", "Harbour Board", "neutral"), RUHN]
+    first, _ = articles(table(tmp_path / "a.csv", [HEADER, *rows]))
+    assert [note.stance.value for note in first.annotations] == ["oppose", "neutral"]
+    named = [(*HEADER, "article_id"), *((*row, "x-1") for row in rows)]
+    repair, article = found(table(tmp_path / "b.csv", named))
+    assert isinstance(repair, Repair)
+    assert repair.what == "2 different texts of one article joined as paragraphs"
+    assert isinstance(article, Article)
+    assert article.text == f"{BOARD[0]}\n\n{RUHN[0]}"
+    assert shown(article) == [
+        ("oppose", "Harbour Board", "Tolvik", BOARD[0]),
+        ("neutral", "Tolvik", "Harbour Board", BOARD[0]),
+        ("support", "Ana Ruhn", "Tolvik", RUHN[0]),
+    ]
+
+
+def test_an_id_that_comes_again_and_a_row_that_repeats_are_dropped(tmp_path: Path) -> None:
+    rows = [(*BOARD, "a"), (*BOARD, "a"), (*RUHN, "b"), (*RUHN, "a")]
+    path = table(tmp_path / "a.csv", [(*HEADER, "article_id"), *rows])
+    items = found(path)
+    assert [a.id for a in items if isinstance(a, Article)] == ["a", "b"]
+    assert [(d.where, d.reason) for d in items if isinstance(d, Dropped)] == [
+        (f"{path}:3", f"repeats {path}:2"),
+        (f"{path}:5", f"the id 'a' stands at {path}:2 already"),
+    ]
+
+
+def test_labels_are_mapped_dropped_or_refused_with_a_hint(tmp_path: Path) -> None:
+    rows = [(*BOARD[:3], label) for label in ("1", "-1", "x", "0", "SUPPORT")]
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.Table.from_pylist([dict(zip(HEADER, row, strict=True)) for row in rows]), path)
+    items = found(path, labels={"1": "support", "-1": "oppose", "0": "drop"})
+    (article,) = [item for item in items if isinstance(item, Article)]
+    assert [note.stance.value for note in article.annotations] == ["support", "oppose"]
+    assert [(d.article_id, d.actor, d.target, d.reason) for d in items if isinstance(d, Dropped)] == [
+        ("toy-0000001", "Harbour Board", "Tolvik", "unknown stance 'x'; expected one of -1, 0, 1, neutral, oppose, "
+         "support; labels can map it, or drop it"),
+        ("toy-0000001", "Harbour Board", "Tolvik", "the stance '0' is left out by labels"),
+        ("toy-0000001", "Harbour Board", "Tolvik", f"repeats {path}:1"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [1, 1.0, "1", " 1 ", True])
+def test_labels_are_matched_whatever_type_the_cell_has(tmp_path: Path, value: Any) -> None:
+    assert cells.stance(value, {"1": "support", "True": "support"}) == "support"
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"text": " "}, "the text is empty"),
+        ({"text": None}, "the text is empty"),
+        ({"text": ["a", "b"]}, "expected text, found list"),
+        ({"text": "half \ud800 pair"}, "half a surrogate pair at character 5; write it whole"),
+        ({"actor": ""}, "the actor is empty"),
+        ({"target": "\u200b"}, "the target is empty"),
+        ({"stance": None}, "unknown stance ''"),
+        ({"weight": "heavy"}, "weight: expected a number from 0, found 'heavy'"),
+        ({"weight": -1}, "weight: expected a number from 0, found -1.0"),
+        ({"evidence_start": 4, "evidence_end": 900}, r"evidence [4, 900] holds no words of a text of 30 characters"),
+        ({"evidence_span": "here"}, "evidence_span: expected two offsets, found 'here'"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_dropped_with_the_reason(tmp_path: Path, row: dict[str, Any], reason: str) -> None:
+    path = tmp_path / "one.jsonl"
+    full = dict.fromkeys(("weight", "evidence_start", "evidence_end", "evidence_span")) | dict(
+        zip(HEADER, BOARD, strict=True)
+    )
+    path.write_text(json.dumps(full | row) + "\n")
+    dropped = found(path)[0]
+    assert isinstance(dropped, Dropped)
+    assert dropped.where == f"{path}:1"
+    assert dropped.reason.startswith(reason)
+
+
+def test_an_actor_that_no_column_names_is_someone(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", [HEADER[:1] + HEADER[2:], BOARD[:1] + BOARD[2:]])
+    (article,) = articles(path, columns={"actor": ""})
+    assert (article.annotations[0].actor.name, article.annotations[0].actor.span) == ("someone", None)
+
+
+def test_every_optional_column_reaches_the_article(tmp_path: Path) -> None:
+    extra = {"id": 7.0, "title": "Row", "date": "4 March 2021", "outlet": "Port Week", "theme": "port", "split": "dev",
+             "annotator": "ann", "weight": "0.25", "evidence_span": [4, 29]}  # fmt: skip
+    article, notes = one(tmp_path, extra)
+    assert notes == []
+    assert (article.id, article.title, article.date, article.outlet) == ("7", "Row", "2021-03-04", "Port Week")
+    assert (article.theme, article.split) == ("port", "validation")
+    (note,) = article.annotations
+    assert (note.annotator, note.weight, note.evidence) == ("ann", 0.25, ((4, 29),))
+
+
+# Places
+
+
+@pytest.mark.parametrize("span", [{"actor_span": [4, 17]}, {"actor_span": "[4, 17]"}, {"actor_span": "4:17"},
+                                  {"actor_start": 4, "actor_end": 17}, {"actor_start": "4.0", "actor_end": "17.0"},
+                                  {"actor_start": 4}, {"actor_span": None}, {}])  # fmt: skip
+def test_offsets_are_taken_in_every_form_and_looked_up_without_one(tmp_path: Path, span: dict[str, Any]) -> None:
+    article, notes = one(tmp_path, span)
+    assert notes == []
+    assert article.annotations[0].actor.span == (4, 17)
+
+
+@pytest.mark.parametrize(
+    ("span", "place", "what"),
+    [
+        ([3, 16], (4, 17), "actor: offsets 3-16 of 'Harbour Board' moved to 4-17, where it stands"),
+        ([4, 16], (4, 17), "actor: offsets 4-16 of 'Harbour Board' moved to 4-17, where it stands"),
+        ([4, 900], (4, 17), "actor: offsets 4-900 of 'Harbour Board' moved to 4-17, where it stands"),
+        ([25, 28], (4, 17), "actor: offsets 25-28 of 'Harbour Board' ('lvi') moved to 4-17, where it stands"),
+        ("somewhere", (4, 17), "actor_span: expected two offsets, found 'somewhere'; looked up in the text"),
+    ],
+)
+def test_offsets_that_are_off_are_mended_and_reported(tmp_path: Path, span: Any, place: Any, what: str) -> None:
+    article, notes = one(tmp_path, {"actor_span": span})
+    assert article.annotations[0].actor.span == place
+    assert [note.what for note in notes if isinstance(note, Repair)] == [what]
+
+
+def test_a_mention_worded_unlike_the_name_stays_where_it_is_given(tmp_path: Path) -> None:
+    text = "Islamabad sued the firm. Pakistan did so before."
+    article, notes = one(tmp_path, {"text": text, "actor": "Pakistan", "actor_span": [0, 9], "target": "the firm"})
+    assert notes == []
+    assert shown(article)[0][:3] == ("oppose", "Islamabad", "the firm")
+
+
+def test_a_name_that_the_text_does_not_print_has_no_place(tmp_path: Path) -> None:
+    article, notes = one(tmp_path, {"actor": "Quay League"})
+    assert (article.annotations[0].actor.span, notes) == (None, [])
+    article, notes = one(tmp_path, {"actor": "Quay League", "actor_span": [90, 99]})
+    assert article.annotations[0].actor.span is None
+    assert [note.what for note in notes if isinstance(note, Repair)] == [
+        "actor: offsets 90-99 of 'Quay League' ('') left out: the text does not print it"
+    ]
+
+
+def test_a_name_is_looked_up_as_whole_words_nearest_to_the_other_name(tmp_path: Path) -> None:
+    text = "Tolvikers met. Tolvik grew. Later the board of Tolvik said: the harbour\nboard sued Tolvik. Tolvik paid."
+    article, _ = one(tmp_path, {"text": text})
+    actor, target = article.annotations[0].actor.span, article.annotations[0].target.span
+    assert (actor, target) == ((64, 77), (83, 89))
+
+
+def test_in_a_long_text_the_evidence_is_what_lies_between_the_names(tmp_path: Path) -> None:
+    article, _ = one(tmp_path, {"text": "It rained. " * 400 + BOARD[0] + " It rained." * 400})
+    assert shown(article)[0][3] == "Harbour Board sued Tolvik"
+
+
+# Text as it is found
+
+
+def test_line_ends_and_zero_width_characters_are_cleaned_and_offsets_follow(tmp_path: Path) -> None:
+    text = "\ufeffRain.\r\nThe Har\u200bbour\u00ad Board\r\nsued\u2028Tol\u200cvik."
+    start = text.index("Har")
+    article, notes = one(tmp_path, {"text": text, "actor_span": [start, text.index("Board") + 5]})
+    assert article.text == "Rain.\nThe Harbour Board\nsued\nTolvik."
+    assert shown(article) == [("oppose", "Harbour Board", "Tolvik", article.text)]
+    breaks = "2 Windows line ends written as \\n, 1 other line ends written as \\n"
+    assert [note.what for note in notes if isinstance(note, Repair)] == [
+        f"{breaks}, 4 zero-width or control characters removed"
+    ]
+
+
+def test_right_to_left_text_and_the_joiners_it_needs_stay_as_they_are(tmp_path: Path) -> None:
+    text = "دولت می\u200cخواهد \u200fطرح\u200f را رد کند."
+    article, notes = one(tmp_path, {"text": text, "actor": "دولت", "target": "طرح"})
+    assert (article.text, notes) == (text, [])
+    assert shown(article)[0][:3] == ("oppose", "دولت", "طرح")
+    assert texts.clean("ein\u200dfach 👩\u200d💻").text == "einfach 👩\u200d💻"
+
+
+def test_letters_are_not_composed(tmp_path: Path) -> None:
+    article, notes = one(tmp_path, {"text": "Mu\u0308ller sued Tolvik.", "actor": "Mu\u0308ller"})
+    assert (article.text, notes) == ("Mu\u0308ller sued Tolvik.", [])
+
+
+@given(st.text(st.sampled_from("ab \r\n\u200b\ufeff\u200cش\x00\u2028é"), max_size=40), st.data())
+def test_an_offset_still_points_to_its_character_after_cleaning(text: str, data: st.DataObject) -> None:
+    cleaned = texts.clean(text)
+    kept = [i for i in range(len(text)) if i not in cleaned.gone]
+    assert len(cleaned.text) == len(kept)
+    assert cleaned.moved(len(text)) == len(cleaned.text)
+    for index in kept:
+        assert cleaned.text[cleaned.moved(index)] == text[index] or cleaned.text[cleaned.moved(index)] == "\n"
+    assert texts.clean(cleaned.text).text == cleaned.text or "\u200c" in cleaned.text
+
+
+@pytest.mark.parametrize(
+    ("written", "day"),
+    [
+        ("2021-03-04", "2021-03-04"), ("2021-03-04T10:00:00Z", "2021-03-04"), ("20210304", "2021-03-04"),
+        ("4 March 2021", "2021-03-04"), ("March 4th, 2021", "2021-03-04"), ("Mar. 4, 2021", "2021-03-04"),
+        ("Thu, 04 Mar 2021 10:00:00 +0100", "2021-03-04"), ("2021/03/04", "2021-03-04"), ("31.12.2021", "2021-12-31"),
+        ("12/31/2021", "2021-12-31"), ("04/04/2021", "2021-04-04"), ("03/04/2021", ""), ("yesterday", ""),
+        ("0001-01-01", ""), ("2021-13-01", ""), ("9999", ""), ("٢٠٢١", ""),
+    ],
+)  # fmt: skip
+def test_dates_are_read_where_they_mean_one_day(written: str, day: str) -> None:
+    assert cells.day(written) == day
+
+
+@given(st.text(max_size=30))
+def test_no_date_makes_the_reader_fail(written: str) -> None:
+    assert len(cells.day(written)) in (0, 10)
+
+
+def test_a_date_that_cannot_be_read_is_left_out_and_reported(tmp_path: Path) -> None:
+    article, notes = one(tmp_path, {"date": "last Friday"})
+    assert article.date == ""
+    assert [note.what for note in notes if isinstance(note, Repair)] == [
+        "date 'last Friday' can't be read and was left out; write it as YYYY-MM-DD"
+    ]
+
+
+# Size
+
+
+def test_a_cell_of_five_megabytes_is_read(tmp_path: Path) -> None:
+    text = "It rained in the harbour. " * 200_000 + BOARD[0]
+    (article,) = articles(table(tmp_path / "a.csv", [HEADER, (text, *BOARD[1:])]))
+    assert len(article.text) == len(text) > 5_000_000
+    assert shown(article)[0][3] == "Harbour Board sued Tolvik"
+
+
+MEASURE = """
+import resource, sys
+from stance import corpora
+from stance.corpora.source import CorpusConfig
+from stance.records import Article
+rows = corpora.FORMATS["table"](CorpusConfig(format="table", path=sys.argv[1]))
+assert isinstance(next(rows), Article)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+count = 1 + sum(isinstance(item, Article) for item in rows)
+print(count, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.parametrize("suffix", ["csv", pytest.param("parquet", marks=pytest.mark.slow)])
+def test_200_000_rows_are_read_in_memory_that_does_not_grow(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"big.{suffix}"
+    rows = ((f"In case {i} the Harbour Board of Tolvik sued Ana Ruhn. " * 4, *BOARD[1:]) for i in range(200_000))
+    if suffix == "csv":
+        table(path, (HEADER, *rows))
+    else:
+        parquet.write_table(pa.Table.from_pylist([dict(zip(HEADER, row, strict=True)) for row in rows]), path)
+    output = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(path)], capture_output=True, text=True, check=True
+    ).stdout
+    count, megabytes = map(int, output.split())
+    assert count == 200_000
+    assert megabytes < 40, "the file holds 50 MB of text"
