@@ -110,7 +110,7 @@ def test_a_directory_of_tables_keeps_the_splits_that_its_files_are_called_by(tmp
 
 def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", [("sentence", "who", "target", "stance"), BOARD])
-    there = r"a\.csv: no column 'text' for text \(set corpus\.columns\.text\); the columns there are sentence, who"
+    there = r"a\.csv: no column 'text' for text \(set columns\.text\); the columns there are sentence, who"
     with pytest.raises(StanceError, match=there):
         found(path)
     with pytest.raises(StanceError, match="no column 'holder' for actor; the columns there are sentence, who"):
@@ -134,8 +134,8 @@ def test_a_missing_column_is_named_for_every_kind_of_table(tmp_path: Path, suffi
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"columns": {"holder": "who"}}, r"corpus\.columns: unknown name 'holder'; expected some of text, actor,"),
-        ({"labels": {"pro": "favour"}}, r"corpus\.labels\.pro: found 'favour'; expected one of oppose, neutral, supp"),
+        ({"columns": {"holder": "who"}}, r"columns: unknown name 'holder'; expected some of text, actor,"),
+        ({"labels": {"pro": "favour"}}, r"labels\.pro: found 'favour'; expected one of oppose, neutral, supp"),
     ],
 )
 def test_a_map_to_nothing_we_know_is_refused(tmp_path: Path, settings: dict[str, Any], match: str) -> None:

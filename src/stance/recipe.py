@@ -13,7 +13,7 @@ from stance.records import LABELS, Example
 class TrainingConfig:
     """How the model is fine-tuned."""
 
-    epochs: int = 3
+    epochs: int = 2
     """Most passes over the training split."""
     learning_rate: float = 1e-4
     """Peak learning rate of AdamW; linear decay after the warm-up."""
