@@ -349,6 +349,18 @@ def test_the_command_refuses_what_it_cannot_use(tmp_path: Path, capsys: pytest.C
     assert main(["combine", str(corpus), "--output", str(tmp_path / "o.jsonl"), "--adjudicated", none]) == 2
     assert "no such file" in capsys.readouterr().err
     assert not (tmp_path / "o.jsonl").exists()
+    for path, output in ((corpus, corpus), (tmp_path, tmp_path / "out.jsonl")):
+        assert main(["combine", str(path), "--output", str(output)]) == 2
+        assert "is read as part of the corpus" in capsys.readouterr().err
+    assert corpora.read(corpus)[0].annotations[0].annotator == "ana"
+
+
+def test_an_empty_queue_comes_back_as_no_decision(tmp_path: Path) -> None:
+    corpus, queue, out = (tmp_path / f"{name}.jsonl" for name in ("corpus", "queue", "out"))
+    jsonl.write(corpus, [article_to_json(article("ana Iran support", "ben Iran support"))])
+    assert main(["combine", str(corpus), "--output", str(out), "--queue", str(queue)]) == 0
+    assert main(["combine", str(corpus), "--output", str(out), "--adjudicated", str(queue)]) == 0
+    assert labels(corpora.read(out)[0]) == [("Iran", "support")]
 
 
 def test_both_annotations_of_our_own_corpus_combine_without_loss() -> None:

@@ -172,6 +172,8 @@ def read_decisions(path: Path) -> dict[str, Decision]:
         StanceError: a row is no row of a queue, has an unknown decision, or contradicts another one.
     """
     found: dict[str, Decision] = {}
+    if path.is_file() and not path.stat().st_size:  # annotators who agree leave an empty queue
+        return found
     for where, row in jsonl.read(path):
         key, value = row.get("pair"), row.get("decision")
         if not isinstance(key, str):

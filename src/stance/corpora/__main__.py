@@ -171,6 +171,9 @@ def _named(annotator: str) -> str:
 
 
 def _combine(options: argparse.Namespace) -> int:
+    for file in filter(None, (options.output, options.queue)):
+        if options.path.resolve() in (file.resolve(), file.resolve().parent):
+            raise StanceError(f"{file}: is read as part of the corpus {options.path}; choose a place outside of it")
     articles = corpora.read(options.path)
     decisions = annotators.read_decisions(options.adjudicated) if options.adjudicated else {}
     result = annotators.combine(articles, options.method, decisions)
