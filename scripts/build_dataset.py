@@ -23,7 +23,7 @@ def run(job: BuildJob) -> Path:
         active.sink({f"rows_{split}": float(n) for split, n in manifest.rows.items()}, 0)
         active.sink({"dropped": float(sum(manifest.dropped.values()))}, 0)
         active.document(asdict(manifest), "manifest.json")
-        for name in ("README.md", "dropped.jsonl", "repairs.jsonl", "leaks.json"):
+        for name in ("README.md", "dropped.jsonl", "repairs.jsonl", "leaks.json", "page.html"):
             active.file(output / name)
     print(columns(dataset.table(manifest)))
     for reason, count in sorted(manifest.dropped.items()):

@@ -99,7 +99,7 @@ def test_the_same_articles_and_configuration_give_the_same_bytes(made: tuple[Pat
     subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": "4321"}, check=True)
     again = content(tmp_path / "again")
     assert again == content(made[0])
-    assert sorted(again) == sorted([*(dataset.ENTRIES - {"data", "page.html"}), *(f"data/{s}.parquet" for s in SPLITS)])
+    assert sorted(again) == sorted([*(dataset.ENTRIES - {"data"}), *(f"data/{s}.parquet" for s in SPLITS)])
 
 
 def test_load_dataset_opens_every_split_with_named_labels_and_the_same_rows(

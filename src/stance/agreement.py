@@ -1,25 +1,27 @@
-"""How far two annotators of the same articles agree: Krippendorff's alpha on stance, F1 on pairs, with intervals.
+"""How far annotators of the same articles agree: Krippendorff's alpha and Cohen's kappa on stance, F1 on pairs.
 
 Pairs are matched as the annotation guidelines say: names after case-folding, straightening quotes and dropping a
-leading article; a target also where the two spans overlap. Each annotation is matched at most once.
+leading article; a target also where the two spans overlap. Each annotation is matched at most once. The annotators
+are those who have an annotation in an article; whoever left a pair unmarked has no vote on it.
 """
 
-import re
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import krippendorff
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import bootstrap
+from scipy.stats import DegenerateDataWarning, bootstrap
 
 from stance.errors import StanceError
-from stance.records import LABELS, Annotation, Article, Mention
+from stance.records import LABELS, Annotation, Article, Mention, folded
 
 Counts = npt.NDArray[np.int64]
-_QUOTES = str.maketrans("’‘“”", "''\"\"")
-_ARTICLE = re.compile(r"^(?:the|an?) ")
+Interval = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -36,17 +38,83 @@ class Matched:
 class Agreement:
     """`(value, low, high)` with 95 % bootstrap intervals over articles.
 
-    `alpha` is Krippendorff's alpha (nominal; Hayes and Krippendorff, 2007) on the stance of the pairs that both
-    annotated; `pair_f1` is one annotator's pairs against the other's; `triple_f1` wants the same stance too.
-    `stances[i, j]` counts pairs with label i by the first and j by the second.
+    `alpha` is Krippendorff's alpha (nominal; Hayes and Krippendorff, 2007) and `kappa` Cohen's (1960) on the stance
+    of the pairs that both annotated; `pair_f1` is one annotator's pairs against the other's; `triple_f1` wants the
+    same stance too. `stances[i, j]` counts pairs with label i by the first and j by the second.
     """
 
-    alpha: tuple[float, float, float]
-    pair_f1: tuple[float, float, float]
-    triple_f1: tuple[float, float, float]
+    alpha: Interval
+    kappa: Interval
+    pair_f1: Interval
+    triple_f1: Interval
     articles: int
     annotations: tuple[int, int]
     stances: Counts
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Agreement of all annotators of a corpus: alpha on the `units` that two or more marked, and each two of them.
+
+    `annotations` counts what each annotator made in the articles of several.
+    """
+
+    alpha: Interval
+    units: int
+    articles: int
+    annotations: dict[str, int]
+    pairs: dict[tuple[str, str], Agreement]
+
+
+def annotators(article: Article) -> list[str]:
+    """Who annotated the article, sorted; annotations without a name are those of one annotator."""
+    return sorted({note.annotator for note in article.annotations})
+
+
+def units(article: Article) -> list[tuple[Annotation, ...]]:
+    """The pairs of an article, each as the annotations of those who marked it, one an annotator, by annotator."""
+    found: list[list[Annotation]] = []
+    for name in annotators(article):
+        own = [note for note in article.annotations if note.annotator == name]
+        gain = np.array([[max(_likeness(x, note) for x in unit) for note in own] for unit in found])
+        chosen = {j: i for i, j in _assign(gain.reshape(len(found), len(own)))}
+        for j, note in enumerate(own):
+            if j in chosen:
+                found[chosen[j]].append(note)
+            else:
+                found.append([note])
+    return [tuple(unit) for unit in found]
+
+
+def panel(articles: Sequence[Article], *, resamples: int = 2000, seed: int = 11) -> Panel:
+    """Compare the annotators inside one corpus.
+
+    Raises:
+        StanceError: no article has annotations of two annotators.
+    """
+    several = [article for article in articles if len(annotators(article)) > 1]
+    if not several:
+        raise StanceError(
+            f"none of the {len(articles)} articles has annotations of two annotators (`annotator`); "
+            "give the other annotator's articles as a second path"
+        )
+    votes = [np.array([_votes(unit) for unit in units(article)]) for article in several]
+    names = sorted({name for article in several for name in annotators(article)})
+    pairs: dict[tuple[str, str], Agreement] = {}
+    for a, b in combinations(names, 2):
+        both = [article for article in several if {a, b} <= set(annotators(article))]
+        if both:
+            matched = match([_only(article, a) for article in both], [_only(article, b) for article in both])
+            pairs[a, b] = measure(matched, resamples=resamples, seed=seed)
+    return Panel(
+        alpha=_interval(
+            lambda drawn: alpha_of_votes(np.concatenate([votes[i] for i in drawn])), len(votes), resamples, seed
+        ),
+        units=sum(int((counts.sum(1) > 1).sum()) for counts in votes),
+        articles=len(several),
+        annotations=dict(Counter(note.annotator for article in several for note in article.annotations)),
+        pairs=pairs,
+    )
 
 
 def match(first: Sequence[Article], second: Sequence[Article]) -> list[Matched]:
@@ -68,7 +136,7 @@ def match(first: Sequence[Article], second: Sequence[Article]) -> list[Matched]:
 
 
 def measure(matched: Sequence[Matched], *, resamples: int = 2000, seed: int = 11) -> Agreement:
-    """Alpha and F1 over all articles; whole articles are drawn for the intervals."""
+    """Alpha, kappa and F1 over all articles; whole articles are drawn for the intervals."""
     stances = np.zeros((len(matched), len(LABELS), len(LABELS)), np.int64)
     sizes = np.zeros((len(matched), 2), np.int64)
     for number, article in enumerate(matched):
@@ -76,25 +144,18 @@ def measure(matched: Sequence[Matched], *, resamples: int = 2000, seed: int = 11
             stances[number, LABELS.index(a.stance), LABELS.index(b.stance)] += 1
         sizes[number] = len(article.both) + np.array([len(article.first_only), len(article.second_only)])
 
-    def pair_f1(drawn: npt.NDArray[np.int64]) -> float:
+    def pair_f1(drawn: Counts) -> float:
         return float(2 * stances[drawn].sum() / max(sizes[drawn].sum(), 1))
 
-    def triple_f1(drawn: npt.NDArray[np.int64]) -> float:
+    def triple_f1(drawn: Counts) -> float:
         return float(2 * np.trace(stances[drawn].sum(0)) / max(sizes[drawn].sum(), 1))
 
-    def interval(statistic: Callable[[npt.NDArray[np.int64]], float]) -> tuple[float, float, float]:
-        everything = np.arange(len(matched))
-        value = statistic(everything)
-        if len(matched) < 2:
-            return value, float("nan"), float("nan")
-        result = bootstrap(
-            (everything,), statistic, n_resamples=resamples, method="percentile", vectorized=False,
-            rng=np.random.default_rng(seed),
-        ).confidence_interval  # fmt: skip
-        return value, float(result.low), float(result.high)
+    def interval(statistic: Callable[[Counts], float]) -> Interval:
+        return _interval(statistic, len(matched), resamples, seed)
 
     return Agreement(
         alpha=interval(lambda drawn: alpha(stances[drawn].sum(0))),
+        kappa=interval(lambda drawn: kappa(stances[drawn].sum(0))),
         pair_f1=interval(pair_f1),
         triple_f1=interval(triple_f1),
         articles=len(matched),
@@ -105,10 +166,29 @@ def measure(matched: Sequence[Matched], *, resamples: int = 2000, seed: int = 11
 
 def alpha(stances: Counts) -> float:
     """Krippendorff's nominal alpha of two annotators from their `(3, 3)` counts; NaN where all labels are one."""
-    first, second = (np.repeat(np.indices(stances.shape)[axis].ravel(), stances.ravel()) for axis in (0, 1))
-    if len(np.unique([*first, *second])) < 2:
+    one = np.eye(len(LABELS), dtype=np.int64)
+    both = (one[:, None] + one[None]).reshape(-1, len(LABELS))
+    return alpha_of_votes(np.repeat(both, stances.ravel(), axis=0))
+
+
+def alpha_of_votes(votes: Counts) -> float:
+    """Krippendorff's nominal alpha from `(units, 3)` counts of labels; NaN where all labels are one.
+
+    Units with a single vote have no say in it.
+    """
+    shared = votes[votes.sum(1) > 1]
+    if np.count_nonzero(shared.sum(0)) < 2:
         return float("nan")
-    return float(krippendorff.alpha(np.stack([first, second]), level_of_measurement="nominal"))
+    return float(krippendorff.alpha(value_counts=shared, level_of_measurement="nominal"))
+
+
+def kappa(stances: Counts) -> float:
+    """Cohen's kappa of two annotators from their `(3, 3)` counts; NaN where chance leaves nothing to agree on."""
+    total = int(stances.sum())
+    chance = int(stances.sum(0) @ stances.sum(1))
+    if chance == total**2:
+        return float("nan")
+    return float((total * np.trace(stances) - chance) / (total**2 - chance))
 
 
 def disagreements(matched: Sequence[Matched], texts: dict[str, str]) -> Iterator[dict[str, object]]:
@@ -137,7 +217,7 @@ def _row(article_id: str, kind: str, note: Annotation, text: str) -> dict[str, o
 def _match(first: Article, second: Article) -> Matched:
     a, b = first.annotations, second.annotations
     gain = np.array([[_likeness(x, y) for y in b] for x in a]).reshape(len(a), len(b))
-    chosen = [(i, j) for i, j in zip(*linear_sum_assignment(-gain), strict=True) if gain[i, j] > 0]
+    chosen = _assign(gain)
     rows, columns = {i for i, _ in chosen}, {j for _, j in chosen}
     return Matched(
         first.id,
@@ -145,6 +225,35 @@ def _match(first: Article, second: Article) -> Matched:
         [note for i, note in enumerate(a) if i not in rows],
         [note for j, note in enumerate(b) if j not in columns],
     )
+
+
+def _assign(gain: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Rows and columns that belong together, each at most once, so that the sum of their gains is the largest."""
+    return [(int(i), int(j)) for i, j in zip(*linear_sum_assignment(-gain), strict=True) if gain[i, j] > 0]
+
+
+def _votes(unit: Sequence[Annotation]) -> list[int]:
+    return [sum(note.stance == label for note in unit) for label in LABELS]
+
+
+def _only(article: Article, annotator: str) -> Article:
+    return replace(article, annotations=tuple(note for note in article.annotations if note.annotator == annotator))
+
+
+def _interval(statistic: Callable[[Counts], float], articles: int, resamples: int, seed: int) -> Interval:
+    """The statistic over all articles (it takes their indices) and its 95 % interval when articles are drawn."""
+    everything = np.arange(articles)
+    value = statistic(everything)
+    if articles < 2:
+        return value, float("nan"), float("nan")
+    with warnings.catch_warnings(action="ignore", category=DegenerateDataWarning):  # all draws give one value
+        drawn = bootstrap(
+            (everything,), statistic, n_resamples=resamples, method="percentile", vectorized=False,
+            rng=np.random.default_rng(seed),
+        ).bootstrap_distribution  # fmt: skip
+    known = drawn[~np.isnan(drawn)]  # draws with a single label have no alpha
+    low, high = np.percentile(known, (2.5, 97.5)) if len(known) else (np.nan, np.nan)
+    return value, float(low), float(high)
 
 
 def _likeness(a: Annotation, b: Annotation) -> float:
@@ -157,11 +266,7 @@ def _likeness(a: Annotation, b: Annotation) -> float:
 
 
 def _same(a: Mention, b: Mention) -> bool:
-    return _plain(a.name) == _plain(b.name)
-
-
-def _plain(name: str) -> str:
-    return _ARTICLE.sub("", name.translate(_QUOTES).casefold().strip())
+    return folded(a.name) == folded(b.name)
 
 
 def _overlap(a: tuple[int, int] | None, b: tuple[int, int] | None) -> bool:

@@ -154,15 +154,16 @@ def _read_split(path: Path) -> list[Example]:
         found, expected = (", ".join(f"{f.name}: {f.type}" for f in s) for s in (table.schema, FEATURES.arrow_schema))
         raise StanceError(f"{path}: columns {found}, expected {expected}; build it again")
     try:
-        return [_example(row) for row in table.to_pylist()]
+        return [example(row | {"stance": LABELS[row["stance"]]}) for row in table.to_pylist()]
     except (IndexError, TypeError) as error:
         raise StanceError(f"{path}: a row is no example ({error}); build the dataset again") from error
 
 
-def _example(row: dict[str, Any]) -> Example:
+def example(row: Mapping[str, Any]) -> Example:
+    """The example of a row in the form of `Example.to_json`."""
     spans = {key: tuple(row[key]) if row[key] is not None else None for key in ("actor_span", "target_span")}
     lists = {key: tuple(row[key]) for key in ("tags", "soft", "labels")}
-    return Example(**{**row, **spans, **lists, "stance": Stance(LABELS[row["stance"]])})
+    return Example(**{**row, **spans, **lists, "stance": Stance(row["stance"])})
 
 
 def table(manifest: Manifest) -> list[list[str]]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from stance import dataset, jsonl, leaks
+from stance import dataset, jsonl, leaks, page
 from stance.corpora.source import CorpusConfig
 from stance.dataset import FEATURES, Fingerprint, Manifest
 from stance.division import Units
@@ -50,9 +50,11 @@ class _Counts:
         self.provenance = {split: Counter[str]() for split in SPLITS}
         self.corpora = {split: Counter[str]() for split in SPLITS}
         self.articles = {split: set[int]() for split in SPLITS}
+        self.summary = page.Summary()
 
-    def add(self, split: str, article: int, row: dict[str, Any]) -> None:
+    def add(self, split: str, article: int, row: dict[str, Any], theme: str) -> None:
         self.fingerprint.add(split, row)
+        self.summary.add(split, dataset.example(row), theme)
         self.rows[split] += 1
         self.labels[split][row["stance"]] += 1
         self.provenance[split][row["provenance"]] += 1
@@ -90,6 +92,7 @@ def _batches(made: Sequence[Stage], plan: Plan, counts: _Counts) -> Iterator[dic
     total = sum(stage.rows for stage in made)
     with tqdm(total=total, desc="writing", unit="row", disable=total < 100_000) as bar:
         for stage, source in zip(made, plan.sources, strict=True):
+            themes = stage.table("articles").column("theme").to_pylist()
             for batch in stage.table("rows").to_batches(BATCH):
                 parts: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
                 for number, raw in enumerate(batch.to_pylist(), place):
@@ -97,7 +100,7 @@ def _batches(made: Sequence[Stage], plan: Plan, counts: _Counts) -> Iterator[dic
                     if code != NONE:
                         row = _row(raw, source, mixed=len(made) > 1)
                         parts[SPLITS[code]].append(row)
-                        counts.add(SPLITS[code], start + raw["article"], row)
+                        counts.add(SPLITS[code], start + raw["article"], row, themes[raw["article"]])
                 place += len(batch)
                 bar.update(len(batch))
                 yield parts
@@ -158,6 +161,8 @@ def _describe(folder: Path, plan: Plan, counts: _Counts, lost: Counter[str]) -> 
     dates = [date for date in plan.units.dates if date]
     span = (min(dates), max(dates)) if dates else ("", "")
     jsonl.write_text(folder / "README.md", dataset.card(manifest, span, leaks.table(plan.report.after)))
+    found = page.html(manifest, counts.summary, leaks=leaks.table(plan.report.before))
+    jsonl.write_text(folder / "page.html", found)
     jsonl.write_json(folder / "manifest.json", asdict(manifest))
     return manifest
 

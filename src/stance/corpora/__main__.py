@@ -1,4 +1,4 @@
-"""`python -m stance.corpora COMMAND PATH`: check, describe, split and compare annotated corpora.
+"""`python -m stance.corpora COMMAND PATH`: check, describe, split, compare and combine annotated corpora.
 
 Exit code 0 when all is well, 1 when rules are broken, 2 when the corpus can't be read.
 """
@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from stance import agreement, corpora, jsonl, splits
+from stance import agreement, annotators, corpora, jsonl, splits
 from stance.corpora import check, coverage, variety
 from stance.errors import StanceError
+from stance.forms import article_to_json
 from stance.records import LABELS, Article
 from stance.splits import SPLITS, SplitConfig
 
@@ -46,9 +47,14 @@ def _parser() -> argparse.ArgumentParser:
     add("variety", _variety, "Measure how varied actors, verbs and wording are.")
     command = add("splits", _splits, "Give each article without a fixed split one, balanced over themes and phenomena.")
     command.add_argument("--write", action="store_true", help="write splits.json beside the articles")
-    command = add("agreement", _agreement, "Compare two annotators of the same articles.")
-    command.add_argument("second", type=Path, help="the other annotator's articles")
+    command = add("agreement", _agreement, "Compare annotators: of two files, or all that one corpus names.")
+    command.add_argument("second", type=Path, nargs="?", help="the other annotator's articles")
     command.add_argument("--disagreements", type=Path, help="write what they disagree on, as JSON Lines")
+    command = add("combine", _combine, "Combine the annotators of a corpus into one label a pair.")
+    command.add_argument("--method", choices=annotators.METHODS, default="majority", help="default %(default)s")
+    command.add_argument("--output", type=Path, required=True, help="JSON Lines of the articles with combined labels")
+    command.add_argument("--queue", type=Path, help="write the pairs that they disagree on, for adjudication")
+    command.add_argument("--adjudicated", type=Path, help="a queue with `decision` filled in")
     return parser
 
 
@@ -95,10 +101,10 @@ def _splits(options: argparse.Namespace) -> int:
     fixed = splits.read(file) if file.is_file() else {}
     chosen = splits.complete(articles, SplitConfig(), fixed)
     gone = sorted(set(fixed) - set(chosen))
-    print(f"{len(set(chosen) - set(fixed))} articles are new, {len(gone)} of {file} are gone")
-    _balance(articles, chosen)
     if options.write:
         splits.write(file, chosen)
+    print(f"{len(set(chosen) - set(fixed))} articles are new, {len(gone)} of {file} are gone")
+    _balance(articles, chosen)
     return 0
 
 
@@ -117,22 +123,74 @@ def _balance(articles: Sequence[Article], chosen: dict[str, str]) -> None:
 
 
 def _agreement(options: argparse.Namespace) -> int:
-    first, second = corpora.read(options.path), corpora.read(options.second)
-    matched = agreement.match(first, second)
+    first = corpora.read(options.path)
+    if options.second is None:
+        return _panel(first, options.disagreements)
+    matched = agreement.match(first, corpora.read(options.second))
     result = agreement.measure(matched)
     print(f"{result.articles} articles, {result.annotations[0]} and {result.annotations[1]} annotations")
-    for title, (value, low, high) in (
-        ("Krippendorff's alpha on stance", result.alpha),
-        ("F1 on pairs", result.pair_f1),
-        ("F1 on pairs with stance", result.triple_f1),
-    ):
-        print(f"{title}: {value:.3f} [{low:.3f}, {high:.3f}]")
-    print(f"stances of the {result.stances.sum()} shared pairs (rows first, columns second: {', '.join(LABELS)}):")
-    print("\n".join("  " + " ".join(f"{n:5}" for n in row) for row in result.stances))
+    print(f"Krippendorff's alpha on stance: {_interval(result.alpha)}")
+    _two(result)
     if options.disagreements:
         texts = {article.id: article.text for article in first}
         jsonl.write(options.disagreements, agreement.disagreements(matched, texts))
     return 0
+
+
+def _panel(articles: Sequence[Article], disagreements: Path | None) -> int:
+    """Print how far the annotators inside one corpus agree: all of them, then each two."""
+    result = agreement.panel(articles)
+    print(f"{result.articles} of {len(articles)} articles have several annotators")
+    for name, count in sorted(result.annotations.items()):
+        print(f"  {_named(name)}: {count} annotations")
+    print(f"Krippendorff's alpha on the stance of {result.units} shared pairs: {_interval(result.alpha)}")
+    for names, pair in result.pairs.items():
+        print(f"\n{' and '.join(map(_named, names))}: {pair.articles} articles, "
+              f"{pair.annotations[0]} and {pair.annotations[1]} annotations")  # fmt: skip
+        _two(pair)
+    if disagreements:
+        jsonl.write(disagreements, annotators.queue(annotators.combine(articles, "majority").cases))
+    return 0
+
+
+def _two(result: agreement.Agreement) -> None:
+    print(f"F1 on pairs: {_interval(result.pair_f1)}")
+    print(f"F1 on pairs with stance: {_interval(result.triple_f1)}")
+    print(f"Cohen's kappa on stance: {_interval(result.kappa)}")
+    print(f"stances of the {result.stances.sum()} shared pairs (rows first, columns second: {', '.join(LABELS)}):")
+    print("\n".join("  " + " ".join(f"{n:5}" for n in row) for row in result.stances))
+
+
+def _interval(values: agreement.Interval) -> str:
+    value, low, high = values
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _named(annotator: str) -> str:
+    return annotator or "(no name)"
+
+
+def _combine(options: argparse.Namespace) -> int:
+    for file in filter(None, (options.output, options.queue)):
+        if options.path.resolve() in (file.resolve(), file.resolve().parent):
+            raise StanceError(f"{file}: is read as part of the corpus {options.path}; choose a place outside of it")
+    articles = corpora.read(options.path)
+    decisions = annotators.read_decisions(options.adjudicated) if options.adjudicated else {}
+    result = annotators.combine(articles, options.method, decisions)
+    jsonl.write(options.output, map(article_to_json, result.articles))
+    if options.queue:
+        jsonl.write(options.queue, annotators.queue(result.cases))
+    several = len({case.article.id for case in result.cases})
+    print(f"{several} of {len(articles)} articles have several annotators; the others are unchanged")
+    counts = ", ".join(f"{kind} {n}" for kind, n in sorted(result.counts().items()))
+    print(f"{len(result.cases)} pairs: {counts or 'none'}")
+    print(f"left out (ties, decisions to drop): {sum(case.stance is None for case in result.cases)}")
+    if options.method == "weighted":
+        for name, share in result.accuracy.items():
+            print(f"  {_named(name)}: right in an estimated {share:.0%}")
+    for decision in result.stale:
+        print(f"{decision.where}: decides on a pair that the articles don't have (any more); make the queue again")
+    return 1 if result.stale else 0
 
 
 if __name__ == "__main__":

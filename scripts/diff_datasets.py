@@ -1,0 +1,73 @@
+"""What differs between two datasets: `python scripts/diff_datasets.py A B`.
+
+Rows are known by their ids. Exit code 0 when both have the same rows, 1 when they differ, 2 when one can't be read.
+"""
+
+import sys
+
+sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py would hide the package `evaluate`
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from stance import jsonl, versions
+from stance.errors import StanceError
+from stance.versions import Difference
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare, print, write the report; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("a", type=Path, help="directory of a dataset")
+    parser.add_argument("b", type=Path, help="directory of the other one, usually the newer one")
+    parser.add_argument("--output", type=Path, help="write a JSON report with all ids")
+    options = parser.parse_args(arguments)
+    try:
+        found = versions.compare(options.a, options.b)
+        if options.output:
+            jsonl.write_json(options.output, found.to_json())
+    except (StanceError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    _print(found)
+    return 0 if found.same else 1
+
+
+def _print(found: Difference) -> None:
+    for letter, version in (("a", found.a), ("b", found.b)):
+        print(f"{letter}  {version.path}: {version.name} (sha256 {version.sha256[:12]})")
+    print()
+    for split, label, *numbers in versions.table(found):
+        print(f"{split:11} {label:8}" + "".join(f"{number:>10}" for number in numbers))
+    print()
+    print("\n".join(f"{kind:11} {count:>8}" for kind, count in found.counts().items()))
+    for kind in ("relabelled", "moved", "changed"):
+        if groups := sorted(getattr(found, kind).items()):
+            print(f"{kind}: " + ", ".join(f"{what} {len(ids)}" for what, ids in groups))
+    for letter, version in (("a", found.a), ("b", found.b)):
+        if version.only_columns:
+            print(f"columns of {letter} only, not compared: {', '.join(version.only_columns)}")
+    if found.examples:
+        print("\nexamples")
+        print("\n".join(line for example in found.examples for line in _example(example)))
+    if found.same:
+        print("\nthe same rows" + ("" if found.a.sha256 == found.b.sha256 else ", in another order"))
+
+
+def _example(example: dict[str, Any]) -> list[str]:
+    """The row in both versions; of texts that differ, the place where they begin to."""
+    rows = {letter: example[letter] for letter in "ab" if example[letter]}
+    texts = {letter: " ".join(str(row["text"]).split()) for letter, row in rows.items()}
+    unlike = [number for number, letters in enumerate(zip(*texts.values(), strict=False)) if len(set(letters)) > 1]
+    start = max(min(unlike, default=0) - 40, 0)
+    lines = [f"  {example['kind']}: {example['id']}"]
+    for letter, row in rows.items():
+        text = "…" * (start > 0) + texts[letter][start : start + 80]
+        lines.append(f"    {letter}  {row['split']}, {row['stance']}: {row['actor']} → {row['target']}: {text}")
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())
