@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from stance.corpora import dse, newsmtsc, own, seesaw
+from stance.corpora import brat, doccano, dse, labelstudio, newsmtsc, own, seesaw
 from stance.corpora.source import CorpusConfig, Dropped, Found, Reader
 from stance.errors import StanceError
 from stance.records import Article
@@ -13,6 +13,9 @@ FORMATS: dict[str, Reader] = {
     "seesaw": seesaw.read,
     "dse": dse.read,
     "newsmtsc": newsmtsc.read,
+    "labelstudio": labelstudio.read,
+    "doccano": doccano.read,
+    "brat": brat.read,
 }
 """Readers by the name of the format."""
 
