@@ -1,7 +1,7 @@
 """BRAT standoff (https://brat.nlplab.org), both ways: a folder of NAME.txt and NAME.ann, with an `annotation.conf`.
 
 Stances are relations `oppose`, `neutral`, `support` from an Actor to a Target; evidence hangs on the Target by
-relations `evidence`. Tags are attributes of the Target. `Unprinted` is one of a mention that the passage does not print:
+relations `evidence`. Tags are attributes of the Target. `Unprinted` is one of a mention that is not printed there;
 its region lies on the evidence. What has no place in BRAT (names other than the printed, the article's data,
 provenance) stands in notes as JSON, about the article in notes on `DOC`. Offsets count characters, line ends as they
 are in the file. BRAT splits regions at line ends; such pieces are one region here. Notes by people are not read.

@@ -81,19 +81,16 @@ def _article(row: Mapping[str, Any], where: str, labels: Mapping[str, str]) -> I
     exhaustive = row.get("exhaustive") in (True, "true", "True")
     try:
         article = article_from_json({**form, "id": key, "text": row.get("text"), "exhaustive": exhaustive}, where)
-        drawing, remarks = _drawing(row, article)
+        kept, remarks = _kept(row.get(KEPT), article)
+        drawn = merge(draw(article.text, kept))
+        drawing = _drawing(row, article, drawn, remarks)
     except StanceError as error:
         yield Dropped(where, key, "", "", str(error).removeprefix(f"{where}: "))
         return
-    kept: list[Annotation] = []
-    for item in _kept(row.get(KEPT), article):
-        if isinstance(item, Annotation):
-            kept.append(item)
-        else:
-            remarks.append(item)
     yield from remarks
     notes: list[tuple[float, Annotation]] = []
-    for found in _match(trace(drawing, article, labels), kept, article):
+    before = {_key(t): set(t.note.evidence) for t in trace(drawn, article, {}) if isinstance(t, Traced)}
+    for found in _match(trace(drawing, article, labels), kept, before, article):
         if isinstance(found, Dropped | Repair):
             yield found
         else:
@@ -101,8 +98,10 @@ def _article(row: Mapping[str, Any], where: str, labels: Mapping[str, str]) -> I
     yield replace(article, annotations=tuple(note for _, note in sorted(notes, key=lambda pair: pair[0])))
 
 
-def _drawing(row: Mapping[str, Any], article: Article) -> tuple[Drawing, list[Dropped | Repair]]:
-    regions, remarks = list[Region](), list[Dropped | Repair]()
+def _drawing(row: Mapping[str, Any], article: Article, drawn: Drawing, remarks: list[Dropped | Repair]) -> Drawing:
+    """What the row shows; a region that was `drawn` before has its name."""
+    known = {(region.kind, region.span): region for region in drawn.regions}
+    regions = []
     for entity in _objects(row, "entities", article.where):
         key, kind, start, end = (entity.get(name) for name in ("id", "label", "start_offset", "end_offset"))
         reason = ""
@@ -113,41 +112,45 @@ def _drawing(row: Mapping[str, Any], article: Article) -> tuple[Drawing, list[Dr
         if reason:
             remarks.append(Dropped(article.where, article.id, "", "", f"entity {key}: {reason}"))
         else:
-            regions.append(Region(str(key), str(kind), (int(start or 0), int(end or 0))))
+            region = Region(str(key), str(kind), (int(start or 0), int(end or 0)))
+            regions.append(replace(known.get((region.kind, region.span), region), id=region.id))
     relations = [
         Relation(str(relation.get("from_id")), str(relation.get("to_id")), (str(relation.get("type")),))
         for relation in _objects(row, "relations", article.where)
     ]
-    return Drawing(regions, relations), remarks
+    return Drawing(regions, relations)
 
 
-def _kept(value: Any, article: Article) -> Iterator[Annotation | Dropped]:
-    """The annotations that were kept as metadata."""
+def _kept(value: Any, article: Article) -> tuple[list[Annotation], list[Dropped | Repair]]:
+    """The annotations that were kept as metadata, and what can't be read of them."""
+    kept, remarks = list[Annotation](), list[Dropped | Repair]()
     try:
         known = json.loads(value) if isinstance(value, str) else value or []
         if not isinstance(known, list):
-            raise ValueError(f"a list was expected, found {type(known).__name__}")
+            raise ValueError(f"expected a list, found {type(known).__name__}")
     except (ValueError, RecursionError) as error:
-        yield Dropped(article.where, article.id, "", "", f"{KEPT} can't be read, names and tags are lost: {error}")
-        return
+        reason = f"{KEPT} can't be read, names and tags are lost: {error}"
+        return kept, [Dropped(article.where, article.id, "", "", reason)]
     for number, item in enumerate(known, 1):
         try:
-            yield annotation_from_json(item, article.text, article.where)
+            kept.append(annotation_from_json(item, article.text, article.where))
         except StanceError as error:
             reason = f"{KEPT} {number}: {str(error).removeprefix(f'{article.where}: ')}"
-            yield Dropped(article.where, article.id, "", "", reason)
+            remarks.append(Dropped(article.where, article.id, "", "", reason))
+    return kept, remarks
 
 
 def _match(
-    found: Iterable[Traced | Dropped | Repair], kept: Sequence[Annotation], article: Article
+    found: Iterable[Traced | Dropped | Repair],
+    kept: Sequence[Annotation],
+    before: Mapping[_Key, set[Span]],
+    article: Article,
 ) -> Iterator[tuple[float, Annotation] | Dropped | Repair]:
-    """What is kept of each stance found, with its place there; evidence that somebody changed since is taken over."""
+    """What is kept of each stance found, with its place there; evidence that is not as `before` is taken over."""
     places: dict[_Key, list[int]] = {}
     for number, note in enumerate(kept):
         actor, target = (mention.span or note.evidence[0] for mention in (note.actor, note.target))
         places.setdefault((actor, target, note.stance), []).append(number)
-    drawn = merge(draw(article.text, kept))
-    before = {_key(t): set(t.note.evidence) for t in trace(drawn, article, {}) if isinstance(t, Traced)}
     seen: set[_Key] = set()
     for item in found:
         if not isinstance(item, Traced):
@@ -159,7 +162,7 @@ def _match(
             continue
         seen.add(key)
         for number in places.get(key, []):
-            same = set(evidence) == before[key]
+            same = set(evidence) == before.get(key)
             yield number, kept[number] if same else replace(kept[number], evidence=evidence)
         if key not in places:
             yield float("inf"), item.note

@@ -8,7 +8,7 @@ business of each format.
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from stance.corpora.source import Dropped, Repair
@@ -91,11 +91,12 @@ def draw(text: str, notes: Sequence[Annotation]) -> Drawing:
 
 
 def merge(drawing: Drawing) -> Drawing:
-    """One region a kind and span, and no relation twice, without names, tags and facts: for formats that keep these
-    elsewhere."""
+    """One region for each kind and span, with its first name, and no relation twice; without tags and facts, for formats
+    that keep these elsewhere.
+    """
     first: dict[tuple[str, Span], Region] = {}
     ids = {
-        region.id: first.setdefault((region.kind, region.span), Region(region.id, region.kind, region.span)).id
+        region.id: first.setdefault((region.kind, region.span), replace(region, facts={})).id
         for region in drawing.regions
     }
     relations = dict.fromkeys(Relation(ids[r.source], ids[r.target], r.labels[:1]) for r in drawing.relations)
