@@ -91,8 +91,8 @@ def draw(text: str, notes: Sequence[Annotation]) -> Drawing:
 
 
 def merge(drawing: Drawing) -> Drawing:
-    """One region for each kind and span, with its first name, and no relation twice; without tags and facts, for formats
-    that keep these elsewhere.
+    """One region for each kind and span, with its first name, and no relation twice; without tags and facts, for
+    formats that keep these elsewhere.
     """
     first: dict[tuple[str, Span], Region] = {}
     ids = {
