@@ -36,17 +36,21 @@ def run(job: EvaluateJob) -> float:
         active.table(report.predictions(), "predictions.json")
         jsonl.write_json(Path(job.output), report.to_json() | {"dataset_sha256": manifest.sha256})
         active.file(Path(job.output))
-        macro_f1 = report.scores[MODEL]["macro_f1"]
+        macro_f1, tested = report.scores[MODEL]["macro_f1"], dataset.fingerprint({split: rows[split]})
         tags = {
             f"{job.precision}_{split}_macro_f1": str(macro_f1),
             f"{split}_dataset": manifest.sha256,
+            f"{split}_rows": tested,
             "evaluate_run": active.id,
         }
         version = registry.annotate(job.tracking.model, Path(job.artifact), tags)
-        active.tag(model_version=version or "not registered")
+        active.tag(model_version=version or "not registered", **{f"{split}_rows": tested})
+        others = registry.rivals(job.tracking.model, split, tested)
     print(columns(evaluation.table(report)))
     for part in (evaluation.per_class, evaluation.names_alone, evaluation.per_phenomenon):
         print(f"\n{columns(part(report))}")
+    if len(others) > 1:
+        print(f"\n{columns(others)}")
     return macro_f1.value
 
 

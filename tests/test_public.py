@@ -107,8 +107,8 @@ def test_newsmtsc_groups_the_targets_of_a_sentence(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(StanceError, match="expected one of jsonl, seesaw, dse, newsmtsc, table, hub, web"):
-        corpora.read(tmp_path, "brat")
+    with pytest.raises(StanceError, match="expected one of jsonl, seesaw, dse, newsmtsc"):
+        corpora.read(tmp_path, "conll")
 
 
 def test_transfer_takes_what_is_there_and_leaves_leaked_rows_out(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from stance.errors import StanceError
 from stance.records import LABELS, PHENOMENA, PROVENANCES, Annotation, Article, Mention, Pair, Span, Stance
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_FIELDS = ("title", "date", "outlet", "theme", "topic", "region", "outlet_kind", "split")
+FIELDS = ("title", "date", "outlet", "theme", "topic", "region", "outlet_kind", "split")
+"""What an article's JSON may say about it besides id, text, exhaustive and annotations: strings, all of them."""
 
 
 def pair_from_json(row: Mapping[str, Any], where: str) -> Pair:
@@ -45,7 +46,7 @@ def article_from_json(row: Mapping[str, Any], where: str) -> Article:
             for number, item in enumerate(annotations, 1)
         ),
         where=where,
-        **{name: string(row, name, where, empty=True) for name in _FIELDS if row.get(name) is not None},
+        **{name: string(row, name, where, empty=True) for name in FIELDS if row.get(name) is not None},
     )
 
 
@@ -77,13 +78,19 @@ def annotation_from_json(row: Any, text: str, where: str) -> Annotation:
 
 def article_to_json(article: Article) -> dict[str, Any]:
     """What `article_from_json` reads; empty fields are left out."""
-    row = {name: value for name in _FIELDS if (value := getattr(article, name))}
+    row = {name: value for name in FIELDS if (value := getattr(article, name))}
     if article.exhaustive:
         row["exhaustive"] = True
-    return {"id": article.id, "text": article.text, **row, "annotations": [_note(a) for a in article.annotations]}
+    return {
+        "id": article.id,
+        "text": article.text,
+        **row,
+        "annotations": [annotation_to_json(a) for a in article.annotations],
+    }
 
 
-def _note(note: Annotation) -> dict[str, Any]:
+def annotation_to_json(note: Annotation) -> dict[str, Any]:
+    """What `annotation_from_json` reads; what is as by default is left out, but for the four main fields."""
     row: dict[str, Any] = {"actor": asdict(note.actor), "target": asdict(note.target), "stance": note.stance.value}
     row["evidence"] = [list(place) for place in note.evidence]
     extra = {"tags": list(note.tags), "annotator": note.annotator, "soft": list(note.soft)}

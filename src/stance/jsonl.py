@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from typing import Any, TextIO
 from stance.errors import StanceError
 
 MAX_LINE_BYTES = 16_000_000
+MAX_ELEMENT_CHARACTERS = 64_000_000
+_CHUNK = 1 << 20
+_GAP = re.compile(r"[\s,]*")
 
 
 def read(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -71,6 +75,48 @@ def _parse(raw: bytes, where: str) -> dict[str, Any]:
     return value
 
 
+def elements(path: Path) -> Iterator[Any]:
+    """The objects of a JSON array, read as they come: the file may be larger than the memory.
+
+    Raises:
+        StanceError: the file is missing, not UTF-8, no array, or broken from some element on.
+    """
+    if not path.is_file():
+        raise StanceError(f"{path}: no such file; expected a JSON array of objects")
+    with path.open(encoding="utf-8-sig") as file:
+        try:
+            yield from _elements(file, path)
+        except UnicodeDecodeError as error:
+            raise StanceError(f"{path}: not UTF-8 (byte {error.object[error.start]:#04x}); save it as UTF-8") from error
+
+
+def _elements(file: TextIO, path: Path) -> Iterator[Any]:
+    decode, buffer, number = json.JSONDecoder().raw_decode, file.read(_CHUNK), 1
+    place = _gap(buffer, 0)
+    if not buffer.startswith("[", place):
+        raise StanceError(f"{path}: expected a JSON array of objects, found {buffer[place : place + 20]!r}")
+    place += 1
+    while not buffer.startswith("]", place := _gap(buffer, place)):
+        try:
+            value, place = decode(buffer, place)
+        except json.JSONDecodeError as error:  # cut by the end of the buffer, or broken
+            rest = len(buffer) - place
+            more = file.read(max(_CHUNK, rest)) if rest < MAX_ELEMENT_CHARACTERS else ""
+            if not more:
+                raise StanceError(f"{path}: broken JSON in element {number}: {error.msg}; expected it whole") from error
+            buffer, place = buffer[place:] + more, 0
+        except (ValueError, RecursionError) as error:
+            raise StanceError(f"{path}: broken JSON in element {number}: {error}; expected a plain object") from error
+        else:
+            number += 1
+            yield value
+
+
+def _gap(buffer: str, place: int) -> int:
+    found = _GAP.match(buffer, place)
+    return found.end() if found else place
+
+
 def dumps(value: Mapping[str, Any]) -> str:
     """One line of JSON with the keys in the order given."""
     return json.dumps(value, ensure_ascii=False)
@@ -78,7 +124,7 @@ def dumps(value: Mapping[str, Any]) -> str:
 
 def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write `rows` as JSON Lines, as they come; the file appears under its name only when it is whole."""
-    with _whole(path) as out:
+    with replacing(path) as out:
         for row in rows:
             out.write(dumps(row) + "\n")
 
@@ -90,13 +136,13 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text, whole or not at all."""
-    with _whole(path) as out:
+    with replacing(path) as out:
         out.write(text)
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[TextIO]:
-    """A temporary file beside `path` that takes its name when the block ends well."""
+def replacing(path: Path) -> Iterator[TextIO]:
+    """A UTF-8 file with a temporary name beside `path`, renamed to it when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)

@@ -96,6 +96,25 @@ def annotate(name: str, artifact: Path, tags: dict[str, str]) -> str | None:
     return None
 
 
+def rivals(name: str, split: str, rows: str) -> list[list[str]]:
+    """Rows for a reader: the scores of all versions on `split`, and whether they were taken on the same rows.
+
+    Args:
+        name: the registered model.
+        split: the split that was scored.
+        rows: the fingerprint of the rows at hand.
+    """
+    client = MlflowClient()
+    aliases = {v: alias for m in client.search_registered_models(f"name = '{name}'") for alias, v in m.aliases.items()}
+    table = [["version", "alias", f"{split} macro-F1 [95 %], int8", "on these rows"]]
+    for version in sorted(client.search_model_versions(f"name='{name}'"), key=lambda v: int(v.version)):
+        score, theirs = version.tags.get(f"stance.int8_{split}_macro_f1"), version.tags.get(f"stance.{split}_rows")
+        if score:
+            same = "yes" if theirs == rows else f"no, {theirs[:12]}: not comparable" if theirs else "unknown"
+            table.append([str(version.version), aliases.get(version.version, ""), score, same])
+    return table
+
+
 def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
     models = client.search_registered_models(f"name = '{name}'")
     if not models or CHAMPION not in models[0].aliases:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from stance.corpora import dse, hub, newsmtsc, own, seesaw, tables, web
+from stance.corpora import brat, doccano, dse, hub, labelstudio, newsmtsc, own, seesaw, tables, web
 from stance.corpora.source import CorpusConfig, Dropped, Found, Reader
 from stance.errors import StanceError
 from stance.records import Article
@@ -16,6 +16,9 @@ FORMATS: dict[str, Reader] = {
     "table": tables.read,
     "hub": hub.read,
     "web": web.read,
+    "labelstudio": labelstudio.read,
+    "doccano": doccano.read,
+    "brat": brat.read,
 }
 """Readers by the name of the format."""
 

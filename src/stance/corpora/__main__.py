@@ -1,6 +1,6 @@
-"""`python -m stance.corpora COMMAND PATH`: check, describe, split, compare and combine annotated corpora.
+"""`python -m stance.corpora COMMAND PATH`: check, describe, split, compare, combine and convert annotated corpora.
 
-Exit code 0 when all is well, 1 when rules are broken, 2 when the corpus can't be read.
+Exit code 0 when all is well, 1 when rules are broken or something was dropped, 2 when the corpus can't be read.
 """
 
 import argparse
@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stance import agreement, annotators, corpora, jsonl, splits
-from stance.corpora import check, coverage, variety
+from stance.corpora import check, convert, coverage, variety
+from stance.corpora.source import CorpusConfig, Dropped
 from stance.errors import StanceError
 from stance.forms import article_to_json
 from stance.records import LABELS, Article
@@ -55,6 +56,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--output", type=Path, required=True, help="JSON Lines of the articles with combined labels")
     command.add_argument("--queue", type=Path, help="write the pairs that they disagree on, for adjudication")
     command.add_argument("--adjudicated", type=Path, help="a queue with `decision` filled in")
+    command = add("export", _export, "Write a corpus in another format: for an annotation tool, or back to JSON Lines.")
+    command.add_argument("--format", default="jsonl", choices=corpora.FORMATS, help="of PATH (default jsonl)")
+    command.add_argument("--to", required=True, choices=convert.WRITERS, help="the format to write")
+    command.add_argument("--output", required=True, type=Path, help="the file, for brat the folder, to write")
+    command.add_argument("--labels", nargs="*", default=[], metavar="THEIRS=OURS", help="stances as PATH calls them")
+    command.add_argument("--columns", nargs="*", default=[], metavar="OURS=THEIRS", help="columns, for tables")
+    command.add_argument("--predictions", type=Path, help="a model's triples (JSON Lines) as pre-annotations")
+    command = commands.add_parser("config", help="Print what a tool must be told about our labels.")
+    command.set_defaults(run=_config)
+    command.add_argument("--to", required=True, choices=convert.CONFIGS, help="the tool")
     return parser
 
 
@@ -191,6 +202,34 @@ def _combine(options: argparse.Namespace) -> int:
     for decision in result.stale:
         print(f"{decision.where}: decides on a pair that the articles don't have (any more); make the queue again")
     return 1 if result.stale else 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    source = CorpusConfig(
+        format=options.format, path=str(options.path), labels=_pairs(options.labels), columns=_pairs(options.columns)
+    )
+    done = convert.convert(source, options.to, options.output, options.predictions)
+    dropped = [remark for remark in done.remarks if isinstance(remark, Dropped)]
+    for remark in done.remarks:
+        what = f"dropped: {remark.reason}" if isinstance(remark, Dropped) else f"mended: {remark.what}"
+        print(f"{remark.where}: {remark.article_id}: {what}", file=sys.stderr)
+    print(
+        f"{done.articles} articles, {done.annotations} annotations, {done.predictions} predictions → {options.output}; "
+        f"{len(dropped)} dropped, {len(done.remarks) - len(dropped)} mended"
+    )
+    return 1 if dropped else 0
+
+
+def _pairs(given: Sequence[str]) -> dict[str, str]:
+    for pair in given:
+        if "=" not in pair:
+            raise StanceError(f"expected NAME=VALUE, found {pair!r}")
+    return dict(pair.split("=", 1) for pair in given)
+
+
+def _config(options: argparse.Namespace) -> int:
+    print(convert.CONFIGS[options.to], end="")
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,52 @@
+"""Where a region lies when its offsets do not give the text that it quotes: counted in other ways, or nearby."""
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable
+from itertools import accumulate, pairwise
+
+from stance.records import Span
+
+NEAR = 100
+"""Characters before and behind its offsets in which a region's text is looked for."""
+_GAP = re.compile(r"(?:\s|\\n)+")
+_COUNTS: dict[str, Callable[[str, str], int]] = {
+    "in UTF-16 units": lambda c, _: 1 + (c > "\uffff"),
+    "with line ends of two characters as one": lambda c, after: int((c, after) != ("\r", "\n")),
+    "with line ends as two characters": lambda c, _: 1 + (c == "\n"),
+    "in bytes": lambda c, _: len(c.encode("utf-8", "surrogatepass")),
+}
+"""How tools count, other than in characters: the length of a character, given the one behind it."""
+
+
+def locate(text: str, span: Span, quoted: str | None) -> tuple[Span, str] | None:
+    """Where `quoted` lies in `text`, and how the span was mended, which is empty if it was right.
+
+    White space of any kind compares equal, since tools print line breaks as they like. Without a quotation the span is
+    taken as it is, if it lies in the text. None if the region can't be found.
+    """
+    if quoted is None:
+        return (span, "") if 0 <= span[0] < span[1] <= len(text) else None
+    if _gives(text, span, quoted):
+        return span, ""
+    enough = text[: 2 * max(*span, 0) + 2] + "\0"
+    for how, length in _COUNTS.items():
+        marks = list(accumulate((length(*pair) for pair in pairwise(enough)), initial=0))
+        start, end = (bisect_left(marks, offset) for offset in span)
+        if _gives(text, (start, end), quoted):
+            return (start, end), f"[{span[0]}, {span[1]}] was counted {how}; it is [{start}, {end}]"
+    words = [re.escape(word) for word in _GAP.split(quoted) if word]
+    low = max(min(span[0], len(text)) - NEAR, 0)
+    found = (
+        re.compile(_GAP.pattern.join(words)).finditer(text, low, min(span[1], len(text)) + NEAR) if words else iter(())
+    )
+    nearest = min(found, key=lambda match: abs(match.start() - span[0]), default=None)
+    if nearest is None:
+        return None
+    start, end = nearest.span()
+    return (start, end), f"[{span[0]}, {span[1]}] does not hold {quoted[:60]!r}; it is at [{start}, {end}]"
+
+
+def _gives(text: str, span: Span, quoted: str) -> bool:
+    inside = 0 <= span[0] < span[1] <= len(text)
+    return inside and _GAP.sub(" ", text[slice(*span)]) == _GAP.sub(" ", quoted)
