@@ -4,10 +4,11 @@ import sys
 
 sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py would hide the package `evaluate`
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import build, dataset, jobs, tracking
+from stance import build, dataset, jobs, leaks, tracking
 from stance.config import Script
 from stance.jobs import BuildJob
 from stance.show import columns
@@ -26,6 +27,9 @@ def run(job: BuildJob) -> Path:
         for name in ("README.md", "dropped.jsonl", "repairs.jsonl", "leaks.json", "page.html"):
             active.file(output / name)
     print(columns(dataset.table(manifest)))
+    found = [leaks.Leak(**row) for row in json.loads((output / "leaks.json").read_text("utf-8"))["before"]]
+    if any(leak.rows for leak in found if leak.kind in leaks.LEAKS):
+        print(f"leaks found ({job.leaks.action}):\n{columns(leaks.table([leak for leak in found if leak.rows]))}")
     for reason, count in sorted(manifest.dropped.items()):
         print(f"dropped {count:,}: {reason} (each in {output / 'dropped.jsonl'})")
     return output
