@@ -280,6 +280,20 @@ def test_evaluation_hangs_together_with_training_export_and_version(store: Track
     assert held.tags["stance.int8_test_macro_f1"].startswith(f"{evaluated.data.metrics['test_macro_f1']:.3f}")
 
 
+def test_scores_on_other_test_rows_are_said_to_be_not_comparable(
+    exported: Workplace, store: TrackingConfig, evaluated: Recorded
+) -> None:
+    rows, _ = dataset.load(exported.dataset)
+    with tracking.run(store, stage="compare", settings={}):
+        mine = registry.rivals(store.model, "test", dataset.fingerprint({"test": rows["test"]}))
+        other = registry.rivals(store.model, "test", dataset.fingerprint({"test": rows["test"][1:]}))
+    score = f"{evaluated.data.metrics['test_macro_f1']:.3f}"
+    assert [(row[0], row[1], row[3]) for row in mine[1:]] == [("1", "champion", "yes")]
+    assert mine[1][2].startswith(score)
+    assert other[1][3].startswith("no, ")
+    assert other[1][3].endswith(": not comparable")
+
+
 # The registry
 
 
