@@ -44,7 +44,7 @@ def environment(folder: Path) -> Path:
     if given := os.environ.get("STANCE_LABEL_STUDIO"):
         return Path(given)
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    command = [folder / "bin" / "pip", "install", "--retries", "2", f"label-studio=={VERSION}"]
+    command = [folder / "bin" / "pip", "install", "--no-compile", "--retries", "2", f"label-studio=={VERSION}"]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
         if UNREACHED.search(done.stdout):
