@@ -22,7 +22,9 @@ from stance.errors import StanceError
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Article, Mention, Pair, Stance, Triple
 
-NAMES = ("build_dataset", "train", "export", "evaluate", "predict", "transfer", "learning_curve", "review")
+NAMES = (
+    "build_dataset", "train", "export", "evaluate", "predict", "transfer", "learning_curve", "review", "weak_label",
+)  # fmt: skip
 GROUPS = [
     (name, folder.name, option.stem)
     for name in NAMES

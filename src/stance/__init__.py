@@ -5,6 +5,7 @@ The package is layered; a module imports only from the rings above it:
 * serving   `errors` `files` `jsonl` `records` `forms` `encoding` `predictor`  (numpy, onnxruntime, tokenizers)
 * reading   `mentions` `reader`                                        (+ spacy)
 * building  `corpora` `agreement` `examples` `splits` `dataset`
+            `lexicon` `grammar` `readings` `labelling` `weak` `tally`
             (+ datasets, datasketch, pyarrow, tqdm, yaml, krippendorff, scipy)
 * training  `encoders` `model` `batches` `callbacks` `recipe` `augment` `trainer` `training` `export` `scores`
             `baselines` `evaluation` `transfer` `curve` `review` `plots` `show`

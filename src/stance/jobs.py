@@ -16,6 +16,7 @@ from stance.review import ReviewConfig
 from stance.splits import SplitConfig
 from stance.tracking import TrackingConfig
 from stance.transfer import TransferConfig
+from stance.weak import WeakConfig
 
 DATASET, CHECKPOINT, ARTIFACT = "outputs/dataset", "outputs/checkpoint", "outputs/artifact"
 
@@ -140,3 +141,17 @@ class ReviewJob:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     output: str = "outputs/review.jsonl"
     """JSON Lines of doubts, by article."""
+
+
+@dataclass
+class WeakJob:
+    """Articles that nobody annotated to weakly annotated ones."""
+
+    source: CorpusConfig = field(default_factory=CorpusConfig)
+    """The articles; annotations of their own only tell how good the weak ones are."""
+    part: str = ""
+    """Take only articles of this published split, such as train; empty takes all."""
+    weak: WeakConfig = field(default_factory=WeakConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    output: str = "outputs/weak.jsonl"
+    """JSON Lines of the articles that got a label."""
