@@ -24,7 +24,7 @@ _DEEPEST = 40
 
 @dataclass(frozen=True, slots=True)
 class Mood:
-    """What the words around a verb make of it: negated, with "will", "can" or "has" beside, turned, weakened, supposed.
+    """What the words around a verb make of it: negated, with "will" or "has" beside, turned, weakened, supposed.
 
     `request` is the verb by which its subject asks another to do it; `turned` holds for "refused to", `weak` for
     "declined to", `unsure` for "whether to"; nothing can be said of what is only `supposed` ("if X opposes").
@@ -208,7 +208,7 @@ def ought(verb: Token) -> bool:
 
 def mood(verb: Token, lexicon: Lexicon) -> Mood:
     """What stands around a verb, see `Mood`."""
-    perfect = any(word(t) == "have" for t in children(verb, "aux"))
+    perfect = verb.dep_ == "pcomp" or any(word(t) == "have" for t in children(verb, "aux"))
     found = Mood(negated=negated(verb, lexicon), refusing=_refusing(verb), perfect=perfect)
     chain = list(governors(verb))
     for lower, upper in pairwise(chain):

@@ -43,6 +43,7 @@ class Scene:
     """A parsed text with what the functions look up in it."""
 
     doc: Doc
+    text: str
     lexicon: Lexicon
     heads: dict[int, Candidate]
     sentences: tuple[Span, ...]
@@ -52,7 +53,7 @@ class Scene:
 def scene(doc: Doc, lexicon: Lexicon) -> Scene:
     """Prepare a parsed text."""
     found = tuple(mentions.candidates(doc))
-    return Scene(doc, lexicon, grammar.heads(doc, found), tuple(mentions.sentences(doc)), found)
+    return Scene(doc, doc.text, lexicon, grammar.heads(doc, found), tuple(mentions.sentences(doc)), found)
 
 
 def votes(found: Scene) -> Iterator[Vote]:
@@ -115,12 +116,13 @@ def _named(reading: Reading, found: Scene) -> Iterator[tuple[Mention, bool]]:
 
 def _actor(token: Token, found: Scene) -> Mention | None:
     """The mention of who holds a stance: the name beside it ("the minister, Ana Ruiz"), if there is one."""
-    beside = (found.heads.get(t.i) for t in grammar.children(token, "appos"))
-    candidate = next((c for c in beside if c and c.named and c.actor), found.heads.get(token.i))
-    if candidate is None or not candidate.actor:
+    own = found.heads.get(token.i)
+    if own is None or not own.actor:
         return None
+    beside = (found.heads.get(t.i) for t in grammar.children(token, "appos"))
+    candidate = next((c for c in beside if c and c.named), own)
     start, end = candidate.mention.span or (0, 0)
-    dateline = candidate.mention.name.isupper() and found.doc.text[:start].rstrip(" ")[-1:] in ("", "\n")
+    dateline = candidate.mention.name.isupper() and found.text[:start].rstrip(" ")[-1:] in ("", "\n")
     return None if dateline or _RELATIVE.match(candidate.mention.name) else _trimmed(start, end, found)
 
 
@@ -136,11 +138,11 @@ def _target(token: Token, found: Scene) -> Mention | None:
 
 def _trimmed(start: int, end: int, found: Scene) -> Mention | None:
     """A mention without article, demonstrative or possessive pronoun."""
-    while match := _VAGUE.match(found.doc.text, start, end):
+    while match := _VAGUE.match(found.text, start, end):
         start = match.end()
-    return Mention(found.doc.text[start:end], start, end) if start < end else None
+    return Mention(found.text[start:end], start, end) if start < end else None
 
 
 def _sentence(place: int, found: Scene) -> int:
     """The number of the sentence at an offset."""
-    return max(bisect_right(found.sentences, (place, len(found.doc.text) + 1)) - 1, 0)
+    return max(bisect_right(found.sentences, (place, len(found.text) + 1)) - 1, 0)

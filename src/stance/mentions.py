@@ -109,6 +109,7 @@ def sentences(doc: Doc) -> Iterator[Span]:
 
 def candidates(doc: Doc) -> Iterator[Candidate]:
     """Names and noun phrases, without leading article; a name inside a phrase is kept beside it."""
+    whole = doc.text  # made anew at every access
     seen: set[Span] = set()
     found: list[tuple[SpacySpan, bool]] = [(e, True) for e in doc.ents if e.label_ in NAME_TYPES]
     found += [(chunk, False) for chunk in doc.noun_chunks if _is_phrase(chunk.root)]
@@ -116,13 +117,13 @@ def candidates(doc: Doc) -> Iterator[Candidate]:
         text = span.text
         start = span.start_char + (m.end() if (m := _ARTICLE.match(text)) else 0)
         end = span.start_char + len(_POSSESSIVE.sub("", text))
-        if end - start < 2 or (start, end) in seen or "\n" in doc.text[start:end]:
+        if end - start < 2 or (start, end) in seen or "\n" in whole[start:end]:
             continue
         seen.add((start, end))
         named = entity or span.root.pos_ == "PROPN"
         types = {span.label_, span.root.ent_type_}
         actor = not ACTOR_TYPES.isdisjoint(types) or not _ACTOR_HEADS.isdisjoint(_singulars(span.root.lower_))
-        yield Candidate(Mention(doc.text[start:end], start, end), named, actor)
+        yield Candidate(Mention(whole[start:end], start, end), named, actor)
 
 
 def _singulars(word: str) -> set[str]:
