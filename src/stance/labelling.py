@@ -119,7 +119,7 @@ def _actor(token: Token, found: Scene) -> Mention | None:
     own = found.heads.get(token.i)
     if own is None or not own.actor:
         return None
-    beside = (found.heads.get(t.i) for t in grammar.children(token, "appos"))
+    beside = (found.heads.get(t.i) for t in grammar.children(token, "appos") if token.pos_ == "NOUN")
     candidate = next((c for c in beside if c and c.named), own)
     start, end = candidate.mention.span or (0, 0)
     dateline = candidate.mention.name.isupper() and found.text[:start].rstrip(" ")[-1:] in ("", "\n")
