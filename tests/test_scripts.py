@@ -25,6 +25,7 @@ from stance.records import LABELS, Article, Mention, Pair, Stance, Triple
 
 NAMES = (
     "build_dataset", "train", "export", "evaluate", "predict", "transfer", "learning_curve", "review", "fetch_corpus",
+    "weak_label",
 )  # fmt: skip
 GROUPS = [
     (name, folder.name, option.stem)

@@ -18,6 +18,7 @@ from stance.review import ReviewConfig
 from stance.splits import SplitConfig
 from stance.tracking import TrackingConfig
 from stance.transfer import TransferConfig
+from stance.weak import WeakConfig
 
 DATASET, CHECKPOINT, ARTIFACT = "outputs/dataset", "outputs/checkpoint", "outputs/artifact"
 
@@ -165,3 +166,17 @@ class FetchJob:
     """Directory below which a directory of the corpus's name is written."""
     tables: str = "data/published"
     """Directory of the tables NAME.json: url, licence, citation, and the sha256 of each file."""
+
+
+@dataclass
+class WeakJob:
+    """Articles that nobody annotated to weakly annotated ones."""
+
+    source: CorpusConfig = field(default_factory=CorpusConfig)
+    """The articles; annotations of their own only tell how good the weak ones are."""
+    part: str = ""
+    """Take only articles of this published split, such as train; empty takes all."""
+    weak: WeakConfig = field(default_factory=WeakConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    output: str = "outputs/weak.jsonl"
+    """JSON Lines of the articles that got a label."""

@@ -32,6 +32,8 @@ _QUANTITIES = frozenset({"CARDINAL", "DATE", "MONEY", "ORDINAL", "PERCENT", "QUA
 _ARTICLE = re.compile(r"^(?:the|a|an)\s+", re.IGNORECASE)
 _POSSESSIVE = re.compile(r"\s*['’]s\s*$")
 MAX_CHARACTERS = 1_000_000
+PIECE = 20_000
+BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +54,14 @@ class Parsed:
 
 
 @cache
-def pipeline(*, lemmas: bool = False) -> Language:
+def pipeline(*, lemmas: bool = False, names: bool = True) -> Language:
     """The spaCy pipeline, loaded once a process; reading needs no `lemmas`.
 
     Raises:
         StanceError: the package with the pipeline is not installed.
     """
     try:
-        return spacy.load(PIPELINE, exclude=["ner"] if lemmas else ["lemmatizer"])
+        return spacy.load(PIPELINE, exclude=[*([] if lemmas else ["lemmatizer"]), *([] if names else ["ner"])])
     except OSError as error:
         raise StanceError(f"the spaCy pipeline {PIPELINE} is missing; run `pip install 'stance[read]'`") from error
 
@@ -68,6 +70,29 @@ def parse(texts: Iterable[str]) -> Iterator[Parsed]:
     """Sentences and candidates of each text, in order, computed in batches."""
     for doc in pipeline().pipe(_checked(texts), batch_size=32):
         yield Parsed(tuple(sentences(doc)), tuple(candidates(doc)))
+
+
+def pieces(text: str) -> Iterator[tuple[int, str]]:
+    """A text of any length in pieces of at most `PIECE` characters and where each begins, cut at blank lines.
+
+    A piece without a blank line is cut at white space, or anywhere if there is none; blank pieces are left out.
+    """
+    start = 0
+    while start < len(text):
+        end = min(start + PIECE, len(text))
+        if end < len(text):
+            cut = max(text.rfind("\n\n", start, end), 0) or max(
+                text.rfind(" ", start, end), text.rfind("\n", start, end)
+            )
+            end = cut if cut > start else end
+        if text[start:end].strip():
+            yield start, text[start:end]
+        start = end
+
+
+def docs(texts: Iterable[str], *, processes: int) -> Iterator[Doc]:
+    """Parses with lemmas and names of texts of at most `PIECE` characters, in order, in bounded memory."""
+    yield from pipeline(lemmas=True).pipe(texts, batch_size=BATCH, n_process=processes)
 
 
 def sentences(doc: Doc) -> Iterator[Span]:
@@ -84,6 +109,7 @@ def sentences(doc: Doc) -> Iterator[Span]:
 
 def candidates(doc: Doc) -> Iterator[Candidate]:
     """Names and noun phrases, without leading article; a name inside a phrase is kept beside it."""
+    whole = doc.text  # made anew at every access
     seen: set[Span] = set()
     found: list[tuple[SpacySpan, bool]] = [(e, True) for e in doc.ents if e.label_ in NAME_TYPES]
     found += [(chunk, False) for chunk in doc.noun_chunks if _is_phrase(chunk.root)]
@@ -91,13 +117,13 @@ def candidates(doc: Doc) -> Iterator[Candidate]:
         text = span.text
         start = span.start_char + (m.end() if (m := _ARTICLE.match(text)) else 0)
         end = span.start_char + len(_POSSESSIVE.sub("", text))
-        if end - start < 2 or (start, end) in seen or "\n" in doc.text[start:end]:
+        if end - start < 2 or (start, end) in seen or "\n" in whole[start:end]:
             continue
         seen.add((start, end))
         named = entity or span.root.pos_ == "PROPN"
         types = {span.label_, span.root.ent_type_}
         actor = not ACTOR_TYPES.isdisjoint(types) or not _ACTOR_HEADS.isdisjoint(_singulars(span.root.lower_))
-        yield Candidate(Mention(doc.text[start:end], start, end), named, actor)
+        yield Candidate(Mention(whole[start:end], start, end), named, actor)
 
 
 def _singulars(word: str) -> set[str]:

@@ -70,7 +70,8 @@ def _verbs(articles: Sequence[Article]) -> tuple[Counter[str], int]:
     """In how many evidence sentences each stance verb stands, and how many of these sentences there are."""
     verbs: Counter[str] = Counter()
     sentences = 0
-    for article, document in zip(articles, mentions.pipeline(lemmas=True).pipe(a.text for a in articles), strict=True):
+    nlp = mentions.pipeline(lemmas=True, names=False)
+    for article, document in zip(articles, nlp.pipe(a.text for a in articles), strict=True):
         spans = [span for note in article.annotations for span in note.evidence]
         for sentence in document.sents:
             if any(a < sentence.end_char and sentence.start_char < b for a, b in spans):

@@ -1,0 +1,467 @@
+"""Weak labels: what each labelling function says of a sentence, the lexicon's mistakes, the label model, the script."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from conftest import ROOT, script
+from stance import jsonl, labelling, lexicon, mentions, tally, weak
+from stance.errors import StanceError
+from stance.forms import article_from_json, article_to_json
+from stance.labelling import Vote
+from stance.lexicon import Lexicon
+from stance.readings import FUNCTIONS
+from stance.records import Annotation, Article, Mention, Stance
+from stance.weak import WeakConfig
+
+LEXICON = ROOT / lexicon.DEFAULT
+ONE = WeakConfig(processes=1)
+SHARES = {"active": 0.9, "deed": 0.8, "negated/neutral": 0.6, "unvoted": 0.9}
+
+SENTENCES = {
+    # active, coordination, relative clauses
+    "Pakistan backed the peace plan.": ["active: Pakistan support peace plan"],
+    "Brazil and Chile condemned the coup and the junta.": [
+        "active: Brazil oppose coup", "active: Brazil oppose junta",
+        "active: Chile oppose coup", "active: Chile oppose junta",
+    ],
+    "The plan, which Russia opposes, failed.": ["active: Russia oppose plan"],
+    "Russia, which opposes the plan, waited.": ["active: Russia oppose plan"],
+    "The White House supports the bill but not the clause.": ["active: White House support bill"],
+    "The minister, Ana Ruiz, praised the police.": ["active: Ana Ruiz support police"],
+    "Diplomats said Pakistan backed the initiative.": ["active: Pakistan support initiative"],
+    "Brazil would back the treaty if Chile paid.": ["active: Brazil support treaty"],
+    "Brazil accused Chile of blocking the treaty.": ["active: Brazil oppose Chile"],
+    "Brazil criticised Chile's decision.": ["active: Brazil oppose Chile's decision", "within: Brazil oppose Chile"],
+    # passive
+    "The peace plan was backed by Pakistan and Iran.": [
+        "passive: Pakistan support peace plan", "passive: Iran support peace plan",
+    ],
+    "A plan backed by France failed.": ["passive: France support plan"],
+    "The decision was welcomed by the union but criticised by the Harbour Board.": [
+        "passive: union support decision", "passive: Harbour Board oppose decision",
+    ],
+    # prepositional and clausal
+    "Russia warned against the withdrawal of troops.": ["prepositional: Russia oppose withdrawal"],
+    "Brazil called for a ceasefire.": ["prepositional: Brazil support ceasefire"],
+    "Brazil turned down the offer.": ["prepositional: Brazil oppose offer"],
+    "Brazil threw its weight behind the treaty.": ["prepositional: Brazil support treaty"],
+    "Brazil wants to reject the treaty.": ["clausal: Brazil oppose treaty"],
+    # request
+    "Brazil urged Chile to sign the treaty.": ["request: Brazil support treaty"],
+    "Brazil wants the treaty to be scrapped.": ["request: Brazil oppose treaty"],
+    "Brazil said that the treaty must be scrapped.": ["request: Brazil oppose treaty"],
+    "Brazil told Chile not to sign the treaty.": ["negated: Brazil oppose treaty"],
+    # deeds
+    "Brazil imposed sanctions on Chile.": ["deed: Brazil oppose Chile"],
+    "Brazil vetoed the resolution.": ["deed: Brazil oppose resolution"],
+    "Brazil sued the company.": ["deed: Brazil oppose company"],
+    "Brazil vowed to block the treaty.": ["deed: Brazil oppose treaty"],
+    "Brazil joined the alliance.": ["deed: Brazil support alliance"],
+    # negation, weakening, what is only supposed
+    "Brazil refused to sign the treaty.": ["negated: Brazil oppose treaty"],
+    "Brazil will not support the treaty.": ["negated: Brazil oppose treaty"],
+    "Brazil ruled out joining the alliance.": ["negated: Brazil oppose alliance"],
+    "Brazil no longer opposes the treaty.": ["negated: Brazil neutral treaty"],
+    "Brazil has not endorsed the treaty.": ["negated: Brazil neutral treaty"],
+    "Brazil has yet to endorse the treaty.": ["negated: Brazil neutral treaty"],
+    "Brazil stopped short of endorsing the treaty.": ["negated: Brazil neutral treaty"],
+    "Brazil did not oppose the treaty or condemn the coup.": [
+        "negated: Brazil neutral treaty", "negated: Brazil neutral coup",
+    ],
+    "Brazil thanked Chile without endorsing the offer.": [
+        "active: Brazil support Chile", "negated: Brazil neutral offer",
+    ],
+    "Brazil did not support the treaty.": [],
+    "If Brazil opposes the treaty, the talks will fail.": [],
+    "Brazil has not decided whether to back the treaty.": ["undecided: Brazil neutral treaty"],
+    # contact
+    "Brazil discussed the treaty.": ["contact: Brazil neutral treaty"],
+    "Brazil declined to comment on the treaty.": ["contact: Brazil neutral treaty"],
+    # nouns and adjectives
+    "Brazil's opposition to the treaty is known.": ["nominalisation: Brazil oppose treaty"],
+    "Opposition to the treaty from Brazil grew.": ["nominalisation: Brazil oppose treaty"],
+    "Brazil resigned in protest against the treaty.": ["nominalisation: Brazil oppose treaty"],
+    "Brazil voiced support for the treaty.": ["light_verb: Brazil support treaty"],
+    "Brazil repeated its opposition to the treaty.": ["light_verb: Brazil oppose treaty"],
+    "The treaty drew criticism from Brazil.": ["received: Brazil oppose treaty"],
+    "Brazil is critical of the treaty.": ["adjective: Brazil oppose treaty"],
+    "Brazil is opposed to the treaty.": ["adjective: Brazil oppose treaty"],
+    "Brazil, wary of the treaty, waited.": ["adjective: Brazil oppose treaty"],
+    "Brazil is neutral on the treaty.": ["adjective: Brazil neutral treaty"],
+    # who speaks
+    '"We oppose the treaty," said the union.': ["quoted: union oppose treaty"],
+    "Brazil said it would oppose the treaty.": ["quoted: Brazil oppose treaty"],
+    "Brazil said the treaty was a mistake.": ["judged: Brazil oppose treaty"],
+    "Brazil said the treaty was not acceptable.": ["judged: Brazil oppose treaty"],
+    '"The treaty is a disgrace," the Brazilian minister said.': ["judged: Brazilian minister oppose treaty"],
+    "Brazil called the treaty a mistake.": ["labelled: Brazil oppose treaty"],
+    "Brazil described the treaty as reckless.": ["labelled: Brazil oppose treaty"],
+    # nothing to say
+    "He opposed the treaty.": [],
+    "It rained in Brazil.": [],
+    "The treaty is old.": [],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def words() -> Lexicon:
+    return lexicon.load(LEXICON)
+
+
+def votes(text: str, words: Lexicon) -> list[Vote]:
+    (doc,) = mentions.docs([text], processes=1)
+    return list(labelling.votes(labelling.scene(doc, words)))
+
+
+def said(text: str, words: Lexicon) -> list[str]:
+    return [f"{v.function}: {v.actor.name} {v.stance} {v.target.name}" for v in votes(text, words)]
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_functions_say_who_is_for_or_against_what(sentence: str, words: Lexicon) -> None:
+    assert sorted(said(sentence, words)) == sorted(SENTENCES[sentence])
+
+
+def test_every_function_is_shown_by_a_sentence() -> None:
+    assert {vote.partition(":")[0] for found in SENTENCES.values() for vote in found} == set(FUNCTIONS)
+
+
+def test_votes_name_places_of_the_text_within_their_sentence(words: Lexicon) -> None:
+    text = "  It rained.\n\n" + "\n\n".join(SENTENCES)
+    found = votes(text, words)
+    assert len(found) > 50
+    for vote in found:
+        for mention in (vote.actor, vote.target):
+            assert mention.span is not None
+            assert text[slice(*mention.span)] == mention.name
+            assert vote.sentence[0] <= mention.span[0] < mention.span[1] <= vote.sentence[1]
+
+
+# The lexicon
+
+
+def edited(tmp_path: Path, old: str, new: str) -> Path:
+    text = LEXICON.read_text("utf-8")
+    assert old in text
+    path = tmp_path / "mine.yaml"
+    path.write_text(text.replace(old, new, 1), "utf-8")
+    return path
+
+
+def test_lexicon_is_wide(words: Lexicon) -> None:
+    count = sum(len(patterns) for section in (words.verbs, words.deeds) for patterns in section.values())
+    assert count > 600
+
+
+@pytest.mark.parametrize(("british", "american"), [("criticise", "criticize"), ("favoured", "favored")])
+def test_british_and_american_spellings_are_one(british: str, american: str) -> None:
+    assert lexicon.normal(british) == lexicon.normal(american.replace("favored", "favoured"))
+
+
+def test_user_edited_lexicon_changes_the_result(words: Lexicon, tmp_path: Path) -> None:
+    sentence = "Brazil applauded the treaty."
+    assert said(sentence, words) == ["active: Brazil support treaty"]
+    mine = lexicon.load(edited(tmp_path, "applaud,", ""))
+    assert said(sentence, mine) == []
+    (tmp_path / "turned.yaml").write_text(
+        LEXICON.read_text("utf-8").replace("applaud,", "", 1).replace("abhor,", "abhor, applaud,", 1), "utf-8"
+    )
+    assert said(sentence, lexicon.load(tmp_path / "turned.yaml")) == ["active: Brazil oppose treaty"]
+
+
+MISTAKES = [
+    ("verbs:", "verb:", r"mine\.yaml:\d+: unknown section 'verb'; expected one of verbs, deeds"),
+    (
+        "  oppose:",
+        "  against:",
+        r"mine\.yaml:\d+: unknown polarity 'against'; expected one of oppose, neutral, support",
+    ),
+    ("verbs:\n  support:", "verbs:\n  oppose: []\n  support:", r":\d+: the polarity 'oppose' stands twice"),
+    ("accept,", "accept, oppose,", r":\d+: 'oppose' stands in verbs or deeds at line \d+ already; keep one of the two"),
+    ("accept,", "accept, [back],", r":\d+: expected a word or a pattern of words, found a list"),
+    ("accept,", "accept, '',", r":\d+: expected a word or a pattern of words, found nothing"),
+    ("accept,", "accept: yes]", r":\d+: not YAML: "),
+    ("reports:", "rapports:", r":\d+: unknown section 'rapports'"),
+    ("\naccuracy:", "\naccuracy:\n  passive: high", r":\d+: accuracy of 'passive': expected a share between 0 and 1"),
+    ("\naccuracy:", "\naccuracy:\n  passive: 1.5", r":\d+: accuracy of 'passive': expected a share between 0 and 1"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "match"), MISTAKES)
+def test_mistake_in_a_lexicon_is_one_line_that_names_the_place(old: str, new: str, match: str, tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=match):
+        lexicon.load(edited(tmp_path, old, new))
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"", r"expected a section a key \(verbs, .*\), found nothing"),
+        (b"just words", r":1: expected a section a key \(verbs, .*\), found 'just words'"),
+        (b"verbs: {support: [back]}\n", r"the section 'deeds' is missing; expected verbs, deeds"),
+        (b"verbs: {support: [b\xe9ck]}\n", r"not UTF-8"),
+        (b"verbs: [\n", r":\d+: not YAML: "),
+        (b"a: !!python/object/apply:os.system [ls]\n", r"unknown section 'a'"),
+        (b"#" * 1_000_001, r"over 1,000,000 bytes"),
+    ],
+)
+def test_file_that_is_no_lexicon_is_refused(content: bytes, match: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    with pytest.raises(StanceError, match=match):
+        lexicon.load(path)
+
+
+def test_missing_lexicon_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"none\.yaml: no such file; expected a lexicon"):
+        lexicon.load(tmp_path / "none.yaml")
+
+
+def test_accuracy_of_an_unknown_function_is_refused(words: Lexicon) -> None:
+    with pytest.raises(StanceError, match=r"accuracy of 'actve/support' in the lexicon: expected function or"):
+        weak.given(replace(words, accuracy={"actve/support": 0.9}))
+
+
+# The label model
+
+
+def vote(function: str, stance: Stance, target: str = "treaty") -> Vote:
+    return Vote(function, Mention("Brazil", 0, 6), Mention(target, 20, 26), stance, (0, 30))
+
+
+def test_one_vote_leaves_the_accuracy_of_its_function() -> None:
+    assert weak.combine([vote("active", Stance.OPPOSE)], SHARES) == (Stance.OPPOSE, pytest.approx(0.9))
+    assert weak.combine([vote("received", Stance.OPPOSE)], SHARES) == (Stance.OPPOSE, pytest.approx(weak.UNKNOWN))
+
+
+def test_agreeing_votes_are_surer_and_the_more_accurate_function_wins_a_conflict() -> None:
+    active, deed = vote("active", Stance.OPPOSE), vote("deed", Stance.OPPOSE)
+    assert weak.combine([active, deed], SHARES)[1] > 0.9
+    stance, confidence = weak.combine([vote("deed", Stance.SUPPORT), active], SHARES)
+    assert stance == Stance.OPPOSE
+    assert 0.5 < confidence < 0.9
+
+
+# Articles
+
+TEXT = "Pakistan backed the peace plan. Iran vetoed the peace plan. Brazil has not endorsed the peace plan."
+
+
+def annotate(texts: list[str], words: Lexicon, config: WeakConfig = ONE) -> list[Article]:
+    articles = [Article(f"a{i}", text, exhaustive=True) for i, text in enumerate(texts)]
+    return list(weak.annotate(articles, words, SHARES, config))
+
+
+def test_weak_labels_carry_provenance_confidence_and_their_sentence(words: Lexicon) -> None:
+    (article,) = annotate([TEXT], words)
+    assert [(a.actor.name, a.stance, a.weight) for a in article.annotations] == [
+        ("Pakistan", "support", 0.9), ("Iran", "oppose", 0.8), ("Brazil", "neutral", 0.6),
+    ]  # fmt: skip
+    assert {a.provenance for a in article.annotations} == {"weak"}
+    assert not article.exhaustive
+    ((start, end),) = article.annotations[1].evidence
+    assert TEXT[start:end] == "Iran vetoed the peace plan."
+    assert article_from_json(article_to_json(article), "") == replace(article, where="")
+
+
+def test_weak_labels_take_the_place_of_an_article_s_own_annotations(words: Lexicon) -> None:
+    own = Annotation(Mention("X"), Mention("Y"), Stance.SUPPORT, ((0, 5),))
+    (article,) = weak.annotate([Article("a", TEXT, annotations=(own,))], words, SHARES, ONE)
+    assert own not in article.annotations
+
+
+@pytest.mark.parametrize(
+    ("config", "kept"),
+    [
+        (replace(ONE, confidence=0.85), ["Pakistan"]),
+        (replace(ONE, neutral=False), ["Pakistan", "Iran"]),
+        (replace(ONE, confidence=1), []),
+    ],
+)
+def test_settings_say_which_labels_are_kept(config: WeakConfig, kept: list[str], words: Lexicon) -> None:
+    (article,) = annotate([TEXT], words, config)
+    assert [a.actor.name for a in article.annotations] == kept
+
+
+def test_pair_is_annotated_once_an_article_at_its_surest_sentence(words: Lexicon) -> None:
+    (article,) = annotate(["Iran vetoed the plan. Iran opposes the plan. Iran opposes the plan."], words)
+    ((start, end),) = (a.evidence[0] for a in article.annotations)
+    assert (start, end) == (22, 44)
+
+
+def test_pairs_without_a_vote_are_neutral_where_asked_for(words: Lexicon) -> None:
+    text = f"{TEXT} The mayor of Paris met in Rome while the senator of Texas and the governor of Ohio slept in Lima."
+    (plain,) = annotate([text], words)
+    (more,) = annotate([text], words, replace(ONE, unvoted=1))
+    added = [a for a in more.annotations if a not in plain.annotations]
+    assert len(added) == len(plain.annotations)
+    assert {(a.stance, a.weight, a.provenance) for a in added} == {("neutral", 0.9, "weak")}
+
+
+ODD = ["", "   \n\n \n", "…", "Yes", "Brazil", "和平", "- - -\n\n* * *", "\u200b\ufeff", "a" * 30_000]
+
+
+def test_articles_without_sentences_have_no_labels_and_keep_their_place(words: Lexicon) -> None:
+    found = annotate([*ODD, TEXT, *ODD], words)
+    assert [article.id for article in found] == [f"a{i}" for i in range(2 * len(ODD) + 1)]
+    assert [len(a.annotations) for a in found] == [0] * len(ODD) + [3] + [0] * len(ODD)
+
+
+def test_long_text_is_read_to_its_end_in_pieces(words: Lexicon) -> None:
+    filler = "It rained on the hills and in the valley. " * 30
+    names = ["Pakistan", "Iran", "Brazil", "Chile", "France"]
+    text = "\n\n".join(f"{filler}\n\n{name} condemned the coup.\n\n{filler}" * 15 for name in names)
+    assert len(text) > 8 * mentions.PIECE
+    (article,) = annotate([text], words)
+    assert [a.actor.name for a in article.annotations] == names
+    for note in article.annotations:
+        assert text[slice(*(note.actor.span or (0, 0)))] == note.actor.name
+        assert text[slice(*note.evidence[0])] == f"{note.actor.name} condemned the coup."
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 50_001, "word " * 12_000, "One line.\n\n" * 4_000, "a\n" * 30_000, " " * 45_000]
+)
+def test_pieces_are_short_and_hold_every_word(text: str) -> None:
+    found = list(mentions.pieces(text))
+    assert all(len(piece) <= mentions.PIECE and text[start : start + len(piece)] == piece for start, piece in found)
+    assert "".join(piece for _, piece in found).split() == text.split() or len(text.split()) == 1
+    assert sum(len(re.sub(r"\s", "", piece)) for _, piece in found) == len(re.sub(r"\s", "", text))
+
+
+def test_articles_are_read_as_they_come(words: Lexicon) -> None:
+    taken = 0
+
+    def endless() -> Iterator[Article]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield Article(f"a{taken}", TEXT)
+
+    first = next(weak.annotate(endless(), words, SHARES, ONE))
+    assert first.id == "a1"
+    assert taken < 10 * mentions.BATCH
+
+
+def test_labels_do_not_depend_on_the_number_of_processes(words: Lexicon) -> None:
+    texts = [*SENTENCES, TEXT * 3, *ODD]
+    config = replace(ONE, unvoted=2)
+    alone, again = annotate(texts, words, config), annotate(texts, words, config)
+    assert alone == again == annotate(texts, words, replace(config, processes=2))
+
+
+@pytest.mark.parametrize(
+    ("config", "match"),
+    [
+        (WeakConfig(confidence=1.2), r"weak\.confidence=1\.2: expected a share"),
+        (WeakConfig(unvoted=-1), r"weak\.unvoted=-1: expected 0 to 100"),
+        (WeakConfig(processes=-1), r"must not be negative"),
+        (WeakConfig(seed=-1), r"must not be negative"),
+    ],
+)
+def test_setting_without_a_meaning_is_refused(config: WeakConfig, match: str) -> None:
+    with pytest.raises(StanceError, match=match):
+        weak.check(config)
+
+
+# Counting
+
+
+def gold(*notes: tuple[str, str, Stance]) -> Article:
+    made = tuple(
+        Annotation(*(Mention(n, TEXT.index(n), TEXT.index(n) + len(n)) for n in (actor, target)), stance, ((0, 31),))
+        for actor, target, stance in notes
+    )
+    return Article("a", TEXT, annotations=made, exhaustive=True)
+
+
+def test_votes_are_judged_by_the_annotations_that_they_overlap(words: Lexicon) -> None:
+    for stance, right in ((Stance.SUPPORT, 1), (Stance.OPPOSE, 0)):
+        found = tally.measure(weak.vote([gold(("Pakistan", "plan", stance))], words, ONE))
+        count = found.counts["active/support"]
+        assert (count["votes"], count["judged"], count["right"], count["unmet"]) == (1, 1, right, 0)
+        assert found.counts["deed/oppose"]["unmet"] == 1
+    assert tally.shares(found)["active/support"] == pytest.approx(3 / 6)
+    assert tally.shares(found)["deed/oppose"] == pytest.approx(3.5 / 6)
+
+
+def test_annotation_without_a_place_is_met_by_its_name() -> None:
+    note = Annotation(Mention("Donald Trump"), Mention("Iran", 10, 14), Stance.OPPOSE, ((0, 30),))
+    pair = Mention("Trump", 0, 5), Mention("Iran", 10, 14)
+    assert tally.judge(*pair, Stance.OPPOSE, (0, 30), [note]) is True
+    assert tally.judge(*pair, Stance.SUPPORT, (0, 30), [note]) is False
+    assert tally.judge(Mention("Biden", 0, 5), pair[1], Stance.OPPOSE, (0, 30), [note]) is None
+    assert tally.judge(*pair, Stance.OPPOSE, (40, 60), [note]) is None
+
+
+def test_overlapping_and_conflicting_votes_are_counted(words: Lexicon) -> None:
+    found = tally.measure(
+        weak.vote([Article("a", "The senate sanctioned and hailed the sale as a mistake.")], words, ONE)
+    )
+    assert sum(count["conflict"] for count in found.counts.values()) >= 2
+    assert found.counts["labelled/oppose"]["overlap"] == 1
+
+
+def test_only_the_train_split_tells_the_accuracies(tmp_path: Path) -> None:
+    rows = [article_to_json(Article(name, TEXT)) for name in ("one", "two", "three")]
+    jsonl.write(tmp_path / "articles.jsonl", rows)
+    assert [a.id for a in tally.gold(tmp_path)] == ["one", "two", "three"]
+    jsonl.write_json(tmp_path / "splits.json", {"train": ["two"], "validation": ["one"], "test": ["three"]})
+    assert [a.id for a in tally.gold(tmp_path)] == ["two"]
+    (tmp_path / "splits.json").write_text("[]")
+    with pytest.raises(StanceError, match=r"splits\.json: expected an object with a list of article ids under 'train'"):
+        list(tally.gold(tmp_path))
+
+
+# The script
+
+
+def weak_label(tmp_path: Path, *overrides: str) -> list[str]:
+    return [
+        f"source.path={tmp_path}/in.jsonl", f"output={tmp_path}/weak.jsonl", "weak.processes=1",
+        f"weak.lexicon={LEXICON}", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db",
+        f"tracking.artifacts={tmp_path}/artifacts", "tracking.system_metrics_seconds=0", *overrides,
+    ]  # fmt: skip
+
+
+def test_script_writes_labelled_articles_and_logs_the_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marked = gold(("Pakistan", "plan", Stance.SUPPORT))
+    jsonl.write(tmp_path / "gold.jsonl", [article_to_json(marked)])
+    rows = [article_to_json(replace(marked, id=name, text=text)) for name, text in (("one", TEXT), ("two", "It " * 20))]
+    (tmp_path / "in.jsonl").write_text("\n".join([*map(json.dumps, rows), "broken"]) + "\n")
+    out = script("weak_label").main(weak_label(tmp_path, f"weak.gold={tmp_path}/gold.jsonl"))
+    (row,) = [row for _, row in jsonl.read(out)]
+    assert row["id"] == "one"
+    assert [a["weight"] for a in row["annotations"]] == pytest.approx([4 / 6, 3.5 / 6, 3.5 / 6], abs=1e-3)
+    printed = capsys.readouterr().out
+    assert "1 rows not used" in printed
+    assert "gold pairs with a label" in printed
+    assert re.search(r"^active +support +1 ", printed, re.MULTILINE)
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("stance").experiment_id])
+    assert run.data.tags["stance.stage"] == "weak"
+    assert (run.data.metrics["labels"], run.data.metrics["accuracy"]) == (3, 1)
+    assert {file.path for file in client.list_artifacts(run.info.run_id)} >= {"functions.json", "weak.json"}
+
+
+def test_script_takes_the_lexicon_s_accuracies_without_gold(tmp_path: Path) -> None:
+    jsonl.write(tmp_path / "in.jsonl", [article_to_json(Article("one", TEXT))])
+    out = script("weak_label").main(weak_label(tmp_path, "weak.gold=''"))
+    stated = lexicon.load(LEXICON).accuracy
+    ((_, row),) = jsonl.read(out)
+    assert row["annotations"][0]["weight"] == pytest.approx(stated["active/support"], abs=1e-4)
+
+
+def test_script_refuses_a_split_without_articles(tmp_path: Path) -> None:
+    jsonl.write(tmp_path / "in.jsonl", [article_to_json(Article("one", TEXT))])
+    with pytest.raises(StanceError, match=r"no article of the split 'train' there"):
+        script("weak_label").main(weak_label(tmp_path, "part=train", "weak.gold=''"))
+    assert not (tmp_path / "weak.jsonl").exists()
