@@ -113,7 +113,7 @@ def test_an_article_goes_to_a_tool_and_comes_back_the_same(to: str) -> None:
 @pytest.mark.parametrize("to", TOOLS)
 def test_articles_of_the_corpus_go_to_a_tool_and_come_back_the_same(to: str) -> None:
     chosen = [replace(article, where="") for article in corpora.read(CORPUS)[::120]]
-    assert len(chosen) == 3
+    assert len(chosen) >= 3
     assert sorted(there_and_back(to, list(chosen)), key=lambda a: a.id) == sorted(chosen, key=lambda a: a.id)  # type: ignore[union-attr]
 
 

@@ -313,6 +313,7 @@ def test_articles_without_sentences_have_no_labels_and_keep_their_place(words: L
     assert [len(a.annotations) for a in found] == [0] * len(ODD) + [3] + [0] * len(ODD)
 
 
+@pytest.mark.slow
 def test_long_text_is_read_to_its_end_in_pieces(words: Lexicon) -> None:
     filler = "It rained on the hills and in the valley. " * 30
     names = ["Pakistan", "Iran", "Brazil", "Chile", "France"]
