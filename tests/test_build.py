@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from stance import build, dataset, jsonl
+from stance import build, dataset, duplicates, jsonl
 from stance.corpora.source import CorpusConfig
 from stance.errors import StanceError
 from stance.examples import ExamplesConfig
@@ -235,6 +236,97 @@ def test_a_label_that_no_corpus_knows_is_not_asked_for(tmp_path: Path) -> None:
         made(tmp_path / "out", replace(source, label_set=[]))
 
 
+def test_a_corpus_name_is_no_pattern(tmp_path: Path) -> None:
+    one = corpus(tmp_path / "c.jsonl", plain(36))
+    other = corpus(tmp_path / "d.jsonl", plain(36, 100), name="?")
+    for _ in range(2):
+        assert made(tmp_path / "out", one, other)["train"]
+    assert len(list((tmp_path / "out.stages").iterdir())) == 2
+
+
+def test_corpora_with_the_same_ids_lose_nothing(tmp_path: Path) -> None:
+    one = corpus(tmp_path / "one.jsonl", [row(n, list(VERBS)[n % 3], f"{n}") for n in range(90)], splits="none")
+    rows = [row(n + 500, list(VERBS)[n % 3], f"{n}") for n in range(90)]
+    for by in ("article", "story", "fold"):
+        got = made(tmp_path / "out", one, corpus(tmp_path / "two.jsonl", rows, splits="none"), split=SplitConfig(by=by))
+        counts = Counter(e.corpus for part in got.values() for e in part)
+        assert counts == {"one": 90, "two": 90}
+
+
+def test_rows_with_a_label_that_the_corpus_does_not_know_are_dropped(tmp_path: Path) -> None:
+    got = made(
+        tmp_path / "out",
+        corpus(tmp_path / "one.jsonl", plain(36)),
+        corpus(tmp_path / "two.jsonl", plain(60, 100), label_set=["oppose", "support"]),
+    )
+    assert {e.stance.value for part in got.values() for e in part if e.corpus == "two"} == {"oppose", "support"}
+    assert manifest_drops(tmp_path / "out", build.UNKNOWN) == 20
+
+
+def test_of_rows_that_repeat_each_other_the_one_a_person_made_stays(tmp_path: Path) -> None:
+    weak = [row(n, list(VERBS)[n % 3], split="train", note={"provenance": "weak", "weight": 0.1}) for n in range(12)]
+    got = made(tmp_path / "out", corpus(tmp_path / "w.jsonl", weak), corpus(tmp_path / "g.jsonl", plain(60)))
+    assert "weak" not in {e.provenance for part in got.values() for e in part}
+    assert sum(len(part) for part in got.values()) == 60
+
+
+def test_articles_with_weak_labels_alone_are_all_for_training(tmp_path: Path) -> None:
+    weak = [row(n, "support", note={"provenance": "weak"}) for n in range(200, 300)]
+    gold = [row(n, list(VERBS)[n % 3]) for n in range(90)]
+    got = made(
+        tmp_path / "out",
+        corpus(tmp_path / "g.jsonl", gold, splits="none"),
+        corpus(tmp_path / "w.jsonl", weak, splits="none"),
+    )
+    assert Counter(e.provenance for e in got["train"])["weak"] == 100
+    assert {e.provenance for split in ("validation", "test") for e in got[split]} == {"gold"}
+
+
+def test_an_article_without_an_official_split_does_not_take_its_copies_with_it(tmp_path: Path) -> None:
+    official = [*plain(), row(900, "support", "stray", split="")]
+    free = [row(n, list(VERBS)[n % 3], f"f{n}") for n in range(300, 390)] + [row(900, "support", "copy")]
+    got = made(
+        tmp_path / "out",
+        corpus(tmp_path / "o.jsonl", official),
+        corpus(tmp_path / "f.jsonl", free, splits="none"),
+    )
+    there = {name for names in ids(got).values() for name in names}
+    assert "f/copy" in there
+    assert "o/stray" not in there
+    assert manifest_drops(tmp_path / "out", build.NO_SPLIT) == 1
+
+
+def test_by_time_without_dates_is_refused_and_undated_rows_say_so(tmp_path: Path) -> None:
+    rows = [row(n, list(VERBS)[n % 3]) for n in range(90)]
+    with pytest.raises(StanceError, match="none of the 90 articles has a date"):
+        made(tmp_path / "out", corpus(tmp_path / "c.jsonl", rows, splits="none"), split=SplitConfig(by="time"))
+    dated = [r | {"date": f"20{10 + n // 10}-01-{n % 10 + 1:02}"} if n else r for n, r in enumerate(rows)]
+    made(tmp_path / "out", corpus(tmp_path / "c.jsonl", dated, splits="none"), split=SplitConfig(by="time"))
+    assert manifest_drops(tmp_path / "out", "no date, and the split is by time") == 1
+
+
+def test_a_corpus_of_which_nothing_can_be_made_says_why(tmp_path: Path) -> None:
+    rows = [row(n, "support", note={"actor": {"name": f"project{n}"}}) for n in range(9)]
+    with pytest.raises(StanceError, match=r"made of its 9 articles \(9 × actor and target have the same name\)"):
+        made(tmp_path / "out", corpus(tmp_path / "c.jsonl", rows))
+
+
+def test_long_chains_of_near_duplicates_are_compared_by_bands_alone() -> None:
+    words = [f"w{n}" for n in range(9000)]
+    texts = [" ".join(words[n * 4 : n * 4 + 40]) for n in range(2000)]
+    bands = duplicates.sketches(texts, len(texts))
+    index = duplicates.Index(texts.__getitem__, bands, 0.5)
+    groups = index.groups()
+    assert len(set(groups.tolist())) < 20
+    even, odd = np.arange(0, 2000, 2), np.arange(1, 2000, 2)
+    compared: list[tuple[int, int]] = []
+    near = index.near
+    index.near = lambda one, other: compared.append((one, other)) or near(one, other)  # type: ignore[func-returns-value]
+    found = index.repeats(even, odd, groups)
+    assert found.mean() > 0.98
+    assert len(compared) < 20 * len(even)
+
+
 # Drops of the reader.
 
 
@@ -250,7 +342,9 @@ def test_unusable_rows_are_kept_with_their_place_and_too_many_fail(tmp_path: Pat
         StanceError, match=r"2 of 62 rows can't be used, first .*c\.jsonl:61: broken JSON.*all of them are in"
     ):
         made(tmp_path / "out", replace(source, max_dropped=0.01))
-    assert len(list(jsonl.read(tmp_path / "out.stages" / "c.dropped.jsonl"))) == 2
+    (stage,) = (tmp_path / "out.stages").iterdir()
+    assert len(list(jsonl.read(stage / "dropped.jsonl"))) == 2
+    assert set(dataset.read_manifest(tmp_path / "out").dropped) >= {"the id … stands at … already"}
 
 
 # Stages.
@@ -283,9 +377,13 @@ def test_a_build_that_is_killed_leaves_nothing_half_written_and_its_stages_serve
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (tmp_path / "out").exists()
     (stage,) = (tmp_path / "out.stages").iterdir()
+    (tmp_path / "out.stages" / ".c-0123456789abcdef.half").mkdir()
     before = {p.name: p.stat().st_mtime_ns for p in stage.iterdir()}
     made(tmp_path / "out", source)
     assert {p.name: p.stat().st_mtime_ns for p in stage.iterdir()} == before
+    jsonl.write(Path(source.path), [*plain(), row(99, "support", split="train")])
+    made(tmp_path / "out", source)
+    assert len(list((tmp_path / "out.stages").iterdir())) == 1, "what a killed build left half-written is gone"
 
 
 def test_many_articles_go_through_more_processes_with_the_same_result(tmp_path: Path) -> None:

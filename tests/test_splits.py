@@ -53,6 +53,8 @@ def units(articles: list[Article], config: SplitConfig, fixed: dict[str, str] | 
         corpus=[0] * len(articles),
         fixed=[(fixed or {}).get(a.id, "") for a in articles],
         groups=groups,
+        official=[False] * len(articles),
+        weak=[False] * len(articles),
     )
 
 

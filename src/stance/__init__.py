@@ -4,8 +4,8 @@ The package is layered; a module imports only from the rings above it:
 
 * serving   `errors` `files` `jsonl` `records` `forms` `encoding` `predictor`  (numpy, onnxruntime, tokenizers)
 * reading   `mentions` `reader`                                        (+ spacy)
-* building  `corpora` `agreement` `annotators` `examples` `duplicates` `splits` `division` `stages`
-            `leaks` `dataset` `markup` `page` `writing` `build` `versions` `lexicon` `grammar`
+* building  `corpora` `agreement` `annotators` `examples` `duplicates` `splits` `division` `ledger`
+            `stages` `leaks` `dataset` `markup` `page` `writing` `build` `versions` `lexicon` `grammar`
             `readings` `labelling` `weak` `tally`
             (+ datasets, datasketch, pyarrow, tqdm, xxhash, yaml, krippendorff, scipy, trafilatura,
             charset_normalizer, requests)

@@ -33,6 +33,9 @@ from stance.writing import Plan
 WEAK = "weak labels are for training only"
 CAPPED = "over the cap of its corpus"
 NO_SPLIT = "its article has no split"
+UNKNOWN = "its stance is none of the labels of its corpus (label_set)"
+RANKS = ("gold", "sampled", "weak")
+"""Which of two rows that repeat each other stays."""
 
 
 def build(
@@ -59,7 +62,10 @@ def build(
     texts = Texts(made)
     units = _units(sources, made, texts, split_config)
     chosen = division.divide(units, split_config)
-    rows = _rows(made, texts, chosen)
+    rows = _rows(made, texts, chosen, _labels(sources))
+    if split_config.by == "time":
+        undated = [place for place, reason in rows.reasons.items() if reason == NO_SPLIT]
+        rows.reasons |= dict.fromkeys(undated, division.UNDATED)
     if split_config.by in ("actor", "target"):
         leaks.only_unseen(rows, getattr(rows, split_config.by), split_config.by)
     report = leaks.mend(rows, texts.index(leaks_config.near_duplicate), leaks_config)
@@ -75,7 +81,7 @@ def _check(sources: Sequence[CorpusConfig]) -> None:
         raise StanceError("no corpus is given; choose some, as in corpus=[stance_news,seesaw]")
     names = [source.name for source in sources]
     for source in sources:
-        if not source.name or names.count(source.name) > 1 or "/" in source.name:
+        if not source.name or "/" in source.name or names.count(source.name) > 1:
             raise StanceError(f"the corpus name {source.name!r}: expected one of its own for each corpus, without '/'")
         if source.weight < 0 or source.cap < 0 or not 0 <= source.max_dropped <= 1:
             raise StanceError(
@@ -138,8 +144,21 @@ def _units(sources: Sequence[CorpusConfig], made: Sequence[Stage], texts: Texts,
         corpus=[number for number, table in enumerate(tables) for _ in range(len(table))],
         fixed=list(fixed),
         groups=groups[bodies],
-        official=any(source.splits == "official" for source in sources),
+        official=[
+            source.splits == "official" for source, table in zip(sources, tables, strict=True) for _ in table["id"]
+        ],
+        weak=list(chain.from_iterable(map(_weak_articles, made))),
     )
+
+
+def _weak_articles(stage: Stage) -> list[bool]:
+    """For each article whether it has rows, and weak ones alone."""
+    table = stage.table("rows").select(["article", "provenance"])
+    weak = pc.equal(table.column("provenance"), "weak").to_numpy().astype(bool)
+    articles = _numbers(table, "article")
+    counts = np.bincount(articles, minlength=stage.articles)
+    found: list[bool] = ((counts > 0) & (np.bincount(articles, weak, stage.articles) == counts)).tolist()
+    return found
 
 
 def _numbers(table: pa.Table, name: str) -> Numbers:
@@ -163,8 +182,13 @@ def _fixed(source: CorpusConfig, table: pa.Table) -> Iterator[str]:
     yield from ("" if found is None else found[name] for name in ids)
 
 
-def _rows(made: Sequence[Stage], texts: Texts, chosen: Sequence[str]) -> Rows:
-    """The numbers of every row; weak labels are for training only."""
+def _labels(sources: Sequence[CorpusConfig]) -> list[list[int]]:
+    """The codes of the labels that each corpus knows."""
+    return [[LABELS.index(label) for label in source.label_set or LABELS] for source in sources]
+
+
+def _rows(made: Sequence[Stage], texts: Texts, chosen: Sequence[str], labels: Sequence[list[int]]) -> Rows:
+    """The numbers of every row. Weak labels are for training only; a label that its corpus does not know is none."""
     tables = [stage.table("rows") for stage in made]
     starts = np.cumsum([0, *(stage.articles for stage in made)])
     article = np.concatenate([_numbers(table, "article") + starts[i] for i, table in enumerate(tables)])
@@ -175,11 +199,13 @@ def _rows(made: Sequence[Stage], texts: Texts, chosen: Sequence[str]) -> Rows:
         passage=np.concatenate([texts.numbers(i, _numbers(table, "passage")) for i, table in enumerate(tables)]),
         actor=np.concatenate([_names(table, "actor") for table in tables]),
         target=np.concatenate([_names(table, "target") for table in tables]),
-        stance=np.concatenate([_stances(table) for table in tables]),
+        stance=np.concatenate([_codes(table, "stance", LABELS) for table in tables]),
+        rank=np.concatenate([_codes(table, "provenance", RANKS) for table in tables]),
     )
     rows.drop(np.flatnonzero(rows.split == NONE), NO_SPLIT)
-    weak = np.concatenate([pc.equal(table.column("provenance"), "weak").to_numpy() for table in tables])
-    rows.drop(np.flatnonzero(weak.astype(bool) & (rows.split > TRAIN)), WEAK)
+    known = [np.isin(_codes(table, "stance", LABELS), codes) for table, codes in zip(tables, labels, strict=True)]
+    rows.drop(np.flatnonzero(~np.concatenate(known) & (rows.split != NONE)), UNKNOWN)
+    rows.drop(np.flatnonzero((rows.rank == RANKS.index("weak")) & (rows.split > TRAIN)), WEAK)
     return rows
 
 
@@ -189,8 +215,9 @@ def _names(table: pa.Table, role: str) -> Hashes:
     return np.fromiter((xxh64_intdigest(folded(name.as_py()).encode()) for name in names), np.uint64, len(table))
 
 
-def _stances(table: pa.Table) -> npt.NDArray[np.int8]:
-    places = pc.index_in(table.column("stance"), pa.array(LABELS))
+def _codes(table: pa.Table, name: str, values: Sequence[str]) -> npt.NDArray[np.int8]:
+    """The place of each row's value among `values`."""
+    places = pc.index_in(table.column(name), pa.array(values))
     return np.asarray(places.to_numpy(), np.int8)
 
 

@@ -23,8 +23,8 @@ UNDATED = "no date, and the split is by time"
 class Units:
     """The articles of all corpora, a place each: what their split depends on.
 
-    `groups` gives near duplicates the same number; `fixed` is the split that is given, empty where there is none;
-    `official` says that fixed splits are the corpus's own, which may contradict each other.
+    `groups` gives near duplicates the same number. `fixed` is the split that is given, empty where there is none, and
+    `official` says that it is the corpus's own, which may contradict others. `weak` articles have weak labels alone.
     """
 
     ids: Sequence[str]
@@ -34,7 +34,8 @@ class Units:
     corpus: Sequence[int]
     fixed: Sequence[str]
     groups: Numbers
-    official: bool = False
+    official: Sequence[bool]
+    weak: Sequence[bool]
 
 
 def divide(units: Units, config: SplitConfig) -> list[str]:
@@ -46,13 +47,16 @@ def divide(units: Units, config: SplitConfig) -> list[str]:
     splits.check(config)
     members = _members(units, config)
     chosen = _follow(units, members)
+    for place, weak in enumerate(units.weak):
+        if weak and not chosen[place]:
+            chosen[place] = "train"
     if config.by == "time":
-        _by_time(units, chosen, config)
+        _by_time(units, members, chosen, config)
     elif config.by == "fold":
-        _by_fold(units, members, chosen, config)
+        _by_fold(members, chosen, config)
     else:
         _by_shares(units, members, chosen, config)
-    _none_empty(chosen, units.official)
+    _none_empty(chosen, config, official=any(units.official))
     return chosen
 
 
@@ -65,7 +69,9 @@ def _members(units: Units, config: SplitConfig) -> list[list[int]]:
         label = [stories[int(group)] for group in units.groups]
     for place, key in enumerate(label):
         found[key].append(place)
-    by_first = {min(units.ids[place] for place in group): group for group in found.values()}
+    several = len(set(units.corpus)) > 1
+    names = [f"{c}\x1f{name}" if several else name for name, c in zip(units.ids, units.corpus, strict=True)]
+    by_first = {min(names[place] for place in group): group for group in found.values()}
     return [by_first[name] for name in splits.shuffled(by_first, config.seed)]
 
 
@@ -90,12 +96,12 @@ def _follow(units: Units, members: Sequence[Sequence[int]]) -> list[str]:
     """Fixed splits, also for what is nearly the text of an article that has one."""
     chosen = list(units.fixed)
     for group in members:
-        given = [place for place in group if units.fixed[place]]
+        given = [place for place in group if units.fixed[place] in SPLITS]
         if not given:
             continue
         first = given[0]
         other = next((place for place in given if units.fixed[place] != units.fixed[first]), None)
-        if other is not None and not units.official:
+        if other is not None and not (units.official[other] or units.official[first]):
             raise StanceError(
                 f"{units.where[other]}: nearly the text of {units.where[first]}, but fixed to {units.fixed[other]} and "
                 f"{units.fixed[first]}; give both the same split, or remove one"
@@ -110,8 +116,9 @@ def _by_shares(units: Units, members: Sequence[Sequence[int]], chosen: list[str]
     sizes = np.bincount([c for c, s in zip(units.corpus, chosen, strict=True) if not s], minlength=1)
     wanted = [{"test": round(config.test * n), "validation": round(config.validation * n)} for n in sizes]
     counts = [dict.fromkeys(SPLITS, 0) for _ in sizes]
-    for group in members:
-        if chosen[group[0]]:
+    for whole in members:
+        group = [place for place in whole if not chosen[place]]
+        if not group:
             continue
         corpus = units.corpus[group[0]]
         here, most = counts[corpus], wanted[corpus]
@@ -121,9 +128,14 @@ def _by_shares(units: Units, members: Sequence[Sequence[int]], chosen: list[str]
             chosen[place] = split
 
 
-def _by_time(units: Units, chosen: list[str], config: SplitConfig) -> None:
-    """The newest articles are the test, those before them for validation; articles of one day stay together."""
-    dated = sorted((units.dates[i], i) for i, split in enumerate(chosen) if not split and units.dates[i])
+def _by_time(units: Units, members: Sequence[Sequence[int]], chosen: list[str], config: SplitConfig) -> None:
+    """The newest articles are the test, those before them for validation; articles of one day stay together.
+
+    Near duplicates count as being of the newest one's day.
+    """
+    free = [[place for place in group if not chosen[place]] for group in members]
+    newest = [(max((units.dates[place] for place in group), default=""), group) for group in free]
+    dated = sorted((day, place) for day, group in newest if day for place in group)
     if not dated:
         return
     days = [day for day, _ in dated]
@@ -134,21 +146,23 @@ def _by_time(units: Units, chosen: list[str], config: SplitConfig) -> None:
         chosen[place] = "test" if day >= tested else "validation" if day >= validated else "train"
 
 
-def _by_fold(units: Units, members: Sequence[Sequence[int]], chosen: list[str], config: SplitConfig) -> None:
+def _by_fold(members: Sequence[Sequence[int]], chosen: list[str], config: SplitConfig) -> None:
     sizes = [0] * config.folds
     names = {config.fold: "test", (config.fold + 1) % config.folds: "validation"}
-    for group in members:
-        if not chosen[group[0]]:
+    for whole in members:
+        if group := [place for place in whole if not chosen[place]]:
             part = sizes.index(min(sizes))
             sizes[part] += len(group)
             for place in group:
                 chosen[place] = names.get(part, "train")
 
 
-def _none_empty(chosen: Sequence[str], official: bool) -> None:
+def _none_empty(chosen: Sequence[str], config: SplitConfig, *, official: bool) -> None:
     empty = [split for split in SPLITS if split not in chosen]
     if official and empty == ["test"]:
         print("the corpus's own splits have no test part: the dataset will have none", file=sys.stderr)
+    elif empty and config.by == "time" and not any(chosen):
+        raise StanceError(f"split.by=time: none of the {len(chosen)} articles has a date; choose another split.by")
     elif empty:
         raise StanceError(
             f"the {' and '.join(empty)} split would be empty with {len(chosen)} articles; "

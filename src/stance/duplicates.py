@@ -8,10 +8,12 @@ them is then counted exactly. Knows nothing of articles or splits.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 from datasketch import MinHash
+from tqdm import tqdm
 from xxhash import xxh32_intdigest, xxh64_intdigest
 
 Hashes = npt.NDArray[np.uint64]
@@ -38,7 +40,9 @@ def similarity(one: frozenset[str], other: frozenset[str]) -> float:
 def sketch(text: str) -> Hashes:
     """One hash a band, shape `(BANDS,)`: near duplicates share at least one with high probability."""
     minhash = _FIRST.copy()
-    minhash.update_batch([shingle.encode() for shingle in shingles(text)])
+    whole = [shingle.encode() for shingle in shingles(text)]
+    for start in range(0, len(whole), 4096):  # a batch takes 768 bytes a shingle
+        minhash.update_batch(whole[start : start + 4096])
     bands = np.ascontiguousarray(minhash.hashvalues.astype(np.uint32).reshape(BANDS, ROWS))
     return np.fromiter((xxh64_intdigest(band.tobytes()) for band in bands), np.uint64, BANDS)
 
@@ -62,7 +66,7 @@ class Index:
 
     def __init__(self, text: Callable[[int], str], bands: Hashes, threshold: float) -> None:
         self.threshold = threshold
-        self.shingles = lru_cache(maxsize=20_000)(lambda number: shingles(text(number)))
+        self.shingles = lru_cache(maxsize=4000)(lambda number: shingles(text(number)))
         self.bands = bands
 
     def near(self, one: int, other: int) -> bool:
@@ -79,7 +83,8 @@ class Index:
         """
         chosen = np.arange(len(self.bands)) if numbers is None else numbers
         union = _Union(len(self.bands))
-        for band in range(self.bands.shape[1]):
+        bands = range(self.bands.shape[1])
+        for band in tqdm(bands, "near duplicates", disable=len(chosen) < 100_000, unit="band"):
             for bucket in _buckets(self.bands[chosen, band]):
                 self._link(chosen[bucket], union)
         return union.roots()
@@ -98,13 +103,19 @@ class Index:
 
     def repeats(self, asked: Numbers, known: Numbers, groups: Numbers) -> npt.NDArray[np.bool_]:
         """For each of `asked`, whether some text of `known` is a near duplicate of it (not only of its group)."""
-        by_group: dict[int, list[int]] = {}
-        for number in known.tolist():
-            by_group.setdefault(int(groups[number]), []).append(number)
-        found = np.zeros(len(asked), np.bool_)
-        for place, number in enumerate(asked.tolist()):
-            rivals = by_group.get(int(groups[number]), ())
-            found[place] = any(number == other or self.near(number, other) for other in rivals)
+        found = np.isin(asked, known)
+        open_ = ~found & np.isin(groups[asked], groups[known])
+        rivals = known[np.isin(groups[known], groups[asked[open_]])]
+        # Only texts that share a band are compared: a group may be long chains of what is near to the next one alone.
+        shared: dict[tuple[int, int], list[int]] = {}
+        for number in rivals.tolist():
+            for band, value in enumerate(self.bands[number].tolist()):
+                shared.setdefault((band, value), []).append(number)
+        for place in np.flatnonzero(open_).tolist():
+            number = int(asked[place])
+            mine = enumerate(self.bands[number].tolist())
+            others = dict.fromkeys(chain.from_iterable(shared.get(key, ()) for key in mine))
+            found[place] = any(self.near(number, other) for other in others)
         return found
 
 

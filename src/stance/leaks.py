@@ -45,7 +45,10 @@ class LeaksConfig:
 
 @dataclass
 class Rows:
-    """What is compared, one place a row. `split` is an index of SPLITS, or NONE; `pair` and `actor` are hashes."""
+    """What is compared, one place a row. `split` is an index of SPLITS, or NONE; `actor` and `target` are hashes.
+
+    Of rows that repeat each other the one of the lowest `rank` stays.
+    """
 
     split: npt.NDArray[np.int8]
     article: Numbers
@@ -53,6 +56,7 @@ class Rows:
     actor: npt.NDArray[np.uint64]
     target: npt.NDArray[np.uint64]
     stance: npt.NDArray[np.int8]
+    rank: npt.NDArray[np.int8]
     reasons: dict[int, str] = field(default_factory=dict)
     """Why a row was dropped."""
 
@@ -64,7 +68,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Leak:
-    """How many rows of `split`, and articles with such a row, repeat something of `of`."""
+    """How many rows of `split`, and articles with such a row, repeat something of `of`.
+
+    Of the kind `row` are articles all of whose rows do.
+    """
 
     split: str
     of: str
@@ -136,10 +143,11 @@ def mend(rows: Rows, index: Index, config: LeaksConfig) -> Report:
 
 
 def _again(rows: Rows, places: Numbers) -> Numbers:
-    """Those of `places` that repeat an earlier one: text, pair and stance."""
+    """Those of `places` that repeat another one: text, pair and stance."""
+    places = places[np.lexsort((places, rows.rank[places]))]
     keys = np.stack([rows.passage, rows.actor.view(np.int64), rows.target.view(np.int64), rows.stance], 1)[places]
     _, first = np.unique(keys, axis=0, return_index=True)
-    return np.delete(places, first)
+    return np.sort(np.delete(places, first))
 
 
 def _within(rows: Rows, groups: Numbers, split: int) -> dict[str, int]:

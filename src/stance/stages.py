@@ -5,50 +5,45 @@ once), `bands.npy` (their sketches), `dropped.jsonl`, `repairs.jsonl`, and `stag
 through, so that memory does not grow with the corpus; a large one is worked on by one process a core.
 """
 
+import glob
 import hashlib
 import json
 import multiprocessing
 import os
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+import shutil
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from importlib import metadata
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from stance import corpora, duplicates, examples, jsonl
-from stance.corpora.source import CorpusConfig, Dropped, Repair
-from stance.duplicates import BANDS
+from stance import corpora, duplicates, examples, jsonl, mentions
+from stance.corpora.source import CorpusConfig
 from stance.errors import StanceError
 from stance.examples import ExamplesConfig
 from stance.files import replace_directory
-from stance.records import Article, Example
+from stance.ledger import Made, Writer
+from stance.records import Article
 
 VERSION = 1
 """Of what a stage holds; another one is made anew."""
 ALONE = 512
 """Articles that one process handles before others are started."""
-CHUNK = 128
-_SPAN = pa.list_(pa.int32())
-ROWS = pa.schema(
-    [(name, pa.string()) for name in ("id", "text", "actor", "target", "stance", "article_id", "date", "provenance")]
-    + [("actor_span", _SPAN), ("target_span", _SPAN), ("weight", pa.float64()), ("tags", pa.list_(pa.string()))]
-    + [("soft", pa.list_(pa.float64())), ("article", pa.int32()), ("passage", pa.int32())]
-)
-ARTICLES = pa.schema(
-    [*((name, pa.string()) for name in ("id", "date", "topic", "theme", "split", "where")), ("text", pa.int32())]
-)
-TEXTS = pa.schema([("text", pa.large_string())])
+CHUNK, CHARACTERS = 128, 2_000_000
+"""Articles that are handed to a process at once, and about how many characters of them."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A finished stage: its folder and what its manifest says."""
+    """A finished stage: its folder and what its manifest says. `unusable` counts what the reader dropped."""
 
     folder: Path
     articles: int
@@ -56,6 +51,7 @@ class Stage:
     texts: int
     dropped: dict[str, int]
     repaired: int
+    unusable: int
 
     def table(self, name: str) -> pa.Table:
         """A table of it, memory-mapped: only what is looked at is loaded."""
@@ -65,17 +61,6 @@ class Stage:
     def bands(self) -> duplicates.Hashes:
         """Sketches of the texts, shape `(texts, BANDS)`, memory-mapped."""
         return np.load(self.folder / "bands.npy", mmap_mode="r")  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True)
-class _Made:
-    """What a process makes of an article, without its text where the passages do not need it."""
-
-    article: Article
-    rows: list[Example]
-    dropped: list[Dropped]
-    texts: list[str]
-    bands: duplicates.Hashes
 
 
 def stage(source: CorpusConfig, config: ExamplesConfig, *, work: Path, processes: int = 0) -> Stage:
@@ -91,91 +76,87 @@ def stage(source: CorpusConfig, config: ExamplesConfig, *, work: Path, processes
         StanceError: the corpus can't be read, or more of it is dropped than `source.max_dropped`.
     """
     examples.check(config)
-    key = _key(source, config)
-    folder = work / f"{source.name}-{key[:16]}"
+    folder = work / f"{source.name}-{_key(source, config)[:16]}"
     if (folder / "stage.json").is_file():
         print(f"{source.name}: unchanged, taken from {folder}")
     else:
+        for left in work.glob(f".{glob.escape(source.name)}-*"):  # by a build that was killed
+            shutil.rmtree(left)
         with replace_directory(folder, marker="stage.json") as partial:
-            _fill(partial, source, config, processes or os.cpu_count() or 1, work)
-            for old in work.glob(f"{source.name}-*"):  # of other inputs
-                if (old / "stage.json").is_file() and len(old.name) == len(folder.name):
-                    _remove(old)
+            _fill(partial, source, config, processes or _cores())
+        for old in work.glob(f"{glob.escape(source.name)}-*"):  # of other inputs
+            if old != folder and len(old.name) == len(folder.name):
+                shutil.rmtree(old.replace(old.with_name(f".{old.name}.old")))
     facts = json.loads((folder / "stage.json").read_text("utf-8"))
-    return Stage(folder, **{name: facts[name] for name in ("articles", "rows", "texts", "dropped", "repaired")})
+    found = Stage(folder, **facts)
+    _check_usable(found, source)
+    return found
 
 
-def _remove(folder: Path) -> None:
-    for file in folder.iterdir():
-        file.unlink()
-    folder.rmdir()
+def _cores() -> int:
+    """Cores that this process may use; eight processes at most, since each holds a parser."""
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
 
 
 def _key(source: CorpusConfig, config: ExamplesConfig) -> str:
-    """A digest of all that the rows depend on: settings, and the content of every file."""
-    settled = replace(source, weight=1.0, cap=0, splits="", licence="", label_set=[])
-    digest = hashlib.sha256(json.dumps([VERSION, asdict(settled), asdict(config)], sort_keys=True).encode())
+    """A digest of all that the rows depend on: settings, versions of what parses, and the content of every file."""
+    settled = replace(source, weight=1.0, cap=0, splits="", licence="", label_set=[], max_dropped=1.0)
+    parser = [f"{name} {metadata.version(name)}" for name in ("spacy", mentions.PIPELINE.replace("_", "-"), "stance")]
+    facts = [VERSION, parser, asdict(settled), asdict(config)]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     path = Path(source.path)
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     for file in files if path.exists() else []:
-        with file.open("rb") as content:
-            digest.update(str(file.relative_to(path.parent)).encode() + hashlib.file_digest(content, "sha256").digest())
+        if file.name != "splits.json":
+            with file.open("rb") as content:
+                name = str(file.relative_to(path.parent)).encode()
+                digest.update(name + hashlib.file_digest(content, "sha256").digest())
     if not path.exists():  # on a hub, say: nobody knows whether it is still the same
         digest.update(os.urandom(16))
     return digest.hexdigest()
 
 
-def _fill(folder: Path, source: CorpusConfig, config: ExamplesConfig, processes: int, work: Path) -> None:
-    writer = _Writer(folder)
-    lost: list[Dropped] = []
-    unmade: list[Dropped] = []
-    repaired: list[Repair] = []
+def _fill(folder: Path, source: CorpusConfig, config: ExamplesConfig, processes: int) -> None:
+    with Writer(folder) as writer:
 
-    def sound() -> Iterator[Article]:
-        for item in corpora.stream(source):
-            if isinstance(item, Article):
-                yield item
-            elif isinstance(item, Dropped):
-                lost.append(item)
-            else:
-                repaired.append(item)
+        def sound() -> Iterator[Article]:
+            for item in corpora.stream(source):
+                if isinstance(item, Article):
+                    yield item
+                else:
+                    writer.remark(item, unusable=True)
 
-    bar = tqdm(_made(sound(), config, source.name, processes), f"{source.name}: examples", corpora.size(source))
-    bar.unit = "article"
-    with writer:
-        for made in bar:
-            writer.add(made)
-            unmade += made.dropped
-    _check_dropped(source, lost, writer.rows, work)
-    lost += unmade
-    jsonl.write(folder / "dropped.jsonl", (asdict(item) for item in lost))
-    jsonl.write(folder / "repairs.jsonl", (asdict(item) for item in repaired))
-    facts = {"articles": writer.articles, "rows": writer.rows, "texts": len(writer.known), "repaired": len(repaired)}
-    jsonl.write_json(folder / "stage.json", facts | {"dropped": dict(Counter(item.reason for item in lost))})
+        made = _made(sound(), config, source.name, processes)
+        for one in tqdm(made, f"{source.name}: examples", corpora.size(source), unit="article"):
+            writer.add(one)
+    jsonl.write_json(folder / "stage.json", writer.facts())
 
 
-def _check_dropped(source: CorpusConfig, lost: Sequence[Dropped], rows: int, work: Path) -> None:
-    if not rows or len(lost) > source.max_dropped * (rows + len(lost)):
-        file = work / f"{source.name}.dropped.jsonl"
-        jsonl.write(file, (asdict(item) for item in lost))
-        first = f", first {lost[0].where}: {lost[0].reason}" if lost else ""
+def _check_usable(found: Stage, source: CorpusConfig) -> None:
+    file = found.folder / "dropped.jsonl"
+    if found.unusable > source.max_dropped * (found.rows + found.unusable):
+        _, first = next(jsonl.read(file))
         raise StanceError(
-            f"{source.path}: {len(lost)} of {rows + len(lost)} rows can't be used{first}; all of them are in {file}; "
-            f"mend them, or allow more with max_dropped (now {source.max_dropped:g})"
+            f"{source.path}: {found.unusable} of {found.rows + found.unusable} rows can't be used, first "
+            f"{first['where']}: {first['reason']}; all of them are in {file}; mend them, or allow more "
+            f"with max_dropped (now {source.max_dropped:g})"
+        )
+    if not found.rows:
+        why = "; ".join(f"{n} × {reason}" for reason, n in list(found.dropped.items())[:3])
+        raise StanceError(
+            f"{source.path}: no row can be made of its {found.articles} articles ({why or 'no annotation'})"
         )
 
 
-def _made(articles: Iterator[Article], config: ExamplesConfig, corpus: str, processes: int) -> Iterator[_Made]:
+def _made(articles: Iterator[Article], config: ExamplesConfig, corpus: str, processes: int) -> Iterator[Made]:
     """What becomes of each article, in order; more processes join in when there are many."""
-    yield from chain.from_iterable(
-        _work(chunk, config, corpus) for chunk in examples.batched(islice(articles, ALONE), CHUNK)
-    )
-    chunks = examples.batched(articles, CHUNK)
+    yield from chain.from_iterable(_work(chunk, config, corpus) for chunk in _chunks(islice(articles, ALONE)))
+    chunks = _chunks(articles)
     if processes == 1:
         yield from chain.from_iterable(_work(chunk, config, corpus) for chunk in chunks)
     elif first := next(chunks, None):
-        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-            waiting: deque[Future[list[_Made]]] = deque()
+        with _pool(processes) as pool:
+            waiting: deque[Future[list[Made]]] = deque()
             for chunk in chain([first], chunks):  # a few ahead, so that memory stays bounded
                 waiting.append(pool.submit(_work, chunk, config, corpus))
                 if len(waiting) > 2 * processes:
@@ -184,65 +165,34 @@ def _made(articles: Iterator[Article], config: ExamplesConfig, corpus: str, proc
                 yield from waiting.popleft().result()
 
 
-def _work(articles: Sequence[Article], config: ExamplesConfig, corpus: str) -> list[_Made]:
+@contextmanager
+def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
+    try:
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+            yield pool
+    except BrokenProcessPool as error:
+        raise StanceError(
+            "a process that makes examples has died: of too little memory, or because the calling script builds "
+            "outside of `if __name__ == '__main__':`"
+        ) from error
+
+
+def _chunks(articles: Iterable[Article]) -> Iterator[list[Article]]:
+    chunk: list[Article] = []
+    characters = 0
+    for article in articles:
+        chunk.append(article)
+        characters += len(article.text)
+        if len(chunk) == CHUNK or characters > CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
+
+
+def _work(articles: Sequence[Article], config: ExamplesConfig, corpus: str) -> list[Made]:
     made = []
     for article, (rows, dropped) in zip(articles, examples.make(articles, config, corpus=corpus), strict=True):
         texts = list(dict.fromkeys([article.text, *(row.text for row in rows)]))
-        made.append(_Made(article, rows, dropped, texts, duplicates.sketches(texts, len(texts))))
+        made.append(Made(article, rows, dropped, texts, duplicates.sketches(texts, len(texts))))
     return made
-
-
-class _Writer:
-    """Appends to the tables of a stage; a text that stands twice is kept once."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.articles = self.rows = 0
-        self.known: dict[bytes, int] = {}
-        self.bands = (folder / "bands.raw").open("wb")
-        self.files = {
-            name: pa.ipc.new_file(str(folder / f"{name}.arrow"), schema)
-            for name, schema in (("rows", ROWS), ("articles", ARTICLES), ("texts", TEXTS))
-        }
-        self.waiting: dict[str, list[dict[str, Any]]] = {name: [] for name in self.files}
-
-    def __enter__(self) -> "_Writer":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for name, file in self.files.items():
-            self._flush(name)
-            file.close()
-        self.bands.close()
-        raw = self.folder / "bands.raw"
-        bands = np.memmap(raw, np.uint64, "r", shape=(len(self.known), BANDS)) if self.known else np.empty((0, BANDS))
-        np.save(self.folder / "bands.npy", bands)
-        raw.unlink()
-
-    def add(self, made: _Made) -> None:
-        places = {text: self._text(text, bands) for text, bands in zip(made.texts, made.bands, strict=True)}
-        article = {name: getattr(made.article, name) for name in ARTICLES.names if name != "text"}
-        self._put("articles", article | {"text": places[made.article.text]})
-        for row in made.rows:
-            known = {name: value for name, value in row.to_json().items() if name in ROWS.names}
-            self._put("rows", known | {"article": self.articles, "passage": places[row.text]})
-        self.articles += 1
-        self.rows += len(made.rows)
-
-    def _text(self, text: str, bands: duplicates.Hashes) -> int:
-        key = hashlib.blake2b(text.encode(), digest_size=12).digest()
-        if key not in self.known:
-            self.known[key] = len(self.known)
-            self._put("texts", {"text": text})
-            self.bands.write(bands.tobytes())
-        return self.known[key]
-
-    def _put(self, name: str, row: dict[str, Any]) -> None:
-        self.waiting[name].append(row)
-        if len(self.waiting[name]) >= 4096:
-            self._flush(name)
-
-    def _flush(self, name: str) -> None:
-        schema = {"rows": ROWS, "articles": ARTICLES, "texts": TEXTS}[name]
-        self.files[name].write_table(pa.Table.from_pylist(self.waiting[name], schema))
-        self.waiting[name] = []

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from stance import dataset, jsonl, leaks, page
+from stance import dataset, jsonl, leaks, ledger, page
 from stance.corpora.source import CorpusConfig
 from stance.dataset import FEATURES, Fingerprint, Manifest
 from stance.division import Units
@@ -79,7 +79,9 @@ def write(folder: Path, made: Sequence[Stage], plan: Plan) -> Manifest:
             for split, rows in batch.items():
                 writers[split].write_table(_table(rows))
     known = {label for source in plan.sources for label in source.label_set or LABELS}
-    dataset.check_labels(counts.labels, [label for label in LABELS if label in known], tested=not plan.units.official)
+    dataset.check_labels(
+        counts.labels, [label for label in LABELS if label in known], tested=not any(plan.units.official)
+    )
     lost: Counter[str] = Counter()
     jsonl.write(folder / "dropped.jsonl", _dropped(made, plan, lost))
     jsonl.write(folder / "repairs.jsonl", (row for stage in made for row in _kept(stage, "repairs")))
@@ -125,7 +127,7 @@ def _dropped(made: Sequence[Stage], plan: Plan, counts: Counter[str]) -> Iterato
     start = 0
     for stage in made:
         for row in _kept(stage, "dropped"):
-            counts[row["reason"]] += 1
+            counts[ledger.kind(row["reason"])] += 1
             yield row
     places = sorted(plan.rows.reasons)
     for stage in made:
