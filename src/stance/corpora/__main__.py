@@ -206,7 +206,11 @@ def _combine(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     source = CorpusConfig(
-        format=options.format, path=str(options.path), labels=_pairs(options.labels), columns=_pairs(options.columns)
+        name=options.path.stem,
+        format=options.format,
+        path=str(options.path),
+        labels=_pairs(options.labels),
+        columns=_pairs(options.columns),
     )
     done = convert.convert(source, options.to, options.output, options.predictions)
     dropped = [remark for remark in done.remarks if isinstance(remark, Dropped)]
