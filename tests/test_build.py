@@ -140,6 +140,7 @@ def test_without_official_splits_near_duplicates_never_leak(tmp_path: Path) -> N
     assert all(counts == (0, 0) for (_, _, kind), counts in report(output).items() if kind != "pair")
 
 
+@pytest.mark.slow
 @real
 def test_in_dse_as_published_the_392_leaked_validation_rows_are_found(tmp_path: Path) -> None:
     source = CorpusConfig(name="dse", format="dse", path=str(PUBLIC / "dse"), splits="official")

@@ -80,7 +80,7 @@ def known_words(name: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def articles() -> list[Article]:
-    return corpora.read(CORPUS)
+    return corpora.read(CORPUS)[::4]
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,7 @@ def test_transfer_scores_the_exported_model_and_keeps_the_scores_in_mlflow(
     assert "seesaw-valid" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_learning_curve_plots_every_point_and_goes_on_where_it_was_cut_off(
     built: Workplace, public: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -88,6 +89,7 @@ def test_points_without_a_meaning_are_refused(bad: dict[str, Any]) -> None:
         curve.check(CurveConfig(**bad))
 
 
+@pytest.mark.slow
 def test_the_review_lists_doubts_of_models_that_did_not_see_the_article(
     built: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

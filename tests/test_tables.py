@@ -480,7 +480,9 @@ print(count, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 10
 """
 
 
-@pytest.mark.parametrize("suffix", ["csv", pytest.param("parquet", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "suffix", [pytest.param("csv", marks=pytest.mark.slow), pytest.param("parquet", marks=pytest.mark.slow)]
+)
 def test_200_000_rows_are_read_in_memory_that_does_not_grow(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"big.{suffix}"
     rows = ((f"In case {i} the Harbour Board of Tolvik sued Ana Ruhn. " * 4, *BOARD[1:]) for i in range(200_000))

@@ -97,7 +97,7 @@ def articles(draw: st.DrawFn) -> Article:
 
 @pytest.mark.parametrize("to", TOOLS)
 def test_an_article_goes_to_a_tool_and_comes_back_the_same(to: str) -> None:
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=100, deadline=None)
     @example(
         Article(
             "a/b", "x\r\ny z", annotations=(Annotation(Mention("x", 1, 5), Mention("y"), Stance.OPPOSE, ((0, 4),)),)

@@ -287,7 +287,7 @@ def test_the_loss_of_a_vote_is_that_of_its_labels_by_their_shares(encoder: str, 
 
     def loss(*shares: float) -> float:
         batch["targets"] = torch.tensor(shares).expand_as(batch["targets"])
-        return float(trainer.compute_loss(trainer.model, dict(batch)))
+        return float(trainer.compute_loss(trainer.model, dict(batch)).detach())
 
     assert loss(0.25, 0.0, 0.75) == pytest.approx(0.25 * loss(1.0, 0.0, 0.0) + 0.75 * loss(0.0, 0.0, 1.0), rel=1e-5)
     assert loss(1.0, 0.0, 0.0) != pytest.approx(loss(0.0, 0.0, 1.0), rel=1e-3)

@@ -65,7 +65,8 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
             "training.weight_decay, max_grad_norm, early_stopping and sampled_weight must not be negative"
         )
     for name in ("train", "validation"):
-        missing = [label for label in LABELS if not any(e.stance == label for e in splits[name])]
+        known, there = {label for e in splits[name] for label in e.labels}, {e.stance.value for e in splits[name]}
+        missing = [label for label in LABELS if label not in there and (label in known or not there)]
         if missing:
             raise StanceError(f"the {name} split has no example of {', '.join(missing)}; build another dataset")
 
