@@ -44,13 +44,14 @@ ui: $(READY)     ## MLflow's UI on http://127.0.0.1:5000
 
 setup: $(READY)  ## the virtual environment alone
 
+# Bytecode is compiled when a module is first imported: most of what is installed never is.
 # torch comes first and alone: with a CPU build at hand pip takes that one, and nothing later replaces it.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "stance needs Python 3.11 or newer, found $$($(PYTHON) --version); set PYTHON=…"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -q -c constraints.txt torch
-	$(VENV)/bin/pip install -q -c constraints.txt -e ".[train,dev]"
+	$(VENV)/bin/pip install -q --no-compile -c constraints.txt torch
+	$(VENV)/bin/pip install -q --no-compile -c constraints.txt -e ".[train,dev]"
 	@touch $(READY)
 
 clean:           ## remove what `make run` made, but neither the environment nor mlruns/
