@@ -13,7 +13,7 @@ import torch
 from sklearn.metrics import f1_score
 
 import tiny
-from stance import augment, encoders, export, training
+from stance import augment, encoders, inference, training
 from stance import model as models
 from stance.errors import StanceError
 from stance.recipe import TrainingConfig, choose_precision
@@ -96,7 +96,7 @@ def test_training_learns_what_the_verbs_say(encoder: str, tmp_path: Path) -> Non
 
 
 def test_the_reported_score_is_that_of_the_saved_checkpoint(reference: Result) -> None:
-    logits = export.torch_logits(models.load(reference.checkpoint), SPLITS["validation"])
+    logits = inference.logits(models.load(reference.checkpoint), [e.pair() for e in SPLITS["validation"]])
     truth = [LABELS.index(example.stance) for example in SPLITS["validation"]]
     expected = f1_score(truth, logits.argmax(1), labels=[0, 1, 2], average="macro", zero_division=0)
     assert reference.scores["macro_f1"] == pytest.approx(expected)

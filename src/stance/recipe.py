@@ -1,7 +1,7 @@
 """The recipe of a training run: its settings, what they may be, and the precision of the hardware."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -39,6 +39,24 @@ class TrainingConfig:
     """Share of the training pairs that are asked by the passage's own words instead of the canonical names."""
     open_holder: float = 0.0
     """Share of the training pairs that ask what "someone" thinks of the target, where the article's holders agree."""
+    teacher: list[str] = field(default_factory=list)
+    """Checkpoint directories whose mean answer the model also learns (distillation); empty for none."""
+    teacher_weight: float = 0.5
+    """Share of the wanted answer that is the teachers'; the rest is the annotators'."""
+    teacher_questions: float = 0.0
+    """Further questions for each training pair, of names of its passage, that only the teachers answer."""
+    teacher_questions_weight: float = 0.5
+    """Weight in the loss of those further questions; annotated pairs have 1."""
+    teacher_cache: str = "outputs/teacher"
+    """Directory that keeps the teachers' answers, so that the next run with the same questions need not ask again."""
+    r_drop: float = 0.0
+    """Weight of the divergence between two answers under dropout (R-Drop); 0 is off, else each step costs two."""
+    layer_decay: float = 1.0
+    """Each encoder layer learns at this share of the rate of the layer above it."""
+    head_factor: float = 1.0
+    """The classification head learns at this many times the learning rate."""
+    average: float = 0.0
+    """Decay of a moving average of the weights, kept if it is better on validation; 0 is off."""
     precision: str = "auto"
     """fp32, bf16, or auto: bf16 where the hardware has it."""
     seed: int = 1
@@ -53,11 +71,19 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
     """Refuse settings without a meaning, and splits that miss a label."""
     if config.seed < 0:
         raise StanceError(f"training.seed={config.seed}: expected 0 or more")
+    if config.teacher_questions < 0 or config.teacher_questions_weight <= 0 or config.r_drop < 0:
+        raise StanceError(
+            "training.teacher_questions and r_drop must not be negative, teacher_questions_weight must be positive"
+        )
+    if not 0 < config.layer_decay <= 1 or config.head_factor <= 0:
+        raise StanceError("training.layer_decay must be above 0 and at most 1, training.head_factor positive")
+    if not 0 <= config.teacher_weight <= 1:
+        raise StanceError(f"training.teacher_weight={config.teacher_weight}: expected a share, from 0 to 1")
     if config.class_weights not in ("none", "balanced"):
         raise StanceError(f"training.class_weights={config.class_weights}: expected none or balanced")
     if config.epochs < 1 or config.learning_rate <= 0 or config.tokens_per_batch < 1:
         raise StanceError("training.epochs, learning_rate and tokens_per_batch must be positive")
-    for name in ("warmup", "span_dropout", "surface_share", "open_holder", "label_smoothing"):
+    for name in ("warmup", "span_dropout", "surface_share", "open_holder", "label_smoothing", "average"):
         if not 0 <= (share := getattr(config, name)) < 1:
             raise StanceError(f"training.{name}={share}: expected a share, from 0 to below 1")
     if min(config.weight_decay, config.max_grad_norm, config.early_stopping, config.sampled_weight) < 0:

@@ -18,15 +18,18 @@ from transformers import (
     TrainingArguments,
 )
 
+from stance import objective, optimisation
 from stance.batches import IGNORED, Row, Rows, TokenBudget
 from stance.callbacks import LiveView, Sink, SinkCallback
 from stance.recipe import TrainingConfig
 from stance.records import LABELS
-from stance.scores import UNKNOWN, StanceScore
+from stance.scores import StanceScore
 
 
 class StanceTrainer(Trainer):  # type: ignore[misc]
     """Trainer with token-budget batches and a loss over the pairs of each passage."""
+
+    optimizer: Any
 
     def __init__(
         self,
@@ -38,6 +41,9 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         sink: Sink,
     ) -> None:
         callbacks: list[TrainerCallback] = [SinkCallback(sink), LiveView()]
+        self.average = optimisation.WeightAverage(config.average) if config.average else None
+        if self.average:
+            callbacks.append(self.average)
         if config.early_stopping:
             callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.early_stopping))
         super().__init__(
@@ -53,6 +59,36 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         self.recipe = config
         self.pairs_seen = 0
         self.class_weights = class_weights(config.class_weights, rows["train"].rows)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> Any:
+        """AdamW with the recipe's learning rate for each layer."""
+        same = self.recipe.layer_decay == self.recipe.head_factor == 1
+        if same:
+            return super().create_optimizer(model)
+        if self.optimizer is None:
+            groups = optimisation.parameter_groups(
+                model or self.model,
+                learning_rate=self.args.learning_rate,
+                layer_decay=self.recipe.layer_decay,
+                head_factor=self.recipe.head_factor,
+                weight_decay=self.args.weight_decay,
+            )
+            kind, settings = self.get_optimizer_cls_and_kwargs(self.args)
+            self.optimizer = kind(groups, **settings)
+        return self.optimizer
+
+    def better_average(self, scores: dict[str, float]) -> dict[str, float]:
+        """Keep averaged weights that have a validation macro-F1 above that of `scores`; the scores of what is kept."""
+        if self.average is None:
+            return scores
+        self.average.swap(self.model)
+        with attention_kernels():
+            found = self.evaluation_loop(self.get_eval_dataloader(), "average", metric_key_prefix="eval").metrics
+        averaged = {k.removeprefix("eval_"): float(v) for k, v in found.items()}
+        if averaged["macro_f1"] > scores["macro_f1"]:
+            return scores | averaged
+        self.average.swap(self.model)
+        return scores
 
     def get_train_dataloader(self) -> DataLoader[Row]:
         """Batches of like length under the token budget."""
@@ -75,11 +111,14 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         """
         features = {k: v for k, v in inputs.items() if k not in ("labels", "weights", "targets")}
         labels, weights = inputs["labels"].flatten(), inputs["weights"].flatten()
-        known = inputs["targets"] >= 0
-        logits = model(**features).float().masked_fill(~known, UNKNOWN)
-        smoothing = self.recipe.label_smoothing
-        wanted = (1 - smoothing) * inputs["targets"] + smoothing / known.sum(-1, keepdim=True)
-        losses = -(wanted * known * logits.log_softmax(-1)).sum(-1).flatten()
+        targets, smoothing = inputs["targets"], self.recipe.label_smoothing
+        logits = model(**features)
+        losses = objective.cross_entropy(logits, targets, smoothing)
+        if model.training and self.recipe.r_drop:
+            again = model(**features)
+            losses = (losses + objective.cross_entropy(again, targets, smoothing)) / 2
+            losses = losses + self.recipe.r_drop * objective.consistency(logits, again, targets)
+        logits, losses = objective.choices(logits, targets), losses.flatten()
         weights = weights * self.class_weights.to(labels.device)[labels.clamp(min=0)]
         loss = (losses * weights).sum() / weights.sum().clamp(min=1e-9)
         if model.training:

@@ -29,6 +29,7 @@ from stance.files import check_replaceable, replace_directory
 from stance.model import Checkpoint, StanceModel, load_weights, save
 from stance.recipe import TrainingConfig, check, choose_precision
 from stance.records import Example
+from stance.teacher import teach
 from stance.trainer import StanceTrainer, attention_kernels
 
 
@@ -92,11 +93,18 @@ def _fit(trainer: StanceTrainer, resume_from: str | None) -> tuple[float, dict[s
     with attention_kernels():
         trainer.train(resume_from_checkpoint=resume_from)
     seconds = time.perf_counter() - start
+    scores = _kept_scores(trainer)
     evaluations = [entry for entry in trainer.state.log_history if "eval_macro_f1" in entry]
-    best = next(entry for entry in evaluations if entry["step"] == trainer.state.best_global_step)
     done = int(resume_from.rpartition("-")[2]) if resume_from else 0
     seconds -= sum(entry["eval_runtime"] for entry in evaluations if entry["step"] > done)
-    return seconds, {k.removeprefix("eval_"): float(v) for k, v in best.items() if k != "step"}
+    return seconds, trainer.better_average(scores)
+
+
+def _kept_scores(trainer: StanceTrainer) -> dict[str, float]:
+    """The validation scores of the epoch whose weights were kept."""
+    evaluations = [entry for entry in trainer.state.log_history if "eval_macro_f1" in entry]
+    best = next(entry for entry in evaluations if entry["step"] == trainer.state.best_global_step)
+    return {k.removeprefix("eval_"): float(v) for k, v in best.items() if k != "step"}
 
 
 def assemble(
@@ -117,7 +125,7 @@ def assemble(
         load_weights(model, Path(config.initial) / "model.safetensors")
     encoder = PairEncoder(pretrained.tokenizer, pretrained.encoding)
     rows = {
-        "train": Rows(vary(splits["train"], config), encoder),
+        "train": Rows(teach(vary(splits["train"], config), config), encoder),
         "validation": Rows(splits["validation"], encoder),
     }
     arguments = _arguments(config, work, precision)
