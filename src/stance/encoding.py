@@ -7,7 +7,7 @@ Two layouts share one set of inputs (ids, position ids, block ids, marker indice
   positions behind the passage. The model lets a block see the passage and itself, so a pair's answer does not
   depend on the pairs beside it.
 * `pair`: `[CLS] [ACTOR] name [TARGET] name [SEP] passage [SEP]`, one pair a row, all of it block 0; the
-  mentions in the passage are preceded by the same markers. For encoders without absolute positions.
+  mentions in the passage are preceded by the same markers. For encoders that take no position ids of ours.
 A passage over the limit is cut to windows around the pair's own mentions; a window depends on its pair alone.
 """
 

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from stance import encoders, jsonl
+from stance import encoders, jsonl, relative
 from stance.encoding import Encoding
 from stance.errors import StanceError
 from stance.records import LABELS
@@ -28,6 +28,8 @@ class StanceModel(nn.Module):
         size = encoder.config.hidden_size
         self.encoder = encoder
         self.one_pass = layout == "one_pass"
+        if self.one_pass and encoder.config.model_type == "mpnet":
+            relative.position(encoder)
         self.token_types = (
             self.one_pass
             and getattr(encoder.config, "type_vocab_size", 0) > 1
