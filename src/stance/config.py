@@ -138,6 +138,19 @@ class Script(Generic[Job, Result]):
         return job
 
 
+def override(job: Job, overrides: Sequence[str]) -> Job:
+    """A copy of a job with settings given as `key=value`, as on a command line.
+
+    Raises:
+        StanceError: a key that the job does not have, or a value of another type.
+    """
+    try:
+        changed = OmegaConf.merge(OmegaConf.structured(job), OmegaConf.from_dotlist(list(overrides)))
+        return typing.cast(Job, OmegaConf.to_object(changed))
+    except CONFIGURATION_ERRORS as error:
+        raise StanceError(explain(error)) from error
+
+
 def settings(job: type[Any], prefix: str = "") -> list[tuple[str, Any, str]]:
     """`(key, default, docstring)` of every setting of a job, nested ones with dotted keys."""
     found: list[tuple[str, Any, str]] = []

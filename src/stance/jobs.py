@@ -5,6 +5,7 @@ A docstring under each field is its help text.
 
 from dataclasses import dataclass, field, replace
 
+from stance.bakeoff import BakeoffConfig
 from stance.corpora.published import FetchLimits
 from stance.corpora.source import CorpusConfig
 from stance.curve import CurveConfig
@@ -136,6 +137,23 @@ class CurveJob:
     """Also score each model on the public corpora below transfer.root."""
     output: str = "outputs/learning_curve.png"
     """The plot; the points are kept beside it as JSON Lines, and a run that was cut off goes on after them."""
+
+
+@dataclass
+class BakeoffJob:
+    """Ways to train, compared over seeds."""
+
+    bakeoff: BakeoffConfig = field(default_factory=BakeoffConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    dataset: str = DATASET
+    """Directory of the dataset; a contender may name another."""
+    public: bool = False
+    """Also score each model on the development parts of the public corpora below transfer.root."""
+    output: str = "outputs/bakeoff.jsonl"
+    """JSON Lines of the outcomes; a run that was cut off goes on after them."""
 
 
 @dataclass
