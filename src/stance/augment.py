@@ -8,6 +8,7 @@ import numpy as np
 
 from stance.recipe import TrainingConfig
 from stance.records import SOMEONE, Example, Stance, as_printed
+from stance.renaming import rename
 
 _WORD = re.compile(r"\w+")
 
@@ -21,6 +22,8 @@ def vary(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
     random = np.random.default_rng(config.seed)
     draws, holders = random.random((len(examples), 2)), random.random(len(examples))
     agreed = _agreed(examples) if config.open_holder else [False] * len(examples)
+    if config.mask_names or config.swap_names:
+        examples = rename(examples, config)
     varied = []
     for example, (place, wording), holder, known in zip(examples, draws, holders, agreed, strict=True):
         asked = as_printed(example) if wording < config.surface_share else example
