@@ -62,7 +62,7 @@ def _swapped(example: Example, pool: Mapping[_Shape, list[str]], random: np.rand
         peers = pool.get(_shape(example, role), [])
         for place in random.integers(0, len(peers), _TRIES) if peers else ():
             if not text & _words(peers[place]):
-                return peers[place]
+                return str(peers[place])
         return ""
 
     return _first(example, drawn("actor"), drawn("target"))
