@@ -38,7 +38,9 @@ def run(job: BakeoffJob) -> Path:
         found = []
         for outcome in bakeoff.outcomes(compared, job.bakeoff.seeds, sets=sets, memory=memory):
             found.append(outcome)
-            print(f"{outcome.name}, seed {outcome.seed}: " + ", ".join(f"{k} {v:.3f}" for k, v in outcome.scores.items()))
+            print(
+                f"{outcome.name}, seed {outcome.seed}: " + ", ".join(f"{k} {v:.3f}" for k, v in outcome.scores.items())
+            )
             active.sink({f"{outcome.name}.{k}".replace(" ", "_"): v for k, v in outcome.scores.items()}, outcome.seed)
         table = bakeoff.table(found)
         active.table([dict(zip(table[0], row, strict=True)) for row in table[1:]], "bakeoff.json")

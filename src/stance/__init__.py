@@ -2,16 +2,16 @@
 
 The package is layered; a module imports only from the rings above it:
 
-* serving   `errors` `files` `jsonl` `records` `forms` `encoding` `predictor`  (numpy, onnxruntime, tokenizers)
+* serving   `errors` `files` `jsonl` `records` `forms` `lookup` `encoding` `predictor`  (numpy, onnxruntime, tokenizers)
 * reading   `mentions` `reader`                                        (+ spacy)
 * building  `corpora` `agreement` `annotators` `examples` `duplicates` `splits` `division` `ledger` `stages`
             `leaks` `dataset` `markup` `page` `writing` `build` `versions` `lexicon` `grammar` `readings`
             `labelling` `weak` `tally`
             (+ datasets, datasketch, pyarrow, tqdm, xxhash, yaml, krippendorff, scipy, trafilatura,
             charset_normalizer, requests)
-* training  `encoders` `relative` `model` `inference` `objective` `optimisation` `teacher` `batches` `callbacks`
-            `recipe` `augment` `trainer` `training` `export` `scores` `baselines` `evaluation` `transfer`
-            `curve` `review` `plots` `show`
+* training  `encoders` `heads` `relative` `model` `inference` `objective` `optimisation` `teacher` `batches`
+            `callbacks` `recipe` `renaming` `augment` `trainer` `training` `export` `scores` `baselines`
+            `evaluation` `transfer` `curve` `review` `plots` `show`
             (+ torch, transformers, safetensors, onnx, evaluate, sklearn, cleanlab, matplotlib, rich)
 * rim       `tracking` `registry` `pyfunc` `jobs` `config`       (+ mlflow, alembic, pandas, hydra, omegaconf)
 

@@ -22,7 +22,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from stance.encoding import ACTOR, LAYOUTS, TARGET, Encoding
+from stance.encoding import ACTOR, LAYOUTS, TARGET, Encoding, check_question
 from stance.errors import StanceError
 from stance.predictor import sha256
 
@@ -54,6 +54,10 @@ class ModelConfig:
     """Longer names are shortened. In tokens."""
     max_pairs: int = 32
     """Most pairs of a passage that share one pass."""
+    question: str = "markers"
+    """markers, hypothesis (the names with "supports" between them), or typed (mentions enclosed; layout pair)."""
+    head: str = "markers"
+    """What the head reads: markers, markers_cls (and the passage's summary), span_mean (and names), or bilinear."""
     dropout: float = 0.1
     """Dropout in the classification head."""
     encoder_dropout: float = 0.0
@@ -186,7 +190,9 @@ def _encoding(
         max_pairs=config.max_pairs,
         position_offset=encoder.config.pad_token_id + 1 if kind in OFFSET_TYPES else 0,
         space_before_name="ByteLevel" in str(tokens.pre_tokenizer),
+        question=config.question,
     )
+    check_question(encoding.question, encoding.layout)
     places = getattr(encoder.config, "max_position_embeddings", None)
     if places and encoding.longest_position >= places:
         raise StanceError(

@@ -61,6 +61,12 @@ class TrainingConfig:
     """fp32, bf16, or auto: bf16 where the hardware has it."""
     seed: int = 1
     """Of initialisation, dropout and batches."""
+    mask_names: float = 0.0
+    """Share of the training pairs whose names are replaced by placeholders, in the passage too; costs passes."""
+    swap_names: float = 0.0
+    """Share of the other training pairs whose names are replaced by those of other pairs of the same corpus."""
+    swap_direction: float = 0.0
+    """Share of the annotated pairs that are added the other way round as neutral, where nothing says otherwise."""
     initial: str = ""
     """A checkpoint directory to start from instead of the pretrained encoder alone."""
     resume: bool = False
@@ -83,7 +89,8 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
         raise StanceError(f"training.class_weights={config.class_weights}: expected none or balanced")
     if config.epochs < 1 or config.learning_rate <= 0 or config.tokens_per_batch < 1:
         raise StanceError("training.epochs, learning_rate and tokens_per_batch must be positive")
-    for name in ("warmup", "span_dropout", "surface_share", "open_holder", "label_smoothing", "average"):
+    shares = ("warmup", "label_smoothing", "span_dropout", "surface_share", "open_holder", "average")
+    for name in (*shares, "mask_names", "swap_names", "swap_direction"):
         if not 0 <= (share := getattr(config, name)) < 1:
             raise StanceError(f"training.{name}={share}: expected a share, from 0 to below 1")
     if min(config.weight_decay, config.max_grad_norm, config.early_stopping, config.sampled_weight) < 0:

@@ -120,7 +120,8 @@ def assemble(
     precision = choose_precision(config.precision)
     set_seed(config.seed)
     pretrained = encoders.load(model_config)
-    model = StanceModel(pretrained.encoder, pretrained.encoding.layout, model_config.dropout)
+    layout = pretrained.encoding.layout
+    model = StanceModel(pretrained.encoder, layout, model_config.dropout, head=model_config.head)
     if config.initial:
         load_weights(model, Path(config.initial) / "model.safetensors")
     encoder = PairEncoder(pretrained.tokenizer, pretrained.encoding)
