@@ -56,7 +56,7 @@ main = Script(
     name="bakeoff",
     examples=(
         "python scripts/bakeoff.py bakeoff=recipes public=true",
-        "python scripts/bakeoff.py 'bakeoff.contenders={plain: [], slow: [training.learning_rate=3e-5]}' bakeoff.seeds=[1,2]",
+        "python scripts/bakeoff.py 'bakeoff.contenders={plain: [], slow: [training.learning_rate=3e-5]}'",
     ),
 )
 
