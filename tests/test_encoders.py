@@ -48,7 +48,9 @@ def copied(folders: Path, kind: str, path: Path) -> Path:
     return Path(shutil.copytree(folders / kind, path))
 
 
-def test_auto_layout_is_one_pass_where_the_encoder_takes_position_ids_and_pair_elsewhere(folders: Path, kind: str) -> None:
+def test_auto_layout_is_one_pass_where_the_encoder_takes_position_ids_and_pair_elsewhere(
+    folders: Path, kind: str
+) -> None:
     expected = "one_pass" if kind in tiny.ONE_PASS else "pair"
     assert loaded(folders, kind).encoding.layout == expected
 

@@ -9,8 +9,8 @@ The package is layered; a module imports only from the rings above it:
             `readings` `labelling` `weak` `tally`
             (+ datasets, datasketch, pyarrow, tqdm, xxhash, yaml, krippendorff, scipy, trafilatura,
             charset_normalizer, requests)
-* training  `encoders` `relative` `model` `batches` `callbacks` `recipe` `augment` `trainer` `training` `export`
-            `scores` `baselines` `evaluation` `transfer` `curve` `review` `plots` `show`
+* training  `packaged` `encoders` `relative` `model` `batches` `callbacks` `recipe` `augment` `trainer` `training`
+            `export` `scores` `baselines` `evaluation` `transfer` `curve` `review` `plots` `show`
             (+ torch, transformers, safetensors, onnx, evaluate, sklearn, cleanlab, matplotlib, rich)
 * rim       `tracking` `registry` `pyfunc` `jobs` `config`       (+ mlflow, alembic, pandas, hydra, omegaconf)
 
