@@ -182,6 +182,11 @@ def test_a_missing_directory_is_refused(tmp_path: Path) -> None:
         encoders.load(tiny.config(name=str(tmp_path / "none")))
 
 
+def test_a_missing_directory_below_the_repository_names_the_command_that_fetches_the_base_encoder() -> None:
+    with pytest.raises(StanceError, match=r"no such directory.*`make encoder-mpnet` fetches data/encoders/"):
+        encoders.load(tiny.config(name="data/encoders/none"))
+
+
 def test_a_hub_name_without_network_is_one_clear_error() -> None:
     code = (
         "from stance import encoders\n"

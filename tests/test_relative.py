@@ -5,11 +5,13 @@ from collections.abc import Iterator
 import pytest
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
-from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
+from transformers import AutoModel, PreTrainedModel
+from transformers.models.mpnet.modeling_mpnet import MPNetEncoder, MPNetModel
 
 import tiny
+from conftest import ROOT
 from stance import encoders, relative
+from stance.encoders import ModelConfig
 from stance.encoding import PairEncoder, collate
 from stance.model import StanceModel
 from stance.records import Pair
@@ -18,6 +20,7 @@ from tiny import one_thread  # noqa: F401
 TEXT = "Pakistan welcomed the peace initiative while Ghani rejected the ceasefire , officials said ."
 PAIRS = [Pair(TEXT, "Pakistan", "the peace initiative"), Pair(TEXT, "Ghani", "the ceasefire")]
 OFFSET = 2  # MPNet's first position
+REAL = ROOT / "data" / "encoders" / "all-mpnet-base-v2"
 
 
 def stock(*, seed: int = 0) -> PreTrainedModel:
@@ -78,7 +81,7 @@ def test_states_follow_the_positions_and_not_the_order_of_the_tokens() -> None:
 
 def test_every_distance_has_the_stock_bucket() -> None:
     distances = torch.arange(-600, 601)
-    table = positioned().get_buffer("buckets")
+    table = positioned().buckets
     limit = relative.MAX_DISTANCE
     assert torch.equal(table[distances.clamp(-limit, limit) + limit], MPNetEncoder.relative_position_bucket(distances))
 
@@ -135,5 +138,35 @@ def test_gradient_checkpointing_changes_no_gradient(batch: tuple[StanceModel, di
     assert all(torch.allclose(found[0][name], found[1][name], atol=1e-6) for name in found[0])
 
 
+def test_the_pair_layout_keeps_the_stock_encoder() -> None:
+    tokens = tiny.tokenizer("mpnet")
+    pretrained = encoders.prepare(stock(), tokens, tiny.config(layout="pair"))
+    model = StanceModel(pretrained.encoder, pretrained.encoding.layout, 0.0)
+    assert type(model.encoder) is MPNetModel
+
+
 def test_the_weights_keep_the_stock_encoders_names() -> None:
     assert positioned().state_dict().keys() == stock().state_dict().keys()
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="make encoder-mpnet fetches it")
+def test_the_published_weights_give_the_stock_states_and_one_pass_answers_each_pair_alone() -> None:
+    pretrained = encoders.load(ModelConfig(name=str(REAL)))
+    assert pretrained.encoding.layout == "one_pass"
+    model = StanceModel(pretrained.encoder, pretrained.encoding.layout, 0.0).eval()
+    encoder = PairEncoder(pretrained.tokenizer, pretrained.encoding)
+
+    def states(pairs: list[Pair]) -> tuple[Tensor, dict[str, Tensor]]:
+        rows, _ = encoder.encode(pairs)
+        inputs = {name: torch.from_numpy(value) for name, value in collate(rows, pretrained.encoding.pad_id).items()}
+        with torch.inference_mode():
+            mask = model._mask(inputs["block_ids"])
+            return model.encoder(inputs["input_ids"], mask, inputs["position_ids"]).last_hidden_state, inputs
+
+    alone, inputs = states(PAIRS[:1])
+    together, _ = states(PAIRS)
+    passage = inputs["block_ids"][0] == 0
+    with torch.inference_mode():
+        expected = AutoModel.from_pretrained(REAL)(inputs["input_ids"][:, passage]).last_hidden_state
+    assert torch.allclose(alone[:, passage], expected, atol=1e-5)
+    assert torch.allclose(alone[0], together[0, : alone.shape[1]], atol=1e-5)

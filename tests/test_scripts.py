@@ -25,7 +25,7 @@ from stance.records import LABELS, Article, Mention, Pair, Stance, Triple
 
 NAMES = (
     "build_dataset", "train", "export", "evaluate", "predict", "transfer", "learning_curve", "review", "fetch_corpus",
-    "weak_label",
+    "weak_label", "fetch_encoder",
 )  # fmt: skip
 GROUPS = [
     (name, folder.name, option.stem)

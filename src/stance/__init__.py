@@ -11,7 +11,7 @@ The package is layered; a module imports only from the rings above it:
             charset_normalizer, requests)
 * training  `encoders` `heads` `relative` `model` `inference` `objective` `optimisation` `teacher` `batches`
             `callbacks` `recipe` `renaming` `augment` `trainer` `training` `export` `scores` `baselines`
-            `evaluation` `transfer` `curve` `review` `plots` `show`
+            `evaluation` `transfer` `curve` `review` `plots` `show` `packaged`
             (+ torch, transformers, safetensors, onnx, evaluate, sklearn, cleanlab, matplotlib, rich)
 * rim       `tracking` `registry` `pyfunc` `jobs` `config`       (+ mlflow, alembic, pandas, hydra, omegaconf)
 

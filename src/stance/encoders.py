@@ -130,6 +130,11 @@ def set_dropout(settings: PretrainedConfig, probability: float) -> None:
 def find(name: str) -> str:
     """The folder or hub name that the setting `model.name` stands for; the embedded weights' digest is checked."""
     if name != EMBEDDED:
+        if name.count("/") > 1 and not Path(name).is_dir():
+            raise StanceError(
+                f"model.name={name}: cannot load it (no such directory); expected 'embedded', a local directory or a "
+                "hub name. `make encoder-mpnet` fetches data/encoders/all-mpnet-base-v2"
+            )
         return name
     spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
     if spec is None or not spec.submodule_search_locations:

