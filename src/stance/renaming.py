@@ -79,7 +79,10 @@ def _pool(examples: Sequence[Example]) -> dict[_Shape, list[str]]:
     for example in examples:
         for role in ("actor", "target"):
             found.setdefault(_shape(example, role), {})[_bare(getattr(example, role))] = None
-    return {shape: [name for name in names if name != SOMEONE] for shape, names in found.items()}
+    return {
+        shape: [name for name in names if name != SOMEONE and not name.endswith(("'s", "’s", "'", "’"))]
+        for shape, names in found.items()
+    }
 
 
 def _shape(example: Example, role: str) -> _Shape:
