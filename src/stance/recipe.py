@@ -1,11 +1,13 @@
 """The recipe of a training run: its settings, what they may be, and the precision of the hardware."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
+from stance import lora
 from stance.errors import StanceError
+from stance.lora import LoraConfig
 from stance.records import LABELS, Example
 
 
@@ -43,6 +45,13 @@ class TrainingConfig:
     """fp32, bf16, or auto: bf16 where the hardware has it."""
     seed: int = 1
     """Of initialisation, dropout and batches."""
+    accumulation: int = 1
+    """Batches of an optimizer step; its loss is the mean over all their pairs."""
+    gradient_checkpointing: bool = False
+    """Compute the encoder's activations again in the backward pass: a third slower, far less memory."""
+    compile: bool = False
+    """Compile the network with torch.compile; it takes a minute, which a GPU makes good in a long training."""
+    lora: LoraConfig = field(default_factory=LoraConfig)
     initial: str = ""
     """A checkpoint directory to start from instead of the pretrained encoder alone."""
     resume: bool = False
@@ -57,6 +66,9 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
         raise StanceError(f"training.class_weights={config.class_weights}: expected none or balanced")
     if config.epochs < 1 or config.learning_rate <= 0 or config.tokens_per_batch < 1:
         raise StanceError("training.epochs, learning_rate and tokens_per_batch must be positive")
+    if config.accumulation < 1:
+        raise StanceError(f"training.accumulation={config.accumulation}: expected 1 or more")
+    lora.check(config.lora)
     for name in ("warmup", "span_dropout", "surface_share", "open_holder", "label_smoothing"):
         if not 0 <= (share := getattr(config, name)) < 1:
             raise StanceError(f"training.{name}={share}: expected a share, from 0 to below 1")

@@ -18,7 +18,7 @@ from transformers import (
     set_seed,
 )
 
-from stance import encoders, jsonl
+from stance import distributed, encoders, engine, jsonl, lora
 from stance.augment import vary
 from stance.batches import Rows
 from stance.callbacks import Sink
@@ -34,7 +34,10 @@ from stance.trainer import StanceTrainer, attention_kernels
 
 @dataclass(frozen=True)
 class Result:
-    """What a training run leaves: where, how good on validation, how fast (training pairs per second)."""
+    """What a training run leaves: where, how good on validation, how fast (training pairs per second of all processes).
+
+    `trained_share` is the share of the parameters that were trained: 1 without adapters.
+    """
 
     checkpoint: Path
     scores: dict[str, float]
@@ -42,6 +45,7 @@ class Result:
     pairs_per_second: float
     precision: str
     cuts: dict[str, str]
+    trained_share: float = 1.0
 
 
 def train(
@@ -54,6 +58,9 @@ def train(
     sink: Sink = lambda metrics, step: None,
 ) -> Result:
     """Fine-tune on `splits["train"]`, choose the epoch by macro-F1 on `splits["validation"]`.
+
+    With several processes (see `stance.distributed`) each calls this, with the same examples and settings; the first
+    alone needs `about` and `sink`, and writes.
 
     Args:
         splits: examples by split.
@@ -69,13 +76,16 @@ def train(
     check_replaceable(output, marker="checkpoint.json")
     work = output.with_name(output.name + ".partial")
     trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink)
-    resume_from = _prepare(work, config, model_config, about)
+    trained_share = lora.trained_share(trainer.model)
+    resume_from = distributed.on_first(lambda: _prepare(work, config, model_config, about))
     seconds, scores = _fit(trainer, resume_from)
     facts = {**about, "model": asdict(model_config), "training": asdict(config), "validation": scores}
-    checkpoint = Checkpoint(trainer.model, pretrained.tokenizer, pretrained.encoding, facts)
-    with replace_directory(output, marker="checkpoint.json") as folder:
-        save(checkpoint, folder)
-    shutil.rmtree(work)
+    model = _trained(trainer, model_config, config)
+    if distributed.rank() == 0:
+        checkpoint = Checkpoint(model, pretrained.tokenizer, pretrained.encoding, facts)
+        with replace_directory(output, marker="checkpoint.json") as folder:
+            save(checkpoint, folder)
+        shutil.rmtree(work)
     return Result(
         output,
         scores,
@@ -83,6 +93,7 @@ def train(
         trainer.pairs_seen / max(seconds, 1e-9),
         choose_precision(config.precision),
         {"train": str(trainer.train_dataset.cuts), "validation": str(trainer.eval_dataset.cuts)},
+        trained_share,
     )
 
 
@@ -110,11 +121,10 @@ def assemble(
     """The trainer that `train` starts and the encoder in it; `work` takes the checkpoints of the epochs."""
     check(config, splits)
     precision = choose_precision(config.precision)
+    if config.compile:
+        engine.check_compiler()
     set_seed(config.seed)
-    pretrained = encoders.load(model_config)
-    model = StanceModel(pretrained.encoder, pretrained.encoding.layout, model_config.dropout)
-    if config.initial:
-        load_weights(model, Path(config.initial) / "model.safetensors")
+    model, pretrained = _network(model_config, config)
     encoder = PairEncoder(pretrained.tokenizer, pretrained.encoding)
     rows = {
         "train": Rows(vary(splits["train"], config), encoder),
@@ -122,6 +132,33 @@ def assemble(
     }
     arguments = _arguments(config, work, precision)
     return StanceTrainer(model, rows=rows, config=config, arguments=arguments, sink=sink), pretrained
+
+
+def _network(model_config: ModelConfig, config: TrainingConfig) -> tuple[StanceModel, Pretrained]:
+    """The model as training starts it, and the encoder that it was made of."""
+    pretrained = encoders.load(model_config)
+    model = StanceModel(pretrained.encoder, pretrained.encoding.layout, model_config.dropout)
+    if config.initial:
+        load_weights(model, Path(config.initial) / "model.safetensors")
+    if config.gradient_checkpointing:
+        engine.recompute(pretrained.encoder, model_config.name)
+    distributed.name_blocks(model)
+    if config.lora.rank:
+        markers = (pretrained.encoding.actor_id, pretrained.encoding.target_id)
+        model.encoder = lora.adapt(pretrained.encoder, config.lora, markers)
+    return model, pretrained
+
+
+def _trained(trainer: StanceTrainer, model_config: ModelConfig, config: TrainingConfig) -> StanceModel:
+    """The trained model, whole and without adapters."""
+    model: StanceModel = trainer.model
+    if trainer.is_fsdp_enabled:
+        state = distributed.weights(trainer)
+        model, _ = _network(model_config, config)
+        if distributed.rank() == 0:
+            model.load_state_dict(state)
+    model.encoder = lora.merge(model.encoder)
+    return model
 
 
 def _prepare(work: Path, config: TrainingConfig, model: ModelConfig, about: Mapping[str, Any]) -> str | None:
@@ -155,9 +192,11 @@ def _last_epoch(work: Path) -> str | None:
 
 
 def _arguments(config: TrainingConfig, work: Path, precision: str) -> TrainingArguments:
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(work),
         num_train_epochs=config.epochs,
+        gradient_accumulation_steps=config.accumulation,
+        torch_compile=config.compile,
         learning_rate=config.learning_rate,
         warmup_steps=config.warmup,
         weight_decay=config.weight_decay,
@@ -180,3 +219,5 @@ def _arguments(config: TrainingConfig, work: Path, precision: str) -> TrainingAr
         disable_tqdm=True,
         report_to="none",
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # else one process splits its batches over all GPUs by DataParallel
+    return arguments
