@@ -7,7 +7,7 @@ sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py 
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import dataset, plots, tracking, training
+from stance import dataset, distributed, plots, tracking, training
 from stance.config import Script
 from stance.jobs import TrainJob
 
@@ -15,6 +15,8 @@ from stance.jobs import TrainJob
 def run(job: TrainJob) -> float:
     """Fine-tune an encoder on a dataset and keep the epoch with the best validation macro-F1, which is returned."""
     rows, manifest = dataset.load(Path(job.dataset))
+    if distributed.rank():  # the first process alone prints and keeps a record
+        return training.train(rows, job.model, job.training, output=Path(job.output), about={}).scores["macro_f1"]
     print(
         f"train: {job.model.name} on {len(rows['train'])} pairs of {job.dataset}, at most {job.training.epochs} "
         f"epochs -> checkpoint in {job.output}"
@@ -37,6 +39,7 @@ def run(job: TrainJob) -> float:
     print(
         f"trained in {result.precision} at {result.pairs_per_second:.0f} pairs/s; "
         f"validation macro-F1 {result.scores['macro_f1']:.3f}"
+        + (f"; adapters: {result.trained_share:.1%} of the parameters were trained" if job.training.lora.rank else "")
     )
     return result.scores["macro_f1"]
 
@@ -51,7 +54,10 @@ main = Script(
         "python scripts/train.py -m training.seed=1,2,3",
         "python scripts/train.py model=roberta_base output=outputs/roberta",
         "python scripts/train.py training.resume=true",
+        "torchrun --nproc-per-node 2 scripts/train.py",
+        "python scripts/train.py -m training.seed=1,2,3 hydra/launcher=submitit_slurm",
     ),
+    many=True,
 )
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def test_the_examples_of_the_help_compose(name: str) -> None:
     main = script(name).main
     assert main.examples
     for example in main.examples:
-        overrides = example.removeprefix(f"python scripts/{name}.py ").split()
+        overrides = example.partition(f"scripts/{name}.py")[2].split()
         if "-m" not in overrides:
             assert isinstance(main.compose(overrides), main.job)
 

@@ -1,7 +1,8 @@
 """Hydra at the rim: command line and YAML in, a typed job out. The only module that imports hydra.
 
 A script is `main = Script(run, job=TrainJob, conf=...)`: `main(["training.epochs=1"])` runs it from Python and
-returns what `run` returns; `main.cli()` is the command line with `--help`, `-m` and one-line errors.
+returns what `run` returns; `main.cli()` is the command line with `--help`, `-m` and one-line errors. Its processes may
+be many (`torchrun`, `accelerate launch`) and, with `-m hydra/launcher=submitit_slurm`, run elsewhere.
 """
 
 import ast
@@ -28,6 +29,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from stance import distributed
 from stance.errors import StanceError
 
 Job = TypeVar("Job")
@@ -45,6 +47,7 @@ class Script(Generic[Job, Result]):
         conf: the directory of YAML files; the primary one is called like the script.
         name: the script's name without `.py`.
         examples: lines of the help text that show how it is used.
+        many: whether several processes can share the work; `run` is then called in each.
     """
 
     def __init__(
@@ -55,8 +58,9 @@ class Script(Generic[Job, Result]):
         conf: Path,
         name: str,
         examples: Sequence[str] = (),
+        many: bool = False,
     ) -> None:
-        self.run, self.job, self.conf, self.name, self.examples = run, job, conf, name, examples
+        self.run, self.job, self.conf, self.name, self.examples, self.many = run, job, conf, name, examples, many
         ConfigStore.instance().store(name=f"{name}_schema", node=job)
 
     def __call__(self, overrides: Sequence[str] = ()) -> Result:
@@ -82,14 +86,25 @@ class Script(Generic[Job, Result]):
             sys.exit(0)
         # Makes Hydra raise instead of printing a message of its own; `explain` says it in one line.
         os.environ["HYDRA_FULL_ERROR"] = "1"
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        if distributed.rank():
+            distributed.stay_quiet()
+        else:
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        if distributed.processes() > 1 and not self.many:
+            _exit(f"scripts/{self.name}.py works in one process; start it with python, without torchrun or accelerate")
         decorated = hydra.main(version_base="1.3", config_path=str(self.conf), config_name=self.name)
         try:
             decorated(self._task)()
         except CONFIGURATION_ERRORS as error:
             _exit(explain(error))
+        except StanceError as error:  # of a job that ran elsewhere
+            _exit(str(error))
         except KeyboardInterrupt:
             sys.exit(130)
+        except Exception:
+            distributed.let_first_speak()
+            raise
+        distributed.leave()
 
     def help(self) -> str:
         """What the script does, the groups to choose from, every setting with its default, and examples."""
@@ -117,14 +132,20 @@ class Script(Generic[Job, Result]):
         return (self.conf / f"{self.name}.yaml").read_text("utf-8")
 
     def _task(self, config: DictConfig) -> float | str | None:
+        many = HydraConfig.get().mode == RunMode.MULTIRUN
+        elsewhere = many and "submitit" in HydraConfig.get().launcher._target_
         try:
+            if elsewhere:
+                distributed.join_slurm()
             job = self._typed(config)
             output = getattr(job, "output", None)
-            if HydraConfig.get().mode == RunMode.MULTIRUN and output:
+            if many and output:
                 path, number = Path(output), HydraConfig.get().job.num
                 setattr(job, "output", str(path.with_name(f"{path.stem}-{number}{path.suffix}")))  # noqa: B010
             result = self.run(job)
         except StanceError as error:
+            if elsewhere:  # goes back to the process that submitted the job
+                raise
             _exit(str(error))
         except PermissionError as error:
             _exit(f"{error.filename}: no permission to write or read it ({error.strerror}); choose another path")
@@ -203,7 +224,8 @@ def explain(error: BaseException) -> str:
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     if isinstance(error, OverrideParseException):
         text = f"{error.override}: {text}; a value with special characters needs quotes: 'KEY=\"VALUE\"'"
-    return re.sub(r"\s*Config search path:.*|\s*Set the environment variable.*", "", text)
+    text = re.sub(r"\s*Config search path:.*|\s*Set the environment variable.*", "", text)
+    return text + ("; run `pip install 'stance[slurm]'`" if "hydra/launcher/submitit" in text else "")
 
 
 def _check_known(job: Any, prefix: str = "") -> None:
@@ -225,5 +247,6 @@ def _unknown(full_key: str, names: Sequence[str]) -> str:
 
 
 def _exit(message: str) -> None:
+    distributed.let_first_speak()
     print(f"error: {message}", file=sys.stderr)
     sys.exit(USAGE_ERROR)

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 import torch
 
+from stance import lora
 from stance.errors import StanceError
+from stance.lora import LoraConfig
 from stance.records import LABELS, Example
 
 
@@ -51,12 +53,6 @@ class TrainingConfig:
     """Directory that keeps the teachers' answers, so that the next run with the same questions need not ask again."""
     r_drop: float = 0.0
     """Weight of the divergence between two answers under dropout (R-Drop); 0 is off, else each step costs two."""
-    layer_decay: float = 1.0
-    """Each encoder layer learns at this share of the rate of the layer above it."""
-    head_factor: float = 1.0
-    """The classification head learns at this many times the learning rate."""
-    average: float = 0.0
-    """Decay of a moving average of the weights, kept if it is better on validation; 0 is off."""
     precision: str = "auto"
     """fp32, bf16, or auto: bf16 where the hardware has it."""
     seed: int = 1
@@ -67,6 +63,13 @@ class TrainingConfig:
     """Share of the other training pairs whose names are replaced by those of other pairs of the same corpus."""
     swap_direction: float = 0.0
     """Share of the annotated pairs that are added the other way round as neutral, where nothing says otherwise."""
+    accumulation: int = 1
+    """Batches of an optimizer step; its loss is the mean over all their pairs."""
+    gradient_checkpointing: bool = False
+    """Compute the encoder's activations again in the backward pass: a third slower, far less memory."""
+    compile: bool = False
+    """Compile the network with torch.compile; it takes a minute, which a GPU makes good in a long training."""
+    lora: LoraConfig = field(default_factory=LoraConfig)
     initial: str = ""
     """A checkpoint directory to start from instead of the pretrained encoder alone."""
     resume: bool = False
@@ -81,15 +84,16 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
         raise StanceError(
             "training.teacher_questions and r_drop must not be negative, teacher_questions_weight must be positive"
         )
-    if not 0 < config.layer_decay <= 1 or config.head_factor <= 0:
-        raise StanceError("training.layer_decay must be above 0 and at most 1, training.head_factor positive")
     if not 0 <= config.teacher_weight <= 1:
         raise StanceError(f"training.teacher_weight={config.teacher_weight}: expected a share, from 0 to 1")
     if config.class_weights not in ("none", "balanced"):
         raise StanceError(f"training.class_weights={config.class_weights}: expected none or balanced")
     if config.epochs < 1 or config.learning_rate <= 0 or config.tokens_per_batch < 1:
         raise StanceError("training.epochs, learning_rate and tokens_per_batch must be positive")
-    shares = ("warmup", "label_smoothing", "span_dropout", "surface_share", "open_holder", "average")
+    if config.accumulation < 1:
+        raise StanceError(f"training.accumulation={config.accumulation}: expected 1 or more")
+    lora.check(config.lora)
+    shares = ("warmup", "label_smoothing", "span_dropout", "surface_share", "open_holder")
     for name in (*shares, "mask_names", "swap_names", "swap_direction"):
         if not 0 <= (share := getattr(config, name)) < 1:
             raise StanceError(f"training.{name}={share}: expected a share, from 0 to below 1")

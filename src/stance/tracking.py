@@ -34,8 +34,8 @@ from stance.dataset import Manifest
 from stance.errors import StanceError
 
 PACKAGES = (
-    "accelerate", "datasets", "evaluate", "hydra-core", "mlflow", "numpy", "onnx", "onnxruntime", "scikit-learn",
-    "spacy", "stance", "tokenizers", "torch", "transformers",
+    "accelerate", "datasets", "evaluate", "hydra-core", "mlflow", "numpy", "onnx", "onnxruntime", "peft",
+    "scikit-learn", "spacy", "stance", "tokenizers", "torch", "transformers",
 )  # fmt: skip
 LOCK_SECONDS = 5.0
 

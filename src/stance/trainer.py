@@ -1,6 +1,6 @@
 """Hugging Face's Trainer over passages with many pairs: batches, loss, scores, kernels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -18,7 +18,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from stance import objective, optimisation
+from stance import distributed, objective
 from stance.batches import IGNORED, Row, Rows, TokenBudget
 from stance.callbacks import LiveView, Sink, SinkCallback
 from stance.recipe import TrainingConfig
@@ -27,9 +27,13 @@ from stance.scores import StanceScore
 
 
 class StanceTrainer(Trainer):  # type: ignore[misc]
-    """Trainer with token-budget batches and a loss over the pairs of each passage."""
+    """Trainer with token-budget batches and a loss over the pairs of each passage.
 
-    optimizer: Any
+    An optimizer step is over the pairs of all its batches and of all processes; `compute_loss` returns this process's
+    part of their weighted mean, times the number of processes, since their gradients are averaged.
+    """
+
+    loss_is_scaled_for_ga = True
 
     def __init__(
         self,
@@ -40,10 +44,7 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         arguments: TrainingArguments,
         sink: Sink,
     ) -> None:
-        callbacks: list[TrainerCallback] = [SinkCallback(sink), LiveView()]
-        self.average = optimisation.WeightAverage(config.average) if config.average else None
-        if self.average:
-            callbacks.append(self.average)
+        callbacks: list[TrainerCallback] = [] if distributed.rank() else [SinkCallback(sink), LiveView()]
         if config.early_stopping:
             callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.early_stopping))
         super().__init__(
@@ -59,36 +60,7 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         self.recipe = config
         self.pairs_seen = 0
         self.class_weights = class_weights(config.class_weights, rows["train"].rows)
-
-    def create_optimizer(self, model: nn.Module | None = None) -> Any:
-        """AdamW with the recipe's learning rate for each layer."""
-        same = self.recipe.layer_decay == self.recipe.head_factor == 1
-        if same:
-            return super().create_optimizer(model)
-        if self.optimizer is None:
-            groups = optimisation.parameter_groups(
-                model or self.model,
-                learning_rate=self.args.learning_rate,
-                layer_decay=self.recipe.layer_decay,
-                head_factor=self.recipe.head_factor,
-                weight_decay=self.args.weight_decay,
-            )
-            kind, settings = self.get_optimizer_cls_and_kwargs(self.args)
-            self.optimizer = kind(groups, **settings)
-        return self.optimizer
-
-    def better_average(self, scores: dict[str, float]) -> dict[str, float]:
-        """Keep averaged weights that have a validation macro-F1 above that of `scores`; the scores of what is kept."""
-        if self.average is None:
-            return scores
-        self.average.swap(self.model)
-        with attention_kernels():
-            found = self.evaluation_loop(self.get_eval_dataloader(), "average", metric_key_prefix="eval").metrics
-        averaged = {k.removeprefix("eval_"): float(v) for k, v in found.items()}
-        if averaged["macro_f1"] > scores["macro_f1"]:
-            return scores | averaged
-        self.average.swap(self.model)
-        return scores
+        distributed.own_noise(config.seed)
 
     def get_train_dataloader(self) -> DataLoader[Row]:
         """Batches of like length under the token budget."""
@@ -100,30 +72,68 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
 
     def _loader(self, rows: Rows, *, shuffle: bool) -> DataLoader[Row]:
         sampler = TokenBudget(rows.lengths(), self.recipe.tokens_per_batch, seed=self.recipe.seed, shuffle=shuffle)
-        return self.accelerator.prepare(  # type: ignore[no-any-return]
-            DataLoader(rows, batch_sampler=sampler, collate_fn=rows.collate)
-        )
+        return distributed.loader(rows, sampler)
 
-    def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:
-        """Cross-entropy, the mean over the batch's pairs by their weights and those of their classes.
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[dict[str, Tensor]], Tensor | None]:
+        """The batches of an optimizer step, and the sum of their pairs' weights over all processes."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if not batches:
+            return batches, None
+        weight, pairs = self._amount(batches)
+        self.pairs_seen += int(pairs)
+        return batches, weight
+
+    def training_step(self, *arguments: Any, **named: Any) -> Tensor:
+        """The loss after its backward pass: that of all processes, so that none decides by a loss of its own."""
+        loss: Tensor = distributed.total(super().training_step(*arguments, **named)) / self.accelerator.num_processes
+        return loss
+
+    def _amount(self, batches: Sequence[Mapping[str, Tensor]]) -> Tensor:
+        """The sum of the pairs' weights and the number of the pairs in `batches`, over all processes."""
+        weight = sum(self.weigh(batch).sum() for batch in batches)
+        pairs = sum((batch["labels"] != IGNORED).sum() for batch in batches)
+        return distributed.total(torch.stack([torch.as_tensor(weight).double(), torch.as_tensor(pairs).double()]))
+
+    def weigh(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The weight of each pair in the loss, shape `(batch * pairs,)`: its own and that of its class."""
+        labels, weights = inputs["labels"].flatten(), inputs["weights"].flatten()
+        return weights * self.class_weights.to(labels.device)[labels.clamp(min=0)]
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | None = None,
+    ) -> Any:
+        """Cross-entropy, the mean over the pairs by their weights and those of their classes.
 
         It is over the classes that a pair's corpus knows; of these alone is the answer chosen.
+
+        Args:
+            model: the network.
+            inputs: a batch.
+            return_outputs: also return the logits.
+            num_items_in_batch: the sum of the weights that the mean is over; that of this batch for None.
         """
         features = {k: v for k, v in inputs.items() if k not in ("labels", "weights", "targets")}
-        labels, weights = inputs["labels"].flatten(), inputs["weights"].flatten()
-        targets, smoothing = inputs["targets"], self.recipe.label_smoothing
+        logits, losses = self._answer(model, features, inputs["targets"])
+        weight = self._amount([inputs])[0] if num_items_in_batch is None else num_items_in_batch
+        total = (losses.flatten() * self.weigh(inputs)).sum()
+        loss = total / weight.float().clamp(min=1e-9) * self.accelerator.num_processes
+        return (loss, {"logits": logits}) if return_outputs else loss
+
+    def _answer(self, model: nn.Module, features: dict[str, Tensor], targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and loss of each pair; with R-Drop those of two passes, which should agree."""
         logits = model(**features)
-        losses = objective.cross_entropy(logits, targets, smoothing)
+        losses = objective.cross_entropy(logits, targets, self.recipe.label_smoothing)
         if model.training and self.recipe.r_drop:
             again = model(**features)
-            losses = (losses + objective.cross_entropy(again, targets, smoothing)) / 2
+            losses = (losses + objective.cross_entropy(again, targets, self.recipe.label_smoothing)) / 2
             losses = losses + self.recipe.r_drop * objective.consistency(logits, again, targets)
-        logits, losses = objective.choices(logits, targets), losses.flatten()
-        weights = weights * self.class_weights.to(labels.device)[labels.clamp(min=0)]
-        loss = (losses * weights).sum() / weights.sum().clamp(min=1e-9)
-        if model.training:
-            self.pairs_seen += int((labels != IGNORED).sum())
-        return (loss, {"logits": logits}) if return_outputs else loss
+        return objective.choices(logits, targets), losses
 
 
 def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:

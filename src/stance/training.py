@@ -18,7 +18,7 @@ from transformers import (
     set_seed,
 )
 
-from stance import encoders, jsonl
+from stance import distributed, encoders, engine, jsonl, lora
 from stance.augment import vary
 from stance.batches import Rows
 from stance.callbacks import Sink
@@ -35,7 +35,10 @@ from stance.trainer import StanceTrainer, attention_kernels
 
 @dataclass(frozen=True)
 class Result:
-    """What a training run leaves: where, how good on validation, how fast (training pairs per second)."""
+    """What a training run leaves: where, how good on validation, how fast (training pairs per second of all processes).
+
+    `trained_share` is the share of the parameters that were trained: 1 without adapters.
+    """
 
     checkpoint: Path
     scores: dict[str, float]
@@ -43,6 +46,7 @@ class Result:
     pairs_per_second: float
     precision: str
     cuts: dict[str, str]
+    trained_share: float = 1.0
 
 
 def train(
@@ -55,6 +59,9 @@ def train(
     sink: Sink = lambda metrics, step: None,
 ) -> Result:
     """Fine-tune on `splits["train"]`, choose the epoch by macro-F1 on `splits["validation"]`.
+
+    With several processes (see `stance.distributed`) each calls this, with the same examples and settings; the first
+    alone needs `about` and `sink`, and writes.
 
     Args:
         splits: examples by split.
@@ -70,13 +77,16 @@ def train(
     check_replaceable(output, marker="checkpoint.json")
     work = output.with_name(output.name + ".partial")
     trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink)
-    resume_from = _prepare(work, config, model_config, about)
+    trained_share = lora.trained_share(trainer.model)
+    resume_from = distributed.on_first(lambda: _prepare(work, config, model_config, about))
     seconds, scores = _fit(trainer, resume_from)
     facts = {**about, "model": asdict(model_config), "training": asdict(config), "validation": scores}
-    checkpoint = Checkpoint(trainer.model, pretrained.tokenizer, pretrained.encoding, facts)
-    with replace_directory(output, marker="checkpoint.json") as folder:
-        save(checkpoint, folder)
-    shutil.rmtree(work)
+    model = _trained(trainer, model_config, config)
+    if distributed.rank() == 0:
+        checkpoint = Checkpoint(model, pretrained.tokenizer, pretrained.encoding, facts)
+        with replace_directory(output, marker="checkpoint.json") as folder:
+            save(checkpoint, folder)
+        shutil.rmtree(work)
     return Result(
         output,
         scores,
@@ -84,6 +94,7 @@ def train(
         trainer.pairs_seen / max(seconds, 1e-9),
         choose_precision(config.precision),
         {"train": str(trainer.train_dataset.cuts), "validation": str(trainer.eval_dataset.cuts)},
+        trained_share,
     )
 
 
@@ -97,7 +108,7 @@ def _fit(trainer: StanceTrainer, resume_from: str | None) -> tuple[float, dict[s
     evaluations = [entry for entry in trainer.state.log_history if "eval_macro_f1" in entry]
     done = int(resume_from.rpartition("-")[2]) if resume_from else 0
     seconds -= sum(entry["eval_runtime"] for entry in evaluations if entry["step"] > done)
-    return seconds, trainer.better_average(scores)
+    return seconds, scores
 
 
 def _kept_scores(trainer: StanceTrainer) -> dict[str, float]:
@@ -118,19 +129,49 @@ def assemble(
     """The trainer that `train` starts and the encoder in it; `work` takes the checkpoints of the epochs."""
     check(config, splits)
     precision = choose_precision(config.precision)
+    if config.compile:
+        engine.check_compiler()
     set_seed(config.seed)
+    model, pretrained = _network(model_config, config)
+    encoder = PairEncoder(pretrained.tokenizer, pretrained.encoding)
+    rows = {
+        "train": Rows(_taught(vary(splits["train"], config), config), encoder),
+        "validation": Rows(splits["validation"], encoder),
+    }
+    arguments = _arguments(config, work, precision)
+    return StanceTrainer(model, rows=rows, config=config, arguments=arguments, sink=sink), pretrained
+
+
+def _taught(examples: list[Example], config: TrainingConfig) -> list[Example]:
+    return distributed.on_first(lambda: teach(examples, config)) if config.teacher else examples
+
+
+def _network(model_config: ModelConfig, config: TrainingConfig) -> tuple[StanceModel, Pretrained]:
+    """The model as training starts it, and the encoder that it was made of."""
     pretrained = encoders.load(model_config)
     layout = pretrained.encoding.layout
     model = StanceModel(pretrained.encoder, layout, model_config.dropout, head=model_config.head)
     if config.initial:
         load_weights(model, Path(config.initial) / "model.safetensors")
-    encoder = PairEncoder(pretrained.tokenizer, pretrained.encoding)
-    rows = {
-        "train": Rows(teach(vary(splits["train"], config), config), encoder),
-        "validation": Rows(splits["validation"], encoder),
-    }
-    arguments = _arguments(config, work, precision)
-    return StanceTrainer(model, rows=rows, config=config, arguments=arguments, sink=sink), pretrained
+    if config.gradient_checkpointing:
+        engine.recompute(pretrained.encoder, model_config.name)
+    distributed.name_blocks(model)
+    if config.lora.rank:
+        markers = (pretrained.encoding.actor_id, pretrained.encoding.target_id)
+        model.encoder = lora.adapt(pretrained.encoder, config.lora, markers)
+    return model, pretrained
+
+
+def _trained(trainer: StanceTrainer, model_config: ModelConfig, config: TrainingConfig) -> StanceModel:
+    """The trained model, whole and without adapters."""
+    model: StanceModel = trainer.model
+    if trainer.is_fsdp_enabled:
+        state = distributed.weights(trainer)
+        model, _ = _network(model_config, config)
+        if distributed.rank() == 0:
+            model.load_state_dict(state)
+    model.encoder = lora.merge(model.encoder)
+    return model
 
 
 def _prepare(work: Path, config: TrainingConfig, model: ModelConfig, about: Mapping[str, Any]) -> str | None:
@@ -164,9 +205,11 @@ def _last_epoch(work: Path) -> str | None:
 
 
 def _arguments(config: TrainingConfig, work: Path, precision: str) -> TrainingArguments:
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(work),
         num_train_epochs=config.epochs,
+        gradient_accumulation_steps=config.accumulation,
+        torch_compile=config.compile,
         learning_rate=config.learning_rate,
         warmup_steps=config.warmup,
         weight_decay=config.weight_decay,
@@ -189,3 +232,5 @@ def _arguments(config: TrainingConfig, work: Path, precision: str) -> TrainingAr
         disable_tqdm=True,
         report_to="none",
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # else one process splits its batches over all GPUs by DataParallel
+    return arguments

@@ -1,0 +1,389 @@
+"""Scaling out: shares of batches, accumulation, recomputation, compilation, and the launchers that exist for it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from accelerate.commands.config.config_args import load_config_from_file
+from mlflow.tracking import MlflowClient
+from torch import Tensor
+
+import tiny
+from conftest import ROOT, Workplace, script
+from stance import distributed, export, training
+from stance import model as models
+from stance.batches import IGNORED, TokenBudget
+from stance.distributed import Shared, Shares
+from stance.errors import StanceError
+from stance.recipe import TrainingConfig
+from stance.records import Example
+from stance.training import Result
+from tiny import one_thread  # noqa: F401
+
+
+def weighted(examples: Sequence[Example]) -> list[Example]:
+    """Examples of other weights, so that a mean of means is another number than the mean."""
+    return [replace(example, weight=0.25 + i % 4) for i, example in enumerate(examples)]
+
+
+SPLITS = {"train": weighted(tiny.examples(47, seed=1)), "validation": weighted(tiny.examples(23, seed=2))}
+RECIPE = TrainingConfig(epochs=3, learning_rate=3e-3, tokens_per_batch=128, precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a tiny BERT."""
+    return str(tiny.folder("bert", tmp_path_factory.mktemp("encoder")))
+
+
+def assemble(encoder: str, path: Path, **changes: Any) -> Any:
+    """A trainer without dropout."""
+    recipe = replace(RECIPE, **changes)
+    return training.assemble(SPLITS, tiny.config(name=encoder), recipe, work=path / "work")[0]
+
+
+def train(encoder: str, output: Path, **changes: Any) -> Result:
+    recipe = replace(RECIPE, **changes)
+    return training.train(SPLITS, tiny.config(name=encoder), recipe, output=output, about={})
+
+
+def logits(result: Result) -> Any:
+    return export.torch_logits(models.load(result.checkpoint), SPLITS["validation"])
+
+
+def history(result: Result, name: str) -> list[float]:
+    return [entry[name] for entry in result.history if name in entry]
+
+
+# Shares of a batch
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 7])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_the_shares_of_a_batch_are_equally_many_rows_and_together_the_batch(processes: int, shuffle: bool) -> None:
+    lengths = np.random.default_rng(0).integers(4, 60, 50).tolist()
+    sampler = TokenBudget(lengths, 128, seed=1, shuffle=shuffle)
+    shares = [Shares(sampler, 50, rank=rank, processes=processes) for rank in range(processes)]
+    for share in shares:
+        share.set_epoch(3)
+    whole = list(sampler)
+    assert {len(share) for share in shares} == {len(whole)}
+    for batch, *parts in zip(whole, *shares, strict=True):
+        assert len({len(part) for part in parts}) == 1
+        assert sorted(index for part in parts for index in part if index < 50) == sorted(batch)
+        assert sum(len(part) for part in parts) - len(batch) < processes
+
+
+def test_rows_that_fill_up_a_share_have_neither_label_nor_weight(encoder: str, tmp_path: Path) -> None:
+    rows = assemble(encoder, tmp_path).train_dataset
+    shared = Shared(rows)
+    assert [shared[i] for i in range(len(rows))] == rows.rows
+    blank = shared[len(rows) + 2]
+    assert blank.encoded == rows[2].encoded
+    assert set(blank.labels) == {IGNORED}
+    assert set(blank.weights) == {0.0}
+
+
+def gradients(trainer: Any, batches: Sequence[dict[str, Tensor]], weight: Tensor) -> Tensor:
+    """The sum of the gradients of `batches`, whose loss is a mean over pairs of the weight `weight`."""
+    trainer.model.zero_grad()
+    for batch in batches:
+        trainer.compute_loss(trainer.model, dict(batch), num_items_in_batch=weight).backward()
+    found = [p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None]
+    return torch.cat(found).clone()
+
+
+@pytest.mark.parametrize("processes", [2, 3, 4])
+def test_the_gradients_of_the_shares_add_up_to_that_of_the_batch(encoder: str, tmp_path: Path, processes: int) -> None:
+    trainer = assemble(encoder, tmp_path, class_weights="balanced")
+    trainer.model.eval()
+    rows = trainer.train_dataset
+    sampler = TokenBudget(rows.lengths(), 256, seed=1)
+    shares = [list(Shares(sampler, len(rows), rank=rank, processes=processes)) for rank in range(processes)]
+    whole = next(batch for batch in sampler if len(batch) % processes)
+    parts = [share[list(sampler).index(whole)] for share in shares]
+    batch = rows.collate([rows[i] for i in whole])
+    weight = trainer.weigh(batch).sum()
+    expected = gradients(trainer, [batch], weight)
+    shared = Shared(rows)
+    found = gradients(trainer, [rows.collate([shared[i] for i in part]) for part in parts], weight)
+    assert expected.abs().max() > 1e-2
+    assert (found - expected).abs().max() < 1e-6
+
+
+def test_the_mean_of_the_processes_losses_is_the_loss_of_the_batch(encoder: str, tmp_path: Path) -> None:
+    trainer = assemble(encoder, tmp_path)
+    trainer.model.eval()
+    rows = trainer.train_dataset
+    batch = rows.collate(rows.rows[:7])
+    alone = trainer.compute_loss(trainer.model, dict(batch))
+    given = trainer.compute_loss(trainer.model, dict(batch), num_items_in_batch=trainer.weigh(batch).sum())
+    assert alone.item() == pytest.approx(given.item(), rel=1e-6)
+
+
+# Accumulation
+
+
+def test_accumulated_batches_have_the_gradient_of_one_batch_of_all_their_rows(encoder: str, tmp_path: Path) -> None:
+    trainer = assemble(encoder, tmp_path, accumulation=3)
+    rows, loader = trainer.train_dataset, trainer.get_train_dataloader()
+    indices = [i for batch in list(loader.batch_sampler)[:3] for i in batch]
+    batches, weight = trainer.get_batch_samples(iter(loader), 3, torch.device("cpu"))
+    trainer.model.zero_grad()
+    reported = sum(trainer.training_step(trainer.model, dict(batch), weight) for batch in batches)
+    found = torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None])
+    one = rows.collate([rows[i] for i in indices])
+    expected = gradients(trainer, [one], trainer.weigh(one).sum())
+    assert len({len(batch["labels"]) for batch in batches}) > 1, "a mean of means should differ"
+    assert (found - expected).abs().max() < 1e-6
+    assert reported.item() == pytest.approx(trainer.compute_loss(trainer.model, one).item(), rel=1e-5)
+
+
+def test_accumulating_an_epoch_trains_like_one_batch_of_it(encoder: str, tmp_path: Path) -> None:
+    one = train(encoder, tmp_path / "one", tokens_per_batch=100_000)
+    many = train(encoder, tmp_path / "many", accumulation=1000)
+    for name, count in (("eval_macro_f1", 3), ("train_loss", 1)):
+        assert history(many, name) == pytest.approx(history(one, name), abs=1e-5)
+        assert len(history(many, name)) == count
+    assert np.abs(logits(many) - logits(one)).max() < 1e-3
+    assert {entry["step"] for entry in many.history if "eval_loss" in entry} == {1, 2, 3}
+
+
+def test_every_pair_is_counted_once_however_many_batches_a_step_has(encoder: str, tmp_path: Path) -> None:
+    trainer = assemble(encoder, tmp_path, accumulation=4, epochs=2)
+    trainer.train()
+    assert trainer.pairs_seen == 2 * len(SPLITS["train"])
+
+
+@pytest.mark.parametrize("value", [0, -2])
+def test_accumulation_below_one_is_refused(encoder: str, tmp_path: Path, value: int) -> None:
+    with pytest.raises(StanceError, match=f"training.accumulation={value}: expected 1 or more"):
+        assemble(encoder, tmp_path, accumulation=value)
+
+
+# Recomputation and compilation
+
+
+def test_recomputed_activations_give_the_same_weights(encoder: str, tmp_path: Path) -> None:
+    kept = assemble(encoder, tmp_path / "kept", epochs=1)
+    again = assemble(encoder, tmp_path / "again", epochs=1, gradient_checkpointing=True)
+    assert again.model.encoder.is_activation_checkpointing
+    for trainer in (kept, again):
+        trainer.train()
+    other = again.model.state_dict()
+    assert max((tensor - other[name]).abs().max() for name, tensor in kept.model.state_dict().items()) < 1e-6
+
+
+def test_an_encoder_that_cannot_recompute_is_refused(tmp_path: Path) -> None:
+    folder = str(tiny.folder("mpnet", tmp_path / "encoder"))
+    with pytest.raises(StanceError, match=r"gradient_checkpointing=true: .* is a mpnet encoder, which can't recompute"):
+        assemble(folder, tmp_path, gradient_checkpointing=True)
+
+
+@pytest.mark.slow
+def test_a_compiled_model_learns_the_same(encoder: str, tmp_path: Path) -> None:
+    plain = train(encoder, tmp_path / "plain", epochs=1)
+    compiled = train(encoder, tmp_path / "compiled", epochs=1, compile=True)
+    assert history(compiled, "eval_loss") == pytest.approx(history(plain, "eval_loss"), abs=1e-4)
+    assert np.abs(logits(compiled) - logits(plain)).max() < 1e-2
+
+
+@pytest.mark.slow
+def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CXX", str(tmp_path / "none"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    code = "from stance import engine; engine.check_compiler()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "StanceError: training.compile=true: PyTorch can't compile on this machine" in done.stderr
+    assert "set training.compile=false" in done.stderr
+
+
+# Launchers
+
+
+CONFIGS = sorted((ROOT / "conf" / "accelerate").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_accelerate_takes_each_configuration(path: Path) -> None:
+    config = load_config_from_file(str(path))
+    assert config.num_processes >= 2
+    assert config.mixed_precision == "no", "training.precision decides"
+    assert config.use_cpu == (path.stem == "ddp_2cpu")
+
+
+def test_there_are_configurations_for_cpus_gpus_and_sharding() -> None:
+    assert [path.stem for path in CONFIGS] == ["ddp_2cpu", "ddp_gpus", "fsdp_gpus"]
+
+
+@pytest.mark.parametrize("kind", tiny.KINDS)
+def test_sharding_finds_the_layers_of_an_encoder(kind: str, tmp_path: Path) -> None:
+    trainer = assemble(str(tiny.folder(kind, tmp_path / "encoder")), tmp_path)
+    (name,) = trainer.model._no_split_modules
+    layers = [module for module in trainer.model.modules() if type(module).__name__ == name]
+    assert len(layers) == trainer.model.encoder.config.num_hidden_layers
+
+
+def test_a_script_for_one_process_refuses_to_run_in_many(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(sys, "argv", ["export.py"])
+    with pytest.raises(SystemExit, match="2"):
+        script("export").main.cli()
+    assert capsys.readouterr().err == (
+        "error: scripts/export.py works in one process; start it with python, without torchrun or accelerate\n"
+    )
+
+
+def settings(folder: Path, place: Workplace, output: str) -> list[str]:
+    """Overrides that train a tiny encoder without dropout, so that no chance differs between processes."""
+    encoder = folder / "encoder"
+    return [
+        f"model.name={encoder if encoder.exists() else tiny.folder('bert', encoder)}",
+        "model.dropout=0",
+        "model.max_passage_tokens=64",
+        "training.epochs=2",
+        "training.learning_rate=1e-3",
+        "training.precision=fp32",
+        f"dataset={place.dataset}",
+        f"output={folder}/{output}",
+        f"tracking.uri=sqlite:///{folder}/mlflow.db",
+        f"tracking.artifacts={folder}/artifacts",
+        "tracking.system_metrics_seconds=0",
+    ]
+
+
+def launch(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """A launcher of this environment, or a script, as a process of its own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=900, env=environment
+    )
+
+
+TRAIN = ROOT / "scripts" / "train.py"
+TORCHRUN = (Path(sys.executable).with_name("torchrun"), "--nproc-per-node", "2")
+
+
+def runs(folder: Path) -> dict[str, Any]:
+    """The finished MLflow runs by the names of their outputs."""
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("stance")
+    assert experiment is not None
+    found = client.search_runs([experiment.experiment_id])
+    assert len({run.data.params["output"] for run in found}) == len(found)
+    return {Path(run.data.params["output"]).name: run for run in found}
+
+
+def curve(folder: Path, run: Any, metric: str) -> list[tuple[int, float]]:
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
+    return [(entry.step, entry.value) for entry in client.get_metric_history(run.info.run_id, metric)]
+
+
+def scores(checkpoint: Path) -> dict[str, float]:
+    found: dict[str, float] = json.loads((checkpoint / "checkpoint.json").read_text())["validation"]
+    return {name: value for name, value in found.items() if "runtime" not in name and "per_second" not in name}
+
+
+@pytest.fixture(scope="module")
+def single(built: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a training in one process: `one`."""
+    folder = tmp_path_factory.mktemp("scale")
+    done = launch(sys.executable, TRAIN, *settings(folder, built, "one"), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
+def test_two_processes_train_like_one(single: Path, built: Workplace, launcher: str) -> None:
+    accelerate = Path(sys.executable).with_name("accelerate")
+    config = ROOT / "conf" / "accelerate" / "ddp_2cpu.yaml"
+    start = TORCHRUN if launcher == "torchrun" else (accelerate, "launch", "--config_file", config)
+    done = launch(*start, TRAIN, *settings(single, built, launcher), cwd=single)
+    assert done.returncode == 0, done.stderr
+    found = runs(single)
+    one, two = found["one"], found[launcher]
+    assert two.info.status == "FINISHED"
+    for metric in ("train_loss", "validation_loss", "train_grad_norm"):
+        expected = curve(single, one, metric)
+        assert len(expected) >= 2
+        assert curve(single, two, metric) == [(step, pytest.approx(value, abs=1e-5)) for step, value in expected]
+    assert scores(single / launcher) == pytest.approx(scores(single / "one"), abs=1e-6)
+    assert done.stdout.count("checkpoint in") == done.stdout.count("trained in") == 1
+    assert done.stderr.count("epoch 2: validation loss") == 1
+    assert not (single / f"{launcher}.partial").exists()
+
+
+@pytest.mark.slow
+def test_a_mistake_is_told_once_by_all_processes_together(tmp_path: Path) -> None:
+    done = launch(*TORCHRUN, TRAIN, "training.epoch=1", cwd=tmp_path)
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert line.startswith("error: training.epoch: unknown setting 'epoch'")
+    assert "exitcode  : 2" in done.stderr  # torchrun's own code is 1 whatever its processes end with
+    assert done.returncode != 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_submitit_trains_each_job_of_a_multirun_and_a_job_may_have_many_tasks(single: Path, built: Workplace) -> None:
+    pytest.importorskip("submitit")
+    done = launch(
+        sys.executable, TRAIN, "-m", "training.seed=1,2", "hydra/launcher=submitit_local",
+        "hydra.launcher.tasks_per_node=2", *settings(single, built, "jobs"), cwd=single,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = runs(single)
+    assert [found[name].info.status for name in ("jobs-0", "jobs-1")] == ["FINISHED", "FINISHED"]
+    assert scores(single / "jobs-0") == pytest.approx(scores(single / "one"), abs=1e-6)
+    assert models.about(single / "jobs-1")["training"]["seed"] == 2
+
+
+@pytest.mark.slow
+def test_a_mistake_in_a_job_of_submitit_comes_back_as_one_line(built: Workplace, tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    done = launch(
+        sys.executable, TRAIN, "-m", "training.accumulation=0", "hydra/launcher=submitit_local",
+        *settings(tmp_path, built, "job"), cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "error: training.accumulation=0: expected 1 or more"
+
+
+def test_slurm_without_its_extra_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py", "-m", "hydra/launcher=submitit_none"])
+    with pytest.raises(SystemExit, match="2"):
+        script("train").main.cli()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert line.endswith("run `pip install 'stance[slurm]'`")
+
+
+def test_a_process_alone_is_the_first_and_keeps_its_noise() -> None:
+    state = torch.get_rng_state()
+    distributed.own_noise(1)
+    assert (distributed.rank(), distributed.processes()) == (0, 1)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_other_processes_draw_noise_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = torch.get_rng_state()
+    drawn = []
+    for rank in ("1", "2"):
+        monkeypatch.setenv("RANK", rank)
+        distributed.own_noise(1)
+        drawn.append(torch.rand(3).tolist())
+    torch.set_rng_state(state)
+    assert drawn[0] != drawn[1]
