@@ -9,9 +9,9 @@ The package is layered; a module imports only from the rings above it:
             `readings` `labelling` `weak` `tally`
             (+ datasets, datasketch, pyarrow, tqdm, xxhash, yaml, krippendorff, scipy, trafilatura,
             charset_normalizer, requests)
-* training  `encoders` `model` `batches` `callbacks` `recipe` `augment` `trainer` `training` `export` `scores`
-            `baselines` `evaluation` `transfer` `curve` `review` `plots` `show`
-            (+ torch, transformers, safetensors, onnx, evaluate, sklearn, cleanlab, matplotlib, rich)
+* training  `encoders` `model` `batches` `callbacks` `recipe` `augment` `failures` `validation` `watch`
+            `trainer` `training` `export` `scores` `baselines` `evaluation` `transfer` `curve` `review` `plots` `show`
+            (+ torch, transformers, safetensors, onnx, evaluate, sklearn, cleanlab, matplotlib, rich, psutil)
 * rim       `tracking` `registry` `pyfunc` `jobs` `config`       (+ mlflow, alembic, pandas, hydra, omegaconf)
 
 Importing this package does nothing; import what you need from its modules.

@@ -11,18 +11,20 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 from transformers import (
     EarlyStoppingCallback,
-    EvalPrediction,
     PrinterCallback,
     Trainer,
     TrainerCallback,
     TrainingArguments,
 )
 
-from stance.batches import IGNORED, Row, Rows, TokenBudget
-from stance.callbacks import LiveView, Sink, SinkCallback
+from stance.batches import ANSWERS, IGNORED, Row, Rows, TokenBudget
+from stance.callbacks import LiveView, Pace, Sink, SinkCallback
+from stance.failures import Guard
 from stance.recipe import TrainingConfig
 from stance.records import LABELS
-from stance.scores import UNKNOWN, StanceScore
+from stance.scores import UNKNOWN
+from stance.validation import Validation
+from stance.watch import Watch
 
 
 class StanceTrainer(Trainer):  # type: ignore[misc]
@@ -36,8 +38,12 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         config: TrainingConfig,
         arguments: TrainingArguments,
         sink: Sink,
+        validation: Validation,
+        watch: Watch,
     ) -> None:
-        callbacks: list[TrainerCallback] = [SinkCallback(sink), LiveView()]
+        pace = Pace(lambda: self.pairs_seen)
+        self.guard, self.view, self.watch = Guard(config), LiveView(pace), watch
+        callbacks: list[TrainerCallback] = [self.guard, pace, SinkCallback(sink, pace), self.view, watch]
         if config.early_stopping:
             callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.early_stopping))
         super().__init__(
@@ -46,7 +52,7 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
             train_dataset=rows["train"],
             eval_dataset=rows["validation"],
             data_collator=rows["train"].collate,
-            compute_metrics=compute_metrics,
+            compute_metrics=validation,
             callbacks=callbacks,
         )
         self.remove_callback(PrinterCallback)
@@ -68,12 +74,30 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
             DataLoader(rows, batch_sampler=sampler, collate_fn=rows.collate)
         )
 
+    def training_step(self, model: nn.Module, inputs: dict[str, Tensor], *rest: Any) -> Tensor:
+        """A forward and backward pass under the eyes of the guard."""
+        self.guard.enter(f"in training step {self.state.global_step + 1}", self.train_dataset, inputs)
+        loss: Tensor = super().training_step(model, inputs, *rest)
+        self.guard.loss(loss)
+        return loss
+
+    def prediction_step(self, model: nn.Module, inputs: dict[str, Tensor], *rest: Any, **more: Any) -> Any:
+        """A forward pass on validation rows."""
+        self.guard.enter(f"while validating after step {self.state.global_step}", self.eval_dataset, inputs)
+        return super().prediction_step(model, inputs, *rest, **more)
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        """The norm of the gradient, which every step asks for before it moves the weights."""
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        self.guard.gradient(float(norm), self.state, self._get_learning_rate())
+        return norm
+
     def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:
         """Cross-entropy, the mean over the batch's pairs by their weights and those of their classes.
 
         It is over the classes that a pair's corpus knows; of these alone is the answer chosen.
         """
-        features = {k: v for k, v in inputs.items() if k not in ("labels", "weights", "targets")}
+        features = {k: v for k, v in inputs.items() if k not in ANSWERS}
         labels, weights = inputs["labels"].flatten(), inputs["weights"].flatten()
         known = inputs["targets"] >= 0
         logits = model(**features).float().masked_fill(~known, UNKNOWN)
@@ -85,15 +109,6 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         if model.training:
             self.pairs_seen += int((labels != IGNORED).sum())
         return (loss, {"logits": logits}) if return_outputs else loss
-
-
-def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """Scores over the pairs that have a label."""
-    labels = np.asarray(prediction.label_ids).reshape(-1)
-    chosen = np.asarray(prediction.predictions).reshape(-1, len(LABELS)).argmax(1)
-    kept = labels != IGNORED
-    scores: dict[str, float] = StanceScore().compute(predictions=chosen[kept], references=labels[kept])
-    return scores
 
 
 def class_weights(mode: str, rows: Sequence[Row]) -> Tensor:

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from transformers import (
     set_seed,
 )
 
-from stance import encoders, jsonl
+from stance import encoders, failures, jsonl
 from stance.augment import vary
 from stance.batches import Rows
 from stance.callbacks import Sink
@@ -30,11 +30,13 @@ from stance.model import Checkpoint, StanceModel, load_weights, save
 from stance.recipe import TrainingConfig, check, choose_precision
 from stance.records import Example
 from stance.trainer import StanceTrainer, attention_kernels
+from stance.validation import Validation
+from stance.watch import Listener, Watch, detectors
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a training run leaves: where, how good on validation, how fast (training pairs per second)."""
+    """What a training run leaves: where, how good on validation, how fast (training pairs per second), what alarmed."""
 
     checkpoint: Path
     scores: dict[str, float]
@@ -42,6 +44,7 @@ class Result:
     pairs_per_second: float
     precision: str
     cuts: dict[str, str]
+    alerts: dict[str, str] = field(default_factory=dict)
 
 
 def train(
@@ -52,6 +55,7 @@ def train(
     output: Path,
     about: Mapping[str, Any],
     sink: Sink = lambda metrics, step: None,
+    listener: Listener | None = None,
 ) -> Result:
     """Fine-tune on `splits["train"]`, choose the epoch by macro-F1 on `splits["validation"]`.
 
@@ -62,19 +66,27 @@ def train(
         output: the checkpoint directory, written only when training has ended well.
         about: facts that the checkpoint keeps (dataset fingerprint, commit, run).
         sink: receives the metrics as they come.
+        listener: is told of alerts and of every epoch's end.
 
     Raises:
-        StanceError: a setting has no meaning, a label has no example, or the checkpoint does not fit.
+        StanceError: a setting has no meaning, a label has no example, the checkpoint does not fit, a loss or gradient
+            is no number, or memory ran out.
     """
     check_replaceable(output, marker="checkpoint.json")
     work = output.with_name(output.name + ".partial")
-    trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink)
+    with failures.loading(model_config):
+        trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink, listener=listener)
     resume_from = _prepare(work, config, model_config, about)
-    seconds, scores = _fit(trainer, resume_from)
-    facts = {**about, "model": asdict(model_config), "training": asdict(config), "validation": scores}
-    checkpoint = Checkpoint(trainer.model, pretrained.tokenizer, pretrained.encoding, facts)
+
+    def keep(scores: Mapping[str, float], folder: Path) -> None:
+        facts = {**about, "model": asdict(model_config), "training": asdict(config), "validation": dict(scores)}
+        save(Checkpoint(trainer.model, pretrained.tokenizer, pretrained.encoding, facts), folder)
+
+    with failures.explained(trainer, model_config, keep):
+        seconds, scores = _fit(trainer, resume_from)
+    trainer.watch.judge(scores, trainer.state)
     with replace_directory(output, marker="checkpoint.json") as folder:
-        save(checkpoint, folder)
+        keep(scores, folder)
     shutil.rmtree(work)
     return Result(
         output,
@@ -83,14 +95,18 @@ def train(
         trainer.pairs_seen / max(seconds, 1e-9),
         choose_precision(config.precision),
         {"train": str(trainer.train_dataset.cuts), "validation": str(trainer.eval_dataset.cuts)},
+        dict(trainer.watch.alerts),
     )
 
 
 def _fit(trainer: StanceTrainer, resume_from: str | None) -> tuple[float, dict[str, float]]:
     """Train; returns the seconds spent on training alone and the validation scores of the epoch that was kept."""
     start = time.perf_counter()
-    with attention_kernels():
-        trainer.train(resume_from_checkpoint=resume_from)
+    try:
+        with attention_kernels():
+            trainer.train(resume_from_checkpoint=resume_from)
+    finally:
+        trainer.view.close()
     seconds = time.perf_counter() - start
     evaluations = [entry for entry in trainer.state.log_history if "eval_macro_f1" in entry]
     best = next(entry for entry in evaluations if entry["step"] == trainer.state.best_global_step)
@@ -106,6 +122,7 @@ def assemble(
     *,
     work: Path,
     sink: Sink = lambda metrics, step: None,
+    listener: Listener | None = None,
 ) -> tuple["StanceTrainer", Pretrained]:
     """The trainer that `train` starts and the encoder in it; `work` takes the checkpoints of the epochs."""
     check(config, splits)
@@ -120,8 +137,16 @@ def assemble(
         "train": Rows(vary(splits["train"], config), encoder),
         "validation": Rows(splits["validation"], encoder),
     }
-    arguments = _arguments(config, work, precision)
-    return StanceTrainer(model, rows=rows, config=config, arguments=arguments, sink=sink), pretrained
+    trainer = StanceTrainer(
+        model,
+        rows=rows,
+        config=config,
+        arguments=_arguments(config, work, precision),
+        sink=sink,
+        validation=Validation(splits["train"], splits["validation"], seed=config.seed),
+        watch=Watch(detectors(config, splits), sink=sink, listener=listener),
+    )
+    return trainer, pretrained
 
 
 def _prepare(work: Path, config: TrainingConfig, model: ModelConfig, about: Mapping[str, Any]) -> str | None:
@@ -170,11 +195,13 @@ def _arguments(config: TrainingConfig, work: Path, precision: str) -> TrainingAr
         save_total_limit=2,
         optim="adamw_torch_fused",
         logging_steps=10,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,  # it would hide what the guard must see
         load_best_model_at_end=True,
         restore_callback_states_from_checkpoint=True,  # a resumed run must not forget its patience
         metric_for_best_model="macro_f1",
         greater_is_better=True,
-        label_names=["labels"],
+        label_names=["labels", "examples"],
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
         disable_tqdm=True,
