@@ -118,13 +118,14 @@ class Divergence:
         # For normal noise the median of a difference's size is 0.954 standard deviations of one reading.
         noise = statistics.median(self.moves) / 0.954 * math.sqrt(2 / READINGS)
         far = max(self.RATIO * self.best, self.best + self.RISE, self.best + self.NOISE * noise)
-        if mean <= min(far, self.GUESSES * math.log(len(LABELS))):
+        guess = math.log(len(LABELS))
+        if mean <= min(far, self.GUESSES * guess):
             return ""
+        usual = f"its best was {self.best:.2f}" if mean > far else f"a guess gets {guess:.2f}"
         return (
             f"the run diverges: the training loss is {mean:.2f} at step {entry['step']:.0f} (epoch "
-            f"{entry['epoch']:.2f}), its best was {self.best:.2f}, a guess gets {math.log(len(LABELS)):.2f}; stop it "
-            f"and lower training.learning_rate (now {self.recipe.learning_rate:g}) or lengthen training.warmup (now "
-            f"{self.recipe.warmup:g})"
+            f"{entry['epoch']:.2f}), {usual}; stop it and lower training.learning_rate (now "
+            f"{self.recipe.learning_rate:g}) or lengthen training.warmup (now {self.recipe.warmup:g})"
         )
 
 
@@ -135,16 +136,16 @@ class Explosion:
 
     def __init__(self, recipe: TrainingConfig) -> None:
         self.recipe = recipe
-        self.norms: list[float] = []
+        self.first: list[float] = []
         self.last: deque[float] = deque(maxlen=READINGS)
 
     def __call__(self, entry: Entry) -> str:
         if "grad_norm" not in entry:
             return ""
         self.last.append(entry["grad_norm"])
-        if len(self.norms) < READINGS:
-            self.norms.append(entry["grad_norm"])
-        first, now = statistics.median(self.norms), statistics.median(self.last)
+        if len(self.first) < READINGS:
+            self.first.append(entry["grad_norm"])
+        first, now = statistics.median(self.first), statistics.median(self.last)
         if now <= self.RATIO * max(first, self.recipe.max_grad_norm, 1.0):
             return ""
         return (
@@ -165,7 +166,7 @@ class NeverPredicted:
 
     def __call__(self, entry: Entry) -> str:
         missing = [label for label in self.labels if entry.get(f"eval_{label}_predicted") == 0]
-        if not missing or entry["epoch"] < self.from_epoch - 1e-6:
+        if not missing or math.isnan(entry["eval_loss"]) or entry["epoch"] < self.from_epoch - 1e-6:
             return ""
         counts = ", ".join(
             f"{self.counts['validation'][label]} validation and {self.counts['train'][label]} training examples have "
@@ -180,6 +181,8 @@ class NeverPredicted:
 
 class Overfitting:
     """The validation loss rises while the training loss falls, over two epochs that are no better than those before."""
+
+    RATIO, RISE = 1.05, 0.02
 
     def __init__(self, recipe: TrainingConfig) -> None:
         self.recipe = recipe
@@ -198,6 +201,7 @@ class Overfitting:
             return ""
         training, validation, scores = zip(*self.epochs[-3:], strict=True)
         falls, rises = training[0] > training[1] > training[2], validation[0] < validation[1] < validation[2]
+        rises = rises and validation[2] > max(self.RATIO * validation[0], validation[0] + self.RISE)
         best = max(score for _, _, score in self.epochs[:-2])
         if not (falls and rises) or max(scores[1:]) > best:
             return ""
@@ -243,22 +247,22 @@ def memory_limit() -> int:
 
 def verdicts(scores: Entry) -> dict[str, str]:
     """Alerts about the validation scores of a model (`stance.validation`), by name: it knows no more than a rival."""
-    found = {}
     if scores.get(f"above_{GUESS}_low", math.inf) <= 0:
-        found["guessing"] = (
-            f"the model is no better than a guess: macro-F1 {_compared(scores, GUESS)} (by label frequencies); train "
-            "longer, on more examples, or with another learning rate"
-        )
+        compared = _compared(scores, GUESS, "a guess by the labels' frequencies")
+        return {"guessing": f"{compared}; train longer, on more examples or with another learning rate"}
     if scores.get(f"above_{NAMES}_low", math.inf) <= 0:
-        found["names_only"] = (
-            "the model may have learned names instead of reading: on the annotated validation pairs it gets macro-F1 "
-            f"{_compared(scores, NAMES)} that sees actor and target alone; give more articles, or hide names in "
-            "training"
-        )
-    return found
+        compared = _compared(scores, NAMES, "a classifier that sees the names of actor and target alone")
+        return {
+            "names_only": f"on annotated validation pairs {compared}: it may have learned names instead of reading; "
+            "train on more articles, or hide names in training"
+        }
+    return {}
 
 
-def _compared(scores: Entry, rival: str) -> str:
+def _compared(scores: Entry, rival: str, what: str) -> str:
     theirs, above = scores[f"{rival}_macro_f1"], scores[f"above_{rival}"]
     low, high = scores[f"above_{rival}_low"], scores[f"above_{rival}_high"]
-    return f"{theirs + above:.3f}, a classifier {theirs:.3f} (difference {above:+.3f} [{low:+.3f}, {high:+.3f}])"
+    return (
+        f"the model is {'no' if above <= 0 else 'not clearly'} better than {what}: macro-F1 {theirs + above:.3f} "
+        f"against {theirs:.3f} (difference {above:+.3f} [{low:+.3f}, {high:+.3f}])"
+    )
