@@ -172,6 +172,8 @@ class SinkCallback(TrainerCallback):  # type: ignore[misc]
             numbers["mean_loss"] = numbers.pop("train_loss")
         if "loss" in numbers:
             numbers["pairs_per_second"] = self.pace.pairs_per_second()
+        else:
+            numbers.pop("epoch", None)  # the step has it already
         named = {
             "validation_" + k.removeprefix("eval_") if k.startswith("eval_") else "train_" + k.removeprefix("train_"): v
             for k, v in numbers.items()

@@ -97,7 +97,7 @@ def detectors(recipe: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -
 class Divergence:
     """The training loss is far above its own best, or above anything that a guess would get."""
 
-    RATIO, RISE, NOISE, GUESSES = 1.5, 0.25, 4.0, 3.0
+    RATIO, RISE, NOISE, GUESSES = 1.5, 0.25, 6.0, 3.0
 
     def __init__(self, recipe: TrainingConfig) -> None:
         self.recipe = recipe
@@ -254,7 +254,7 @@ def verdicts(scores: Entry) -> dict[str, str]:
         compared = _compared(scores, NAMES, "a classifier that sees the names of actor and target alone")
         return {
             "names_only": f"on annotated validation pairs {compared}: it may have learned names instead of reading; "
-            "train on more articles, or hide names in training"
+            "train on more articles, or hide names (training.mask_names, training.swap_names)"
         }
     return {}
 
