@@ -7,7 +7,7 @@ sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py 
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import dataset, distributed, plots, tracking, training
+from stance import dataset, distributed, tracking, training
 from stance.config import Script
 from stance.jobs import TrainJob
 
@@ -28,10 +28,12 @@ def run(job: TrainJob) -> float:
             "train_run": active.id,
             "commit": tracking.git_commit()[0],
         }
-        result = training.train(rows, job.model, job.training, output=Path(job.output), about=about, sink=active.sink)
+        result = training.train(
+            rows, job.model, job.training, output=Path(job.output), about=about, sink=active.sink, listener=active
+        )
         active.sink({"pairs_per_second": result.pairs_per_second}, 0)
         active.sink({f"best_validation_{name}": value for name, value in result.scores.items()}, 0)
-        active.figure(plots.learning_curves(result.history), "learning_curves.png")
+        active.epoch(result.history)
         active.document(result.cuts, "cuts.json")
         active.tag(precision=result.precision)
     for split, cuts in result.cuts.items():

@@ -1,5 +1,7 @@
 """The recipe of a training run: its settings, what they may be, and the precision of the hardware."""
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -102,10 +104,46 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
             "training.weight_decay, max_grad_norm, early_stopping and sampled_weight must not be negative"
         )
     for name in ("train", "validation"):
-        known, there = {label for e in splits[name] for label in e.labels}, {e.stance.value for e in splits[name]}
-        missing = [label for label in LABELS if label not in there and (label in known or not there)]
-        if missing:
-            raise StanceError(f"the {name} split has no example of {', '.join(missing)}; build another dataset")
+        _check_labels(name, splits[name])
+    _check_weights(config, splits["train"])
+
+
+def _check_labels(split: str, examples: Sequence[Example]) -> None:
+    """Refuse an empty split, and one without an example of a label that one of its corpora knows."""
+    advice = "build the dataset from more articles, with other shares (split.validation) or another split.seed"
+    if not examples:
+        raise StanceError(f"the {split} split is empty; {advice}")
+    known, there = {label for e in examples for label in e.labels}, {e.stance.value for e in examples}
+    missing = [label for label in LABELS if label in known and label not in there]
+    if missing:
+        counts = Counter((e.corpus, e.stance.value) for e in examples)
+        found = "; ".join(
+            f"{corpus}: " + ", ".join(f"{counts[corpus, label]} {label}" for label in LABELS if counts[corpus, label])
+            for corpus in sorted({e.corpus for e in examples})
+        )
+        raise StanceError(
+            f"the {split} split has no example of {', '.join(missing)} (found {found}); {advice}, or name the labels "
+            "that the corpus knows in corpora.KEY.label_set"
+        )
+
+
+def _check_weights(config: TrainingConfig, examples: Sequence[Example]) -> None:
+    """Refuse weights that are no numbers, and a label all of whose examples have the weight 0: it is never learned."""
+    heavy = set()
+    for example in examples:
+        if not 0 <= example.weight < math.inf:
+            raise StanceError(
+                f"the weight of training example {example.id} is {example.weight}; expected a number from 0; "
+                "build the dataset again with another corpora.KEY.weight"
+            )
+        if example.weight * (config.sampled_weight if example.provenance == "sampled" else 1) > 0:
+            heavy.add(example.stance.value)
+    light = sorted({e.stance.value for e in examples} - heavy)
+    if light:
+        raise StanceError(
+            f"all training examples of {', '.join(light)} have the weight 0, so nothing is learned about it; raise "
+            f"training.sampled_weight (now {config.sampled_weight:g}) or corpora.KEY.weight and build the dataset again"
+        )
 
 
 def choose_precision(wanted: str) -> str:

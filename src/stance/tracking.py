@@ -12,7 +12,7 @@ import subprocess
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib import metadata as packages
@@ -30,6 +30,7 @@ from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from stance import plots
 from stance.dataset import Manifest
 from stance.errors import StanceError
 
@@ -38,6 +39,7 @@ PACKAGES = (
     "scikit-learn", "spacy", "stance", "tokenizers", "torch", "transformers",
 )  # fmt: skip
 LOCK_SECONDS = 5.0
+CURVES = "learning_curves.png"
 
 
 @dataclass
@@ -70,11 +72,24 @@ class Run:
         now = int(time.time() * 1000)
         self._metrics += [Metric(name, value, now, step) for name, value in metrics.items()]
         if len(self._metrics) >= 500 or time.monotonic() - self._flushed > 5:
-            try:
-                self.flush()
-            except MlflowException as error:  # a locked database must not end a training; the next flush retries
-                self._flushed = time.monotonic()
-                logging.getLogger(__name__).warning("MLflow takes no metrics for now: %s", str(error)[:200])
+            self._try(self.flush)
+
+    def alert(self, name: str, text: str) -> None:
+        """Tag the run with what a person should know about it, as `stance.alert_NAME`."""
+        self._try(lambda: self.tag(**{f"alert_{name}": text[:5000]}))
+
+    def epoch(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Show the metrics and the learning curves of a training up to the end of an epoch, from the trainer's log."""
+        self._try(self.flush)
+        self._try(lambda: self.figure(plots.learning_curves(history), CURVES))
+
+    def _try(self, write: Callable[[], None]) -> None:
+        """Write during a training, which a locked database must not end; the next flush brings what this one lacks."""
+        try:
+            write()
+        except MlflowException as error:
+            self._flushed = time.monotonic()
+            logging.getLogger(__name__).warning("MLflow takes nothing for now: %s", str(error)[:200])
 
     def flush(self) -> None:
         """Write the buffered metrics."""

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from transformers import (
     set_seed,
 )
 
-from stance import distributed, encoders, engine, jsonl, lora
+from stance import distributed, encoders, engine, failures, jsonl, lora
 from stance.augment import vary
 from stance.batches import Rows
 from stance.callbacks import Sink
@@ -31,13 +31,16 @@ from stance.recipe import TrainingConfig, check, choose_precision
 from stance.records import Example
 from stance.teacher import teach
 from stance.trainer import StanceTrainer, attention_kernels
+from stance.validation import Validation
+from stance.watch import Listener, Watch, detectors
 
 
 @dataclass(frozen=True)
 class Result:
     """What a training run leaves: where, how good on validation, how fast (training pairs per second of all processes).
 
-    `trained_share` is the share of the parameters that were trained: 1 without adapters.
+    `trained_share` is the share of the parameters that were trained: 1 without adapters;
+    `alerts` what a person should know, by name.
     """
 
     checkpoint: Path
@@ -47,6 +50,7 @@ class Result:
     precision: str
     cuts: dict[str, str]
     trained_share: float = 1.0
+    alerts: dict[str, str] = field(default_factory=dict)
 
 
 def train(
@@ -57,6 +61,7 @@ def train(
     output: Path,
     about: Mapping[str, Any],
     sink: Sink = lambda metrics, step: None,
+    listener: Listener | None = None,
 ) -> Result:
     """Fine-tune on `splits["train"]`, choose the epoch by macro-F1 on `splits["validation"]`.
 
@@ -70,22 +75,32 @@ def train(
         output: the checkpoint directory, written only when training has ended well.
         about: facts that the checkpoint keeps (dataset fingerprint, commit, run).
         sink: receives the metrics as they come.
+        listener: is told of alerts and of every epoch's end.
 
     Raises:
-        StanceError: a setting has no meaning, a label has no example, or the checkpoint does not fit.
+        StanceError: a setting has no meaning, a label has no example, the checkpoint does not fit, a loss or gradient
+            is no number, or memory ran out.
     """
     check_replaceable(output, marker="checkpoint.json")
     work = output.with_name(output.name + ".partial")
-    trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink)
+    with failures.loading(model_config):
+        trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink, listener=listener)
     trained_share = lora.trained_share(trainer.model)
     resume_from = distributed.on_first(lambda: _prepare(work, config, model_config, about))
-    seconds, scores = _fit(trainer, resume_from)
-    facts = {**about, "model": asdict(model_config), "training": asdict(config), "validation": scores}
-    model = _trained(trainer, model_config, config)
+
+    def keep(scores: Mapping[str, float], folder: Path) -> None:
+        facts = {**about, "model": asdict(model_config), "training": asdict(config), "validation": dict(scores)}
+        model = _trained(trainer, model_config, config)
+        if distributed.rank() == 0:
+            with replace_directory(folder, marker="checkpoint.json") as place:
+                save(Checkpoint(model, pretrained.tokenizer, pretrained.encoding, facts), place)
+
+    with failures.explained(trainer, model_config, keep):
+        seconds, scores = _fit(trainer, resume_from)
     if distributed.rank() == 0:
-        checkpoint = Checkpoint(model, pretrained.tokenizer, pretrained.encoding, facts)
-        with replace_directory(output, marker="checkpoint.json") as folder:
-            save(checkpoint, folder)
+        trainer.watch.judge(scores, trainer.state)
+    keep(scores, output)
+    if distributed.rank() == 0:
         shutil.rmtree(work)
     return Result(
         output,
@@ -95,14 +110,18 @@ def train(
         choose_precision(config.precision),
         {"train": str(trainer.train_dataset.cuts), "validation": str(trainer.eval_dataset.cuts)},
         trained_share,
+        dict(trainer.watch.alerts),
     )
 
 
 def _fit(trainer: StanceTrainer, resume_from: str | None) -> tuple[float, dict[str, float]]:
     """Train; returns the seconds spent on training alone and the validation scores of the epoch that was kept."""
     start = time.perf_counter()
-    with attention_kernels():
-        trainer.train(resume_from_checkpoint=resume_from)
+    try:
+        with attention_kernels():
+            trainer.train(resume_from_checkpoint=resume_from)
+    finally:
+        trainer.view.close()
     seconds = time.perf_counter() - start
     scores = _kept_scores(trainer)
     evaluations = [entry for entry in trainer.state.log_history if "eval_macro_f1" in entry]
@@ -125,6 +144,7 @@ def assemble(
     *,
     work: Path,
     sink: Sink = lambda metrics, step: None,
+    listener: Listener | None = None,
 ) -> tuple["StanceTrainer", Pretrained]:
     """The trainer that `train` starts and the encoder in it; `work` takes the checkpoints of the epochs."""
     check(config, splits)
@@ -138,8 +158,16 @@ def assemble(
         "train": Rows(_taught(vary(splits["train"], config), config), encoder),
         "validation": Rows(splits["validation"], encoder),
     }
-    arguments = _arguments(config, work, precision)
-    return StanceTrainer(model, rows=rows, config=config, arguments=arguments, sink=sink), pretrained
+    trainer = StanceTrainer(
+        model,
+        rows=rows,
+        config=config,
+        arguments=_arguments(config, work, precision),
+        sink=sink,
+        validation=Validation(splits["train"], splits["validation"], seed=config.seed),
+        watch=Watch(detectors(config, splits), sink=sink, listener=listener),
+    )
+    return trainer, pretrained
 
 
 def _taught(examples: list[Example], config: TrainingConfig) -> list[Example]:
@@ -222,11 +250,13 @@ def _arguments(config: TrainingConfig, work: Path, precision: str) -> TrainingAr
         save_total_limit=2,
         optim="adamw_torch_fused",
         logging_steps=10,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,  # it would hide what the guard must see
         load_best_model_at_end=True,
         restore_callback_states_from_checkpoint=True,  # a resumed run must not forget its patience
         metric_for_best_model="macro_f1",
         greater_is_better=True,
-        label_names=["labels"],
+        label_names=["labels", "examples"],
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
         disable_tqdm=True,
