@@ -7,9 +7,11 @@ sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py 
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import dataset, plots, tracking, training
+from stance import dataset, plots, resume, tracking, training
 from stance.config import Script
+from stance.dataset import Manifest
 from stance.jobs import TrainJob
+from stance.records import Example
 
 
 def run(job: TrainJob) -> float:
@@ -19,19 +21,11 @@ def run(job: TrainJob) -> float:
         f"train: {job.model.name} on {len(rows['train'])} pairs of {job.dataset}, at most {job.training.epochs} "
         f"epochs -> checkpoint in {job.output}"
     )
-    with tracking.run(job.tracking, stage="train", settings=asdict(job)) as active:
-        active.dataset(manifest, Path(job.dataset), "training")
-        about = {
-            "dataset_sha256": manifest.sha256,
-            "train_run": active.id,
-            "commit": tracking.git_commit()[0],
-        }
-        result = training.train(rows, job.model, job.training, output=Path(job.output), about=about, sink=active.sink)
-        active.sink({"pairs_per_second": result.pairs_per_second}, 0)
-        active.sink({f"best_validation_{name}": value for name, value in result.scores.items()}, 0)
-        active.figure(plots.learning_curves(result.history), "learning_curves.png")
-        active.document(result.cuts, "cuts.json")
-        active.tag(precision=result.precision)
+    with resume.hold(Path(job.output)) as work:
+        before = resume.find(work, resume.describe(job.model, job.training, manifest.sha256), job.resume)
+        with tracking.run(job.tracking, stage="train", settings=asdict(job), resume=before.run) as active:
+            active.dataset(manifest, Path(job.dataset), "training")
+            result = _train(job, rows, manifest, active)
     for split, cuts in result.cuts.items():
         print(f"{split}: {cuts}")
     print(
@@ -39,6 +33,20 @@ def run(job: TrainJob) -> float:
         f"validation macro-F1 {result.scores['macro_f1']:.3f}"
     )
     return result.scores["macro_f1"]
+
+
+def _train(job: TrainJob, rows: dict[str, list[Example]], manifest: Manifest, active: tracking.Run) -> training.Result:
+    """Train within a tracked run."""
+    about = {"dataset_sha256": manifest.sha256, "train_run": active.id, "commit": tracking.git_commit()[0]}
+    result = training.train(
+        rows, job.model, job.training, output=Path(job.output), about=about, sink=active.sink, resume=job.resume
+    )
+    active.sink({"pairs_per_second": result.pairs_per_second}, 0)
+    active.sink({f"best_validation_{name}": value for name, value in result.scores.items()}, 0)
+    active.figure(plots.learning_curves(result.history), "learning_curves.png")
+    active.document(result.cuts, "cuts.json")
+    active.tag(precision=result.precision)
+    return result
 
 
 main = Script(
@@ -50,7 +58,7 @@ main = Script(
         "python scripts/train.py training.epochs=4 training.learning_rate=5e-5",
         "python scripts/train.py -m training.seed=1,2,3",
         "python scripts/train.py model=roberta_base output=outputs/roberta",
-        "python scripts/train.py training.resume=true",
+        "python scripts/train.py training.save_steps=200 resume=auto",
     ),
 )
 

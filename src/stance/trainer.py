@@ -52,6 +52,7 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         self.remove_callback(PrinterCallback)
         self.recipe = config
         self.pairs_seen = 0
+        self.seconds = 0.0  # of training, without evaluation
         self.class_weights = class_weights(config.class_weights, rows["train"].rows)
 
     def get_train_dataloader(self) -> DataLoader[Row]:
@@ -67,6 +68,10 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         return self.accelerator.prepare(  # type: ignore[no-any-return]
             DataLoader(rows, batch_sampler=sampler, collate_fn=rows.collate)
         )
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log; of the summary at the end only the mean loss, since its speeds know nothing of a resume."""
+        super().log({"train_loss": logs["train_loss"]} if "train_runtime" in logs else logs, start_time)
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:
         """Cross-entropy, the mean over the batch's pairs by their weights and those of their classes.
