@@ -181,7 +181,7 @@ def test_every_pair_counts_once_for_the_speed(encoder: str, tmp_path: Path) -> N
     progress = json.loads((work_of(output) / "checkpoint-30" / "progress-0.json").read_text())
     assert progress["pairs"] == 3 * len(SPLITS["train"])
     result = train(encoder, output, resume="auto", **EVERY)
-    assert result.pairs_per_second == pytest.approx(progress["pairs"] / progress["seconds"], rel=0.2)
+    assert result.pairs_per_second == pytest.approx(progress["pairs"] / progress["seconds"], rel=0.5)
 
 
 def test_the_sink_gets_what_the_killed_process_may_have_lost(encoder: str, whole: Result, tmp_path: Path) -> None:
@@ -451,6 +451,12 @@ def test_a_training_that_failed_before_is_no_longer_called_failed(
     (run,) = runs(tmp_path)
     assert run.info.status == "FINISHED"
     assert "stance.error" not in run.data.tags
+    assert not work_of(tmp_path / "checkpoint").exists()
+
+
+def test_a_refused_setting_leaves_no_work_folder(built: Workplace, encoder: str, tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"training\.label_smoothing=2"):
+        script("train").main([*settings(built, encoder, tmp_path, "checkpoint"), "training.label_smoothing=2"])
     assert not work_of(tmp_path / "checkpoint").exists()
 
 

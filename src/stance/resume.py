@@ -63,7 +63,7 @@ def hold(output: Path) -> Iterator[Path]:
     try:
         yield work
     except BaseException:
-        if [path.name for path in work.iterdir()] == [LOCK]:
+        if lock.lock_counter == 1 and [path.name for path in work.iterdir()] == [LOCK]:
             shutil.rmtree(work)
         raise
     else:

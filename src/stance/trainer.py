@@ -71,7 +71,7 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log; of the summary at the end only the mean loss, since its speeds know nothing of a resume."""
-        super().log({"train_loss": logs["train_loss"]} if "train_runtime" in logs else logs, start_time)
+        super().log({"mean_loss": logs["train_loss"]} if "train_runtime" in logs else logs, start_time)
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:
         """Cross-entropy, the mean over the batch's pairs by their weights and those of their classes.
