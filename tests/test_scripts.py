@@ -109,7 +109,7 @@ def test_an_override_reaches_the_job() -> None:
 def test_field_docs_are_the_strings_under_the_fields() -> None:
     docs = field_docs(script("train").main.job)
     assert docs["dataset"] == "Directory of the dataset."
-    assert set(docs) == {"dataset", "output"}
+    assert set(docs) == {"dataset", "output", "resume"}
 
 
 # Mistakes
@@ -146,7 +146,7 @@ def test_a_value_of_the_wrong_type_names_the_key_and_the_value() -> None:
 
 
 def test_a_switch_that_is_neither_on_nor_off_is_refused() -> None:
-    refused("train", "training.resume=perhaps", match=r"^training\.resume: Value 'perhaps' is not a valid bool")
+    refused("export", "register=perhaps", match=r"^register: Value 'perhaps' is not a valid bool")
 
 
 def test_several_values_without_multirun_are_refused() -> None:

@@ -54,6 +54,8 @@ class TrainJob:
     """Directory of the dataset."""
     output: str = CHECKPOINT
     """Directory of the checkpoint; in a multirun the jobs write beside it: checkpoint-0, checkpoint-1, …"""
+    resume: str = "never"
+    """auto goes on where an interrupted run with the same output stopped, if there is one; never starts anew."""
 
 
 @dataclass

@@ -72,10 +72,12 @@ class TrainingConfig:
     compile: bool = False
     """Compile the network with torch.compile; it takes a minute, which a GPU makes good in a long training."""
     lora: LoraConfig = field(default_factory=LoraConfig)
+    save_steps: int = 0
+    """Also write a checkpoint for a resume after every so many optimizer steps; 0 does so after each epoch only."""
+    disk_budget_gb: float = 0.0
+    """Most gigabytes that checkpoints may take while training runs; 0 sets no limit but the free space."""
     initial: str = ""
     """A checkpoint directory to start from instead of the pretrained encoder alone."""
-    resume: bool = False
-    """Go on from the last finished epoch of an interrupted run with the same output."""
 
 
 def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> None:
@@ -99,10 +101,9 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
     for name in (*shares, "mask_names", "swap_names", "swap_direction"):
         if not 0 <= (share := getattr(config, name)) < 1:
             raise StanceError(f"training.{name}={share}: expected a share, from 0 to below 1")
-    if min(config.weight_decay, config.max_grad_norm, config.early_stopping, config.sampled_weight) < 0:
-        raise StanceError(
-            "training.weight_decay, max_grad_norm, early_stopping and sampled_weight must not be negative"
-        )
+    for name in ("weight_decay", "max_grad_norm", "early_stopping", "sampled_weight", "save_steps", "disk_budget_gb"):
+        if getattr(config, name) < 0:
+            raise StanceError(f"training.{name}={getattr(config, name)}: must not be negative")
     for name in ("train", "validation"):
         _check_labels(name, splits[name])
     _check_weights(config, splits["train"])

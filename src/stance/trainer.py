@@ -66,6 +66,7 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         self.remove_callback(PrinterCallback)
         self.recipe = config
         self.pairs_seen = 0
+        self.seconds = 0.0  # of training, without evaluation
         self.class_weights = class_weights(config.class_weights, rows["train"].rows)
         distributed.own_noise(config.seed)
 
@@ -121,6 +122,10 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         """The weight of each pair in the loss, shape `(batch * pairs,)`: its own and that of its class."""
         labels, weights = inputs["labels"].flatten(), inputs["weights"].flatten()
         return weights * self.class_weights.to(labels.device)[labels.clamp(min=0)]
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log; of the summary at the end only the mean loss, since its speeds know nothing of a resume."""
+        super().log({"mean_loss": logs["train_loss"]} if "train_runtime" in logs else logs, start_time)
 
     def compute_loss(
         self,
