@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,32 +77,23 @@ def train(
     with failures.loading(model_config):
         trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink, listener=listener)
     resume_from = _prepare(work, config, model_config, about)
-    facts = {**about, "model": asdict(model_config), "training": asdict(config)}
-    keep = partial(_keep, trainer, pretrained, facts)
+
+    def keep(scores: Mapping[str, float], folder: Path) -> None:
+        facts = {**about, "model": asdict(model_config), "training": asdict(config), "validation": dict(scores)}
+        save(Checkpoint(trainer.model, pretrained.tokenizer, pretrained.encoding, facts), folder)
+
     with failures.explained(trainer, model_config, keep):
         seconds, scores = _fit(trainer, resume_from)
     trainer.watch.judge(scores, trainer.state)
     with replace_directory(output, marker="checkpoint.json") as folder:
         keep(scores, folder)
     shutil.rmtree(work)
-    return _result(trainer, output, scores, seconds)
-
-
-def _keep(
-    trainer: StanceTrainer, pretrained: Pretrained, facts: Mapping[str, Any], scores: Mapping[str, float], folder: Path
-) -> None:
-    """Write the trainer's model as a checkpoint directory."""
-    about = {**facts, "validation": dict(scores)}
-    save(Checkpoint(trainer.model, pretrained.tokenizer, pretrained.encoding, about), folder)
-
-
-def _result(trainer: StanceTrainer, output: Path, scores: dict[str, float], seconds: float) -> Result:
     return Result(
         output,
         scores,
         [dict(entry) for entry in trainer.state.log_history],
         trainer.pairs_seen / max(seconds, 1e-9),
-        choose_precision(trainer.recipe.precision),
+        choose_precision(config.precision),
         {"train": str(trainer.train_dataset.cuts), "validation": str(trainer.eval_dataset.cuts)},
         dict(trainer.watch.alerts),
     )
