@@ -16,6 +16,7 @@ from stance.leaks import LeaksConfig
 from stance.recipe import TrainingConfig
 from stance.review import ReviewConfig
 from stance.splits import SplitConfig
+from stance.study import SweepConfig
 from stance.tracking import TrackingConfig
 from stance.transfer import TransferConfig
 from stance.weak import WeakConfig
@@ -136,6 +137,20 @@ class CurveJob:
     """Also score each model on the public corpora below transfer.root."""
     output: str = "outputs/learning_curve.png"
     """The plot; the points are kept beside it as JSON Lines, and a run that was cut off goes on after them."""
+
+
+@dataclass
+class SweepJob:
+    """Better settings of a training on a dataset."""
+
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    dataset: str = DATASET
+    """Directory of the dataset; its test split is not looked at."""
+    output: str = "outputs/sweep"
+    """Directory of the findings: a study has one of its own below it, which also takes checkpoints for a while."""
 
 
 @dataclass

@@ -115,14 +115,22 @@ class Run:
 
 
 @contextmanager
-def run(config: TrackingConfig, *, stage: str, settings: Mapping[str, Any], name: str | None = None) -> Iterator[Run]:
-    """Open a run for a stage of the pipeline.
+def run(
+    config: TrackingConfig,
+    *,
+    stage: str,
+    settings: Mapping[str, Any],
+    name: str | None = None,
+    run_id: str | None = None,
+) -> Iterator[Run]:
+    """Open a run for a stage of the pipeline; inside another one it becomes its child.
 
     Args:
         config: where runs are kept.
         stage: `build`, `train`, `export` or `evaluate`.
         settings: the resolved configuration, nested.
         name: the run's name; MLflow invents one for None.
+        run_id: of an earlier run to go on with; the settings that it began with stay.
 
     Raises:
         StanceError: the tracking database can't be used.
@@ -130,10 +138,12 @@ def run(config: TrackingConfig, *, stage: str, settings: Mapping[str, Any], name
     client = connect(config)
     commit, dirty = git_commit()
     tags = {"stance.stage": stage, "mlflow.source.git.commit": commit, "stance.git_dirty": str(dirty)}
-    mlflow.start_run(run_name=name, tags=tags, log_system_metrics=config.system_metrics_seconds > 0)
+    metrics, inside = config.system_metrics_seconds > 0, mlflow.active_run() is not None
+    mlflow.start_run(run_id, run_name=name, nested=inside, tags=tags, log_system_metrics=metrics)
     active = Run(mlflow.active_run().info.run_id, client)
     try:
-        _describe(client, active, settings)
+        if run_id is None:
+            _describe(client, active, settings)
         yield active
         active.flush()
     except MlflowException as error:
