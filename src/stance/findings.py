@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from stance import jsonl
 from stance.errors import StanceError
 from stance.space import changed, overrides, written
-from stance.study import SweepConfig, counted, tally
+from stance.study import SweepConfig, counted, retried, tally
 from stance.trial import Plan
 
 STATES = {
@@ -49,7 +49,8 @@ def line(study: Study, trial: FrozenTrial, config: SweepConfig) -> str:
     }.get(trial.state, lambda: f"failed: {trial.user_attrs['reason']}")()
     first = best(study)
     leader = f"best {first.value:.3f} of trial {first.number}; " if first else ""
-    return f"trial {trial.number}: {drawn} -> {ended}; {leader}{_progress(study, config)}"
+    again = f" ({tried[0]} again)" if (tried := retried(trial)) else ""
+    return f"trial {trial.number}{again}: {drawn} -> {ended}; {leader}{_progress(study, config)}"
 
 
 def _short(value: Any) -> str:

@@ -104,8 +104,9 @@ def parse(tree: Mapping[str, Any]) -> dict[str, BaseDistribution]:
 def _leaves(tree: Mapping[str, Any], kinds: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, entry in tree.items():
         key = f"{prefix}{name}"
-        nested = isinstance(entry, Mapping) and all(isinstance(inner, Mapping) for inner in entry.values())
-        if nested and key not in kinds:
+        group = any(known.startswith(f"{key}.") for known in kinds)
+        misspelt = isinstance(entry, Mapping) and entry and all(isinstance(inner, Mapping) for inner in entry.values())
+        if isinstance(entry, Mapping) and (group or misspelt):
             yield from _leaves(entry, kinds, f"{key}.")
         else:
             yield key, entry
@@ -222,5 +223,6 @@ def written(value: Any) -> str:
         return repr(value)
     if re.fullmatch(r"[A-Za-z_/.][\w./@+-]*", value) and value.lower() not in ("true", "false", "null", "nan", "inf"):
         return value
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    # Inside quotes a backslash stands for itself, unless a quote follows it.
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
     return f"'{escaped}'"

@@ -28,6 +28,10 @@ Watch = Callable[[int, Settings], AbstractContextManager[Record]]
 """Opens the record of a trial by its number and its settings."""
 
 
+def _print(text: str) -> None:
+    print(text, flush=True)
+
+
 class SurplusError(Exception):
     """Two processes took the last free place of a study at the same time, and this trial came second."""
 
@@ -46,7 +50,7 @@ class Worker:
     opened: Opened
     plan: Plan
     watch: Watch
-    say: Callable[[str], None] = print
+    say: Callable[[str], None] = _print
     _unborn: dict[int, float] = field(default_factory=dict)
 
     def run(self) -> None:
@@ -69,13 +73,13 @@ class Worker:
             ) from error
 
     def _run(self) -> None:
-        config, study, failures = self.plan.config, self.opened.study, 0
+        config, study, failures, waited = self.plan.config, self.opened.study, 0, False
         end = time.monotonic() + (config.timeout or math.inf)
         while time.monotonic() < end:
             self._find_killed()
             now = tally(study)
             if now.waiting or now.done + now.running < config.trials:
-                trial = self._next()
+                trial, waited = self._next(), False
                 if trial is None:
                     continue
                 self.say(findings.line(study, trial, self.plan.config))
@@ -86,6 +90,9 @@ class Worker:
                         f"{failures} trials in a row failed (sweep.max_failures), the last with: {reason}"
                     )
             elif now.running:
+                if not waited:
+                    self.say(f"{now.done} of {config.trials} done; waiting for {now.running} of other processes")
+                    waited = True
                 time.sleep(min(config.heartbeat, 5))
             else:
                 return
@@ -149,4 +156,4 @@ class Worker:
         return value
 
     def _folder(self, number: int) -> Path:
-        return self.plan.scratch / f"{self.opened.key[:8]}-{number}"
+        return self.plan.scratch / f".trial-{self.opened.key[:8]}-{number}"

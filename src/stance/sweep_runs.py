@@ -29,13 +29,13 @@ def parent(config: TrackingConfig, opened: Opened, job: Mapping[str, Any], manif
         job: the resolved settings of the sweep.
         manifest: of the dataset.
     """
-    earlier = None
+    earlier = ""
     if not opened.first:
         wait_for(opened.study, "tracked")
         earlier = find(config, f"tags.`stance.study` = '{opened.key}' and tags.`stance.stage` = 'sweep'")
     quiet, name = replace(config, system_metrics_seconds=0.0), f"sweep {opened.study.study_name}"
-    with tracking.run(quiet, stage="sweep", settings=job, name=name, run_id=earlier) as active:
-        if earlier is None:
+    with tracking.run(quiet, stage="sweep", settings=job, name=name, resume=earlier) as active:
+        if not earlier:
             active.tag(study=opened.key)
             active.dataset(manifest, Path(job["dataset"]), "training")
             opened.study.set_user_attr("tracked", True)
@@ -53,13 +53,13 @@ def child(config: TrackingConfig, opened: Opened, number: int, settings: Setting
 def killed(config: TrackingConfig, trial: FrozenTrial) -> None:
     """End the run of a trial whose process is gone, if this store has it."""
     run_id = find(config, f"attributes.run_id = '{trial.user_attrs.get('run', '')}'")
-    if run_id is not None:
+    if run_id:
         tracking.connect(config).set_terminated(run_id, "KILLED")
 
 
-def find(config: TrackingConfig, wanted: str) -> str | None:
-    """The id of the oldest run of the experiment that MLflow's filter `wanted` selects, or None."""
+def find(config: TrackingConfig, wanted: str) -> str:
+    """The id of the oldest run of the experiment that MLflow's filter `wanted` selects, or an empty text."""
     client = tracking.connect(config)
     experiment = client.get_experiment_by_name(config.experiment)
     found = client.search_runs([experiment.experiment_id], wanted, order_by=["attributes.start_time"], max_results=1)
-    return found[0].info.run_id if found else None
+    return str(found[0].info.run_id) if found else ""

@@ -121,7 +121,7 @@ def run(
     stage: str,
     settings: Mapping[str, Any],
     name: str | None = None,
-    run_id: str | None = None,
+    resume: str = "",
 ) -> Iterator[Run]:
     """Open a run for a stage of the pipeline; inside another one it becomes its child.
 
@@ -130,7 +130,7 @@ def run(
         stage: `build`, `train`, `export` or `evaluate`.
         settings: the resolved configuration, nested.
         name: the run's name; MLflow invents one for None.
-        run_id: of an earlier run to go on with; the settings that it began with stay.
+        resume: the id of an earlier run to go on with; the settings that it began with stay.
 
     Raises:
         StanceError: the tracking database can't be used.
@@ -138,11 +138,11 @@ def run(
     client = connect(config)
     commit, dirty = git_commit()
     tags = {"stance.stage": stage, "mlflow.source.git.commit": commit, "stance.git_dirty": str(dirty)}
-    metrics, inside = config.system_metrics_seconds > 0, mlflow.active_run() is not None
-    mlflow.start_run(run_id, run_name=name, nested=inside, tags=tags, log_system_metrics=metrics)
+    measured, inside = config.system_metrics_seconds > 0, mlflow.active_run() is not None
+    mlflow.start_run(resume or None, run_name=name, nested=inside, tags=tags, log_system_metrics=measured)
     active = Run(mlflow.active_run().info.run_id, client)
     try:
-        if run_id is None:
+        if not resume:
             _describe(client, active, settings)
         yield active
         active.flush()

@@ -81,7 +81,7 @@ def plan(config: SweepConfig, settings: Settings, rows: Mapping[str, Sequence[Ex
     space = parse(config.space)
     splits = {name: rows[name] for name in ("train", "validation")}
     if config.sampler == "grid":
-        grid(space)
+        config = replace(config, trials=min(config.trials, math.prod(len(choices) for choices in grid(space).values())))
     ends: list[dict[str, Any]] = [{key: end} for key, kind in space.items() for end in extremes(kind)]
     for drawn in ({}, *ends):
         trained = changed(settings, drawn)
