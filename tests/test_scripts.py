@@ -25,7 +25,7 @@ from stance.records import LABELS, Article, Mention, Pair, Stance, Triple
 
 NAMES = (
     "build_dataset", "train", "export", "evaluate", "predict", "transfer", "learning_curve", "review", "fetch_corpus",
-    "weak_label", "fetch_encoder",
+    "weak_label", "fetch_encoder", "bakeoff", "sweep",
 )  # fmt: skip
 GROUPS = [
     (name, folder.name, option.stem)
@@ -88,6 +88,9 @@ def test_yaml_without_overrides_gives_the_defaults_of_the_dataclasses(name: str)
     if name in ("build_dataset", "review"):
         assert job.corpora == {"stance_news": CorpusConfig(name="stance-news", path="data/corpus", licence="cc-by-4.0")}
         job.corpora = {}
+    if name == "sweep":  # its data: what is searched
+        assert set(job.sweep.space) == {"training", "model"}
+        job.sweep.name, job.sweep.space = main.job().sweep.name, {}
     assert job == main.job()
 
 

@@ -11,10 +11,10 @@ The package is layered; a module imports only from the rings above it:
             charset_normalizer, requests)
 * training  `encoders` `heads` `relative` `model` `inference` `objective` `teacher` `batches` `callbacks`
             `recipe` `renaming` `augment` `failures` `validation` `watch` `trainer` `checkpoints` `resume`
-            `training` `export` `scores` `baselines` `evaluation` `transfer` `bakeoff` `curve` `review` `plots` `show`
-            `distributed` `engine` `lora` `packaged`
+            `training` `export` `scores` `baselines` `evaluation` `transfer` `bakeoff` `curve` `review` `plots`
+            `show` `space` `study` `trial` `findings` `sweep` `distributed` `engine` `lora` `packaged`
             (+ torch, transformers, safetensors, onnx, evaluate, sklearn, cleanlab, matplotlib, rich)
-* rim       `tracking` `registry` `pyfunc` `jobs` `config` `stores`       (+ mlflow, alembic, pandas, hydra, omegaconf)
+* rim       `tracking` `registry` `pyfunc` `sweep_runs` `jobs` `config` `stores`       (+ mlflow, alembic, pandas, hydra, omegaconf)
 
 Importing this package does nothing; import what you need from its modules.
 """

@@ -220,7 +220,8 @@ def explain(error: BaseException) -> str:
             first = str(link.msg or link).splitlines()[0].rstrip(".")
             if dataclasses.is_dataclass(kind) and key not in (names := [f.name for f in dataclasses.fields(kind)]):
                 return _unknown(full_key, names)
-            return f"{full_key}: {first}"
+            hint = f"; to add it write +{full_key}=VALUE" if "is not in struct" in first else ""
+            return f"{full_key}: {first}{hint}"
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     if isinstance(error, OverrideParseException):
         text = f"{error.override}: {text}; a value with special characters needs quotes: 'KEY=\"VALUE\"'"

@@ -17,6 +17,7 @@ from stance.leaks import LeaksConfig
 from stance.recipe import TrainingConfig
 from stance.review import ReviewConfig
 from stance.splits import SplitConfig
+from stance.study import SweepConfig
 from stance.tracking import TrackingConfig
 from stance.transfer import TransferConfig
 from stance.weak import WeakConfig
@@ -156,6 +157,20 @@ class BakeoffJob:
     """Also score each model on the development parts of the public corpora below transfer.root."""
     output: str = "outputs/bakeoff.jsonl"
     """JSON Lines of the outcomes; a run that was cut off goes on after them."""
+
+
+@dataclass
+class SweepJob:
+    """Better settings of a training on a dataset."""
+
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    dataset: str = DATASET
+    """Directory of the dataset; its test split is not looked at."""
+    output: str = "outputs/sweep"
+    """Directory of the findings: a study has one of its own below it, which also takes checkpoints for a while."""
 
 
 @dataclass

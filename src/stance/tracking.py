@@ -140,7 +140,7 @@ class Run:
 def run(
     config: TrackingConfig, *, stage: str, settings: Mapping[str, Any], name: str | None = None, resume: str = ""
 ) -> Iterator[Run]:
-    """Open a run for a stage of the pipeline.
+    """Open a run for a stage of the pipeline; inside another one it becomes its child.
 
     Args:
         config: where runs are kept.
@@ -155,12 +155,12 @@ def run(
     client = connect(config)
     commit, dirty = git_commit()
     tags = {"stance.stage": stage, "mlflow.source.git.commit": commit, "stance.git_dirty": str(dirty)}
-    measured = config.system_metrics_seconds > 0
+    measured, inside = config.system_metrics_seconds > 0, mlflow.active_run() is not None
     before = _interrupted(client, config, resume) if resume else None
     if before:
-        mlflow.start_run(run_id=resume, log_system_metrics=measured)
+        mlflow.start_run(run_id=resume, nested=inside, log_system_metrics=measured)
     else:
-        mlflow.start_run(run_name=name, tags=tags, log_system_metrics=measured)
+        mlflow.start_run(run_name=name, nested=inside, tags=tags, log_system_metrics=measured)
     active = Run(mlflow.active_run().info.run_id, client, _logged(client, before) if before else ())
     try:
         if before:
