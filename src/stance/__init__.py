@@ -13,8 +13,10 @@ The package is layered; a module imports only from the rings above it:
             `recipe` `renaming` `augment` `failures` `validation` `watch` `trainer` `checkpoints` `resume`
             `training` `export` `scores` `baselines` `evaluation` `transfer` `bakeoff` `curve` `review` `plots`
             `show` `space` `study` `trial` `findings` `sweep` `distributed` `engine` `lora` `packaged`
-            (+ torch, transformers, safetensors, onnx, evaluate, sklearn, cleanlab, matplotlib, rich)
-* rim       `tracking` `registry` `pyfunc` `sweep_runs` `jobs` `config` `stores`       (+ mlflow, alembic, pandas, hydra, omegaconf)
+            (+ torch, transformers, accelerate, peft, safetensors, onnx, evaluate, sklearn, cleanlab, optuna,
+            sqlalchemy, filelock, matplotlib, rich)
+* rim       `tracking` `registry` `pyfunc` `sweep_runs` `jobs` `config` `stores`
+            (+ mlflow, alembic, pandas, hydra, omegaconf)
 
 Importing this package does nothing; import what you need from its modules.
 """
