@@ -5,6 +5,7 @@ Metrics leave through a `Sink`; the result is a checkpoint directory (see `stanc
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,7 @@ def train(
         resume: `auto` goes on where an interrupted training into `output` stopped, if there is one; `never` does not.
 
     Raises:
-        StanceError: a setting has no meaning, a label has no example, the checkpoint does not fit, another process
-            trains into `output`, the interrupted training was another one, a loss or gradient is no number, or
-            memory ran out.
+        StanceError: see `stance.recipe.check`, `stance.failures` and `stance.resume`.
     """
     check_replaceable(output, marker="checkpoint.json")
     with hold(output) as work:
@@ -88,22 +87,11 @@ def train(
         find(work, job, resume)
         with failures.loading(model_config):
             trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink, listener=listener)
-        trained_share = lora.trained_share(trainer.model)
-
-        def keep(scores: Mapping[str, float], folder: Path) -> None:
-            facts = {**about, "model": asdict(model_config), "training": asdict(config), "validation": dict(scores)}
-            model = _trained(trainer, model_config, config)
-            if distributed.rank() == 0:
-                with replace_directory(folder, marker="checkpoint.json") as place:
-                    save(Checkpoint(model, pretrained.tokenizer, pretrained.encoding, facts), place)
-
+        keep = partial(_keep, trainer, pretrained, model_config, about)
         with failures.explained(trainer, model_config, keep):
             scores = _fit(trainer, _begin(trainer, job, resume=resume, run=about.get("train_run", "")))
         keep(scores, output)
-        if distributed.rank() == 0:
-            trainer.watch.judge(scores, trainer.state)
-            remove_leftovers(output)
-    return _result(trainer, output, scores, trained_share)
+    return _result(trainer, output, scores)
 
 
 def _begin(trainer: StanceTrainer, job: Mapping[str, Any], *, resume: str, run: str) -> Path | None:
@@ -116,7 +104,24 @@ def _begin(trainer: StanceTrainer, job: Mapping[str, Any], *, resume: str, run: 
     return newest(work)
 
 
-def _result(trainer: StanceTrainer, output: Path, scores: dict[str, float], trained_share: float) -> Result:
+def _keep(
+    trainer: StanceTrainer,
+    pretrained: Pretrained,
+    models: ModelConfig,
+    about: Mapping[str, Any],
+    scores: Mapping[str, float],
+    folder: Path,
+) -> None:
+    """Write the trainer's model with its validation scores as a checkpoint directory."""
+    facts = {**about, "model": asdict(models), "training": asdict(trainer.recipe), "validation": dict(scores)}
+    model = _trained(trainer, models)
+    if distributed.rank() == 0:
+        with replace_directory(folder, marker="checkpoint.json") as place:
+            save(Checkpoint(model, pretrained.tokenizer, pretrained.encoding, facts), place)
+        remove_leftovers(folder)
+
+
+def _result(trainer: StanceTrainer, output: Path, scores: dict[str, float]) -> Result:
     return Result(
         output,
         scores,
@@ -124,7 +129,7 @@ def _result(trainer: StanceTrainer, output: Path, scores: dict[str, float], trai
         trainer.pairs_seen / max(trainer.seconds, 1e-9),
         choose_precision(trainer.recipe.precision),
         {"train": str(trainer.train_dataset.cuts), "validation": str(trainer.eval_dataset.cuts)},
-        trained_share,
+        trainer.trained_share,
         dict(trainer.watch.alerts),
     )
 
@@ -140,7 +145,10 @@ def _fit(trainer: StanceTrainer, checkpoint: Path | None) -> dict[str, float]:
         trainer.view.close()
     evaluations = [entry for entry in trainer.state.log_history if "eval_macro_f1" in entry]
     best = next(entry for entry in evaluations if entry["step"] == trainer.state.best_global_step)
-    return {k.removeprefix("eval_"): float(v) for k, v in best.items() if k != "step"}
+    scores = {k.removeprefix("eval_"): float(v) for k, v in best.items() if k != "step"}
+    if distributed.rank() == 0:
+        trainer.watch.judge(scores, trainer.state)
+    return scores
 
 
 def assemble(
@@ -197,12 +205,12 @@ def _network(model_config: ModelConfig, config: TrainingConfig) -> tuple[StanceM
     return model, pretrained
 
 
-def _trained(trainer: StanceTrainer, model_config: ModelConfig, config: TrainingConfig) -> StanceModel:
+def _trained(trainer: StanceTrainer, model_config: ModelConfig) -> StanceModel:
     """The trained model, whole and without adapters."""
     model: StanceModel = trainer.model
     if trainer.is_fsdp_enabled:
         state = distributed.weights(trainer)
-        model, _ = _network(model_config, config)
+        model, _ = _network(model_config, trainer.recipe)
         if distributed.rank() == 0:
             model.load_state_dict(state)
     model.encoder = lora.merge(model.encoder)
