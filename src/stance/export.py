@@ -17,18 +17,19 @@ import onnx
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from scipy.optimize import minimize_scalar
 
 import stance
-from stance import jsonl
+from stance import abstention, jsonl
 from stance import model as models
+from stance.abstention import Abstention
+from stance.calibration import Calibration, calibrate, softmax
 from stance.encoding import PairEncoder, collate
 from stance.errors import StanceError
 from stance.files import replace_directory
 from stance.model import Checkpoint
 from stance.predictor import FORMAT_VERSION, StancePredictor, sha256
 from stance.records import LABELS, Example
-from stance.scores import UNKNOWN, StanceScore, calibration_error, known
+from stance.scores import UNKNOWN, Answers, StanceScore, known
 
 Logits = npt.NDArray[np.float32]
 
@@ -43,6 +44,11 @@ class ExportConfig:
     """Largest difference of probabilities between PyTorch and ONNX in fp32."""
     opset: int = 20
     """ONNX operator set."""
+    target_risk: float = 0.1
+    """Largest share of wrong answers when the model may abstain: the least confidence of an answer is chosen for it on
+    validation and kept in the artifact; 0 chooses none."""
+    risk_confidence: float = 0.95
+    """How probable it must be that new pairs of the same kind keep to target_risk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +72,12 @@ class Parity:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """An artifact with its parity and the validation scores of the shipped int8 model."""
+    """An artifact with its parity, and what the shipped int8 model does on validation."""
 
     artifact: Path
     parity: Parity
-    temperature: float
+    calibration: Calibration
+    abstention: Abstention | None
     validation: dict[str, float]
 
 
@@ -85,9 +92,10 @@ def write(
     """Export a checkpoint, check it on `validation` and write the artifact to `output`.
 
     Raises:
-        StanceError: the checkpoint can't be used, or an exported model answers too differently; `output` is
-            left as it was.
+        StanceError: a setting has no meaning, the checkpoint can't be used, or an exported model answers too
+            differently; `output` is left as it was.
     """
+    check(config)
     source = models.load(checkpoint)
     with replace_directory(output, marker="stance.json") as folder:
         models.save(source, folder / "hf")
@@ -99,14 +107,38 @@ def write(
         logits = {precision: _score(folder, precision, validation) for precision in ("fp32", "int8")}
         logits["torch"] = torch_logits(source, validation)
         logits = {name: np.where(known(validation), values, UNKNOWN) for name, values in logits.items()}
-        labels = [LABELS.index(example.stance) for example in validation]
-        temperature = fit_temperature(logits["int8"], labels)
-        parity = _parity(logits, temperature)
+        calibration = calibrate(logits["int8"], validation)
+        parity = _parity(logits, calibration.temperature)
         _refuse(parity, config)
-        scores = _validation_scores(logits["int8"], labels, temperature)
-        metadata |= {"temperature": temperature, "validation": scores, "parity": asdict(parity)}
+        answers = Answers.to(validation, softmax(logits["int8"] / calibration.temperature))
+        predicted = answers.probabilities.argmax(1)
+        scores = StanceScore().compute(predictions=predicted, references=answers.references) | calibration.after
+        silence = _abstention(answers, config)
+        metadata |= {"temperature": calibration.temperature, "validation": scores, "parity": asdict(parity)}
+        metadata |= {"calibration": asdict(calibration), "abstention": asdict(silence) if silence else None}
         jsonl.write_json(folder / "stance.json", metadata)
-    return Exported(output, parity, temperature, scores)
+    return Exported(output, parity, calibration, silence, scores)
+
+
+def check(config: ExportConfig) -> None:
+    """Refuse settings without a meaning."""
+    if not 0 <= config.target_risk < 1:
+        raise StanceError(
+            f"export.target_risk={config.target_risk}: expected a share of wrong answers, from 0 to below 1"
+        )
+    if not 0 < config.risk_confidence < 1:
+        raise StanceError(f"export.risk_confidence={config.risk_confidence}: expected a probability between 0 and 1")
+
+
+def metrics(exported: Exported) -> dict[str, float]:
+    """All numbers of an export, as flat metric names."""
+    flat = {f"validation_{name}": value for name, value in exported.validation.items()}
+    flat |= {f"validation_uncalibrated_{name}": value for name, value in exported.calibration.before.items()}
+    flat |= {f"parity_{name}": float(value) for name, value in asdict(exported.parity).items()}
+    flat["temperature"] = exported.calibration.temperature
+    if exported.abstention and exported.abstention.threshold is not None:
+        flat |= {f"abstention_{name}": float(value) for name, value in asdict(exported.abstention).items()}
+    return flat
 
 
 def to_onnx(checkpoint: Checkpoint, path: Path, opset: int) -> None:
@@ -192,22 +224,6 @@ def torch_logits(checkpoint: Checkpoint, examples: Sequence[Example]) -> Logits:
     return scores
 
 
-def fit_temperature(logits: Logits, labels: Sequence[int]) -> float:
-    """The temperature with the lowest negative log-likelihood (Guo et al., 2017), between 0.25 and 8."""
-
-    def loss(log_temperature: float) -> float:
-        probabilities = softmax(logits / np.exp(log_temperature))
-        return float(-np.log(probabilities[np.arange(len(labels)), labels] + 1e-12).mean())
-
-    return float(np.exp(minimize_scalar(loss, bounds=np.log([0.25, 8.0]), method="bounded").x))
-
-
-def softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Probabilities along the last axis."""
-    exp = np.exp(logits - logits.max(-1, keepdims=True)).astype(np.float64)
-    return np.asarray(exp / exp.sum(-1, keepdims=True))
-
-
 def _score(folder: Path, precision: str, examples: Sequence[Example]) -> Logits:
     predictor = StancePredictor.load(folder, precision=precision)
     return predictor.logits([example.pair() for example in examples])
@@ -253,7 +269,7 @@ def _refuse(parity: Parity, config: ExportConfig) -> None:
         )
 
 
-def _validation_scores(logits: Logits, labels: Sequence[int], temperature: float) -> dict[str, float]:
-    probabilities = softmax(logits / temperature)
-    scores: dict[str, float] = StanceScore().compute(predictions=probabilities.argmax(1), references=labels)
-    return scores | {"calibration_error": calibration_error(probabilities, labels)}
+def _abstention(answers: Answers, config: ExportConfig) -> Abstention | None:
+    if config.target_risk == 0:
+        return None
+    return abstention.choose(answers, target_risk=config.target_risk, risk_confidence=config.risk_confidence)

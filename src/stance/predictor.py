@@ -24,7 +24,11 @@ MAX_TEXT_CHARACTERS = 1_000_000
 
 
 class StancePredictor:
-    """Scores pairs with an exported model. `metadata` is the content of the artifact's `stance.json`."""
+    """Scores pairs with an exported model.
+
+    `metadata` is the content of the artifact's `stance.json`; `threshold` the least confidence of an answer that keeps
+    to the target risk of the export, None when the artifact has none.
+    """
 
     def __init__(
         self,
@@ -35,6 +39,7 @@ class StancePredictor:
     ) -> None:
         self.encoder = encoder
         self.metadata = metadata
+        self.threshold: float | None = (metadata.get("abstention") or {}).get("threshold")
         self._session = session
         self._temperature = temperature
 
@@ -69,12 +74,42 @@ class StancePredictor:
         )
         return cls(session, encoder, float(metadata["temperature"]), metadata)
 
-    def predict(self, pairs: Sequence[Pair]) -> list[Prediction]:
-        """Score `pairs`; the answers come in the same order. Pairs of one text share one pass."""
+    def predict(self, pairs: Sequence[Pair], *, abstain: bool = False) -> list[Prediction]:
+        """Score `pairs`; the answers come in the same order. Pairs of one text share one pass.
+
+        Args:
+            pairs: the questions.
+            abstain: say of each answer whether its confidence is below `threshold`.
+
+        Raises:
+            StanceError: a text is too long, or the artifact has no threshold to abstain by.
+        """
+        least = self.least() if abstain else None
         return [
-            Prediction(Stance(LABELS[int(row.argmax())]), float(row.max()), tuple(map(float, row)))
+            Prediction(
+                Stance(LABELS[int(row.argmax())]),
+                float(row.max()),
+                tuple(map(float, row)),
+                None if least is None else bool(row.max() < least),
+            )
             for row in self.probabilities(pairs)
         ]
+
+    def least(self) -> float:
+        """The least confidence of an answer when the model abstains.
+
+        Raises:
+            StanceError: the artifact has no `threshold`.
+        """
+        if self.threshold is None:
+            found = self.metadata.get("abstention")
+            why = (
+                f"none kept to the target risk {found.get('target_risk')} on validation" if found else "none was chosen"
+            )
+            raise StanceError(
+                f"this artifact has no threshold to abstain by: {why}; export it again with another export.target_risk"
+            )
+        return self.threshold
 
     def probabilities(self, pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
         """Calibrated probabilities of shape `(pairs, 3)`, columns in the order of `LABELS`."""
@@ -128,6 +163,12 @@ def read_metadata(root: Path) -> dict[str, Any]:
     for name in ("files", "encoding"):
         if not isinstance(metadata[name], dict):
             raise StanceError(f"{path}: '{name}' must be an object; run scripts/export.py again")
+    silence = metadata.get("abstention")
+    threshold = silence.get("threshold") if isinstance(silence, dict) else silence
+    if threshold is not None and not (isinstance(threshold, int | float) and 0 <= threshold <= 1):
+        raise StanceError(
+            f"{path}: abstention {silence!r}, expected null or an object with a threshold from 0 to 1; export again"
+        )
     return metadata
 
 

@@ -23,11 +23,17 @@ class ArticleReader:
         predictor: an exported model.
         threshold: least confidence of a stance that is reported.
         context: sentences before and after that belong to a passage; what the model was trained with.
+        abstain: also leave out what the predictor abstains from, to keep to the target risk of its export.
+
+    Raises:
+        StanceError: the predictor has no threshold to abstain by.
     """
 
-    def __init__(self, predictor: StancePredictor, *, threshold: float = 0.6, context: int = 1) -> None:
+    def __init__(
+        self, predictor: StancePredictor, *, threshold: float = 0.6, context: int = 1, abstain: bool = False
+    ) -> None:
         self.predictor = predictor
-        self.threshold = threshold
+        self.threshold = max(threshold, predictor.least()) if abstain else threshold
         self.context = context
 
     def read(self, article: Article) -> list[Triple]:

@@ -17,6 +17,7 @@ from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
 
 from stance import baselines, export, model, splits, training
+from stance.calibration import softmax
 from stance.encoders import ModelConfig
 from stance.errors import StanceError
 from stance.recipe import TrainingConfig
@@ -135,7 +136,7 @@ def _answers(
     with tempfile.TemporaryDirectory(prefix="stance-review-") as folder:
         parts = {"train": learned, "validation": held}
         result = training.train(parts, models, recipe, output=Path(folder) / "checkpoint", about={})
-        return export.softmax(export.torch_logits(model.load(result.checkpoint), asked))
+        return softmax(export.torch_logits(model.load(result.checkpoint), asked))
 
 
 def _labels(
