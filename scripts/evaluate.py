@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stance import dataset, evaluation, jsonl, plots, registry, tracking
 from stance.config import Script
-from stance.evaluation import MODEL
+from stance.evaluation import AS_ASKED, MODEL
 from stance.jobs import EvaluateJob
 from stance.predictor import StancePredictor
 from stance.show import columns
@@ -31,7 +31,7 @@ def run(job: EvaluateJob) -> float:
         active.sink(evaluation.metrics(report), 0)
         active.figure(plots.confusion_matrix(report.confusion, f"{split}, {job.precision}"), "confusion_matrix.png")
         active.figure(plots.reliability_diagram(report.answers, split), "reliability.png")
-        curve = plots.risk_coverage_curve(report.answers, split, predictor.threshold)
+        curve = plots.risk_coverage_curve(report.answers, split, report.kept.get(AS_ASKED))
         active.figure(curve, "risk_coverage.png")
         active.table(report.predictions(), "predictions.json")
         jsonl.write_json(Path(job.output), report.to_json() | {"dataset_sha256": manifest.sha256})
@@ -49,8 +49,7 @@ def run(job: EvaluateJob) -> float:
     print(columns(evaluation.table(report)))
     for part in (evaluation.confidence, evaluation.per_class, evaluation.names_alone, evaluation.per_phenomenon):
         print(f"\n{columns(part(report))}")
-    if report.kept:
-        print(f"\n{report.kept}")
+    print("", *(f"abstaining, {way.replace('_', ' ')}: {kept}" for way, kept in report.kept.items()), sep="\n")
     if len(others) > 1:
         print(f"\n{columns(others)}")
     return macro_f1.value

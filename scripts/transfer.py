@@ -23,7 +23,7 @@ def run(job: TransferJob) -> float:
         active.tag(train_run=predictor.metadata.get("checkpoint", {}).get("train_run", ""))
         answers = {name: predictor.probabilities([row.pair() for row in part]) for name, part in rows.items()}
         found = transfer.score(answers, rows, job.transfer)
-        trust = transfer.confidence(answers, rows, job.transfer, predictor.metadata)
+        trust = transfer.confidence(answers, rows, job.transfer, predictor)
         scores = {t.name: t.scores | c.estimates() for t, c in zip(found, trust, strict=True)}
         flat = {f"{name}_{n}".replace("-", "_"): e.value for name, values in scores.items() for n, e in values.items()}
         active.sink(flat, 0)

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,8 +16,8 @@ from mlflow.exceptions import MlflowException
 from scipy.stats import binomtest
 
 from conftest import Workplace, script
-from stance import abstention, dataset, evaluation, export, jsonl, tracking
-from stance.abstention import COVERAGES, Abstention
+from stance import abstention, dataset, evaluation, export, jsonl, registry, tracking
+from stance.abstention import COVERAGES, Abstention, Kept
 from stance.errors import StanceError
 from stance.evaluation import EvaluationConfig
 from stance.export import ExportConfig
@@ -24,6 +26,7 @@ from stance.reader import ArticleReader
 from stance.records import Article, Example, Pair
 from stance.scores import Answers, Estimate
 from stance.tracking import TrackingConfig
+from test_reader import biased
 
 TEXT = "Iran praised the Russian proposal but warned against a return of the Taliban to power."
 PAIRS = [Pair(TEXT, a, t) for a in ("Iran", "Taliban", "Russia") for t in ("Russian proposal", "power", "Tehran")]
@@ -50,23 +53,26 @@ def apart(answers: Answers) -> Answers:
 # The threshold.
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     count=st.integers(1, 400),
     seed=st.integers(0, 2**32 - 1),
     target=st.sampled_from([0.02, 0.1, 0.2, 0.3]),
-    sure=st.sampled_from([0.5, 0.9, 0.99]),
+    sure=st.sampled_from([0.6, 0.9, 0.99]),
 )
 def test_the_threshold_is_that_of_a_brute_force(count: int, seed: int, target: float, sure: float) -> None:
     answers = population(count, seed)
-    best = None
+    best, alpha = None, 0.0
     for step in range(1, COVERAGES + 1):
+        alpha += (1 - sure) / COVERAGES
         level = sorted(answers.confidence, reverse=True)[int(np.ceil(step * count / COVERAGES)) - 1]
         threshold = int(level * 10_000) / 10_000
         wrong = [w for w, c in zip(answers.wrong.tolist(), answers.confidence, strict=True) if c >= threshold]
-        exact = binomtest(sum(wrong), len(wrong)).proportion_ci(1 - 2 * (1 - sure) / COVERAGES, "exact")
-        if exact.high <= target:
+        if binomtest(sum(wrong), len(wrong), target, alternative="less").pvalue <= alpha:
+            exact = binomtest(sum(wrong), len(wrong)).proportion_ci(1 - 2 * alpha, "exact")
             best = (threshold, len(wrong) / count, sum(wrong) / len(wrong), exact.high)
+        else:
+            alpha = 0.0
     found = abstention.choose(answers, target_risk=target, risk_confidence=sure)
     if best is None:
         assert found.threshold is None
@@ -92,7 +98,7 @@ def broken(target: float, *, articles: int, each: int, grouped: bool) -> float:
 
 
 def test_the_promise_is_kept_as_often_as_it_says() -> None:
-    assert broken(0.1, articles=600, each=1, grouped=True) <= 0.1
+    assert broken(0.15, articles=600, each=1, grouped=True) <= 0.1
 
 
 def test_pairs_that_fare_alike_count_as_fewer() -> None:
@@ -123,15 +129,15 @@ def test_a_stricter_target_never_answers_more() -> None:
 def test_a_target_out_of_reach_is_said_to_be_and_the_closest_is_named() -> None:
     found = abstention.choose(population(40, 1), target_risk=0.01, risk_confidence=0.95)
     assert found.threshold is None
-    assert str(found).startswith("abstention: no threshold keeps to the target risk 1.0%; the closest answers ")
+    assert str(found).startswith("none keeps to the target risk 1.0%; the closest answers ")
     assert f"at most {found.bound:.1%} with 95% confidence" in str(found)
 
 
 def test_a_threshold_is_printed_with_what_it_does() -> None:
     found = Abstention(0.1, 0.95, 0.8123, 0.58, 0.061, 0.094, 2310)
     assert str(found) == (
-        "abstention: below confidence 0.8123 for the target risk 10.0%: answers 58% of 2310 pairs, 6.1% of them "
-        "wrongly, at most 9.4% with 95% confidence"
+        "0.8123 for the target risk 10.0%: answers 58% of 2310 pairs, 6.1% of them wrongly, at most 9.4% with 95% "
+        "confidence"
     )
 
 
@@ -153,18 +159,11 @@ def test_a_threshold_that_nothing_reaches_answers_nothing() -> None:
     assert found == {"coverage": Estimate(0, 0, 0), "selective_risk": Estimate(0, 0, 0)}
 
 
-@pytest.mark.parametrize(("target", "verdict"), [(0.1, "missed"), (0.9, "kept")])
-def test_the_verdict_says_whether_the_promise_was_kept(target: float, verdict: str) -> None:
-    metadata = {"abstention": {"target_risk": target, "threshold": 0.55}}
-    found = abstention.judge(population(300, 5), metadata, resamples=20, seed=1)
-    assert found is not None
-    assert str(found).endswith(f"the target risk {target:.1%} is {verdict}")
-    assert found.to_json()["risk"] == [found.risk.value, found.risk.low, found.risk.high]
-
-
-@pytest.mark.parametrize("metadata", [{}, {"abstention": None}, {"abstention": {"threshold": None}}])
-def test_without_a_threshold_there_is_no_verdict(metadata: dict[str, Any]) -> None:
-    assert abstention.judge(population(9, 5), metadata, resamples=20, seed=1) is None
+@pytest.mark.parametrize(("risk", "verdict"), [(0.11, "missed"), (0.1, "kept")])
+def test_the_verdict_says_whether_the_promise_was_kept(risk: float, verdict: str) -> None:
+    found = Kept(0.1, Estimate(0.5, 0.4, 0.6), Estimate(risk, 0.05, 0.2))
+    assert str(found).endswith(f"the target risk 10.0% is {verdict}")
+    assert found.to_json() == {"target_risk": 0.1, "coverage": [0.5, 0.4, 0.6], "risk": [risk, 0.05, 0.2]}
 
 
 # The artifact and its readers.
@@ -179,8 +178,10 @@ def altered(place: Workplace, folder: Path, **changes: Any) -> Path:
     return folder
 
 
-def promise(threshold: float | None) -> dict[str, Any]:
-    return {"target_risk": 0.1, "risk_confidence": 0.95, "threshold": threshold, "coverage": 0.5, "risk": 0.05}
+def promise(places: float | None, bare: float | None) -> dict[str, Any]:
+    """The thresholds of an artifact, for pairs that are asked with their places and without."""
+    facts = {"target_risk": 0.1, "risk_confidence": 0.95, "coverage": 0.5, "risk": 0.05, "bound": 0.1, "pairs": 9}
+    return {"with_places": {**facts, "threshold": places}, "without_places": {**facts, "threshold": bare}}
 
 
 @pytest.fixture(scope="module")
@@ -191,18 +192,24 @@ def middle(exported: Workplace) -> float:
 
 @pytest.fixture
 def careful(exported: Workplace, tmp_path: Path, middle: float) -> Path:
-    return altered(exported, tmp_path, abstention=promise(middle))
+    return altered(exported, tmp_path, abstention=promise(1.0, middle))
 
 
-def test_the_artifact_keeps_the_threshold_of_its_validation_split(exported: Workplace) -> None:
+@pytest.mark.parametrize("way", ["with_places", "without_places"])
+def test_the_artifact_keeps_the_thresholds_of_its_validation_split(exported: Workplace, way: str) -> None:
     examples: list[Example] = dataset.load(exported.dataset)[0]["validation"]
     predictor = StancePredictor.load(exported.artifact)
-    answers = Answers.to(examples, predictor.probabilities([e.pair() for e in examples]))
+    pairs = [example.pair() for example in examples]
+    asked = pairs if way == "with_places" else [Pair(pair.text, pair.actor, pair.target) for pair in pairs]
+    rows = np.array([pair.placed for pair in pairs]) | (way == "without_places")
+    answers = Answers.to(examples, predictor.probabilities(asked)).only(rows)
     expected = abstention.choose(answers, target_risk=0.1, risk_confidence=0.95)
-    kept = Abstention(**predictor.metadata["abstention"])
-    assert (kept.target_risk, kept.risk_confidence, kept.pairs) == (0.1, 0.95, len(examples))
+    kept = Abstention(**predictor.metadata["abstention"][way])
+    assert (kept.target_risk, kept.risk_confidence, kept.pairs) == (0.1, 0.95, rows.sum())
     assert (kept.coverage, kept.risk, kept.bound) == pytest.approx((expected.coverage, expected.risk, expected.bound))
-    assert predictor.threshold == kept.threshold == expected.threshold
+    assert kept.threshold == expected.threshold
+    (used, *_) = predictor.thresholds([pair for pair, row in zip(asked, rows, strict=True) if row])
+    assert used == pytest.approx(float("inf") if kept.threshold is None else kept.threshold)
 
 
 def test_answers_below_the_threshold_are_abstained_from_and_nothing_else_changes(careful: Path, middle: float) -> None:
@@ -210,29 +217,41 @@ def test_answers_below_the_threshold_are_abstained_from_and_nothing_else_changes
     asked, plain = predictor.predict(PAIRS, abstain=True), predictor.predict(PAIRS)
     assert {answer.abstained for answer in asked} == {True, False}
     for one, other in zip(asked, plain, strict=True):
-        assert one.abstained == (one.confidence < middle)
+        assert one.abstained == (one.confidence < np.float32(middle))
         assert other.abstained is None
         assert one.to_json() == {**other.to_json(), "abstained": one.abstained}
         assert list(other.to_json()) == ["stance", "confidence", "oppose", "neutral", "support"]
 
 
+def test_each_way_of_asking_has_a_threshold_of_its_own(exported: Workplace, tmp_path: Path) -> None:
+    predictor = StancePredictor.load(altered(exported, tmp_path, abstention=promise(0.0, None)))
+    placed = [replace(pair, actor_span=(0, 4)) for pair in PAIRS]
+    answers = predictor.predict([*PAIRS, *placed], abstain=True)
+    assert [answer.abstained for answer in answers] == [True] * len(PAIRS) + [False] * len(PAIRS)
+
+
 def test_an_artifact_without_the_new_keys_still_loads(exported: Workplace, tmp_path: Path) -> None:
-    old = StancePredictor.load(altered(exported, tmp_path, abstention=None, calibration=None))
-    assert old.threshold is None
-    assert old.predict(PAIRS) == StancePredictor.load(exported.artifact).predict(PAIRS)
+    new = {"abstention": None, "calibration": None, "temperature_without_places": None}
+    old = StancePredictor.load(altered(exported, tmp_path, **new))
+    assert not old.abstains
+    placed = [replace(pair, actor_span=(0, 4)) for pair in PAIRS]
+    assert old.predict(placed) == StancePredictor.load(exported.artifact).predict(placed)
     with pytest.raises(StanceError, match=r"no threshold to abstain by: none was chosen; export it again with"):
         old.predict(PAIRS, abstain=True)
 
 
 def test_abstaining_by_a_target_that_was_not_reached_is_refused(exported: Workplace, tmp_path: Path) -> None:
-    predictor = StancePredictor.load(altered(exported, tmp_path, abstention=promise(None)))
-    with pytest.raises(StanceError, match=r"none kept to the target risk 0\.1 on validation; export it again"):
+    predictor = StancePredictor.load(altered(exported, tmp_path, abstention=promise(None, None)))
+    with pytest.raises(StanceError, match=r"none kept to the target risk on validation; export it again"):
         predictor.predict([], abstain=True)
 
 
-@pytest.mark.parametrize("value", [[], 0.8, {"threshold": "0.8"}, {"threshold": 1.2}, {"threshold": -0.1}])
-def test_a_threshold_that_is_none_is_refused(exported: Workplace, tmp_path: Path, value: Any) -> None:
-    with pytest.raises(StanceError, match=r"stance\.json: abstention .*, expected null or an object with a threshold"):
+@pytest.mark.parametrize(
+    "value",
+    [[], 0.8, {}, {"with_places": {}}, promise("0.8", None), promise(None, 1.2), promise(-0.1, 0.5)],  # type: ignore[arg-type]
+)
+def test_thresholds_that_are_none_are_refused(exported: Workplace, tmp_path: Path, value: Any) -> None:
+    with pytest.raises(StanceError, match=r"abstention .*, expected null or without_places and with_places, each with"):
         StancePredictor.load(altered(exported, tmp_path, abstention=value))
 
 
@@ -246,13 +265,16 @@ def test_a_target_without_a_meaning_is_refused(bad: dict[str, float], tmp_path: 
 
 
 def test_the_reader_leaves_out_what_the_model_abstains_from(exported: Workplace, tmp_path: Path) -> None:
-    article = Article("a", TEXT + " The Ghani administration rejected the interim government.")
-    predictor = StancePredictor.load(altered(exported, tmp_path, abstention=promise(0.97)))
-    assert ArticleReader(predictor, threshold=0.5, abstain=True).threshold == 0.97
-    assert ArticleReader(predictor, threshold=0.99, abstain=True).threshold == 0.99
-    careful, plain = (ArticleReader(predictor, threshold=0, abstain=a).read(article) for a in (True, False))
-    assert {t for t in plain if t.confidence >= 0.97} >= set(careful)
-    assert all(triple.confidence >= 0.97 for triple in careful)
+    article = Article("a", TEXT + " The Ghani administration rejected the interim government of Pakistan.")
+    biased(exported.artifact, tmp_path, -50)  # never neutral: the reader has much to say
+    everything = ArticleReader(StancePredictor.load(tmp_path, precision="fp32"), threshold=0).read(article)
+    least = float(np.median([triple.confidence for triple in everything]))
+    metadata = json.loads((tmp_path / "stance.json").read_text("utf-8"))
+    jsonl.write_json(tmp_path / "stance.json", metadata | {"abstention": promise(least, None)})
+    predictor = StancePredictor.load(tmp_path, precision="fp32")
+    careful = ArticleReader(predictor, threshold=0, abstain=True).read(article)
+    assert careful == ArticleReader(predictor, threshold=float(np.float32(least))).read(article)
+    assert 0 < len(careful) < len(everything)
 
 
 def test_a_reader_that_can_not_abstain_is_refused(exported: Workplace, tmp_path: Path) -> None:
@@ -291,16 +313,19 @@ def test_evaluation_reports_coverage_and_risk_at_the_threshold_of_the_artifact(
 ) -> None:
     rows, _ = dataset.load(exported.dataset)
     report = evaluation.score(StancePredictor.load(careful), rows, EvaluationConfig(resamples=50))
-    assert report.kept is not None
-    answered = report.answers.confidence >= middle
-    assert report.kept.coverage.value == pytest.approx(answered.mean())
-    assert report.kept.risk.value == pytest.approx(report.answers.wrong[answered].mean())
-    flat = evaluation.metrics(report)
-    assert (flat["test_answered_coverage"], flat["test_answered_risk"]) == (
-        report.kept.coverage.value,
-        report.kept.risk.value,
-    )
-    assert report.to_json()["abstention"]["threshold"] == middle
+    predictor = StancePredictor.load(careful)
+    bare = [Pair(e.text, e.actor, e.target) for e in rows["test"]]
+    for way, pairs in (("as_asked", [e.pair() for e in rows["test"]]), ("without_places", bare)):
+        answers = predictor.predict(pairs, abstain=True)
+        right = [a.stance == e.stance for a, e in zip(answers, rows["test"], strict=True) if not a.abstained]
+        kept = report.kept[way]
+        assert kept.coverage.value == pytest.approx(len(right) / len(pairs))
+        assert kept.risk.value == pytest.approx(right.count(False) / max(len(right), 1))
+        flat = evaluation.metrics(report)
+        assert flat[f"test_abstaining_{way}_coverage"] == kept.coverage.value
+        assert flat[f"test_abstaining_{way}_risk_high"] == kept.risk.high
+        assert report.to_json()["abstention"][way] == kept.to_json()
+    assert 0 < report.kept["without_places"].coverage.value < 1
 
 
 # Behind MLflow.
@@ -314,8 +339,6 @@ def served(exported: Workplace, careful: Path, tmp_path: Path) -> mlflow.pyfunc.
     metadata = json.loads((careful / "stance.json").read_text("utf-8"))
     files = {name: metadata["files"][name] for name in ("tokenizer.json", "model.int8.onnx")}
     jsonl.write_json(careful / "stance.json", metadata | {"files": files})
-    from stance import registry
-
     with tracking.run(config, stage="register", settings={}) as active:
         rows = dataset.load(exported.dataset)[0]["validation"][:8]
         registry.register(careful, rows, name="stance", run_id=active.id)
@@ -323,8 +346,6 @@ def served(exported: Workplace, careful: Path, tmp_path: Path) -> mlflow.pyfunc.
 
 
 def test_the_served_model_abstains_only_when_asked(served: mlflow.pyfunc.PyFuncModel, careful: Path) -> None:
-    import pandas as pd
-
     table = pd.DataFrame([{"text": p.text, "actor": p.actor, "target": p.target} for p in PAIRS])
     plain, asked = served.predict(table), served.predict(table, params={"abstain": True})
     assert list(plain.columns) == ["stance", "confidence", "oppose", "neutral", "support"]

@@ -12,10 +12,11 @@ from sklearn.metrics import auc, brier_score_loss, log_loss
 
 import tiny
 from conftest import Workplace
-from stance import calibration, dataset, plots
+from stance import calibration, dataset, plots, trust
+from stance.abstention import Kept
 from stance.predictor import StancePredictor
-from stance.records import LABELS, Example
-from stance.scores import UNKNOWN, Answers, known
+from stance.records import LABELS, Example, Pair, Stance
+from stance.scores import UNKNOWN, Answers, Estimate, known
 
 
 def answers(probabilities: Sequence[Sequence[float]], references: Sequence[int], groups: Sequence[str] = ()) -> Answers:
@@ -220,8 +221,6 @@ def test_the_temperature_undoes_a_known_miscalibration(temperature: float) -> No
 
 
 def labelled(logits: np.ndarray, chosen: Sequence[int], labels: tuple[str, ...] = LABELS) -> list[Example]:
-    from stance.records import Stance
-
     rows = tiny.examples(len(logits))
     return [replace(e, stance=Stance(LABELS[c]), labels=labels) for e, c in zip(rows, chosen, strict=True)]
 
@@ -234,8 +233,8 @@ def test_calibration_says_what_the_temperature_does() -> None:
     assert found.before["calibration_error"] > 0.1 > 0.03 > found.after["calibration_error"]
     assert found.after["brier"] < found.before["brier"]
     before, after = (values["calibration_error"] for values in (found.before, found.after))
-    assert f"3000 validation pairs: ECE {before:.3f} -> {after:.3f}, Brier " in str(found)
-    assert f"at temperature {found.temperature:.2f}" in str(found)
+    assert str(found).startswith(f"ECE {before:.3f} -> {after:.3f}, Brier ")
+    assert str(found).endswith(f" at temperature {found.temperature:.2f} on 3000 pairs")
 
 
 def test_labels_that_a_corpus_does_not_know_take_no_part() -> None:
@@ -261,21 +260,81 @@ def validation(exported: Workplace) -> list[Example]:
     return dataset.load(exported.dataset)[0]["validation"]
 
 
-def test_the_artifact_keeps_the_measures_before_and_after_its_temperature(
-    exported: Workplace, validation: list[Example]
+@pytest.mark.parametrize(
+    ("way", "key"), [("with_places", "temperature"), ("without_places", "temperature_without_places")]
+)
+def test_the_artifact_keeps_the_measures_before_and_after_each_temperature(
+    exported: Workplace, validation: list[Example], way: str, key: str
 ) -> None:
     metadata = json.loads((exported.artifact / "stance.json").read_text("utf-8"))
-    kept = metadata["calibration"]
+    kept = metadata["calibration"][way]
     predictor = StancePredictor.load(exported.artifact)
     pairs = [example.pair() for example in validation]
-    assert kept["pairs"] == len(pairs)
-    assert kept["temperature"] == metadata["temperature"]
-    shipped = calibration.measures(Answers.to(validation, predictor.probabilities(pairs)))
-    raw = calibration.measures(Answers.to(validation, calibration.softmax(predictor.logits(pairs))))
+    rows = [n for n, pair in enumerate(pairs) if pair.placed or way == "without_places"]
+    if way == "without_places":
+        pairs = [Pair(pair.text, pair.actor, pair.target) for pair in pairs]
+    asked = [validation[n] for n in rows]
+    assert kept["pairs"] == len(asked)
+    assert kept["temperature"] == metadata[key]
+    shipped = calibration.measures(Answers.to(asked, predictor.probabilities(pairs)[rows]))
+    raw = calibration.measures(Answers.to(asked, calibration.softmax(predictor.logits(pairs)[rows])))
     assert kept["after"] == pytest.approx(shipped, abs=1e-4)
     assert kept["before"] == pytest.approx(raw, abs=1e-4)
     assert kept["after"]["nll"] <= kept["before"]["nll"] + 1e-6
-    assert {name: metadata["validation"][name] for name in kept["after"]} == kept["after"]
+
+
+def test_the_validation_scores_of_the_artifact_hold_its_measures(
+    exported: Workplace, validation: list[Example]
+) -> None:
+    metadata = json.loads((exported.artifact / "stance.json").read_text("utf-8"))
+    probabilities = StancePredictor.load(exported.artifact).probabilities([example.pair() for example in validation])
+    found = calibration.measures(Answers.to(validation, probabilities))
+    assert {name: metadata["validation"][name] for name in found} == pytest.approx(found, abs=1e-4)
+
+
+# Ways of asking.
+
+
+def asked(
+    places: tuple[np.ndarray, list[int]], bare: tuple[np.ndarray, list[int]]
+) -> dict[str, tuple[list[Example], np.ndarray]]:
+    """What an export hands to `trust.fit`: examples and logits by way of asking."""
+    ways = {"with_places": places, "without_places": bare}
+    return {way: (labelled(*found), found[0].astype(np.float32)) for way, found in ways.items()}
+
+
+def test_each_way_of_asking_has_a_temperature_of_its_own() -> None:
+    found = trust.fit(asked(draws(2000), draws(2000, temperature=3, seed=1)), target_risk=0.2, risk_confidence=0.9)
+    written = found.to_json()
+    assert written["temperature"] == pytest.approx(1, rel=0.15)
+    assert written["temperature_without_places"] == pytest.approx(3, rel=0.15)
+    rows = tiny.examples(2)
+    bare = [replace(row, actor_span=None, target_span=None) for row in rows]
+    assert found.temperatures([*rows, *bare])[:, 0].tolist() == (
+        [written["temperature"]] * 2 + [written["temperature_without_places"]] * 2
+    )
+    for way in ("with_places", "without_places"):
+        assert written["calibration"][way]["temperature"] == found.metrics()[f"{way}_temperature"]
+        assert written["abstention"][way]["threshold"] == found.metrics()[f"{way}_threshold"]
+    assert [line.split(":")[0] for line in found.lines()] == [
+        "asked with places",
+        "asked without places",
+        "asked with places, least confidence",
+        "asked without places, least confidence",
+    ]
+
+
+def test_without_a_target_risk_nothing_is_chosen() -> None:
+    found = trust.fit(asked(draws(50), draws(50)), target_risk=0, risk_confidence=0.9)
+    assert found.to_json()["abstention"] is None
+    assert len(found.lines()) == 2
+
+
+def test_a_threshold_that_is_out_of_reach_is_no_metric_and_null_in_the_artifact() -> None:
+    found = trust.fit(asked(draws(50), draws(50)), target_risk=0.001, risk_confidence=0.9)
+    assert found.to_json()["abstention"]["with_places"]["threshold"] is None
+    assert not [name for name in found.metrics() if name.endswith(("threshold", "coverage"))]
+    assert "none keeps to the target risk 0.1%; the closest answers" in found.lines()[2]
 
 
 # Pictures.
@@ -290,7 +349,8 @@ def test_the_reliability_diagram_has_a_bar_for_each_bin_with_rows_and_the_ideal_
 
 def test_the_risk_coverage_curve_stands_between_the_ideal_and_no_information() -> None:
     found = confident((0.9, 3, 0), (0.8, 1, 1), (0.6, 2, 3))
-    (axes,) = plots.risk_coverage_curve(found, "test", threshold=0.7).axes
+    kept = Kept(0.25, Estimate(0.5, 0.4, 0.6), Estimate(0.2, 0.1, 0.3))
+    (axes,) = plots.risk_coverage_curve(found, "test", kept).axes
     lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
     assert lines["model"] == [pytest.approx(point) for point in ([0.3, 0], [0.5, 0.2], [1, 0.4])]
     assert all(risk == pytest.approx(max(0, 1 - 0.6 / share)) for share, risk in lines["ideal"])
@@ -300,7 +360,6 @@ def test_the_risk_coverage_curve_stands_between_the_ideal_and_no_information() -
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("threshold", [None, 0.99])
-def test_the_risk_coverage_curve_without_a_threshold_that_is_reached_marks_none(threshold: float | None) -> None:
-    (axes,) = plots.risk_coverage_curve(confident((0.9, 0, 2)), "test", threshold).axes
+def test_the_risk_coverage_curve_of_nothing_but_errors_is_drawn_without_a_mark() -> None:
+    (axes,) = plots.risk_coverage_curve(confident((0.9, 0, 2)), "test").axes
     assert len(axes.collections) == 0

@@ -115,9 +115,9 @@ def test_the_reported_parity_is_what_the_shipped_models_show(
     exported: Workplace, validation: Sequence[Example]
 ) -> None:
     pairs = [example.pair() for example in validation]
-    temperature = float(metadata(exported)["temperature"])  # type: ignore[arg-type]
-    torch_logits = export.torch_logits(models.load(exported.checkpoint), validation)
-    expected = softmax(torch_logits / temperature)
+    temperatures = [metadata(exported)[key] for key in ("temperature_without_places", "temperature")]
+    divisor = np.array([temperatures[pair.placed] for pair in pairs], float)[:, None]
+    expected = softmax(export.torch_logits(models.load(exported.checkpoint), validation) / divisor)
     parity = metadata(exported)["parity"]
     assert isinstance(parity, dict)
     for precision in ("fp32", "int8"):

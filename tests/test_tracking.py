@@ -213,8 +213,9 @@ def test_the_export_names_the_run_that_trained_it(store: TrackingConfig) -> None
     assert exported_run.data.tags["stance.model_version"] == "1"
     found = exported_run.data.metrics
     assert found["parity_fp32_label_changes"] == 0
-    assert found["temperature"] > 0
-    assert found["validation_nll"] <= found["validation_uncalibrated_nll"] + 1e-6
+    for way in ("with_places", "without_places"):
+        assert found[f"{way}_temperature"] > 0
+        assert found[f"{way}_nll"] <= found[f"{way}_uncalibrated_nll"] + 1e-6
 
 
 def test_the_build_keeps_its_card_and_what_was_dropped(store: TrackingConfig) -> None:

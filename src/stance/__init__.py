@@ -10,7 +10,7 @@ The package is layered; a module imports only from the rings above it:
             (+ datasets, datasketch, pyarrow, tqdm, xxhash, yaml, krippendorff, scipy, trafilatura,
             charset_normalizer, requests)
 * training  `encoders` `model` `batches` `callbacks` `recipe` `augment` `trainer` `training` `export` `scores`
-            `calibration` `abstention` `baselines` `evaluation` `transfer` `curve` `review` `plots` `show`
+            `calibration` `abstention` `trust` `baselines` `evaluation` `transfer` `curve` `review` `plots` `show`
             (+ torch, transformers, safetensors, onnx, evaluate, sklearn, cleanlab, matplotlib, rich)
 * rim       `tracking` `registry` `pyfunc` `jobs` `config`       (+ mlflow, alembic, pandas, hydra, omegaconf)
 

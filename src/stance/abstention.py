@@ -5,7 +5,7 @@ an upper confidence bound within the target. Coverage is the share of the pairs 
 wrong answers among these.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import beta
 
+from stance.predictor import WAYS, StancePredictor
+from stance.records import Pair
 from stance.scores import Answers, Estimate, intervals
 
 COVERAGES = 20
@@ -38,20 +40,21 @@ class Abstention:
     pairs: int
 
     def __str__(self) -> str:
-        target = f"target risk {self.target_risk:.1%}"
         found = (
             f"answers {self.coverage:.0%} of {self.pairs} pairs, {self.risk:.1%} of them wrongly, at most "
             f"{self.bound:.1%} with {self.risk_confidence:.0%} confidence"
         )
         if self.threshold is None:
-            return f"abstention: no threshold keeps to the {target}; the closest {found}"
-        return f"abstention: below confidence {self.threshold:.{DIGITS}f} for the {target}: {found}"
+            return f"none keeps to the target risk {self.target_risk:.1%}; the closest {found}"
+        return f"{self.threshold:.{DIGITS}f} for the target risk {self.target_risk:.1%}: {found}"
 
 
 def choose(answers: Answers, *, target_risk: float, risk_confidence: float) -> Abstention:
     """The threshold with the largest coverage whose risk is within the target.
 
-    The bound is that of Clopper and Pearson, at a level that lets it hold for all `COVERAGES` at once (Bonferroni).
+    `COVERAGES` are tested from the strictest on with the bound of Clopper and Pearson. Each has an equal share of the
+    allowed error, and one that passes hands its share on to the next (the fallback procedure; Wiens, 2003), so that all
+    that pass hold at once with the probability `risk_confidence`.
 
     Args:
         answers: calibrated, as the shipped model gives them; at least one.
@@ -60,13 +63,15 @@ def choose(answers: Answers, *, target_risk: float, risk_confidence: float) -> A
     """
     confidence, wrong = answers.confidence, answers.wrong
     articles = np.unique(answers.groups, return_inverse=True)[1]
-    level = 1 - (1 - risk_confidence) / COVERAGES
-    tried = []
+    tried, allowed = [], 0.0
     for threshold in _thresholds(confidence):
+        allowed += (1 - risk_confidence) / COVERAGES
         answered = confidence >= threshold
-        bound = upper_bound(wrong[answered], articles[answered], level)
+        bound = upper_bound(wrong[answered], articles[answered], 1 - allowed)
         coverage, risk = float(answered.mean()), float(wrong[answered].mean())
         tried.append(Abstention(target_risk, risk_confidence, threshold, coverage, risk, bound, len(wrong)))
+        if bound > target_risk:
+            allowed = 0.0
     kept = [one for one in tried if one.bound <= target_risk]
     if kept:
         return max(kept, key=lambda one: one.coverage)
@@ -98,46 +103,49 @@ def upper_bound(wrong: npt.NDArray[np.bool_], articles: npt.NDArray[np.int64], l
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a threshold does on other pairs than those that it was chosen on, with intervals over articles."""
+    """What an artifact's thresholds do on other pairs than those that they were chosen on."""
 
     target_risk: float
-    threshold: float
     coverage: Estimate
     risk: Estimate
 
     def to_json(self) -> dict[str, Any]:
         """Numbers and `[value, low, high]`."""
-        found = {"target_risk": self.target_risk, "threshold": self.threshold}
-        return found | {"coverage": list(astuple(self.coverage)), "risk": list(astuple(self.risk))}
+        return {
+            "target_risk": self.target_risk,
+            "coverage": list(astuple(self.coverage)),
+            "risk": list(astuple(self.risk)),
+        }
 
     def __str__(self) -> str:
         verdict = "kept" if self.risk.value <= self.target_risk else "missed"
-        return (
-            f"abstention below confidence {self.threshold:.{DIGITS}f}: coverage {self.coverage}, risk {self.risk}; "
-            f"the target risk {self.target_risk:.1%} is {verdict}"
-        )
+        return f"coverage {self.coverage}, risk {self.risk}: the target risk {self.target_risk:.1%} is {verdict}"
 
 
-def judge(answers: Answers, metadata: Mapping[str, Any], *, resamples: int, seed: int) -> Kept | None:
-    """Whether an artifact's threshold keeps its promise; None for an artifact without one.
+def judge(
+    answers: Answers, predictor: StancePredictor, pairs: Sequence[Pair], *, resamples: int, seed: int
+) -> Kept | None:
+    """Whether the target risk of an artifact's export is kept; None for an artifact that can't abstain.
 
     Args:
         answers: of the artifact.
-        metadata: the content of the artifact's `stance.json`.
+        predictor: the artifact.
+        pairs: the questions.
         resamples: bootstrap samples of articles for each interval.
         seed: of the bootstrap.
     """
-    chosen = metadata.get("abstention")
-    if not chosen or chosen["threshold"] is None:
+    if not predictor.abstains:
         return None
-    found = estimates(answers, chosen["threshold"], resamples=resamples, seed=seed)
-    return Kept(chosen["target_risk"], chosen["threshold"], found["coverage"], found["selective_risk"])
+    found = estimates(answers, predictor.thresholds(pairs), resamples=resamples, seed=seed)
+    return Kept(predictor.metadata["abstention"][WAYS[0]]["target_risk"], found["coverage"], found["selective_risk"])
 
 
-def estimates(answers: Answers, threshold: float, *, resamples: int, seed: int) -> dict[str, Estimate]:
-    """`coverage` and `selective_risk` (0 where nothing is answered) at a threshold, with intervals over articles."""
+def estimates(
+    answers: Answers, thresholds: npt.NDArray[np.float32] | float, *, resamples: int, seed: int
+) -> dict[str, Estimate]:
+    """`coverage` and `selective_risk` (0 where nothing is answered) at thresholds, with intervals over articles."""
     names, articles = np.unique(answers.groups, return_inverse=True)
-    answered = answers.confidence >= threshold
+    answered = answers.confidence >= thresholds
     columns = (np.ones(len(answered)), answered, answered & answers.wrong)
     sums = np.stack([np.bincount(articles, column) for column in columns], 1)
 

@@ -55,7 +55,7 @@ class Calibration:
             f"{MEASURES[name]} {self.before[name]:.3f} -> {self.after[name]:.3f}"
             for name in ("calibration_error", "brier")
         )
-        return f"calibration on {self.pairs} validation pairs: {changes} at temperature {self.temperature:.2f}"
+        return f"{changes} at temperature {self.temperature:.2f} on {self.pairs} pairs"
 
 
 def calibrate(logits: npt.NDArray[Any], examples: Sequence[Example]) -> Calibration:

@@ -27,6 +27,7 @@ from stance.scores import (
 )
 
 MODEL = "model"
+AS_ASKED, BARE = "as_asked", "without_places"
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Report:
     `annotated_only` leaves the sampled neutral pairs out, `sampled_only` all others (empty where there are none),
     `without_places` asks by canonical names alone, `as_printed` by the passage's own words, `phenomena` takes the
     annotated pairs with one tag. `annotated_baselines` learn from annotated pairs and answer annotated pairs. `kept`
-    says how the artifact's threshold fares, None when it has none.
+    says how the artifact's thresholds fare, by way of asking, and is empty when it has none.
     """
 
     split: str
@@ -57,7 +58,7 @@ class Report:
     answers: Answers
     confusion: Counts
     scores: dict[str, dict[str, Estimate]]
-    kept: Kept | None
+    kept: dict[str, Kept]
     articles: int
     annotated_only: dict[str, Estimate]
     sampled_only: dict[str, Estimate]
@@ -74,7 +75,7 @@ class Report:
             "articles": self.articles,
             "confusion": {"labels": list(LABELS), "rows_true_columns_predicted": self.confusion.tolist()},
             "scores": {system: _plain(values) for system, values in self.scores.items()},
-            "abstention": self.kept.to_json() if self.kept else None,
+            "abstention": {way: kept.to_json() for way, kept in self.kept.items()},
             "annotated_only": _plain(self.annotated_only),
             "sampled_only": _plain(self.sampled_only),
             "without_places": _plain(self.without_places),
@@ -113,7 +114,9 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
     def estimate(answers: Answers, of: Rates = rates) -> dict[str, Estimate]:
         return _estimates(answers, config, of)
 
-    answers = ask([example.pair() for example in examples])
+    pairs = [example.pair() for example in examples]
+    bare = [Pair(pair.text, pair.actor, pair.target) for pair in pairs]
+    answers, unplaced = ask(pairs), ask(bare)
     systems = {MODEL: answers}
     for name, found in baselines.probabilities(rows["train"], examples, seed=config.seed).items():
         systems[name] = replace(answers, probabilities=found)
@@ -125,11 +128,11 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
         answers=answers,
         confusion=confusion(answers.references.tolist(), answers.probabilities.argmax(1).tolist()),
         scores={name: estimate(found) for name, found in systems.items()},
-        kept=abstention.judge(answers, predictor.metadata, resamples=config.resamples, seed=config.seed),
+        kept=_kept(predictor, {AS_ASKED: (pairs, answers), BARE: (bare, unplaced)}, config),
         articles=len(set(answers.groups.tolist())),
         annotated_only=estimate(answers.only(annotated)),
         sampled_only={} if annotated.all() else estimate(answers.only(~annotated), slice_rates),
-        without_places=estimate(ask([Pair(example.text, example.actor, example.target) for example in examples])),
+        without_places=estimate(unplaced),
         as_printed=estimate(ask([as_printed(example).pair() for example in examples])),
         phenomena={
             tag: (int(kept.sum()), estimate(answers.only(kept), slice_rates))
@@ -148,6 +151,16 @@ def _estimates(answers: Answers, config: EvaluationConfig, of: Rates = rates) ->
         **estimates(counts, resamples=config.resamples, seed=config.seed, of=of),
         **calibration.estimates(answers, resamples=config.resamples, seed=config.seed),
     }
+
+
+def _kept(
+    predictor: StancePredictor, asked: Mapping[str, tuple[Sequence[Pair], Answers]], config: EvaluationConfig
+) -> dict[str, Kept]:
+    found = {
+        way: abstention.judge(answers, predictor, pairs, resamples=config.resamples, seed=config.seed)
+        for way, (pairs, answers) in asked.items()
+    }
+    return {way: kept for way, kept in found.items() if kept}
 
 
 def _annotated_baselines(
@@ -173,8 +186,8 @@ def metrics(report: Report) -> dict[str, float]:
     """All scores with the bounds of their intervals, as flat metric names."""
     flat = {}
     parts = {report.split if s == MODEL else f"{report.split}_baseline_{slug(s)}": v for s, v in report.scores.items()}
-    if report.kept:
-        parts[f"{report.split}_answered"] = {"coverage": report.kept.coverage, "risk": report.kept.risk}
+    for way, kept in report.kept.items():
+        parts[f"{report.split}_abstaining_{way}"] = {"coverage": kept.coverage, "risk": kept.risk}
     for prefix, values in parts.items():
         for name, estimate in values.items():
             flat[f"{prefix}_{name}"] = estimate.value

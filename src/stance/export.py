@@ -7,7 +7,7 @@ configured share, before anything appears under the artifact's name.
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,9 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 import stance
-from stance import abstention, jsonl
+from stance import jsonl
 from stance import model as models
-from stance.abstention import Abstention
-from stance.calibration import Calibration, calibrate, softmax
+from stance.calibration import measures, softmax
 from stance.encoding import PairEncoder, collate
 from stance.errors import StanceError
 from stance.files import replace_directory
@@ -30,6 +29,7 @@ from stance.model import Checkpoint
 from stance.predictor import FORMAT_VERSION, StancePredictor, sha256
 from stance.records import LABELS, Example
 from stance.scores import UNKNOWN, Answers, StanceScore, known
+from stance.trust import Asked, Trust, fit
 
 Logits = npt.NDArray[np.float32]
 
@@ -76,8 +76,7 @@ class Exported:
 
     artifact: Path
     parity: Parity
-    calibration: Calibration
-    abstention: Abstention | None
+    trust: Trust
     validation: dict[str, float]
 
 
@@ -104,20 +103,20 @@ def write(
         quantize(folder / "model.onnx", folder / "model.int8.onnx")
         metadata = _metadata(folder, source, about)
         jsonl.write_json(folder / "stance.json", metadata)  # provisional: the predictor needs one to load
-        logits = {precision: _score(folder, precision, validation) for precision in ("fp32", "int8")}
-        logits["torch"] = torch_logits(source, validation)
-        logits = {name: np.where(known(validation), values, UNKNOWN) for name, values in logits.items()}
-        calibration = calibrate(logits["int8"], validation)
-        parity = _parity(logits, calibration.temperature)
+        logits = {precision: _logits(folder, precision, validation) for precision in ("fp32", "int8")}
+        logits["torch"] = np.where(known(validation), torch_logits(source, validation), UNKNOWN)
+        trust = fit(
+            _asked(folder, validation, logits["int8"]),
+            target_risk=config.target_risk,
+            risk_confidence=config.risk_confidence,
+        )
+        temperatures = trust.temperatures(validation)
+        parity = _parity(logits, temperatures)
         _refuse(parity, config)
-        answers = Answers.to(validation, softmax(logits["int8"] / calibration.temperature))
-        predicted = answers.probabilities.argmax(1)
-        scores = StanceScore().compute(predictions=predicted, references=answers.references) | calibration.after
-        silence = _abstention(answers, config)
-        metadata |= {"temperature": calibration.temperature, "validation": scores, "parity": asdict(parity)}
-        metadata |= {"calibration": asdict(calibration), "abstention": asdict(silence) if silence else None}
+        scores = _scores(Answers.to(validation, softmax(logits["int8"] / temperatures)))
+        metadata |= {"validation": scores, "parity": asdict(parity), **trust.to_json()}
         jsonl.write_json(folder / "stance.json", metadata)
-    return Exported(output, parity, calibration, silence, scores)
+    return Exported(output, parity, trust, scores)
 
 
 def check(config: ExportConfig) -> None:
@@ -133,12 +132,8 @@ def check(config: ExportConfig) -> None:
 def metrics(exported: Exported) -> dict[str, float]:
     """All numbers of an export, as flat metric names."""
     flat = {f"validation_{name}": value for name, value in exported.validation.items()}
-    flat |= {f"validation_uncalibrated_{name}": value for name, value in exported.calibration.before.items()}
     flat |= {f"parity_{name}": float(value) for name, value in asdict(exported.parity).items()}
-    flat["temperature"] = exported.calibration.temperature
-    if exported.abstention and exported.abstention.threshold is not None:
-        flat |= {f"abstention_{name}": float(value) for name, value in asdict(exported.abstention).items()}
-    return flat
+    return flat | exported.trust.metrics()
 
 
 def to_onnx(checkpoint: Checkpoint, path: Path, opset: int) -> None:
@@ -224,9 +219,16 @@ def torch_logits(checkpoint: Checkpoint, examples: Sequence[Example]) -> Logits:
     return scores
 
 
-def _score(folder: Path, precision: str, examples: Sequence[Example]) -> Logits:
+def _logits(folder: Path, precision: str, examples: Sequence[Example]) -> Logits:
     predictor = StancePredictor.load(folder, precision=precision)
-    return predictor.logits([example.pair() for example in examples])
+    return np.where(known(examples), predictor.logits([example.pair() for example in examples]), UNKNOWN)
+
+
+def _asked(folder: Path, validation: Sequence[Example], logits: Logits) -> Asked:
+    """The rows and their int8 logits for each way of asking; where none has a place, as they are for both."""
+    bare = _logits(folder, "int8", [replace(example, actor_span=None, target_span=None) for example in validation])
+    placed = [i for i, example in enumerate(validation) if example.pair().placed] or list(range(len(validation)))
+    return {"with_places": ([validation[i] for i in placed], logits[placed]), "without_places": (validation, bare)}
 
 
 def _metadata(folder: Path, source: Checkpoint, about: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,11 +245,11 @@ def _metadata(folder: Path, source: Checkpoint, about: Mapping[str, Any]) -> dic
     }
 
 
-def _parity(logits: Mapping[str, Logits], temperature: float) -> Parity:
-    reference = softmax(logits["torch"] / temperature)
+def _parity(logits: Mapping[str, Logits], temperatures: npt.NDArray[np.float64]) -> Parity:
+    reference = softmax(logits["torch"] / temperatures)
 
     def against(name: str) -> tuple[int, float]:
-        other = softmax(logits[name] / temperature)
+        other = softmax(logits[name] / temperatures)
         changed = int((other.argmax(1) != reference.argmax(1)).sum())
         return changed, float(np.abs(other - reference).max())
 
@@ -269,7 +271,7 @@ def _refuse(parity: Parity, config: ExportConfig) -> None:
         )
 
 
-def _abstention(answers: Answers, config: ExportConfig) -> Abstention | None:
-    if config.target_risk == 0:
-        return None
-    return abstention.choose(answers, target_risk=config.target_risk, risk_confidence=config.risk_confidence)
+def _scores(answers: Answers) -> dict[str, float]:
+    predicted = answers.probabilities.argmax(1)
+    scores: dict[str, float] = StanceScore().compute(predictions=predicted, references=answers.references)
+    return scores | measures(answers)

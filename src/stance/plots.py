@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from stance.abstention import Kept
 from stance.calibration import reliability, risk_coverage
 from stance.records import LABELS
 from stance.scores import Answers
@@ -44,22 +45,22 @@ def reliability_diagram(answers: Answers, title: str) -> Figure:
     return figure
 
 
-def risk_coverage_curve(answers: Answers, title: str, threshold: float | None = None) -> Figure:
-    """Share of wrong answers over the share that is answered, the most confident first, and the artifact's threshold.
+def risk_coverage_curve(answers: Answers, title: str, kept: Kept | None = None) -> Figure:
+    """Share of wrong answers over the share that is answered, the most confident first, and where an artifact abstains.
 
     Beside it the ideal, a confidence that puts every wrong answer last, and one that tells nothing.
     """
     figure = Figure(figsize=(4.2, 3.8), layout="constrained")
     axes = figure.subplots()
-    thresholds, coverage, risk = risk_coverage(answers)
+    _, coverage, risk = risk_coverage(answers)
     axes.plot(coverage, risk, color="tab:blue", label="model")
     share = np.linspace(0.005, 1, 200)
     ideal = (1 - (1 - risk[-1]) / share).clip(0)
     axes.plot(share, ideal, color="grey", linestyle="--", linewidth=1, label="ideal")
     axes.axhline(risk[-1], color="grey", linestyle=":", linewidth=1, label="no information")
-    if threshold is not None and (reached := thresholds >= threshold).any():
+    if kept:
         axes.scatter(
-            coverage[reached][-1], risk[reached][-1], color="tab:red", zorder=3, label=f"confidence {threshold:.2f}"
+            kept.coverage.value, kept.risk.value, color="tab:red", zorder=3, label=f"target {kept.target_risk:g}"
         )
     axes.set(
         xlim=(0, 1), ylim=(0, None), xlabel="share that is answered", ylabel="share of these that is wrong", title=title

@@ -33,19 +33,22 @@ class ArticleReader:
         self, predictor: StancePredictor, *, threshold: float = 0.6, context: int = 1, abstain: bool = False
     ) -> None:
         self.predictor = predictor
-        self.threshold = max(threshold, predictor.least()) if abstain else threshold
+        self.threshold = threshold
         self.context = context
+        self.abstain = abstain
+        if abstain:
+            predictor.check_abstains()
 
     def read(self, article: Article) -> list[Triple]:
         """The article's stances, neutral ones left out, in the order of their evidence."""
         (parsed,) = mentions.parse([article.text])
         full = _full_names(parsed.candidates)
         questions = list(self._questions(article.text, parsed, full))
-        predictions = self.predictor.predict([pair for pair, _, _, _ in questions])
+        predictions = self.predictor.predict([pair for pair, _, _, _ in questions], abstain=self.abstain)
         found = [
             Triple(article.id, actor, target, p.stance, p.confidence, (sentence,))
             for (_, actor, target, sentence), p in zip(questions, predictions, strict=True)
-            if p.stance != Stance.NEUTRAL and p.confidence >= self.threshold
+            if p.stance != Stance.NEUTRAL and p.confidence >= self.threshold and not p.abstained
         ]
         return sorted(_best(found), key=lambda triple: (triple.evidence, triple.actor.start, triple.target.start))
 

@@ -50,6 +50,11 @@ class Pair:
     actor_span: Span | None = None
     target_span: Span | None = None
 
+    @property
+    def placed(self) -> bool:
+        """Whether it says where one of its names is printed."""
+        return self.actor_span is not None or self.target_span is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:

@@ -18,6 +18,7 @@ from stance.abstention import Kept
 from stance.corpora import dse
 from stance.errors import StanceError
 from stance.examples import ExamplesConfig
+from stance.predictor import StancePredictor
 from stance.records import LABELS, Article, Example, Stance
 from stance.scores import Answers, Estimate, by_group, estimates, slice_rates
 
@@ -134,7 +135,7 @@ def confidence(
     probabilities: Mapping[str, npt.NDArray[Any]],
     rows: Mapping[str, Sequence[Example]],
     config: TransferConfig,
-    metadata: Mapping[str, Any],
+    predictor: StancePredictor,
 ) -> list[Confidence]:
     """How far an artifact's confidence can be trusted on each set, over the labels that the set knows.
 
@@ -142,14 +143,15 @@ def confidence(
         probabilities: of the artifact, shape `(examples, 3)`, by set.
         rows: the examples by set.
         config: of the intervals.
-        metadata: the content of the artifact's `stance.json`.
+        predictor: the artifact.
     """
     found = []
     for name, part in rows.items():
         labels = tuple(label for label in LABELS if label in {row.stance for row in part})
         answers = Answers.to([replace(row, labels=labels) for row in part], probabilities[name])
         measures = calibration.estimates(answers, resamples=config.resamples, seed=config.seed)
-        kept = abstention.judge(answers, metadata, resamples=config.resamples, seed=config.seed)
+        pairs = [row.pair() for row in part]
+        kept = abstention.judge(answers, predictor, pairs, resamples=config.resamples, seed=config.seed)
         found.append(Confidence(name, measures, kept))
     return found
 
