@@ -33,6 +33,7 @@ def recompute(encoder: PreTrainedModel, name: str) -> None:
             f"training.gradient_checkpointing=true: {name} is a {encoder.config.model_type} encoder, which can't "
             "recompute its activations; set it to false and lower training.tokens_per_batch to save memory"
         )
+    encoder.config.use_cache = False  # else transformers says that it sets it itself
     encoder.activation_checkpointing_enable({"use_reentrant": False})
 
 
