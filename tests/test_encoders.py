@@ -48,7 +48,9 @@ def copied(folders: Path, kind: str, path: Path) -> Path:
     return Path(shutil.copytree(folders / kind, path))
 
 
-def test_auto_layout_is_one_pass_for_absolute_positions_and_pair_for_the_others(folders: Path, kind: str) -> None:
+def test_auto_layout_is_one_pass_where_the_encoder_takes_position_ids_and_pair_elsewhere(
+    folders: Path, kind: str
+) -> None:
     expected = "one_pass" if kind in tiny.ONE_PASS else "pair"
     assert loaded(folders, kind).encoding.layout == expected
 
@@ -116,7 +118,7 @@ def test_a_passage_that_positions_cannot_hold_is_refused(folders: Path) -> None:
         encoders.load(config)
 
 
-def test_one_pass_is_refused_for_relative_positions(folders: Path) -> None:
+def test_one_pass_is_refused_where_the_encoder_takes_no_position_ids(folders: Path) -> None:
     config = tiny.config(name=str(folders / "deberta-v2"), layout="one_pass")
     with pytest.raises(StanceError, match=r"a deberta-v2 encoder can't .* these can: bert, .*model\.layout=pair"):
         encoders.load(config)
@@ -178,6 +180,11 @@ def test_encoder_dropout_reaches_every_dropout_of_the_encoder(folders: Path, kin
 def test_a_missing_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StanceError, match=r"none: cannot load it .*expected 'embedded', a local directory or a hub"):
         encoders.load(tiny.config(name=str(tmp_path / "none")))
+
+
+def test_a_missing_directory_below_the_repository_names_the_command_that_fetches_the_base_encoder() -> None:
+    with pytest.raises(StanceError, match=r"no such directory.*`make encoder-mpnet` fetches data/encoders/"):
+        encoders.load(tiny.config(name="data/encoders/none"))
 
 
 def test_a_hub_name_without_network_is_one_clear_error() -> None:

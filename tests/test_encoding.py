@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from stance.encoders import ModelConfig, Pretrained, load
-from stance.encoding import ACTOR, TARGET, Cuts, Encoded, Encoding, PairEncoder, collate, find_mention
+from stance.encoding import ACTOR, TARGET, Cuts, Encoded, Encoding, PairEncoder, collate
 from stance.errors import StanceError
+from stance.lookup import find_mention
 from stance.records import Pair
 
 # The real tokenizer takes a while on its first call; what is tested is never a matter of time.
@@ -183,6 +184,36 @@ def test_pair_layout_marks_the_mentions_in_the_passage() -> None:
     assert tokenizer.decode(row.ids, skip_special_tokens=False) == (
         "[CLS] [ACTOR] iran [TARGET] the new offer [SEP] [ACTOR] iran rejected [TARGET] the new offer. [SEP]"
     )
+
+
+def test_typed_question_closes_the_mentions_too_even_where_they_touch() -> None:
+    typed = PairEncoder(pretrained().tokenizer, replace(pretrained().encoding, layout="pair", question="typed"))
+    for text, expected in (
+        ("Iran rejected the new offer.", "[ACTOR] iran [ACTOR] rejected [TARGET] the new offer [TARGET]."),
+        ("the new offer Iran made", "[TARGET] the new offer [TARGET] [ACTOR] iran [ACTOR] made"),
+    ):
+        row = only(typed.encode([Pair(text, "Iran", "the new offer")])[0])
+        decoded = pretrained().tokenizer.decode(row.ids, skip_special_tokens=False)
+        assert decoded == f"[CLS] [ACTOR] iran [TARGET] the new offer [SEP] {expected} [SEP]"
+
+
+@patient
+@given(pairs=pairs_of_some_texts(), layout=layouts)
+def test_hypothesis_is_the_same_question_with_a_verb_at_the_place_of_the_actors_end(
+    pairs: list[Pair], layout: str
+) -> None:
+    plain = encoder(layout=layout)
+    asked = PairEncoder(plain.tokenizer, replace(plain.settings, question="hypothesis"))
+    (verb,) = tokens("supports")
+    for old, new in zip(plain.encode(pairs)[0], asked.encode(pairs)[0], strict=True):
+        assert old.pairs == new.pairs
+        ids, positions = list(new.ids), list(new.positions)
+        for _, target in reversed(new.markers):
+            assert ids.pop(target - 1) == verb
+            place = positions.pop(target - 1)
+            assert layout == "pair" or place == positions[target - 2]
+        assert ids == old.ids
+        assert layout == "pair" or positions == old.positions
 
 
 def test_pairs_of_one_passage_share_rows_up_to_the_limit() -> None:

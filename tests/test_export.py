@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import tiny
 from conftest import Workplace
-from stance import dataset, encoders, export
+from stance import dataset, encoders, export, inference
 from stance import model as models
 from stance.encoding import PairEncoder, collate
 from stance.errors import StanceError
@@ -117,8 +117,8 @@ def test_the_reported_parity_is_what_the_shipped_models_show(
 ) -> None:
     pairs = [example.pair() for example in validation]
     temperature = float(metadata(exported)["temperature"])  # type: ignore[arg-type]
-    torch_logits = export.torch_logits(models.load(exported.checkpoint), validation)
-    expected = export.softmax(torch_logits / temperature)
+    torch_logits = inference.logits(models.load(exported.checkpoint), [e.pair() for e in validation])
+    expected = inference.softmax(torch_logits / temperature)
     parity = metadata(exported)["parity"]
     assert isinstance(parity, dict)
     for precision in ("fp32", "int8"):
@@ -132,8 +132,8 @@ def test_the_reported_parity_is_what_the_shipped_models_show(
 
 
 def test_the_artifacts_hf_folder_is_the_checkpoint(exported: Workplace, validation: Sequence[Example]) -> None:
-    shipped = export.torch_logits(models.load(exported.artifact / "hf"), validation)
-    trained = export.torch_logits(models.load(exported.checkpoint), validation)
+    shipped = inference.logits(models.load(exported.artifact / "hf"), [e.pair() for e in validation])
+    trained = inference.logits(models.load(exported.checkpoint), [e.pair() for e in validation])
     assert np.array_equal(shipped, trained)
 
 
@@ -151,7 +151,7 @@ def test_the_predictor_groups_pairs_as_training_did(exported: Workplace, validat
 
 
 def likelihood(logits: np.ndarray, labels: Sequence[int], temperature: float) -> float:
-    probabilities = export.softmax(logits / temperature)
+    probabilities = inference.softmax(logits / temperature)
     return float(-np.log(probabilities[np.arange(len(labels)), labels] + 1e-12).mean())
 
 
@@ -169,7 +169,7 @@ def test_the_temperature_never_worsens_the_likelihood(data: st.DataObject, count
 def test_the_temperature_undoes_a_known_overconfidence() -> None:
     random = np.random.default_rng(0)
     honest = random.normal(size=(4000, 3)).astype(np.float32)
-    labels = [int(random.choice(3, p=row)) for row in export.softmax(honest)]
+    labels = [int(random.choice(3, p=row)) for row in inference.softmax(honest)]
     assert export.fit_temperature(honest * 3, labels) == pytest.approx(3, rel=0.1)
 
 

@@ -11,7 +11,7 @@ import torch
 from sklearn.metrics import f1_score
 
 import tiny
-from stance import export, lora, training
+from stance import export, inference, lora, training
 from stance import model as models
 from stance.encoders import load
 from stance.errors import StanceError
@@ -97,12 +97,14 @@ def test_merged_weights_give_the_logits_of_the_adapters(
 
 
 def logits(model: Any, pretrained: Any) -> Any:
-    return export.torch_logits(Checkpoint(model, pretrained.tokenizer, pretrained.encoding, {}), SPLITS["validation"])
+    return inference.logits(
+        Checkpoint(model, pretrained.tokenizer, pretrained.encoding, {}), [e.pair() for e in SPLITS["validation"]]
+    )
 
 
 def test_the_checkpoint_is_that_of_the_best_epoch(trained: tuple[str, Result]) -> None:
     _, result = trained
-    chosen = export.torch_logits(models.load(result.checkpoint), SPLITS["validation"]).argmax(1)
+    chosen = inference.logits(models.load(result.checkpoint), [e.pair() for e in SPLITS["validation"]]).argmax(1)
     truth = [LABELS.index(example.stance) for example in SPLITS["validation"]]
     expected = f1_score(truth, chosen, labels=[0, 1, 2], average="macro", zero_division=0)
     assert result.scores["macro_f1"] == pytest.approx(expected)
@@ -115,7 +117,7 @@ def test_the_checkpoint_exports(encoder: Callable[[str], str], tmp_path: Path) -
     export.write(source, SPLITS["validation"], settings, output=tmp_path / "artifact", about={})
     predictor = StancePredictor.load(tmp_path / "artifact", precision="fp32")
     answers = predictor.predict([example.pair() for example in SPLITS["validation"]])
-    expected = export.torch_logits(models.load(source), SPLITS["validation"]).argmax(1)
+    expected = inference.logits(models.load(source), [e.pair() for e in SPLITS["validation"]]).argmax(1)
     assert [LABELS.index(answer.stance) for answer in answers] == expected.tolist()
 
 

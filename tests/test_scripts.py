@@ -25,7 +25,7 @@ from stance.records import LABELS, Article, Mention, Pair, Stance, Triple
 
 NAMES = (
     "build_dataset", "train", "export", "evaluate", "predict", "transfer", "learning_curve", "review", "fetch_corpus",
-    "weak_label",
+    "weak_label", "fetch_encoder", "bakeoff", "sweep",
 )  # fmt: skip
 GROUPS = [
     (name, folder.name, option.stem)
@@ -88,6 +88,9 @@ def test_yaml_without_overrides_gives_the_defaults_of_the_dataclasses(name: str)
     if name in ("build_dataset", "review"):
         assert job.corpora == {"stance_news": CorpusConfig(name="stance-news", path="data/corpus", licence="cc-by-4.0")}
         job.corpora = {}
+    if name == "sweep":  # its data: what is searched
+        assert set(job.sweep.space) == {"training", "model"}
+        job.sweep.name, job.sweep.space = main.job().sweep.name, {}
     assert job == main.job()
 
 
@@ -109,7 +112,7 @@ def test_an_override_reaches_the_job() -> None:
 def test_field_docs_are_the_strings_under_the_fields() -> None:
     docs = field_docs(script("train").main.job)
     assert docs["dataset"] == "Directory of the dataset."
-    assert set(docs) == {"dataset", "output"}
+    assert set(docs) == {"dataset", "output", "resume"}
 
 
 # Mistakes
@@ -146,7 +149,7 @@ def test_a_value_of_the_wrong_type_names_the_key_and_the_value() -> None:
 
 
 def test_a_switch_that_is_neither_on_nor_off_is_refused() -> None:
-    refused("train", "training.resume=perhaps", match=r"^training\.resume: Value 'perhaps' is not a valid bool")
+    refused("export", "register=perhaps", match=r"^register: Value 'perhaps' is not a valid bool")
 
 
 def test_several_values_without_multirun_are_refused() -> None:

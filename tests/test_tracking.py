@@ -21,7 +21,7 @@ from mlflow.tracking import MlflowClient
 
 import tiny
 from conftest import ROOT, Workplace, script
-from stance import dataset, encoders, export, registry, tracking
+from stance import dataset, encoders, export, jsonl, registry, tracking
 from stance import model as models
 from stance.encoders import ModelConfig
 from stance.errors import StanceError
@@ -470,6 +470,6 @@ def test_a_script_that_cannot_track_writes_no_output(exported: Workplace, tmp_pa
 
 def test_flatten_gives_dotted_keys() -> None:
     settings = {"model": asdict(ModelConfig(max_pairs=7)), "output": "x"}
-    flat = tracking.flatten(settings)
+    flat = jsonl.flatten(settings)
     assert flat["model.max_pairs"] == 7
     assert flat["output"] == "x"

@@ -1,4 +1,4 @@
-"""Fine-tuning a tiny random encoder: seeds, resuming, stopping, the loss, and what is refused before it starts."""
+"""Fine-tuning a tiny random encoder: seeds, stopping, the loss, and what is refused before it starts."""
 
 import json
 import platform
@@ -13,7 +13,7 @@ import torch
 from sklearn.metrics import f1_score
 
 import tiny
-from stance import augment, encoders, export, training
+from stance import augment, encoders, inference, training
 from stance import model as models
 from stance.errors import StanceError
 from stance.recipe import TrainingConfig, choose_precision
@@ -96,7 +96,7 @@ def test_training_learns_what_the_verbs_say(encoder: str, tmp_path: Path) -> Non
 
 
 def test_the_reported_score_is_that_of_the_saved_checkpoint(reference: Result) -> None:
-    logits = export.torch_logits(models.load(reference.checkpoint), SPLITS["validation"])
+    logits = inference.logits(models.load(reference.checkpoint), [e.pair() for e in SPLITS["validation"]])
     truth = [LABELS.index(example.stance) for example in SPLITS["validation"]]
     expected = f1_score(truth, logits.argmax(1), labels=[0, 1, 2], average="macro", zero_division=0)
     assert reference.scores["macro_f1"] == pytest.approx(expected)
@@ -132,73 +132,6 @@ def test_metrics_reach_the_sink_with_their_steps(encoder: str, tmp_path: Path) -
     assert len(set(steps)) == 3
     assert steps == sorted(steps)
     assert "train_loss" in {name for name, _ in seen}
-
-
-def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
-    encoder: str, reference: Result, tmp_path: Path
-) -> None:
-    output = tmp_path / "checkpoint"
-    interrupt(encoder, output, after=1)
-    assert not output.exists()
-    result = train(encoder, output, resume=True)
-    assert weights(output) == weights(reference.checkpoint)
-    assert result.scores["macro_f1"] == reference.scores["macro_f1"]
-
-
-def test_a_resumed_run_does_not_repeat_finished_epochs(encoder: str, tmp_path: Path) -> None:
-    output = tmp_path / "checkpoint"
-    interrupt(encoder, output, after=2)
-    steps: list[int] = []
-    train(encoder, output, resume=True, sink=lambda metrics, step: steps.append(step))
-    per_epoch = max(steps) // 3
-    assert min(steps) > 2 * per_epoch
-
-
-def test_a_resumed_run_remembers_how_long_nothing_got_better(encoder: str, tmp_path: Path) -> None:
-    settings = {"epochs": 8, "early_stopping": 3, "learning_rate": 1e-12}
-    output = tmp_path / "checkpoint"
-    interrupt(encoder, output, after=2, **settings)
-    result = train(encoder, output, resume=True, **settings)
-    assert epochs_run(result) == 4
-
-
-def test_without_resume_an_interrupted_run_starts_anew(encoder: str, reference: Result, tmp_path: Path) -> None:
-    output = tmp_path / "checkpoint"
-    interrupt(encoder, output, after=1, seed=7)
-    train(encoder, output)
-    assert weights(output) == weights(reference.checkpoint)
-
-
-def test_resume_without_an_interrupted_run_starts_from_the_beginning(
-    encoder: str, reference: Result, tmp_path: Path
-) -> None:
-    train(encoder, tmp_path / "checkpoint", resume=True)
-    assert weights(tmp_path / "checkpoint") == weights(reference.checkpoint)
-
-
-def test_resume_passes_over_an_epoch_that_was_cut_while_it_was_saved(
-    encoder: str, reference: Result, tmp_path: Path
-) -> None:
-    output = tmp_path / "checkpoint"
-    interrupt(encoder, output, after=2)
-    saved = sorted((tmp_path / "checkpoint.partial").glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
-    (saved[-1] / "trainer_state.json").unlink()  # what the trainer writes last
-    train(encoder, output, resume=True)
-    assert weights(output) == weights(reference.checkpoint)
-
-
-def test_resuming_with_another_setting_is_refused(encoder: str, tmp_path: Path) -> None:
-    output = tmp_path / "checkpoint"
-    interrupt(encoder, output, after=1)
-    with pytest.raises(StanceError, match=r"job\.json: the interrupted run had another training configuration; .*anew"):
-        train(encoder, output, resume=True, learning_rate=1e-4)
-
-
-def test_resuming_with_another_model_is_refused(encoder: str, tmp_path: Path) -> None:
-    output = tmp_path / "checkpoint"
-    interrupt(encoder, output, after=1)
-    with pytest.raises(StanceError, match="the interrupted run had another model configuration"):
-        train(encoder, output, resume=True, dropout=0.4)
 
 
 def epochs_run(result: Result) -> int:
@@ -364,19 +297,6 @@ def test_an_open_holder_has_the_stance_that_all_holders_share() -> None:
 def test_nothing_is_varied_when_both_shares_are_zero() -> None:
     examples = tiny.examples(50, seed=4)
     assert augment.vary(examples, TrainingConfig(span_dropout=0.0, surface_share=0.0)) == examples
-
-
-def test_a_resumed_run_reports_the_speed_of_its_own_part(encoder: str, reference: Result, tmp_path: Path) -> None:
-    output = tmp_path / "checkpoint"
-    interrupt(encoder, output, after=2)
-    for path in (tmp_path / "checkpoint.partial").glob("checkpoint-*/trainer_state.json"):
-        before = json.loads(path.read_text())
-        for entry in before["log_history"]:
-            if "eval_runtime" in entry:
-                entry["eval_runtime"] = 1000.0  # the first part ran on a slow machine
-        path.write_text(json.dumps(before))
-    result = train(encoder, output, resume=True)
-    assert 0 < result.pairs_per_second < 1000 * reference.pairs_per_second
 
 
 def test_training_can_start_from_a_checkpoint(encoder: str, reference: Result, tmp_path: Path) -> None:

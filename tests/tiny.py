@@ -5,19 +5,24 @@ A real architecture in miniature shows what a mock would hide: masks, positions 
 
 import random
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedTokenizerFast
 
+from stance import jsonl
+from stance.dataset import FEATURES, Manifest, fingerprint
 from stance.encoders import ModelConfig, set_dropout
 from stance.records import LABELS, Example, Stance
 
-ONE_PASS = ("bert", "distilbert", "roberta", "xlm-roberta", "electra")
-PAIR = ("deberta-v2", "mpnet", "modernbert")
+ONE_PASS = ("bert", "distilbert", "roberta", "xlm-roberta", "electra", "mpnet")
+PAIR = ("deberta-v2", "modernbert")
 KINDS = ONE_PASS + PAIR
 
 NAMES = ("Pakistan", "Russia", "the peace initiative", "the ceasefire", "Ghani", "the interim government")
@@ -174,3 +179,17 @@ def examples(count: int, *, seed: int = 0, labels: tuple[str, ...] = LABELS) -> 
                 )
             )
     return made[:count]
+
+
+def dataset(path: Path, splits: Mapping[str, Sequence[Example]]) -> Path:
+    """A dataset directory of these examples, which `stance.dataset.load` opens; no splits may be missing."""
+    (path / "data").mkdir(parents=True)
+    for split, part in splits.items():
+        rows = [example.to_json() | {"stance": LABELS.index(example.stance)} for example in part]
+        pq.write_table(pa.Table.from_pylist(rows, FEATURES.arrow_schema), path / "data" / f"{split}.parquet")
+    counts = {split: len(part) for split, part in splits.items()}
+    none: dict[str, dict[str, int]] = {split: {} for split in splits}
+    jsonl.write_json(
+        path / "manifest.json", asdict(Manifest("toy", fingerprint(splits), counts, counts, none, none, {}))
+    )
+    return path

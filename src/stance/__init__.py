@@ -2,18 +2,21 @@
 
 The package is layered; a module imports only from the rings above it:
 
-* serving   `errors` `files` `jsonl` `records` `forms` `encoding` `predictor`  (numpy, onnxruntime, tokenizers)
+* serving   `errors` `files` `jsonl` `records` `forms` `lookup` `encoding` `predictor`  (numpy, onnxruntime, tokenizers)
 * reading   `mentions` `reader`                                        (+ spacy)
-* building  `corpora` `agreement` `annotators` `examples` `duplicates` `splits` `division` `ledger`
-            `stages` `leaks` `dataset` `markup` `page` `writing` `build` `versions` `lexicon` `grammar`
-            `readings` `labelling` `weak` `tally`
+* building  `corpora` `agreement` `annotators` `examples` `duplicates` `splits` `division` `ledger` `stages`
+            `leaks` `dataset` `markup` `page` `writing` `build` `versions` `lexicon` `grammar` `readings`
+            `labelling` `weak` `tally`
             (+ datasets, datasketch, pyarrow, tqdm, xxhash, yaml, krippendorff, scipy, trafilatura,
             charset_normalizer, requests)
-* training  `encoders` `model` `batches` `callbacks` `recipe` `augment` `trainer` `training` `export` `scores`
-            `baselines` `evaluation` `transfer` `curve` `review` `plots` `show` `distributed` `engine` `lora`
-            (+ torch, transformers, accelerate, peft, submitit, safetensors, onnx, evaluate, sklearn, cleanlab,
-            matplotlib, rich)
-* rim       `tracking` `registry` `pyfunc` `jobs` `config`       (+ mlflow, alembic, pandas, hydra, omegaconf)
+* training  `encoders` `heads` `relative` `model` `inference` `objective` `teacher` `batches` `callbacks`
+            `recipe` `renaming` `augment` `failures` `validation` `watch` `trainer` `checkpoints` `resume`
+            `training` `export` `scores` `baselines` `evaluation` `transfer` `bakeoff` `curve` `review` `plots`
+            `show` `space` `study` `trial` `findings` `sweep` `distributed` `engine` `lora` `packaged`
+            (+ torch, transformers, accelerate, peft, safetensors, onnx, evaluate, sklearn, cleanlab, optuna,
+            sqlalchemy, filelock, matplotlib, rich)
+* rim       `tracking` `registry` `pyfunc` `sweep_runs` `jobs` `config` `stores`
+            (+ mlflow, alembic, pandas, hydra, omegaconf)
 
 Importing this package does nothing; import what you need from its modules.
 """

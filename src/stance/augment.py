@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from stance.recipe import TrainingConfig
-from stance.records import SOMEONE, Example, Stance, as_printed
+from stance.records import SOMEONE, Example, Stance, as_printed, folded
+from stance.renaming import rename
 
 _WORD = re.compile(r"\w+")
 
@@ -18,9 +19,13 @@ def vary(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
     The printed words also hide how a name was written down: annotated pairs have canonical names, sampled ones
     printed names, and a model would learn to tell them apart by that.
     """
+    if config.swap_direction:
+        examples = [*examples, *_reversed(examples, config)]
     random = np.random.default_rng(config.seed)
     draws, holders = random.random((len(examples), 2)), random.random(len(examples))
     agreed = _agreed(examples) if config.open_holder else [False] * len(examples)
+    if config.mask_names or config.swap_names:
+        examples = rename(examples, config)
     varied = []
     for example, (place, wording), holder, known in zip(examples, draws, holders, agreed, strict=True):
         asked = as_printed(example) if wording < config.surface_share else example
@@ -31,6 +36,52 @@ def vary(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
         sampled = example.provenance == "sampled"
         varied.append(replace(asked, weight=asked.weight * config.sampled_weight) if sampled else asked)
     return varied
+
+
+def _reversed(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
+    """Neutral pairs: a share of those with a stance the other way round, where that is surely no stance.
+
+    It is in articles in which every stance is annotated, which is where pairs were sampled, if no annotation of the
+    article has names that share words with the two. Targets that act nowhere in the corpus would be too easy.
+    """
+    exhaustive = {example.article_id for example in examples if example.provenance == "sampled"}
+    actors = {(example.corpus, folded(example.actor)) for example in examples}
+    there = {(example.text, example.actor, example.target) for example in examples}
+    taken: dict[str, list[tuple[set[str], set[str]]]] = {}
+    for example in examples:
+        if example.article_id in exhaustive and example.provenance != "sampled":
+            both = _words(example.actor), _words(example.target)
+            taken.setdefault(example.article_id, []).append(both)
+
+    def sure(example: Example) -> bool:
+        if example.article_id not in exhaustive or example.provenance == "sampled" or example.actor == SOMEONE:
+            return False
+        actor, target = _words(example.actor), _words(example.target)
+        free = actor and target and not actor & target
+        acts = (example.corpus, folded(example.target)) in actors
+        new = (example.text, example.target, example.actor) not in there
+        return bool(free and acts and new) and not any(target & a and actor & t for a, t in taken[example.article_id])
+
+    random = np.random.default_rng([config.seed, 2])
+    held = [example for example in examples if example.stance != Stance.NEUTRAL and sure(example)]
+    draws = random.random(len(held))
+    return [_turned(example) for example, draw in zip(held, draws, strict=True) if draw < config.swap_direction]
+
+
+def _turned(example: Example) -> Example:
+    return replace(
+        example,
+        id=f"{example.id}-reversed",
+        actor=example.target,
+        target=example.actor,
+        actor_span=example.target_span,
+        target_span=example.actor_span,
+        stance=Stance.NEUTRAL,
+        provenance="sampled",
+        soft=(),
+        tags=(),
+        weight=1.0,
+    )
 
 
 def _agreed(examples: Sequence[Example]) -> list[bool]:

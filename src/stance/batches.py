@@ -12,6 +12,8 @@ from stance.encoding import Cuts, Encoded, PairEncoder, collate
 from stance.records import LABELS, Example
 
 IGNORED = -100
+ANSWERS = ("labels", "weights", "targets", "examples")
+"""What a batch holds beside the model's inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,13 @@ def target(example: Example) -> tuple[float, ...]:
 
 
 class Rows(Dataset[Row]):
-    """Encoded examples, tokenised once. `cuts` says what the length limits took away."""
+    """Encoded examples, tokenised once. `cuts` says what the length limits took away, `ids` what each one is called."""
 
     def __init__(self, examples: Sequence[Example], encoder: PairEncoder) -> None:
         encoded, cuts = encoder.encode([example.pair() for example in examples])
         self.cuts: Cuts = cuts
         self.pad_id = encoder.settings.pad_id
+        self.ids = [example.id for example in examples]
         self.rows = [
             Row(
                 row,
@@ -63,18 +66,21 @@ class Rows(Dataset[Row]):
     def collate(self, rows: Sequence[Row]) -> dict[str, Tensor]:
         """The model's inputs with `labels` (padded with -100), `weights` and `targets` (padded with 0).
 
-        Their shapes are `(batch, pairs)`, and `(batch, pairs, classes)` for `targets`.
+        Their shapes are `(batch, pairs)`, and `(batch, pairs, classes)` for `targets`. `examples` are the pairs'
+        numbers in what the rows were made from, padded with -100.
         """
         inputs = collate([row.encoded for row in rows], self.pad_id)
         width = inputs["markers"].shape[1]
         labels = np.full((len(rows), width), IGNORED, np.int64)
         weights = np.zeros((len(rows), width), np.float32)
         targets = np.zeros((len(rows), width, len(LABELS)), np.float32)
+        examples = np.full((len(rows), width), IGNORED, np.int64)
         for i, row in enumerate(rows):
             labels[i, : len(row.labels)] = row.labels
             weights[i, : len(row.weights)] = row.weights
             targets[i, : len(row.targets)] = row.targets
-        arrays = {**inputs, "labels": labels, "weights": weights, "targets": targets}
+            examples[i, : len(row.encoded.pairs)] = row.encoded.pairs
+        arrays = {**inputs, "labels": labels, "weights": weights, "targets": targets, "examples": examples}
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 

@@ -1,6 +1,8 @@
-"""What watches a training run: a live view for the terminal and a sink for its numbers."""
+"""How a training run shows itself while it goes on: its pace, a live view for the terminal, a sink for its numbers."""
 
 import sys
+import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,20 +15,88 @@ Sink = Callable[[Mapping[str, float], int], None]
 """Takes metrics and the optimizer step they belong to."""
 
 
-class LiveView(TrainerCallback):  # type: ignore[misc]
-    """A progress bar with loss, pairs per second and time left, and a line for every epoch."""
+class Pace(TrainerCallback):  # type: ignore[misc]
+    """How fast training goes: over the last steps, and without the time that validating and saving take.
 
-    def __init__(self) -> None:
+    Args:
+        pairs: tells how many pairs this process has trained on so far.
+    """
+
+    STEPS = 50
+
+    def __init__(self, pairs: Callable[[], int]) -> None:
+        self.pairs = pairs
+        self.window: deque[tuple[float, int]] = deque(maxlen=self.STEPS)
+        self.mark, self.seen, self.processes = 0.0, 0, 1
+
+    def pairs_per_second(self) -> float:
+        """Training pairs per second of all processes; 0 before the first step."""
+        seconds = sum(s for s, _ in self.window)
+        return self.processes * sum(n for _, n in self.window) / seconds if seconds else 0.0
+
+    def seconds_per_step(self) -> float:
+        """Seconds that a training step takes; 0 before the first step."""
+        return sum(s for s, _ in self.window) / len(self.window) if self.window else 0.0
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Start the clock; what happened since the last step was no training."""
+        self.processes = args.world_size
+        self.mark, self.seen = time.perf_counter(), self.pairs()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Take the time of a step."""
+        now, seen = time.perf_counter(), self.pairs()
+        self.window.append((now - self.mark, seen - self.seen))
+        self.mark, self.seen = now, seen
+
+
+class LiveView(TrainerCallback):  # type: ignore[misc]
+    """Loss, validation macro-F1, pairs per second and time left, and a line for every epoch, on stderr.
+
+    A terminal gets a progress bar. Anything else gets a line of its own every tenth of the run, and in between every
+    30 seconds, or every hundredth of a run for which that would be a flood.
+    """
+
+    SECONDS = 30.0
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
         self.bar: tqdm[Any] | None = None
+        self.loss = ""
+        self.score = ""
+        self.validating = 0.0
+        self.said, self.tenth = 0.0, 0
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Open the bar, at the step from which training goes on."""
-        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="train", unit="step", mininterval=1)
+        if not state.is_world_process_zero:
+            return
+        self.said, self.tenth = time.monotonic(), 10 * state.global_step // state.max_steps
+        if sys.stderr.isatty():
+            self.bar = tqdm(
+                total=state.max_steps,
+                initial=state.global_step,
+                desc="train",
+                mininterval=0.5,
+                dynamic_ncols=True,
+                bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} steps {elapsed}{postfix}",
+            )
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Advance."""
+        if not state.is_world_process_zero:
+            return
         if self.bar is not None:
+            self.bar.set_postfix_str(", ".join(self._facts(state)), refresh=False)
             self.bar.update(state.global_step - self.bar.n)
+            return
+        tenth, now = 10 * state.global_step // state.max_steps, time.monotonic()
+        rare = max(self.SECONDS, state.max_steps * self.pace.seconds_per_step() / 100)
+        if tenth > self.tenth or now - self.said > rare:
+            self.said, self.tenth = now, tenth
+            share = state.global_step / state.max_steps
+            done = f"train {share:4.0%}: step {state.global_step}/{state.max_steps}"
+            print(", ".join([done, *self._facts(state)]), file=sys.stderr, flush=True)
 
     def on_log(
         self,
@@ -36,33 +106,55 @@ class LiveView(TrainerCallback):  # type: ignore[misc]
         logs: dict[str, Any] | None = None,
         **_: Any,
     ) -> None:
-        """Show the loss beside the bar, validation scores as a line of their own."""
+        """Keep the loss for the next line, print validation scores as a line of their own."""
         logs = logs or {}
-        if self.bar is None:
-            return
         if "loss" in logs:
-            self.bar.set_postfix_str(f"loss {float(logs['loss']):.3f}", refresh=False)
-        if "eval_macro_f1" in logs:
-            self.bar.write(
-                f"epoch {logs['epoch']:.0f}: validation loss {logs['eval_loss']:.3f}, macro-F1 "
-                + f"{logs['eval_macro_f1']:.3f} ("
-                + ", ".join(f"{label} {logs[f'eval_{label}_f1']:.2f}" for label in LABELS)
-                + ")",
+            self.loss = f"loss {float(logs['loss']):.3f}"
+        if "eval_macro_f1" not in logs:
+            return
+        self.validating = float(logs.get("eval_runtime", 0.0))
+        score = float(logs["eval_macro_f1"])
+        found = [float(entry["eval_macro_f1"]) for entry in state.log_history if "eval_macro_f1" in entry]
+        self.score = f"validation macro-F1 {score:.3f} (best {max([score, *found]):.3f})"
+        if state.is_world_process_zero:
+            labels = ", ".join(f"{label} {logs[f'eval_{label}_f1']:.2f}" for label in LABELS)
+            tqdm.write(
+                f"epoch {logs['epoch']:.0f}: validation loss {logs['eval_loss']:.3f}, macro-F1 {score:.3f} ({labels})",
                 file=sys.stderr,
             )
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Close the bar."""
+        self.close()
+
+    def close(self) -> None:
+        """Leave the bar as it stands, so that what comes next has a line of its own."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+
+    def _facts(self, state: TrainerState) -> list[str]:
+        speed = f"{self.pace.pairs_per_second():,.0f} pairs/s"
+        return [fact for fact in (self.loss, self.score, speed, f"{_clock(self._left(state))} left") if fact]
+
+    def _left(self, state: TrainerState) -> float:
+        """Seconds of the steps and of the validations that are still to come."""
+        steps = state.max_steps - state.global_step
+        epochs = -(-steps * state.num_train_epochs // state.max_steps)
+        return float(steps * self.pace.seconds_per_step() + epochs * self.validating)
+
+
+def _clock(seconds: float) -> str:
+    text: str = tqdm.format_interval(seconds)
+    return text
 
 
 class SinkCallback(TrainerCallback):  # type: ignore[misc]
     """Hands the trainer's numbers on as they are logged."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, pace: Pace) -> None:
         self.sink = sink
+        self.pace = pace
 
     def on_log(
         self,
@@ -73,7 +165,15 @@ class SinkCallback(TrainerCallback):  # type: ignore[misc]
         **_: Any,
     ) -> None:
         """Pass numbers on under the names `train_…` and `validation_…`."""
+        if not state.is_world_process_zero:
+            return
         numbers = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, int | float)}
+        if "train_loss" in numbers:  # the mean over the whole run, which is no point of the curve of that name
+            numbers["mean_loss"] = numbers.pop("train_loss")
+        if "loss" in numbers:
+            numbers["pairs_per_second"] = self.pace.pairs_per_second()
+        else:
+            numbers.pop("epoch", None)  # the step has it already
         named = {
             "validation_" + k.removeprefix("eval_") if k.startswith("eval_") else "train_" + k.removeprefix("train_"): v
             for k, v in numbers.items()

@@ -159,6 +159,19 @@ class Script(Generic[Job, Result]):
         return job
 
 
+def override(job: Job, overrides: Sequence[str]) -> Job:
+    """A copy of a job with settings given as `key=value`, as on a command line.
+
+    Raises:
+        StanceError: a key that the job does not have, or a value of another type.
+    """
+    try:
+        changed = OmegaConf.merge(OmegaConf.structured(job), OmegaConf.from_dotlist(list(overrides)))
+        return typing.cast(Job, OmegaConf.to_object(changed))
+    except CONFIGURATION_ERRORS as error:
+        raise StanceError(explain(error)) from error
+
+
 def settings(job: type[Any], prefix: str = "") -> list[tuple[str, Any, str]]:
     """`(key, default, docstring)` of every setting of a job, nested ones with dotted keys."""
     found: list[tuple[str, Any, str]] = []
@@ -207,7 +220,8 @@ def explain(error: BaseException) -> str:
             first = str(link.msg or link).splitlines()[0].rstrip(".")
             if dataclasses.is_dataclass(kind) and key not in (names := [f.name for f in dataclasses.fields(kind)]):
                 return _unknown(full_key, names)
-            return f"{full_key}: {first}"
+            hint = f"; to add it write +{full_key}=VALUE" if "is not in struct" in first else ""
+            return f"{full_key}: {first}{hint}"
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     if isinstance(error, OverrideParseException):
         text = f"{error.override}: {text}; a value with special characters needs quotes: 'KEY=\"VALUE\"'"

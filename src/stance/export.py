@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -22,15 +21,14 @@ from scipy.optimize import minimize_scalar
 import stance
 from stance import jsonl
 from stance import model as models
-from stance.encoding import PairEncoder, collate
 from stance.errors import StanceError
 from stance.files import replace_directory
+from stance.inference import Logits, softmax
+from stance.inference import logits as torch_logits
 from stance.model import Checkpoint
 from stance.predictor import FORMAT_VERSION, StancePredictor, sha256
 from stance.records import LABELS, Example
 from stance.scores import UNKNOWN, StanceScore, calibration_error, known
-
-Logits = npt.NDArray[np.float32]
 
 
 @dataclass
@@ -97,7 +95,7 @@ def write(
         metadata = _metadata(folder, source, about)
         jsonl.write_json(folder / "stance.json", metadata)  # provisional: the predictor needs one to load
         logits = {precision: _score(folder, precision, validation) for precision in ("fp32", "int8")}
-        logits["torch"] = torch_logits(source, validation)
+        logits["torch"] = torch_logits(source, [example.pair() for example in validation])
         logits = {name: np.where(known(validation), values, UNKNOWN) for name, values in logits.items()}
         labels = [LABELS.index(example.stance) for example in validation]
         temperature = fit_temperature(logits["int8"], labels)
@@ -176,22 +174,6 @@ def quantize(source: Path, target: Path) -> None:
     prepared.unlink()
 
 
-def torch_logits(checkpoint: Checkpoint, examples: Sequence[Example]) -> Logits:
-    """The checkpoint's own scores in fp32, shape `(examples, 3)`."""
-    encoder = PairEncoder(checkpoint.tokenizer, checkpoint.encoding)
-    rows, _ = encoder.encode([example.pair() for example in examples])
-    scores = np.zeros((len(examples), len(LABELS)), np.float32)
-    rows.sort(key=lambda row: len(row.ids))
-    with torch.inference_mode():
-        for start in range(0, len(rows), 16):
-            batch = rows[start : start + 16]
-            inputs = collate(batch, checkpoint.encoding.pad_id)
-            logits = checkpoint.model(**{k: torch.from_numpy(v) for k, v in inputs.items()}).numpy()
-            for row, values in zip(batch, logits, strict=True):
-                scores[row.pairs] = values[: len(row.pairs)]
-    return scores
-
-
 def fit_temperature(logits: Logits, labels: Sequence[int]) -> float:
     """The temperature with the lowest negative log-likelihood (Guo et al., 2017), between 0.25 and 8."""
 
@@ -200,12 +182,6 @@ def fit_temperature(logits: Logits, labels: Sequence[int]) -> float:
         return float(-np.log(probabilities[np.arange(len(labels)), labels] + 1e-12).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=np.log([0.25, 8.0]), method="bounded").x))
-
-
-def softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Probabilities along the last axis."""
-    exp = np.exp(logits - logits.max(-1, keepdims=True)).astype(np.float64)
-    return np.asarray(exp / exp.sum(-1, keepdims=True))
 
 
 def _score(folder: Path, precision: str, examples: Sequence[Example]) -> Logits:

@@ -1,5 +1,7 @@
 """Directories that appear whole or not at all. Single files: see `stance.jsonl`."""
 
+import glob
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Set
@@ -40,6 +42,16 @@ def replace_directory(path: Path, *, marker: str) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what a killed `replace_directory` left beside `path`. Nobody else may be writing `path` meanwhile."""
+    prefix = f".{path.name}."
+    for folder in path.parent.glob(glob.escape(prefix) + "*"):
+        name = folder.name.removeprefix(prefix)
+        new, old = re.fullmatch(r"[a-z0-9_]{8}", name), re.fullmatch(r"old\.[a-z0-9_]{8}", name)
+        if new or (old and (folder / path.name).is_dir()):
+            shutil.rmtree(folder)
 
 
 def check_replaceable(path: Path, *, marker: str, own: Set[str] | None = None) -> None:

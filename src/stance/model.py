@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from stance import encoders, jsonl
+from stance import encoders, heads, jsonl, relative
 from stance.encoding import Encoding
 from stance.errors import StanceError
 from stance.records import LABELS
@@ -23,19 +23,20 @@ from stance.records import LABELS
 class StanceModel(nn.Module):
     """Scores the pairs of a batch of passages. See `stance.encoding` for the inputs."""
 
-    def __init__(self, encoder: PreTrainedModel, layout: str, dropout: float = 0.1) -> None:
+    def __init__(self, encoder: PreTrainedModel, layout: str, dropout: float = 0.1, *, head: str = "markers") -> None:
         super().__init__()
-        size = encoder.config.hidden_size
+        heads.check(head, layout)
         self.encoder = encoder
         self.one_pass = layout == "one_pass"
+        if self.one_pass and encoder.config.model_type == "mpnet":
+            relative.position(encoder)
         self.token_types = (
             self.one_pass
             and getattr(encoder.config, "type_vocab_size", 0) > 1
             and encoders.accepts(encoder, "token_type_ids")
         )
-        self.head = nn.Sequential(
-            nn.Linear(2 * size, size), nn.GELU(), nn.Dropout(dropout), nn.Linear(size, len(LABELS))
-        )
+        self.head_kind = head
+        self.head = heads.head(head, encoder.config.hidden_size, dropout)
 
     def forward(self, input_ids: Tensor, position_ids: Tensor, block_ids: Tensor, markers: Tensor) -> Tensor:
         """Score every pair.
@@ -55,10 +56,7 @@ class StanceModel(nn.Module):
         if self.token_types:
             inputs["token_type_ids"] = (block_ids > 0).long()
         states = self.encoder(**inputs).last_hidden_state
-        batch, pairs, _ = markers.shape
-        index = markers.reshape(batch, pairs * 2, 1).expand(-1, -1, states.shape[-1])
-        chosen = states.gather(1, index).reshape(batch, pairs, 2 * states.shape[-1])
-        return self.head(chosen)  # type: ignore[no-any-return]
+        return self.head(heads.features(self.head_kind, states, block_ids, markers))  # type: ignore[no-any-return]
 
     def _mask(self, block_ids: Tensor) -> Tensor:
         if not self.one_pass:
@@ -86,6 +84,7 @@ def save(checkpoint: Checkpoint, directory: Path) -> None:
     state = {name: tensor.contiguous() for name, tensor in checkpoint.model.state_dict().items()}
     save_file(state, directory / "model.safetensors", metadata={"format": "pt"})
     about = {**checkpoint.about, "encoding": checkpoint.encoding.to_json(), "labels": list(LABELS)}
+    about["head"] = checkpoint.model.head_kind
     jsonl.write_json(directory / "checkpoint.json", about)
 
 
@@ -102,7 +101,8 @@ def load(directory: Path) -> Checkpoint:
         raise StanceError(f"{directory / 'checkpoint.json'}: unfit 'encoding' ({error}); train again") from error
     for name in ("config.json", "tokenizer.json"):
         _document(directory / name)
-    model = StanceModel(encoders.from_config(directory), encoding.layout)
+    kind = facts.get("head", "markers")
+    model = StanceModel(encoders.from_config(directory), encoding.layout, head=kind)
     load_weights(model, directory / "model.safetensors")
     tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
     return Checkpoint(model.eval(), tokenizer, encoding, facts)

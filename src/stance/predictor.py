@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -159,7 +159,8 @@ def _check_file(path: Path, expected: str | None) -> None:
 
 def _encoding(values: dict[str, Any], root: Path) -> Encoding:
     expected = {field.name for field in fields(Encoding)}
-    if set(values) != expected:
+    required = {field.name for field in fields(Encoding) if field.default is MISSING}
+    if not required <= set(values) <= expected:
         raise StanceError(
             f"{root / 'stance.json'}: 'encoding' has the keys {sorted(values)}, expected {sorted(expected)}"
         )

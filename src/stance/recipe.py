@@ -1,5 +1,7 @@
 """The recipe of a training run: its settings, what they may be, and the precision of the hardware."""
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -41,10 +43,28 @@ class TrainingConfig:
     """Share of the training pairs that are asked by the passage's own words instead of the canonical names."""
     open_holder: float = 0.0
     """Share of the training pairs that ask what "someone" thinks of the target, where the article's holders agree."""
+    teacher: list[str] = field(default_factory=list)
+    """Checkpoint directories whose mean answer the model also learns (distillation); empty for none."""
+    teacher_weight: float = 0.5
+    """Share of the wanted answer that is the teachers'; the rest is the annotators'."""
+    teacher_questions: float = 0.0
+    """Further questions for each training pair, of names of its passage, that only the teachers answer."""
+    teacher_questions_weight: float = 0.5
+    """Weight in the loss of those further questions; annotated pairs have 1."""
+    teacher_cache: str = "outputs/teacher"
+    """Directory that keeps the teachers' answers, so that the next run with the same questions need not ask again."""
+    r_drop: float = 0.0
+    """Weight of the divergence between two answers under dropout (R-Drop); 0 is off, else each step costs two."""
     precision: str = "auto"
     """fp32, bf16, or auto: bf16 where the hardware has it."""
     seed: int = 1
     """Of initialisation, dropout and batches."""
+    mask_names: float = 0.0
+    """Share of the training pairs whose names are replaced by placeholders, in the passage too; costs passes."""
+    swap_names: float = 0.0
+    """Share of the other training pairs whose names are replaced by those of other pairs of the same corpus."""
+    swap_direction: float = 0.0
+    """Share of the annotated pairs that are added the other way round as neutral, where nothing says otherwise."""
     accumulation: int = 1
     """Batches of an optimizer step; its loss is the mean over all their pairs."""
     gradient_checkpointing: bool = False
@@ -52,16 +72,24 @@ class TrainingConfig:
     compile: bool = False
     """Compile the network with torch.compile; it takes a minute, which a GPU makes good in a long training."""
     lora: LoraConfig = field(default_factory=LoraConfig)
+    save_steps: int = 0
+    """Also write a checkpoint for a resume after every so many optimizer steps; 0 does so after each epoch only."""
+    disk_budget_gb: float = 0.0
+    """Most gigabytes that checkpoints may take while training runs; 0 sets no limit but the free space."""
     initial: str = ""
     """A checkpoint directory to start from instead of the pretrained encoder alone."""
-    resume: bool = False
-    """Go on from the last finished epoch of an interrupted run with the same output."""
 
 
 def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> None:
     """Refuse settings without a meaning, and splits that miss a label."""
     if config.seed < 0:
         raise StanceError(f"training.seed={config.seed}: expected 0 or more")
+    if config.teacher_questions < 0 or config.teacher_questions_weight <= 0 or config.r_drop < 0:
+        raise StanceError(
+            "training.teacher_questions and r_drop must not be negative, teacher_questions_weight must be positive"
+        )
+    if not 0 <= config.teacher_weight <= 1:
+        raise StanceError(f"training.teacher_weight={config.teacher_weight}: expected a share, from 0 to 1")
     if config.class_weights not in ("none", "balanced"):
         raise StanceError(f"training.class_weights={config.class_weights}: expected none or balanced")
     if config.epochs < 1 or config.learning_rate <= 0 or config.tokens_per_batch < 1:
@@ -69,18 +97,54 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
     if config.accumulation < 1:
         raise StanceError(f"training.accumulation={config.accumulation}: expected 1 or more")
     lora.check(config.lora)
-    for name in ("warmup", "span_dropout", "surface_share", "open_holder", "label_smoothing"):
+    shares = ("warmup", "label_smoothing", "span_dropout", "surface_share", "open_holder")
+    for name in (*shares, "mask_names", "swap_names", "swap_direction"):
         if not 0 <= (share := getattr(config, name)) < 1:
             raise StanceError(f"training.{name}={share}: expected a share, from 0 to below 1")
-    if min(config.weight_decay, config.max_grad_norm, config.early_stopping, config.sampled_weight) < 0:
-        raise StanceError(
-            "training.weight_decay, max_grad_norm, early_stopping and sampled_weight must not be negative"
-        )
+    for name in ("weight_decay", "max_grad_norm", "early_stopping", "sampled_weight", "save_steps", "disk_budget_gb"):
+        if getattr(config, name) < 0:
+            raise StanceError(f"training.{name}={getattr(config, name)}: must not be negative")
     for name in ("train", "validation"):
-        known, there = {label for e in splits[name] for label in e.labels}, {e.stance.value for e in splits[name]}
-        missing = [label for label in LABELS if label not in there and (label in known or not there)]
-        if missing:
-            raise StanceError(f"the {name} split has no example of {', '.join(missing)}; build another dataset")
+        _check_labels(name, splits[name])
+    _check_weights(config, splits["train"])
+
+
+def _check_labels(split: str, examples: Sequence[Example]) -> None:
+    """Refuse an empty split, and one without an example of a label that one of its corpora knows."""
+    advice = "build the dataset from more articles, with other shares (split.validation) or another split.seed"
+    if not examples:
+        raise StanceError(f"the {split} split is empty; {advice}")
+    known, there = {label for e in examples for label in e.labels}, {e.stance.value for e in examples}
+    missing = [label for label in LABELS if label in known and label not in there]
+    if missing:
+        counts = Counter((e.corpus, e.stance.value) for e in examples)
+        found = "; ".join(
+            f"{corpus}: " + ", ".join(f"{counts[corpus, label]} {label}" for label in LABELS if counts[corpus, label])
+            for corpus in sorted({e.corpus for e in examples})
+        )
+        raise StanceError(
+            f"the {split} split has no example of {', '.join(missing)} (found {found}); {advice}, or name the labels "
+            "that the corpus knows in corpora.KEY.label_set"
+        )
+
+
+def _check_weights(config: TrainingConfig, examples: Sequence[Example]) -> None:
+    """Refuse weights that are no numbers, and a label all of whose examples have the weight 0: it is never learned."""
+    heavy = set()
+    for example in examples:
+        if not 0 <= example.weight < math.inf:
+            raise StanceError(
+                f"the weight of training example {example.id} is {example.weight}; expected a number from 0; "
+                "build the dataset again with another corpora.KEY.weight"
+            )
+        if example.weight * (config.sampled_weight if example.provenance == "sampled" else 1) > 0:
+            heavy.add(example.stance.value)
+    light = sorted({e.stance.value for e in examples} - heavy)
+    if light:
+        raise StanceError(
+            f"all training examples of {', '.join(light)} have the weight 0, so nothing is learned about it; raise "
+            f"training.sampled_weight (now {config.sampled_weight:g}) or corpora.KEY.weight and build the dataset again"
+        )
 
 
 def choose_precision(wanted: str) -> str:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
 
-from stance import baselines, export, model, splits, training
+from stance import baselines, inference, model, splits, training
 from stance.encoders import ModelConfig
 from stance.errors import StanceError
 from stance.recipe import TrainingConfig
@@ -135,7 +135,7 @@ def _answers(
     with tempfile.TemporaryDirectory(prefix="stance-review-") as folder:
         parts = {"train": learned, "validation": held}
         result = training.train(parts, models, recipe, output=Path(folder) / "checkpoint", about={})
-        return export.softmax(export.torch_logits(model.load(result.checkpoint), asked))
+        return inference.softmax(inference.logits(model.load(result.checkpoint), [example.pair() for example in asked]))
 
 
 def _labels(

@@ -7,37 +7,40 @@ the dataset's fingerprint, the run that trained, the digest of the artifact.
 import logging
 import os
 import platform
-import sqlite3
 import subprocess
+import sys
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pandas as pd
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
 from matplotlib.figure import Figure
 from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Metric, Param
+from mlflow.entities import Run as Recorded
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from stance import plots
 from stance.dataset import Manifest
 from stance.errors import StanceError
+from stance.jsonl import flatten
+from stance.stores import check_sqlite
 
 PACKAGES = (
     "accelerate", "datasets", "evaluate", "hydra-core", "mlflow", "numpy", "onnx", "onnxruntime", "peft",
     "scikit-learn", "spacy", "stance", "tokenizers", "torch", "transformers",
 )  # fmt: skip
-LOCK_SECONDS = 5.0
+CURVES = "learning_curves.png"
 
 
 @dataclass
@@ -59,22 +62,41 @@ class TrackingConfig:
 class Run:
     """A running MLflow run. Metrics are buffered, since every call costs the database some 17 ms."""
 
-    def __init__(self, run_id: str, client: MlflowClient) -> None:
+    def __init__(self, run_id: str, client: MlflowClient, logged: Iterable[tuple[str, int]] = ()) -> None:
         self.id = run_id
         self._client = client
+        self._logged = set(logged)
         self._metrics: list[Metric] = []
         self._flushed = time.monotonic()
 
     def sink(self, metrics: Mapping[str, float], step: int) -> None:
-        """Log metrics of a step; they reach the database within some seconds, or when the run ends."""
+        """Log metrics of a step; they reach the database within some seconds, or when the run ends.
+
+        What the run has of that name and step already stays: a resumed training goes through some steps again.
+        """
         now = int(time.time() * 1000)
-        self._metrics += [Metric(name, value, now, step) for name, value in metrics.items()]
+        new = {name: value for name, value in metrics.items() if (name, step) not in self._logged}
+        self._logged |= {(name, step) for name in new}
+        self._metrics += [Metric(name, value, now, step) for name, value in new.items()]
         if len(self._metrics) >= 500 or time.monotonic() - self._flushed > 5:
-            try:
-                self.flush()
-            except MlflowException as error:  # a locked database must not end a training; the next flush retries
-                self._flushed = time.monotonic()
-                logging.getLogger(__name__).warning("MLflow takes no metrics for now: %s", str(error)[:200])
+            self._try(self.flush)
+
+    def alert(self, name: str, text: str) -> None:
+        """Tag the run with what a person should know about it, as `stance.alert_NAME`."""
+        self._try(lambda: self.tag(**{f"alert_{name}": text[:5000]}))
+
+    def epoch(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Show the metrics and the learning curves of a training up to the end of an epoch, from the trainer's log."""
+        self._try(self.flush)
+        self._try(lambda: self.figure(plots.learning_curves(history), CURVES))
+
+    def _try(self, write: Callable[[], None]) -> None:
+        """Write during a training, which a locked database must not end; the next flush brings what this one lacks."""
+        try:
+            write()
+        except MlflowException as error:
+            self._flushed = time.monotonic()
+            logging.getLogger(__name__).warning("MLflow takes nothing for now: %s", str(error)[:200])
 
     def flush(self) -> None:
         """Write the buffered metrics."""
@@ -115,14 +137,17 @@ class Run:
 
 
 @contextmanager
-def run(config: TrackingConfig, *, stage: str, settings: Mapping[str, Any], name: str | None = None) -> Iterator[Run]:
-    """Open a run for a stage of the pipeline.
+def run(
+    config: TrackingConfig, *, stage: str, settings: Mapping[str, Any], name: str | None = None, resume: str = ""
+) -> Iterator[Run]:
+    """Open a run for a stage of the pipeline; inside another one it becomes its child.
 
     Args:
         config: where runs are kept.
         stage: `build`, `train`, `export` or `evaluate`.
         settings: the resolved configuration, nested.
         name: the run's name; MLflow invents one for None.
+        resume: the id of an interrupted run to go on with; a new one is opened if the store no longer has it.
 
     Raises:
         StanceError: the tracking database can't be used.
@@ -130,10 +155,18 @@ def run(config: TrackingConfig, *, stage: str, settings: Mapping[str, Any], name
     client = connect(config)
     commit, dirty = git_commit()
     tags = {"stance.stage": stage, "mlflow.source.git.commit": commit, "stance.git_dirty": str(dirty)}
-    mlflow.start_run(run_name=name, tags=tags, log_system_metrics=config.system_metrics_seconds > 0)
-    active = Run(mlflow.active_run().info.run_id, client)
+    measured, inside = config.system_metrics_seconds > 0, mlflow.active_run() is not None
+    before = _interrupted(client, config, resume) if resume else None
+    if before:
+        mlflow.start_run(run_id=resume, nested=inside, log_system_metrics=measured)
+    else:
+        mlflow.start_run(run_name=name, nested=inside, tags=tags, log_system_metrics=measured)
+    active = Run(mlflow.active_run().info.run_id, client, _logged(client, before) if before else ())
     try:
-        _describe(client, active, settings)
+        if before:
+            _reopen(client, active, before)
+        else:
+            _describe(client, active, settings)
         yield active
         active.flush()
     except MlflowException as error:
@@ -153,7 +186,7 @@ def connect(config: TrackingConfig) -> MlflowClient:
         StanceError: the database is locked, from a newer MLflow, no database, or can't be reached.
     """
     if config.uri.startswith("sqlite:///"):
-        _check_sqlite(Path(config.uri.removeprefix("sqlite:///")))
+        check_sqlite(Path(config.uri.removeprefix("sqlite:///")))
     logging.getLogger("alembic").setLevel(logging.WARNING)
     for noisy in ("mlflow.system_metrics", "mlflow.store.db.utils", "mlflow.tracking.fluent"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
@@ -214,15 +247,37 @@ def _describe(client: MlflowClient, active: Run, settings: Mapping[str, Any]) ->
     active.document({"packages": found, "platform": platform.platform(), "cores": os.cpu_count()}, "environment.json")
 
 
-def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as `a.b.c` keys."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
+def _interrupted(client: MlflowClient, config: TrackingConfig, run_id: str) -> Recorded | None:
+    """The run of a training that was interrupted; None, with a line about it, if the experiment no longer has it."""
+    try:
+        found = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise StanceError(f"tracking.uri={config.uri}: MLflow can't look for run {run_id}: {error}") from error
+        found = None
+    experiment = client.get_experiment_by_name(config.experiment).experiment_id
+    if found and found.info.lifecycle_stage == "active" and found.info.experiment_id == experiment:
+        return found
+    print(
+        f"{config.uri}: the experiment {config.experiment} no longer has the interrupted run {run_id}; "
+        "a new run takes its place",
+        file=sys.stderr,
+    )
+    return None
+
+
+def _logged(client: MlflowClient, before: Recorded) -> set[tuple[str, int]]:
+    """The metrics that a run has, by name and step, without those of the machine, which MLflow continues by itself."""
+    names = [name for name in before.data.metrics if not name.startswith("system/")]
+    return {(name, metric.step) for name in names for metric in client.get_metric_history(before.info.run_id, name)}
+
+
+def _reopen(client: MlflowClient, active: Run, before: Recorded) -> None:
+    """Say that the run goes on; how it ended before is no longer true."""
+    if "stance.error" in before.data.tags:
+        client.delete_tag(active.id, "stance.error")
+    count = int(before.data.tags.get("stance.resumed", 0)) + 1
+    active.tag(resumed=str(count), resumed_at=datetime.now(UTC).isoformat(timespec="seconds"))
 
 
 def _fail(active: Run, error: BaseException) -> None:
@@ -239,42 +294,3 @@ def _say_why(active: Run, error: BaseException) -> None:
     active.flush()
     active.tag(error=f"{type(error).__name__}: {error}"[:5000])
     mlflow.log_text("".join(traceback.format_exception(error)), "error.txt")
-
-
-def _check_sqlite(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        return
-    try:
-        with closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as database:
-            database.execute("BEGIN IMMEDIATE")
-            database.rollback()
-            tables = database.execute("SELECT name FROM sqlite_master WHERE name = 'alembic_version'").fetchall()
-            found = database.execute("SELECT version_num FROM alembic_version").fetchall() if tables else []
-    except sqlite3.OperationalError as error:
-        raise StanceError(
-            f"{path}: the tracking database can't be written ({error}); another process holds it or it is "
-            "read-only: wait, close that process, or set tracking.uri to another file"
-        ) from error
-    except sqlite3.DatabaseError as error:
-        raise StanceError(f"{path}: not an SQLite database ({error}); set tracking.uri to another file") from error
-    if found:
-        _check_revision(path, found[0][0])
-
-
-def _check_revision(path: Path, revision: str) -> None:
-    migrations = Path(mlflow.__file__).parent / "store" / "db_migrations"
-    scripts = ScriptDirectory(str(migrations))
-    version = packages.version("mlflow")
-    try:
-        scripts.get_revision(revision)
-    except CommandError as error:
-        raise StanceError(
-            f"{path}: written by a newer MLflow (schema {revision} is unknown to {version}); install that MLflow "
-            "or set tracking.uri to another file. Nothing was changed"
-        ) from error
-    if revision != scripts.get_current_head():
-        raise StanceError(
-            f"{path}: written by an older MLflow (schema {revision}, {version} needs "
-            f"{scripts.get_current_head()}); back it up and run `mlflow db upgrade sqlite:///{path}`"
-        )

@@ -11,19 +11,20 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 from transformers import (
     EarlyStoppingCallback,
-    EvalPrediction,
     PrinterCallback,
     Trainer,
     TrainerCallback,
     TrainingArguments,
 )
 
-from stance import distributed
-from stance.batches import IGNORED, Row, Rows, TokenBudget
-from stance.callbacks import LiveView, Sink, SinkCallback
+from stance import distributed, objective
+from stance.batches import ANSWERS, IGNORED, Row, Rows, TokenBudget
+from stance.callbacks import LiveView, Pace, Sink, SinkCallback
+from stance.failures import Guard
 from stance.recipe import TrainingConfig
 from stance.records import LABELS
-from stance.scores import UNKNOWN, StanceScore
+from stance.validation import Validation
+from stance.watch import Watch
 
 
 class StanceTrainer(Trainer):  # type: ignore[misc]
@@ -43,8 +44,14 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         config: TrainingConfig,
         arguments: TrainingArguments,
         sink: Sink,
+        validation: Validation,
+        watch: Watch,
     ) -> None:
-        callbacks: list[TrainerCallback] = [] if distributed.rank() else [SinkCallback(sink), LiveView()]
+        pace = Pace(lambda: self.pairs_seen)
+        self.guard, self.view, self.watch = Guard(config), LiveView(pace), watch
+        callbacks: list[TrainerCallback] = [self.guard, pace]
+        if distributed.rank() == 0:
+            callbacks += [SinkCallback(sink, pace), self.view, watch]
         if config.early_stopping:
             callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.early_stopping))
         super().__init__(
@@ -53,12 +60,13 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
             train_dataset=rows["train"],
             eval_dataset=rows["validation"],
             data_collator=rows["train"].collate,
-            compute_metrics=compute_metrics,
+            compute_metrics=validation,
             callbacks=callbacks,
         )
         self.remove_callback(PrinterCallback)
         self.recipe = config
         self.pairs_seen = 0
+        self.seconds = 0.0  # of training, without evaluation
         self.class_weights = class_weights(config.class_weights, rows["train"].rows)
         distributed.own_noise(config.seed)
 
@@ -85,9 +93,24 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         self.pairs_seen += int(pairs)
         return batches, weight
 
-    def training_step(self, *arguments: Any, **named: Any) -> Tensor:
+    def training_step(self, model: nn.Module, inputs: dict[str, Tensor], *rest: Any) -> Tensor:
         """The loss after its backward pass: that of all processes, so that none decides by a loss of its own."""
-        return distributed.total(super().training_step(*arguments, **named)) / self.accelerator.num_processes
+        self.guard.enter(f"in training step {self.state.global_step + 1}", self.train_dataset, inputs)
+        loss: Tensor = super().training_step(model, inputs, *rest)
+        self.guard.loss(loss)
+        everywhere: Tensor = distributed.total(loss) / self.accelerator.num_processes
+        return everywhere
+
+    def prediction_step(self, model: nn.Module, inputs: dict[str, Tensor], *rest: Any, **more: Any) -> Any:
+        """A forward pass on validation rows."""
+        self.guard.enter(f"while validating after step {self.state.global_step}", self.eval_dataset, inputs)
+        return super().prediction_step(model, inputs, *rest, **more)
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        """The norm of the gradient, which every step asks for before it moves the weights."""
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        self.guard.gradient(float(norm), self.state, self._get_learning_rate())
+        return norm
 
     def _amount(self, batches: Sequence[Mapping[str, Tensor]]) -> Tensor:
         """The sum of the pairs' weights and the number of the pairs in `batches`, over all processes."""
@@ -99,6 +122,10 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         """The weight of each pair in the loss, shape `(batch * pairs,)`: its own and that of its class."""
         labels, weights = inputs["labels"].flatten(), inputs["weights"].flatten()
         return weights * self.class_weights.to(labels.device)[labels.clamp(min=0)]
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log; of the summary at the end only the mean loss, since its speeds know nothing of a resume."""
+        super().log({"mean_loss": logs["train_loss"]} if "train_runtime" in logs else logs, start_time)
 
     def compute_loss(
         self,
@@ -117,24 +144,22 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
             return_outputs: also return the logits.
             num_items_in_batch: the sum of the weights that the mean is over; that of this batch for None.
         """
-        features = {k: v for k, v in inputs.items() if k not in ("labels", "weights", "targets")}
-        known = inputs["targets"] >= 0
-        logits = model(**features).float().masked_fill(~known, UNKNOWN)
-        smoothing = self.recipe.label_smoothing
-        wanted = (1 - smoothing) * inputs["targets"] + smoothing / known.sum(-1, keepdim=True)
-        losses = -(wanted * known * logits.log_softmax(-1)).sum(-1).flatten()
+        features = {k: v for k, v in inputs.items() if k not in ANSWERS}
+        logits, losses = self._answer(model, features, inputs["targets"])
         weight = self._amount([inputs])[0] if num_items_in_batch is None else num_items_in_batch
-        loss = (losses * self.weigh(inputs)).sum() / weight.float().clamp(min=1e-9) * self.accelerator.num_processes
+        total = (losses.flatten() * self.weigh(inputs)).sum()
+        loss = total / weight.float().clamp(min=1e-9) * self.accelerator.num_processes
         return (loss, {"logits": logits}) if return_outputs else loss
 
-
-def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """Scores over the pairs that have a label."""
-    labels = np.asarray(prediction.label_ids).reshape(-1)
-    chosen = np.asarray(prediction.predictions).reshape(-1, len(LABELS)).argmax(1)
-    kept = labels != IGNORED
-    scores: dict[str, float] = StanceScore().compute(predictions=chosen[kept], references=labels[kept])
-    return scores
+    def _answer(self, model: nn.Module, features: dict[str, Tensor], targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and loss of each pair; with R-Drop those of two passes, which should agree."""
+        logits = model(**features)
+        losses = objective.cross_entropy(logits, targets, self.recipe.label_smoothing)
+        if model.training and self.recipe.r_drop:
+            again = model(**features)
+            losses = (losses + objective.cross_entropy(again, targets, self.recipe.label_smoothing)) / 2
+            losses = losses + self.recipe.r_drop * objective.consistency(logits, again, targets)
+        return objective.choices(logits, targets), losses
 
 
 def class_weights(mode: str, rows: Sequence[Row]) -> Tensor:

@@ -3,12 +3,8 @@
 Metrics leave through a `Sink`; the result is a checkpoint directory (see `stance.model`).
 """
 
-import json
-import shutil
-import sys
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +14,31 @@ from transformers import (
     set_seed,
 )
 
-from stance import distributed, encoders, engine, jsonl, lora
+from stance import distributed, encoders, engine, failures, lora
 from stance.augment import vary
 from stance.batches import Rows
 from stance.callbacks import Sink
+from stance.checkpoints import Keeper, check_disk, epochs_done, newest
+from stance.dataset import fingerprint
 from stance.encoders import ModelConfig, Pretrained
 from stance.encoding import PairEncoder
-from stance.errors import StanceError
-from stance.files import check_replaceable, replace_directory
+from stance.files import check_replaceable, remove_leftovers, replace_directory
 from stance.model import Checkpoint, StanceModel, load_weights, save
 from stance.recipe import TrainingConfig, check, choose_precision
 from stance.records import Example
+from stance.resume import begin, describe, find, hold
+from stance.teacher import teach
 from stance.trainer import StanceTrainer, attention_kernels
+from stance.validation import Validation
+from stance.watch import Listener, Watch, detectors
 
 
 @dataclass(frozen=True)
 class Result:
     """What a training run leaves: where, how good on validation, how fast (training pairs per second of all processes).
 
-    `trained_share` is the share of the parameters that were trained: 1 without adapters.
+    `trained_share` is the share of the parameters that were trained: 1 without adapters;
+    `alerts` what a person should know, by name.
     """
 
     checkpoint: Path
@@ -46,6 +48,7 @@ class Result:
     precision: str
     cuts: dict[str, str]
     trained_share: float = 1.0
+    alerts: dict[str, str] = field(default_factory=dict)
 
 
 def train(
@@ -56,6 +59,8 @@ def train(
     output: Path,
     about: Mapping[str, Any],
     sink: Sink = lambda metrics, step: None,
+    listener: Listener | None = None,
+    resume: str = "never",
 ) -> Result:
     """Fine-tune on `splits["train"]`, choose the epoch by macro-F1 on `splits["validation"]`.
 
@@ -68,46 +73,74 @@ def train(
         config: the recipe.
         output: the checkpoint directory, written only when training has ended well.
         about: facts that the checkpoint keeps (dataset fingerprint, commit, run).
-        sink: receives the metrics as they come.
+        sink: receives the metrics as they come; after a resume also those of before, first.
+        listener: is told of alerts and of every epoch's end.
+        resume: `auto` goes on where an interrupted training into `output` stopped, if there is one; `never` does not.
 
     Raises:
-        StanceError: a setting has no meaning, a label has no example, or the checkpoint does not fit.
+        StanceError: a setting has no meaning, a label has no example, the checkpoint does not fit, another process
+            trains into `output`, the interrupted training was another one, a loss or gradient is no number, or
+            memory ran out.
     """
     check_replaceable(output, marker="checkpoint.json")
-    work = output.with_name(output.name + ".partial")
-    trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink)
-    trained_share = lora.trained_share(trainer.model)
-    resume_from = distributed.on_first(lambda: _prepare(work, config, model_config, about))
-    seconds, scores = _fit(trainer, resume_from)
-    facts = {**about, "model": asdict(model_config), "training": asdict(config), "validation": scores}
-    model = _trained(trainer, model_config, config)
-    if distributed.rank() == 0:
-        checkpoint = Checkpoint(model, pretrained.tokenizer, pretrained.encoding, facts)
-        with replace_directory(output, marker="checkpoint.json") as folder:
-            save(checkpoint, folder)
-        shutil.rmtree(work)
+    with hold(output) as work:
+        job = describe(model_config, config, about.get("dataset_sha256") or fingerprint(splits))
+        find(work, job, resume)
+        with failures.loading(model_config):
+            trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink, listener=listener)
+        trained_share = lora.trained_share(trainer.model)
+
+        def keep(scores: Mapping[str, float], folder: Path) -> None:
+            facts = {**about, "model": asdict(model_config), "training": asdict(config), "validation": dict(scores)}
+            model = _trained(trainer, model_config, config)
+            if distributed.rank() == 0:
+                with replace_directory(folder, marker="checkpoint.json") as place:
+                    save(Checkpoint(model, pretrained.tokenizer, pretrained.encoding, facts), place)
+
+        with failures.explained(trainer, model_config, keep):
+            scores = _fit(trainer, _begin(trainer, job, resume=resume, run=about.get("train_run", "")))
+        keep(scores, output)
+        if distributed.rank() == 0:
+            trainer.watch.judge(scores, trainer.state)
+            remove_leftovers(output)
+    return _result(trainer, output, scores, trained_share)
+
+
+def _begin(trainer: StanceTrainer, job: Mapping[str, Any], *, resume: str, run: str) -> Path | None:
+    """Make the work folder ready; the checkpoint to go on from, the same for all processes."""
+    work = Path(trainer.args.output_dir)
+    check_disk(work, trainer.model, trainer.recipe)
+    if trainer.args.process_index == 0:
+        begin(work, job, resume=resume, run=run)
+    trainer.accelerator.wait_for_everyone()
+    return newest(work)
+
+
+def _result(trainer: StanceTrainer, output: Path, scores: dict[str, float], trained_share: float) -> Result:
     return Result(
         output,
         scores,
         [dict(entry) for entry in trainer.state.log_history],
-        trainer.pairs_seen / max(seconds, 1e-9),
-        choose_precision(config.precision),
+        trainer.pairs_seen / max(trainer.seconds, 1e-9),
+        choose_precision(trainer.recipe.precision),
         {"train": str(trainer.train_dataset.cuts), "validation": str(trainer.eval_dataset.cuts)},
         trained_share,
+        dict(trainer.watch.alerts),
     )
 
 
-def _fit(trainer: StanceTrainer, resume_from: str | None) -> tuple[float, dict[str, float]]:
-    """Train; returns the seconds spent on training alone and the validation scores of the epoch that was kept."""
-    start = time.perf_counter()
-    with attention_kernels():
-        trainer.train(resume_from_checkpoint=resume_from)
-    seconds = time.perf_counter() - start
+def _fit(trainer: StanceTrainer, checkpoint: Path | None) -> dict[str, float]:
+    """Train, from `checkpoint` on; the validation scores of the epoch that was kept."""
+    if checkpoint and (done := epochs_done(checkpoint)) is not None:
+        trainer.args.num_train_epochs = done
+    try:
+        with attention_kernels():
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    finally:
+        trainer.view.close()
     evaluations = [entry for entry in trainer.state.log_history if "eval_macro_f1" in entry]
     best = next(entry for entry in evaluations if entry["step"] == trainer.state.best_global_step)
-    done = int(resume_from.rpartition("-")[2]) if resume_from else 0
-    seconds -= sum(entry["eval_runtime"] for entry in evaluations if entry["step"] > done)
-    return seconds, {k.removeprefix("eval_"): float(v) for k, v in best.items() if k != "step"}
+    return {k.removeprefix("eval_"): float(v) for k, v in best.items() if k != "step"}
 
 
 def assemble(
@@ -117,8 +150,9 @@ def assemble(
     *,
     work: Path,
     sink: Sink = lambda metrics, step: None,
+    listener: Listener | None = None,
 ) -> tuple["StanceTrainer", Pretrained]:
-    """The trainer that `train` starts and the encoder in it; `work` takes the checkpoints of the epochs."""
+    """The trainer that `train` starts and the encoder in it; `work` takes its checkpoints."""
     check(config, splits)
     precision = choose_precision(config.precision)
     if config.compile:
@@ -127,17 +161,31 @@ def assemble(
     model, pretrained = _network(model_config, config)
     encoder = PairEncoder(pretrained.tokenizer, pretrained.encoding)
     rows = {
-        "train": Rows(vary(splits["train"], config), encoder),
+        "train": Rows(_taught(vary(splits["train"], config), config), encoder),
         "validation": Rows(splits["validation"], encoder),
     }
-    arguments = _arguments(config, work, precision)
-    return StanceTrainer(model, rows=rows, config=config, arguments=arguments, sink=sink), pretrained
+    trainer = StanceTrainer(
+        model,
+        rows=rows,
+        config=config,
+        arguments=_arguments(config, work, precision),
+        sink=sink,
+        validation=Validation(splits["train"], splits["validation"], seed=config.seed),
+        watch=Watch(detectors(config, splits), sink=sink, listener=listener),
+    )
+    trainer.add_callback(Keeper(trainer, config.save_steps))
+    return trainer, pretrained
+
+
+def _taught(examples: list[Example], config: TrainingConfig) -> list[Example]:
+    return distributed.on_first(lambda: teach(examples, config)) if config.teacher else examples
 
 
 def _network(model_config: ModelConfig, config: TrainingConfig) -> tuple[StanceModel, Pretrained]:
     """The model as training starts it, and the encoder that it was made of."""
     pretrained = encoders.load(model_config)
-    model = StanceModel(pretrained.encoder, pretrained.encoding.layout, model_config.dropout)
+    layout = pretrained.encoding.layout
+    model = StanceModel(pretrained.encoder, layout, model_config.dropout, head=model_config.head)
     if config.initial:
         load_weights(model, Path(config.initial) / "model.safetensors")
     engine.freeze_idle(pretrained.encoder, [pretrained.encoding.cls_id, pretrained.encoding.sep_id])
@@ -162,36 +210,6 @@ def _trained(trainer: StanceTrainer, model_config: ModelConfig, config: Training
     return model
 
 
-def _prepare(work: Path, config: TrainingConfig, model: ModelConfig, about: Mapping[str, Any]) -> str | None:
-    """Make the folder of epoch checkpoints; with `resume`, find the last one and check that it is this job's."""
-    recipe = {k: v for k, v in asdict(config).items() if k != "resume"}
-    job = {"training": recipe, "model": asdict(model), "dataset": about.get("dataset_sha256", "")}
-    path = work / "job.json"
-    last = _last_epoch(work)
-    if config.resume and last and path.is_file():
-        before = json.loads(path.read_text("utf-8"))
-        changed = sorted(k for k in job if before.get(k) != job[k])
-        if changed:
-            raise StanceError(
-                f"{path}: the interrupted run had another {', '.join(changed)} configuration; "
-                "repeat its settings, or start anew with training.resume=false"
-            )
-        return last
-    if config.resume:
-        print(f"nothing to resume in {work}: starting from the first epoch", file=sys.stderr)
-    check_replaceable(work, marker="job.json")
-    if work.exists():
-        shutil.rmtree(work)
-    jsonl.write_json(path, job)
-    return None
-
-
-def _last_epoch(work: Path) -> str | None:
-    """The last checkpoint that is whole: the trainer writes `trainer_state.json` at its end."""
-    whole = {int(p.parent.name.split("-")[1]): p.parent for p in work.glob("checkpoint-*/trainer_state.json")}
-    return str(whole[max(whole)]) if whole else None
-
-
 def _arguments(config: TrainingConfig, work: Path, precision: str) -> TrainingArguments:
     arguments = TrainingArguments(
         output_dir=str(work),
@@ -208,14 +226,15 @@ def _arguments(config: TrainingConfig, work: Path, precision: str) -> TrainingAr
         seed=config.seed,
         eval_strategy="epoch",
         save_strategy="epoch",
-        save_total_limit=2,
         optim="adamw_torch_fused",
         logging_steps=10,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,  # it would hide what the guard must see
         load_best_model_at_end=True,
         restore_callback_states_from_checkpoint=True,  # a resumed run must not forget its patience
         metric_for_best_model="macro_f1",
         greater_is_better=True,
-        label_names=["labels"],
+        label_names=["labels", "examples"],
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
         disable_tqdm=True,

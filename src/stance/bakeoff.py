@@ -1,0 +1,141 @@
+"""Comparing ways to train: each contender trained over the same seeds and scored on the same development sets.
+
+It decides defaults, so it looks at validation and development parts only, and at corpora that a contender has not seen.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from statistics import fmean, stdev
+
+import numpy as np
+
+from stance import inference, jsonl, model, training
+from stance.encoders import ModelConfig
+from stance.errors import StanceError
+from stance.inference import Logits
+from stance.recipe import TrainingConfig
+from stance.records import LABELS, Example, Stance
+from stance.scores import confusion, rates
+
+POLAR = [LABELS.index(Stance.OPPOSE), LABELS.index(Stance.SUPPORT)]
+Sets = Mapping[str, Sequence[Example]]
+
+
+@dataclass
+class BakeoffConfig:
+    """What is compared."""
+
+    contenders: dict[str, list[str]] = field(default_factory=lambda: {"default": []})
+    """By name, the settings in which a contender differs: [dataset=…, model.…=…, training.…=…]."""
+    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
+    """Each contender is trained once a seed."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What learns, from what. `dataset` is the fingerprint of the dataset that `splits` are of."""
+
+    name: str
+    dataset: str
+    splits: Sets
+    model: ModelConfig
+    training: TrainingConfig
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One trained contender: its score on each development set, and the pairs that it learned from in a second."""
+
+    name: str
+    seed: int
+    pairs_per_second: float
+    scores: dict[str, float]
+
+
+def check(config: BakeoffConfig) -> None:
+    """Refuse what has no meaning."""
+    if not config.contenders or not config.seeds or min(config.seeds) < 0:
+        raise StanceError("bakeoff.contenders must name at least one, bakeoff.seeds hold numbers from 0")
+
+
+def own(validation: Sequence[Example]) -> dict[str, list[Example]]:
+    """The validation rows by corpus, and again without the mentions' places: services seldom know them."""
+    sets: dict[str, list[Example]] = {}
+    for example in validation:
+        sets.setdefault(example.corpus, []).append(example)
+    bare = {
+        f"{name} no places": [replace(e, actor_span=None, target_span=None) for e in rows]
+        for name, rows in sets.items()
+    }
+    return sets | bare
+
+
+def outcomes(contenders: Sequence[Contender], seeds: Sequence[int], *, sets: Sets, memory: Path) -> Iterator[Outcome]:
+    """Train and score every contender, seed by seed, so that a run that was cut off has compared all of them.
+
+    Args:
+        contenders: what is compared.
+        seeds: of the trainings.
+        sets: development sets that each model answers.
+        memory: JSON Lines of what is known; a run that was cut off goes on after them.
+    """
+    done = {row["key"]: row for _, row in jsonl.read(memory)} if memory.is_file() else {}
+    for seed in seeds:
+        for contender in contenders:
+            key = _key(contender, seed, sets)
+            if key not in done:
+                done[key] = {"key": key, **asdict(run(contender, seed, sets=sets))}
+                jsonl.write(memory, done.values())
+            kept = {k: v for k, v in done[key].items() if k != "key"}
+            yield Outcome(**(kept | {"name": contender.name}))
+
+
+def run(contender: Contender, seed: int, *, sets: Sets, keep: Path | None = None) -> Outcome:
+    """Train one contender with one seed and score it; its checkpoint stays at `keep`, if that is given."""
+    recipe = replace(contender.training, seed=seed)
+    with tempfile.TemporaryDirectory(prefix="stance-bakeoff-") as folder:
+        output = keep or Path(folder) / "checkpoint"
+        result = training.train(contender.splits, contender.model, recipe, output=output, about={})
+        checkpoint = model.load(result.checkpoint)
+    answers = {name: inference.logits(checkpoint, [e.pair() for e in rows]) for name, rows in sets.items()}
+    scores = {name: score(answers[name], rows) for name, rows in sets.items()}
+    return Outcome(contender.name, seed, result.pairs_per_second, scores)
+
+
+def score(logits: Logits, rows: Sequence[Example]) -> float:
+    """Macro-F1 over the three labels; accuracy of support against oppose where the rows know no neutral."""
+    references = [LABELS.index(row.stance) for row in rows]
+    if set(references) <= set(POLAR):
+        chosen = np.array(POLAR)[logits[:, POLAR].argmax(1)]
+        return float((chosen == np.array(references)).mean())
+    return float(rates(confusion(references, logits.argmax(1).tolist()))["macro_f1"])
+
+
+def _key(contender: Contender, seed: int, sets: Sets) -> str:
+    """A digest of all that an outcome depends on, but not of its name."""
+    facts = [contender.dataset, seed, asdict(contender.model), asdict(contender.training)]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name, rows in sets.items():
+        digest.update(f"{name} {len(rows)} {rows[0].id} {rows[-1].id}".encode())
+    return digest.hexdigest()
+
+
+def table(found: Sequence[Outcome]) -> list[list[str]]:
+    """Rows for a reader: for each contender the mean and the standard deviation over the seeds."""
+    names = list(found[0].scores)
+    rows = [["contender", "seeds", "pairs/s", *names, "mean"]]
+    for contender in dict.fromkeys(outcome.name for outcome in found):
+        here = [outcome for outcome in found if outcome.name == contender]
+        columns = [[o.scores[name] for o in here] for name in names]
+        speed = fmean(o.pairs_per_second for o in here)
+        means = [fmean(o.scores.values()) for o in here]
+        rows.append([contender, str(len(here)), f"{speed:.0f}", *map(_spread, [*columns, means])])
+    return rows
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{fmean(values):.3f}" + (f" ±{stdev(values):.3f}" if len(values) > 1 else "")

@@ -1,0 +1,196 @@
+"""What ends a training run before its time: numbers that are none, and too little memory. Says where and what to do."""
+
+import math
+import re
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from stance.batches import IGNORED, Rows
+from stance.encoders import ModelConfig
+from stance.errors import StanceError
+from stance.model import load_weights
+from stance.recipe import TrainingConfig
+
+if TYPE_CHECKING:
+    from stance.trainer import StanceTrainer
+
+SHOWN = 5
+"""Examples of a batch that a message names."""
+_REQUEST = re.compile(r"allocate ([\d.]+) ?(\w+)")
+_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED", "bad_alloc")
+
+
+class NotFiniteError(StanceError):
+    """A loss or a gradient is infinite or no number."""
+
+
+class Guard(TrainerCallback):  # type: ignore[misc]
+    """Knows the batch at hand, and stops the run at a loss or gradient that is no number, before it reaches a weight.
+
+    The trainer tells it of every batch, loss and gradient norm. The check comes with the gradients, which all
+    processes share, so that they stop together.
+    """
+
+    def __init__(self, recipe: TrainingConfig) -> None:
+        self.recipe = recipe
+        self.place = "before the first step"
+        self.shape: tuple[int, ...] = ()
+        self.ids: list[str] = []
+        self.bad: tuple[float, list[str]] | None = None
+        self.start = 0
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Remember the step from which training goes on."""
+        self.start = state.global_step
+
+    def enter(self, place: str, rows: Rows, inputs: Mapping[str, Tensor]) -> None:
+        """Take note of the batch that comes next."""
+        self.place, self.shape = place, tuple(inputs["input_ids"].shape)
+        self.rows, self.numbers = rows, inputs["examples"]
+
+    def loss(self, loss: Tensor) -> None:
+        """Take note of the loss of the batch."""
+        if self.bad is None and not torch.isfinite(loss):
+            numbers = self.numbers[self.numbers != IGNORED].tolist()
+            self.bad = float(loss), [self.rows.ids[number] for number in numbers]
+
+    def gradient(self, norm: float, state: TrainerState, rate: float) -> None:
+        """Check the norm of a step's gradient, and the losses that it came from.
+
+        Raises:
+            NotFiniteError: one of them is infinite or no number; the weights are those of the step before.
+        """
+        if self.bad is None and math.isfinite(norm):
+            return
+        if self.bad is None:
+            what, ids = f"the norm of the gradient is {norm}", self.rows.ids
+            ids = [ids[number] for number in self.numbers[self.numbers != IGNORED].tolist()]
+        else:
+            what, ids = f"the loss is {self.bad[0]}", self.bad[1]
+        named = ", ".join(ids[:SHOWN]) + (", …" if len(ids) > SHOWN else "")
+        raise NotFiniteError(
+            f"training stopped: {what} at step {state.global_step + 1} of {state.max_steps} (epoch "
+            f"{state.epoch or 0:.2f}, learning rate {rate:.3g}), in a batch of {len(ids)} examples: {named}; "
+            f"{self._advice(state)}"
+        )
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: Mapping[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Stop before an epoch is saved whose weights no longer give a number."""
+        loss = (metrics or {}).get("eval_loss", 0.0)
+        if not math.isfinite(loss):
+            raise NotFiniteError(
+                f"training stopped: the validation loss is {loss} after epoch {state.epoch or 0:.0f} (step "
+                f"{state.global_step}); {self._advice(state)}"
+            )
+
+    def _advice(self, state: TrainerState) -> str:
+        if state.global_step == self.start:
+            start = f"training.initial={self.recipe.initial}" if self.recipe.initial else "model.name"
+            return f"no step was taken yet, so the weights of {start} or these examples hold numbers that are none"
+        return (
+            f"lower training.learning_rate (now {self.recipe.learning_rate:g}), lengthen training.warmup (now "
+            f"{self.recipe.warmup:g}) or set training.precision=fp32"
+        )
+
+
+@contextmanager
+def explained(
+    trainer: "StanceTrainer", models: ModelConfig, keep: Callable[[Mapping[str, float], Path], None]
+) -> Iterator[None]:
+    """Turn what ends a run before its time into one line for the user.
+
+    Args:
+        trainer: runs inside.
+        models: the settings of its encoder.
+        keep: writes the trainer's model with validation scores as a checkpoint directory.
+
+    Raises:
+        StanceError: a loss or a gradient is no number, or memory ran out.
+    """
+    try:
+        yield
+    except NotFiniteError as error:
+        raise StanceError(f"{error}; {_rescue(trainer, keep)}") from error
+    except (MemoryError, RuntimeError) as error:
+        if not is_memory(error):
+            raise
+        traceback.clear_frames(error.__traceback__)  # what they hold is the memory that is lacking
+        guard = trainer.guard
+        raise StanceError(
+            f"out of memory {guard.place}{_request(error)}, on a batch of {_shape(guard.shape)}; "
+            f"{relief(guard.shape, guard.recipe, models)}"
+        ) from error
+
+
+def _rescue(trainer: "StanceTrainer", keep: Callable[[Mapping[str, float], Path], None]) -> str:
+    """Write the best epoch so far as a checkpoint directory and say where it is."""
+    best = trainer.state.best_model_checkpoint
+    if not best:
+        return "no epoch had ended, so there is no checkpoint to keep"
+    entry = next(
+        e for e in trainer.state.log_history if "eval_macro_f1" in e and e["step"] == trainer.state.best_global_step
+    )
+    folder = Path(best).with_name("best")
+    load_weights(trainer.model, Path(best) / "model.safetensors")
+    keep({k.removeprefix("eval_"): float(v) for k, v in entry.items() if k != "step"}, folder)
+    return (
+        f"epoch {entry['epoch']:.0f}, the best before it (validation macro-F1 {entry['eval_macro_f1']:.3f}), is kept: "
+        f"go on from it with training.initial={folder} or export it with checkpoint={folder}"
+    )
+
+
+@contextmanager
+def loading(models: ModelConfig) -> Iterator[None]:
+    """The same for what comes before training: the encoder is loaded and the dataset tokenised."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_memory(error):
+            raise
+        traceback.clear_frames(error.__traceback__)
+        raise StanceError(
+            f"out of memory while model.name={models.name} was loaded and the dataset was encoded{_request(error)}; "
+            "choose a smaller encoder, build a smaller dataset (corpora.KEY.cap), or free memory"
+        ) from error
+
+
+def is_memory(error: BaseException) -> bool:
+    """Whether an error of PyTorch, CUDA, numpy or Python says that memory ran out."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in str(error) for sign in _MEMORY)
+
+
+def relief(shape: tuple[int, ...], recipe: TrainingConfig, models: ModelConfig) -> str:
+    """What to set so that a batch of this shape (rows, tokens) needs less memory, the mildest first."""
+    passage = f"model.max_passage_tokens (now {models.max_passage_tokens}), model.max_pairs (now {models.max_pairs})"
+    budget = (
+        f"training.tokens_per_batch (now {recipe.tokens_per_batch}; half of it with twice the training.accumulation "
+        "takes the same steps)"
+    )
+    first = f"the batch is a single passage, so lower {passage}" if shape[:1] == (1,) else f"lower {budget}, {passage}"
+    return f"{first}, set training.gradient_checkpointing=true or training.lora.rank=8, or choose a smaller encoder"
+
+
+def _request(error: BaseException) -> str:
+    found = _REQUEST.search(str(error))
+    if not found:
+        return ""
+    number, unit = found.groups()
+    return f" (asked for {float(number) / 2**30:.3g} GiB more)" if unit == "bytes" else f" (asked for {number} {unit})"
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(f"{n} {what}" for n, what in zip(shape, ("passages", "tokens"), strict=False)) or "nothing yet"

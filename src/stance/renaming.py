@@ -1,0 +1,228 @@
+"""Training examples under other names: masked, or under names of other examples. Their labels stay true.
+
+A name is replaced in the question and wherever the passage prints it, so that nothing but what the passage says of
+it is left to go by ("entity masking"; Zhang et al., EMNLP 2017, for relations). Where a form of the name would be left
+over, or the two names have a word in common, an example is not changed. Knows nothing of models.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from stance.recipe import TrainingConfig
+from stance.records import SOMEONE, Example, Span
+
+PLACEHOLDERS = ("Alpha", "Beta", "Gamma", "Sigma", "Kappa", "Omega")
+"""Names for masked ones, in any role: a passage that printed the roles would give away what the question has to ask."""
+_WORD = re.compile(r"\w+")
+_ARTICLE = re.compile(r"(?:the|an?)\s+", re.IGNORECASE)
+_FILLERS = frozenset({"and", "for", "from", "its", "that", "the", "their", "this", "with"})
+_PRONOUNS = frozenset({
+    "he", "she", "it", "they", "i", "we", "you", "his", "her", "hers", "its", "their", "theirs", "him", "them",
+    "our", "ours", "us", "my", "mine", "me", "your", "yours", "who", "whom", "whose", "which", "that", "this",
+    "these", "those", "himself", "herself", "itself", "themselves", "ourselves", "one", "someone",
+})  # fmt: skip
+_TITLES = frozenset({
+    "mr", "mrs", "ms", "dr", "president", "vice", "senator", "sen", "rep", "representative", "congressman",
+    "congresswoman", "secretary", "minister", "premier", "chancellor", "governor", "gov", "mayor", "judge",
+    "justice", "king", "queen", "prince", "general", "gen", "sir", "lord", "speaker", "chairman",
+})  # fmt: skip
+_Edit = tuple[Span, str]
+_Shape = tuple[str, str, tuple[bool, ...]]
+_TRIES = 4
+
+
+def rename(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
+    """The examples: a share of them masked (`mask_names`), a share of the others under drawn names (`swap_names`)."""
+    random = np.random.default_rng([config.seed, 1])
+    pool = _pool(examples) if config.swap_names else {}
+    renamed = []
+    for example, (mask, swap) in zip(examples, random.random((len(examples), 2)), strict=True):
+        if mask < config.mask_names:
+            renamed.append(masked(example, random))
+        else:
+            renamed.append(_swapped(example, pool, random) if swap < config.swap_names else example)
+    return renamed
+
+
+def masked(example: Example, random: np.random.Generator) -> Example:
+    """The example with two placeholders for its names, or for the one that can be replaced, or as it was."""
+    first, second = map(str, random.choice(PLACEHOLDERS, 2, replace=False))
+    return _first(example, first, second)
+
+
+def _swapped(example: Example, pool: Mapping[_Shape, list[str]], random: np.random.Generator) -> Example:
+    """The example under names of others of its corpus: of the same role, so many words, capitals in the same places."""
+    text = _words(example.text)
+
+    def drawn(role: str) -> str:
+        peers = pool.get(_shape(example, role), [])
+        for place in random.integers(0, len(peers), _TRIES) if peers else ():
+            if not text & _words(peers[place]):
+                return str(peers[place])
+        return ""
+
+    return _first(example, drawn("actor"), drawn("target"))
+
+
+def _first(example: Example, actor: str, target: str) -> Example:
+    """The example with both names replaced, else with one of them, else as it was."""
+    tries = (replaced(example, actor=a, target=t) for a, t in ((actor, target), (actor, ""), ("", target)))
+    return next(filter(None, tries), example)
+
+
+def _pool(examples: Sequence[Example]) -> dict[_Shape, list[str]]:
+    found: dict[_Shape, dict[str, None]] = {}
+    for example in examples:
+        for role in ("actor", "target"):
+            found.setdefault(_shape(example, role), {})[_bare(getattr(example, role))] = None
+    return {
+        shape: [name for name in names if name != SOMEONE and not name.endswith(("'s", "’s", "'", "’"))]
+        for shape, names in found.items()
+    }
+
+
+def _shape(example: Example, role: str) -> _Shape:
+    return example.corpus, role, tuple(word[0].isupper() for word in _bare(getattr(example, role)).split())
+
+
+def replaced(example: Example, *, actor: str = "", target: str = "") -> Example | None:
+    """The example with other names, in its question and at every mention; an empty name leaves the present one.
+
+    Returns:
+        None where it is not sure that the label stays true: the passage does not print a name that is to be replaced,
+        has another form of it ("Russian" for "Russia") or the new one already, or the two names share a word.
+    """
+    asked = _question(example.actor, actor), _question(example.target, target)
+    if _words(example.actor) & _words(example.target) or _words(asked[0]) & _words(asked[1]):
+        return None
+    if _words(f"{actor} {target}") & _words(example.text):
+        return None
+    names = ((example.actor, example.actor_span, actor), (example.target, example.target_span, target))
+    edits: list[_Edit] = []
+    untouched: list[Span] = []
+    for name, span, new in names:
+        found = list(_mentions(example.text, name, span)) if name != SOMEONE else []
+        if new and not found:
+            return None
+        untouched += [] if new else [place for place, _ in found]
+        edits += [(place, _printed(example.text, place, new.split()[-1] if short else new)) for place, short in found
+                  if new]  # fmt: skip
+    edits.sort()
+    places = sorted([*untouched, *(place for place, _ in edits)])
+    if any(b > c for (_, b), (c, _) in pairwise(places)) or _survives(example, edits, names):
+        return None
+    return replace(
+        example,
+        text=_edited(example.text, edits),
+        actor=asked[0],
+        target=asked[1],
+        actor_span=_moved(example.actor_span, edits),
+        target_span=_moved(example.target_span, edits),
+    )
+
+
+def _mentions(text: str, name: str, span: Span | None) -> Iterator[tuple[Span, bool]]:
+    """Where a passage prints a name, without articles, in order; and whether only its last word, as of a person."""
+    surface = text[slice(*span)] if span else ""
+    forms = [_bare(name)]
+    if span and surface.casefold() not in _PRONOUNS and surface != name:
+        forms += [_bare(surface)] if any(map(str.isupper, _bare(surface))) else []
+    given = (span[1] - len(_bare(surface)), span[1]) if span and surface.casefold() not in _PRONOUNS else None
+    whole = [given] if given and not _cuts_words(text, given) else []
+    for form in forms:
+        flags = re.IGNORECASE if len(form) > 4 else 0
+        whole += [found.span() for found in re.finditer(rf"(?<!\w){re.escape(form)}(?!\w)", text, flags)]
+    merged: list[Span] = []
+    for place in sorted(whole):
+        if merged and place[0] < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], place[1]))
+        else:
+            merged.append(place)
+    yield from ((place, place == given and _is_last(name, surface)) for place in merged)
+    for start, end in _surnames(text, name):
+        if not any(a < end and start < b for a, b in merged):
+            yield (start, end), True
+
+
+def _cuts_words(text: str, span: Span) -> bool:
+    return any(0 < edge < len(text) and text[edge - 1].isalnum() and text[edge].isalnum() for edge in span)
+
+
+def _is_last(name: str, surface: str) -> bool:
+    words = _bare(name).split()
+    return len(words) > 1 and surface == words[-1]
+
+
+def _surnames(text: str, name: str) -> Iterator[Span]:
+    """Where the last word of a name stands for it: not behind another name than a title ("Mr. Trump")."""
+    words = _bare(name).split()
+    if len(words) < 2 or not all(word[0].isupper() for word in words):
+        return
+    for found in re.finditer(rf"(?<!\w){re.escape(words[-1])}(?!\w)", text):
+        before = re.search(r"(\w+)\.?\s+$", text[: found.start()])
+        if before is None or not before[1][0].isupper() or before[1].casefold() in _TITLES:
+            yield found.span()
+
+
+def _survives(example: Example, edits: Sequence[_Edit], names: Sequence[tuple[str, Span | None, str]]) -> bool:
+    """Whether a form of a replaced name is left in the passage."""
+    rest = set(_WORD.findall(_edited(example.text, [(place, " ") for place, _ in edits])))
+    for name, span, new in names:
+        surface = example.text[slice(*span)] if span else ""
+        old = f"{name} {surface}" if surface.casefold() not in _PRONOUNS else name
+        if new and any(_alike(word, other) for word in _WORD.findall(old) for other in rest):
+            return True
+    return False
+
+
+def _alike(word: str, other: str) -> bool:
+    """Whether two words may be forms of one: "Russia" and "Russian", "initiative" and "initiatives"."""
+    if word.casefold() in _FILLERS or min(len(word), len(other)) < 4:
+        return len(word) > 1 and word == other and word[0].isupper()
+    length = 4 if word[0].isupper() and other[0].isupper() else 5
+    return word[:length].casefold() == other[:length].casefold()
+
+
+def _printed(text: str, place: Span, new: str) -> str:
+    capital = text[place[0]].isupper() and new[0].islower()
+    return new[0].upper() + new[1:] if capital else new
+
+
+def _question(name: str, new: str) -> str:
+    article = _ARTICLE.match(name)
+    return (article[0] if article else "") + new if new else name
+
+
+def _edited(text: str, edits: Sequence[_Edit]) -> str:
+    for (start, end), new in reversed(edits):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def _moved(span: Span | None, edits: Sequence[_Edit]) -> Span | None:
+    """Where a span lies after the edits; one that an edit touches holds all of it."""
+    if span is None:
+        return None
+    start, end = span
+    before = grown = 0
+    for (a, b), new in edits:
+        if b <= span[0]:
+            before += len(new) - (b - a)
+        elif a < span[1]:
+            start, end = min(start, a), max(end, b)
+            grown += len(new) - (b - a)
+    return start + before, end + before + grown
+
+
+def _bare(name: str) -> str:
+    """A name without leading article."""
+    name = name.strip()
+    return _ARTICLE.sub("", name, count=1) if _ARTICLE.match(name) else name
+
+
+def _words(name: str) -> set[str]:
+    return {word for word in _WORD.findall(name.casefold()) if len(word) > 2} - _FILLERS

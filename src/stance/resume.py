@@ -1,0 +1,150 @@
+"""Going on after an interruption: the work folder of a training, who holds it, and what it is for.
+
+The folder is `OUTPUT.partial`. Its `job.json` says what is trained and in which MLflow run. The checkpoints in it are
+`stance.checkpoints`' matter.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from stance import jsonl
+from stance.checkpoints import keep, newest, step_of
+from stance.encoders import ModelConfig
+from stance.errors import StanceError
+from stance.files import check_replaceable
+from stance.recipe import TrainingConfig, choose_precision
+
+LOCK, JOB = "training.lock", "job.json"
+FREE = ("training.save_steps", "training.disk_budget_gb", "training.teacher_cache")
+"""Settings that change no weight: a resume may change them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What an interrupted training left: the MLflow run that it was in and its newest whole checkpoint."""
+
+    run: str = ""
+    checkpoint: Path | None = None
+
+
+@contextmanager
+def hold(output: Path) -> Iterator[Path]:
+    """The work folder of `output`, for this process alone; removed when the outermost block ends well.
+
+    Blocks may nest. The lock ends with the process, however that ends. Of several processes of one training the
+    first holds it for all.
+
+    Raises:
+        StanceError: another process trains into `output`, or the folder is something else.
+    """
+    work = output.with_name(output.name + ".partial")
+    if os.environ.get("RANK", "0") != "0":
+        yield work
+        return
+    check_replaceable(work, marker=LOCK)
+    work.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(work / LOCK, is_singleton=True)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise StanceError(
+            f"{work / LOCK}: another process trains into {output} at this moment; wait for it or choose another output"
+        ) from error
+    try:
+        yield work
+    except BaseException:
+        if lock.lock_counter == 1 and [path.name for path in work.iterdir()] == [LOCK]:
+            shutil.rmtree(work)
+        raise
+    else:
+        if lock.lock_counter == 1:
+            _clear(work)
+            shutil.rmtree(work)
+    finally:
+        lock.release()
+
+
+def describe(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) -> dict[str, Any]:
+    """All that decides the weights; a resume must not change it."""
+    return {
+        "dataset": dataset_sha256,
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "model": asdict(model),
+        "precision": choose_precision(config.precision),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "training": asdict(config),
+    }
+
+
+def find(work: Path, job: Mapping[str, Any], resume: str) -> Before:
+    """What there is to go on from. Changes nothing.
+
+    Raises:
+        StanceError: `resume` is neither never nor auto, or the interrupted training was another one.
+    """
+    if resume not in ("never", "auto"):
+        raise StanceError(f"resume={resume}: expected never or auto")
+    path = work / JOB
+    if resume == "never" or not path.is_file():
+        return Before()
+    try:
+        before = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise StanceError(f"{path}: not the JSON that was written ({error}); start anew with resume=never") from error
+    changed = _differences(before["job"], json.loads(json.dumps(job)))
+    if changed:
+        raise StanceError(
+            f"{path}: the interrupted run was another one: {'; '.join(changed)}. "
+            "Repeat its settings to go on from it, or start anew with resume=never"
+        )
+    return Before(before["run"], newest(work))
+
+
+def begin(work: Path, job: Mapping[str, Any], *, resume: str, run: str) -> Path | None:
+    """Make the work folder ready; the checkpoint to go on from, or None. What no resume can use is removed.
+
+    Args:
+        work: the folder that `hold` gave.
+        job: see `describe`.
+        resume: `never` or `auto`.
+        run: the MLflow run of this process, kept for the next resume.
+
+    Raises:
+        StanceError: see `find`.
+    """
+    checkpoint = find(work, job, resume).checkpoint
+    if checkpoint:
+        keep(work, checkpoint)
+        print(f"going on from step {step_of(checkpoint)} of {work}", file=sys.stderr)
+    else:
+        if resume == "auto":
+            print(f"no checkpoint to go on from in {work}: starting from the first step", file=sys.stderr)
+        _clear(work)
+    jsonl.write_json(work / JOB, {"job": dict(job), "run": run})
+    return checkpoint
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    was, is_ = jsonl.flatten(before), jsonl.flatten(now)
+    keys = sorted(key for key in was.keys() | is_.keys() if key not in FREE)
+    return [f"{k} was {was.get(k, 'unset')}, is {is_.get(k, 'unset')}" for k in keys if was.get(k) != is_.get(k)]
+
+
+def _clear(work: Path) -> None:
+    """Empty the folder but for its lock. `job.json` goes first: without it nothing is taken for a checkpoint."""
+    (work / JOB).unlink(missing_ok=True)
+    for path in work.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()

@@ -1,0 +1,58 @@
+"""SQLite databases of MLflow: what they must be before MLflow opens them, since it says little about what is wrong."""
+
+import sqlite3
+from contextlib import closing
+from importlib import metadata as packages
+from pathlib import Path
+
+import mlflow
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+
+from stance.errors import StanceError
+
+LOCK_SECONDS = 5.0
+
+
+def check_sqlite(path: Path) -> None:
+    """Refuse a file that is no database, is locked, or has another MLflow's schema; make its folder.
+
+    Raises:
+        StanceError: MLflow should not open it. It is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        return
+    try:
+        with closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.rollback()
+            tables = database.execute("SELECT name FROM sqlite_master WHERE name = 'alembic_version'").fetchall()
+            found = database.execute("SELECT version_num FROM alembic_version").fetchall() if tables else []
+    except sqlite3.OperationalError as error:
+        raise StanceError(
+            f"{path}: the tracking database can't be written ({error}); another process holds it or it is "
+            "read-only: wait, close that process, or set tracking.uri to another file"
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise StanceError(f"{path}: not an SQLite database ({error}); set tracking.uri to another file") from error
+    if found:
+        _check_revision(path, found[0][0])
+
+
+def _check_revision(path: Path, revision: str) -> None:
+    migrations = Path(mlflow.__file__).parent / "store" / "db_migrations"
+    scripts = ScriptDirectory(str(migrations))
+    version = packages.version("mlflow")
+    try:
+        scripts.get_revision(revision)
+    except CommandError as error:
+        raise StanceError(
+            f"{path}: written by a newer MLflow (schema {revision} is unknown to {version}); install that MLflow "
+            "or set tracking.uri to another file. Nothing was changed"
+        ) from error
+    if revision != scripts.get_current_head():
+        raise StanceError(
+            f"{path}: written by an older MLflow (schema {revision}, {version} needs "
+            f"{scripts.get_current_head()}); back it up and run `mlflow db upgrade sqlite:///{path}`"
+        )

@@ -1,0 +1,277 @@
+"""The study of a sweep: an Optuna study in a database that processes and machines share.
+
+Here: the settings of a sweep, the database, whether a study may go on, and how much of it is done. A trial of a
+process that was killed is found by its missing heartbeat, marked as failed and queued again, with its values and the
+seeds that were finished. Training is `stance.sweep`.
+"""
+
+import json
+import os
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna import Study
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from stance.errors import StanceError
+from stance.scores import rates
+from stance.space import Space, grid
+
+LOCK_SECONDS = 120.0
+OPENING_SECONDS = 30.0
+MISSED_BEATS = 3
+METRICS = (*rates(np.ones((3, 3))), "loss")
+SAMPLERS, PRUNERS, DIRECTIONS = ("tpe", "random", "grid"), ("median", "hyperband", "none"), ("maximize", "minimize")
+
+
+@dataclass
+class SweepConfig:
+    """A search for better settings."""
+
+    name: str = "sweep"
+    """Name of the study. The same name goes on with it; another search needs another name."""
+    storage: str = "sqlite:///mlruns/sweeps.db"
+    """Database of studies: sqlite:///FILE, or a URL such as postgresql://… that several machines reach."""
+    space: dict[str, Any] = field(default_factory=dict)
+    """Searched settings: training.KEY or model.KEY: {type: float|int, low, high, log, step} or
+    {type: categorical, choices: [...]}; sweep=NAME takes conf/sweep/NAME.yaml."""
+    trials: int = 30
+    """Trials in all, over all processes and restarts. Pruned and failed ones count, those of killed processes don't."""
+    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
+    """A trial trains a model for each seed; its value is the median."""
+    metric: str = "macro_f1"
+    """Validation score that is searched for: macro_f1, accuracy, mcc, LABEL_f1, LABEL_precision, LABEL_recall, loss."""
+    direction: str = "maximize"
+    """maximize, or minimize for the loss."""
+    sampler: str = "tpe"
+    """tpe learns from the finished trials, random does not, grid takes all combinations."""
+    pruner: str = "median"
+    """Ends poor trials after an epoch: median, hyperband or none."""
+    startup: int = 8
+    """First trials: tpe draws them at random, and median lets them finish."""
+    timeout: float = 0.0
+    """Seconds after which this process starts no more trials; 0 sets no limit."""
+    seed: int = 1
+    """Of the sampler, not of the training."""
+    heartbeat: int = 20
+    """Seconds between two signs of life; after three missed ones a trial counts as killed and is started again."""
+    retries: int = 3
+    """How often a trial whose process was killed is started again."""
+    max_failures: int = 5
+    """Stop when so many trials in a row failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A study, the key by which other stores know it, and whether this process created it."""
+
+    study: Study
+    key: str
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many trials are finished, running somewhere, and waiting to be started again."""
+
+    done: int
+    running: int
+    waiting: int
+
+
+def check(config: SweepConfig) -> None:
+    """Refuse settings without a meaning."""
+    for name, known in (("metric", METRICS), ("direction", DIRECTIONS), ("sampler", SAMPLERS), ("pruner", PRUNERS)):
+        if (value := getattr(config, name)) not in known:
+            raise StanceError(f"sweep.{name}={value}: expected one of {', '.join(known)}")
+    if (config.metric == "loss") != (config.direction == "minimize"):
+        raise StanceError(f"sweep.direction={config.direction}: the loss is to be minimized, scores maximized")
+    if not config.name or len(config.name) > 200 or set(config.name) & set("/\\\n"):
+        raise StanceError(f"sweep.name={config.name!r}: expected a name of at most 200 characters without / and \\")
+    if not config.seeds or min(config.seeds) < 0 or len(set(config.seeds)) < len(config.seeds):
+        raise StanceError(f"sweep.seeds={config.seeds}: expected different numbers from 0, at least one")
+    if min(config.trials, config.heartbeat, config.max_failures) < 1:
+        raise StanceError("sweep.trials, heartbeat and max_failures must be at least 1")
+    if min(config.startup, config.timeout, config.retries, config.seed) < 0:
+        raise StanceError("sweep.startup, timeout, retries and seed must not be negative")
+
+
+def shown(url: str) -> str:
+    """A database URL without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "the given URL"
+
+
+def connect(config: SweepConfig, *, on_stale: Callable[[FrozenTrial], None] = lambda trial: None) -> RDBStorage:
+    """The database of studies, made if need be.
+
+    Args:
+        config: where, and how often trials give a sign of life.
+        on_stale: is told of a trial whose process was killed, before it is queued again.
+
+    Raises:
+        StanceError: it can't be reached, written or understood.
+    """
+    _check_url(config.storage)
+
+    def stale(study: Study, trial: FrozenTrial) -> None:
+        on_stale(trial)
+        _requeue(study, trial, config.retries)
+
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    if config.storage.startswith("sqlite"):
+        options = {"connect_args": {"timeout": LOCK_SECONDS}}
+    for attempt in range(8):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                return RDBStorage(
+                    config.storage,
+                    options,
+                    heartbeat_interval=config.heartbeat,
+                    grace_period=MISSED_BEATS * config.heartbeat,
+                    heartbeat_stale_trial_callback=stale,
+                )
+        except (SQLAlchemyError, RuntimeError, AssertionError) as error:
+            failure = error  # most likely another process is making the tables at this moment
+            time.sleep(0.1 * (attempt + 1))
+    reason = " ".join(str(failure).split("\n")[0].split())
+    raise StanceError(f"sweep.storage={shown(config.storage)}: can't be used: {reason}") from failure
+
+
+def _check_url(text: str) -> None:
+    try:
+        url = make_url(text)
+        url.get_dialect().import_dbapi()
+    except (SQLAlchemyError, ImportError) as error:
+        reason = str(error).split("\n")[0]
+        raise StanceError(
+            f"sweep.storage={shown(text)}: expected sqlite:///FILE or the URL of a database whose driver is installed, "
+            f"such as postgresql+psycopg://USER@HOST/NAME: {reason}"
+        ) from error
+    if url.get_backend_name() == "sqlite":
+        if not url.database or url.database == ":memory:":
+            raise StanceError(f"sweep.storage={text}: names no file, so nothing would survive; use sqlite:///FILE")
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+
+
+def join(config: SweepConfig, storage: RDBStorage, facts: Mapping[str, Any]) -> Opened:
+    """The study of this name, created unless it is there; exactly one process is told that it is the first.
+
+    Args:
+        config: its name.
+        storage: see `connect`.
+        facts: what makes two studies comparable, by dotted key; JSON values.
+
+    Raises:
+        StanceError: the study was begun with other facts, or by something else.
+    """
+    where = f"study {config.name!r} in {shown(config.storage)}"
+    try:
+        direction = StudyDirection[config.direction.upper()]
+        study = optuna.create_study(storage=storage, study_name=config.name, direction=direction)
+    except DuplicatedStudyError:
+        study = optuna.load_study(storage=storage, study_name=config.name, sampler=RandomSampler())
+        wait_for(study, "stance")
+        if "stance" in study.user_attrs:
+            _check_same(where, study.user_attrs["stance"]["facts"], facts)
+            return Opened(study, study.user_attrs["stance"]["key"], False)
+        if study.get_trials(deepcopy=False):
+            raise StanceError(f"{where}: holds trials of another program; choose another sweep.name") from None
+    key = uuid.uuid4().hex
+    study.set_user_attr("stance", {"key": key, "facts": dict(facts)})
+    return Opened(study, key, True)
+
+
+def wait_for(study: Study, attribute: str) -> None:
+    """Wait until the process that created the study has set an attribute, or seems to have died before it could."""
+    end = time.monotonic() + OPENING_SECONDS
+    while attribute not in study.user_attrs and time.monotonic() < end:
+        time.sleep(0.2)
+
+
+def _check_same(where: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    changes = [
+        f"{key} was {_said(before, key)} and is now {_said(now, key)}"
+        for key in sorted({*before, *now})
+        if _said(before, key) != _said(now, key)
+    ]
+    if changes:
+        more = f" (and {len(changes) - 3} more)" if changes[3:] else ""
+        raise StanceError(
+            f"{where} was begun with other settings: {'; '.join(changes[:3])}{more}. Repeat its settings to go on "
+            "with it, or choose another sweep.name"
+        )
+
+
+def _said(facts: Mapping[str, Any], key: str) -> str:
+    return json.dumps(facts[key], sort_keys=True) if key in facts else "not there"
+
+
+def sampler(config: SweepConfig, space: Space, opened: Opened) -> BaseSampler:
+    """The sampler of the next trial. Seeded by what is there already, and by the process unless it was the first."""
+    if config.sampler == "grid":
+        return GridSampler(grid(space), seed=config.seed)
+    entropy = [config.seed, len(opened.study.get_trials(deepcopy=False)), 0 if opened.first else os.getpid()]
+    seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+    if config.sampler == "random":
+        return RandomSampler(seed=seed)
+    return TPESampler(n_startup_trials=config.startup, seed=seed)
+
+
+def pruner(config: SweepConfig, steps: int) -> BasePruner:
+    """The pruner; `steps` is the number of epochs of a trial over all its seeds."""
+    if config.pruner == "median":
+        return MedianPruner(n_startup_trials=config.startup)
+    return HyperbandPruner(max_resource=steps) if config.pruner == "hyperband" else NopPruner()
+
+
+def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials that count: neither given up for another try, nor begun by two processes for the last free place."""
+    tried = {number for trial in trials for number in retried(trial)}
+    return [trial for trial in trials if trial.number not in tried and "surplus" not in trial.user_attrs]
+
+
+def retried(trial: FrozenTrial) -> list[int]:
+    """Numbers of the trials that this one tries again."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return RetryHeartbeatStaleTrialCallback.retry_history(trial)
+
+
+def tally(study: Study) -> Tally:
+    """How far the study is."""
+    states = [trial.state for trial in counted(study.get_trials(deepcopy=False))]
+    return Tally(
+        sum(state.is_finished() for state in states), states.count(TrialState.RUNNING), states.count(TrialState.WAITING)
+    )
+
+
+def give_back(study: Study, number: int) -> None:
+    """Queue a trial again whose work was cut short, unless another process has done so."""
+    study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+    trials = study.get_trials()
+    if number not in {earlier for trial in trials for earlier in retried(trial)}:
+        _requeue(study, trials[number], None)
+
+
+def _requeue(study: Study, trial: FrozenTrial, limit: int | None) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        RetryHeartbeatStaleTrialCallback(limit, inherit_intermediate_values=True)(study, trial)

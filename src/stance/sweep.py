@@ -1,0 +1,159 @@
+"""A sweep: a process that runs trials of a shared study until the study has as many as it should. Knows no MLflow.
+
+When no place is free any more it waits for the trials of other processes, to start again what a killed one leaves.
+"""
+
+import math
+import shutil
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import optuna
+from optuna import Trial, TrialPruned
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.trial import FrozenTrial, TrialState
+
+from stance import findings
+from stance import trial as trials
+from stance.errors import StanceError
+from stance.space import Settings, changed, draw
+from stance.study import MISSED_BEATS, Opened, counted, give_back, pruner, retried, sampler, shown, tally
+from stance.trial import Plan, Record, TrialError
+
+Watch = Callable[[int, Settings], AbstractContextManager[Record]]
+"""Opens the record of a trial by its number and its settings."""
+
+
+def _print(text: str) -> None:
+    print(text, flush=True)
+
+
+class SurplusError(Exception):
+    """Two processes took the last free place of a study at the same time, and this trial came second."""
+
+
+@dataclass
+class Worker:
+    """A process at work on a study.
+
+    Args:
+        opened: the study.
+        plan: what a trial does.
+        watch: opens the record of a trial.
+        say: takes a line a trial.
+    """
+
+    opened: Opened
+    plan: Plan
+    watch: Watch
+    say: Callable[[str], None] = _print
+    _unborn: dict[int, float] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Run trials until the study has `sweep.trials` of them, those of other processes included, or time is up.
+
+        Raises:
+            StanceError: the database failed, or `sweep.max_failures` trials in a row did.
+        """
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.opened.study.pruner = pruner(self.plan.config, self.plan.steps)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                self._run()
+        except StorageInternalError as error:
+            reason = str(error.__cause__ or error).split("\n")[0]
+            raise StanceError(
+                f"sweep.storage={shown(self.plan.config.storage)}: the database failed: {reason}; "
+                "the same command goes on from here"
+            ) from error
+
+    def _run(self) -> None:
+        config, study, failures, waited = self.plan.config, self.opened.study, 0, False
+        end = time.monotonic() + (config.timeout or math.inf)
+        while time.monotonic() < end:
+            self._find_killed()
+            now = tally(study)
+            if now.waiting or now.done + now.running < config.trials:
+                trial, waited = self._next(), False
+                if trial is None:
+                    continue
+                self.say(findings.line(study, trial, self.plan.config))
+                failures = failures + 1 if trial.state == TrialState.FAIL else 0
+                if failures >= config.max_failures:
+                    reason = trial.user_attrs["reason"]
+                    raise StanceError(
+                        f"{failures} trials in a row failed (sweep.max_failures), the last with: {reason}"
+                    )
+            elif now.running:
+                if not waited:
+                    self.say(f"{now.done} of {config.trials} done; waiting for {now.running} of other processes")
+                    waited = True
+                time.sleep(min(config.heartbeat, 5))
+            else:
+                return
+
+    def _find_killed(self) -> None:
+        """Queue trials again whose process gives no sign of life, or died before it could give the first one."""
+        study, now = self.opened.study, time.monotonic()
+        optuna.storages.fail_stale_trials(study)
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            since = self._unborn.setdefault(trial.number, now)
+            begun = trial.user_attrs.get("begun") == trial.number
+            if not begun and now - since > MISSED_BEATS * self.plan.config.heartbeat:
+                give_back(study, trial.number)
+
+    def _next(self) -> FrozenTrial | None:
+        """Run the next trial; None if it was not needed, or another process has taken it over."""
+        study, begun = self.opened.study, list[int]()
+
+        def objective(trial: Trial) -> float:
+            begun.append(trial.number)
+            return self._value(trial)
+
+        study.sampler = sampler(self.plan.config, self.plan.space, self.opened)
+        try:
+            study.optimize(objective, n_trials=1, catch=(TrialError, SurplusError))
+        except BaseException as error:
+            taken = {number for trial in study.get_trials(deepcopy=False) for number in retried(trial)}
+            if isinstance(error, Exception) and taken & set(begun):
+                return None
+            for number in begun:
+                give_back(study, number)
+            raise
+        trial = study.get_trials()[begun[0]]
+        return None if "surplus" in trial.user_attrs else trial
+
+    def _value(self, trial: Trial) -> float:
+        """The value of a trial, with a record of its own."""
+        known = self.opened.study.get_trials(deepcopy=False)
+        before = retried(known[trial.number])
+        if not before and sum(t.number < trial.number for t in counted(known)) >= self.plan.config.trials:
+            trial.set_user_attr("surplus", True)
+            raise SurplusError
+        trial.set_user_attr("begun", trial.number)
+        for number in before:
+            shutil.rmtree(self._folder(number), ignore_errors=True)
+        settings, pruned = changed(self.plan.settings, draw(trial, self.plan.space)), None
+        with self.watch(trial.number, settings) as record:
+            trial.set_user_attr("run", record.id)
+            try:
+                value = trials.value(trial, self.plan, settings, record, folder=self._folder(trial.number))
+            except TrialPruned as error:
+                pruned = error
+                trial.set_user_attr("reason", str(error))
+            except TrialError as error:
+                trial.set_user_attr("reason", str(error))
+                record.tag(state="failed")
+                raise
+            record.tag(state="pruned" if pruned else "complete")
+        if pruned:
+            raise pruned
+        return value
+
+    def _folder(self, number: int) -> Path:
+        return self.plan.scratch / f".trial-{self.opened.key[:8]}-{number}"

@@ -1,0 +1,65 @@
+"""A sweep in MLflow: one run a study, shared by its processes, and a child run a trial.
+
+The run of a study is found by its tag `stance.study`, so a restart goes on with it, and a machine with a tracking
+store of its own gets one there.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from stance import tracking
+from stance.dataset import Manifest
+from stance.space import Settings
+from stance.study import Opened, wait_for
+from stance.tracking import Run, TrackingConfig
+
+
+@contextmanager
+def parent(config: TrackingConfig, opened: Opened, job: Mapping[str, Any], manifest: Manifest) -> Iterator[Run]:
+    """The run of a study, opened again where it is known; the process that began the study makes it.
+
+    Args:
+        config: where runs are kept.
+        opened: the study.
+        job: the resolved settings of the sweep.
+        manifest: of the dataset.
+    """
+    earlier = ""
+    if not opened.first:
+        wait_for(opened.study, "tracked")
+        earlier = find(config, f"tags.`stance.study` = '{opened.key}' and tags.`stance.stage` = 'sweep'")
+    quiet, name = replace(config, system_metrics_seconds=0.0), f"sweep {opened.study.study_name}"
+    with tracking.run(quiet, stage="sweep", settings=job, name=name, resume=earlier) as active:
+        if not earlier:
+            active.tag(study=opened.key)
+            active.dataset(manifest, Path(job["dataset"]), "training")
+            opened.study.set_user_attr("tracked", True)
+        yield active
+
+
+@contextmanager
+def child(config: TrackingConfig, opened: Opened, number: int, settings: Settings) -> Iterator[Run]:
+    """The run of a trial."""
+    with tracking.run(config, stage="trial", settings=asdict(settings), name=f"trial {number}") as active:
+        active.tag(study=opened.key, trial=str(number))
+        yield active
+
+
+def killed(config: TrackingConfig, trial: FrozenTrial) -> None:
+    """End the run of a trial whose process is gone, if this store has it."""
+    run_id = find(config, f"attributes.run_id = '{trial.user_attrs.get('run', '')}'")
+    if run_id:
+        tracking.connect(config).set_terminated(run_id, "KILLED")
+
+
+def find(config: TrackingConfig, wanted: str) -> str:
+    """The id of the oldest run of the experiment that MLflow's filter `wanted` selects, or an empty text."""
+    client = tracking.connect(config)
+    experiment = client.get_experiment_by_name(config.experiment)
+    found = client.search_runs([experiment.experiment_id], wanted, order_by=["attributes.start_time"], max_results=1)
+    return str(found[0].info.run_id) if found else ""

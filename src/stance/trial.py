@@ -1,0 +1,179 @@
+"""A trial of a sweep: one model a seed with the drawn settings; its value is the median of their validation scores.
+
+After each epoch the median so far goes to the study's pruner. The test split is never read. Studies and processes:
+`stance.study` and `stance.sweep`.
+"""
+
+import gc
+import json
+import math
+import shutil
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from optuna import Trial, TrialPruned
+from optuna.distributions import distribution_to_json
+from optuna.exceptions import OptunaError
+
+from stance import encoders, recipe, training
+from stance.callbacks import Sink
+from stance.errors import StanceError
+from stance.records import Example
+from stance.space import Settings, Space, changed, extremes, grid, parse, values
+from stance.study import SweepConfig, check
+
+
+class Record(Protocol):
+    """What keeps the numbers of a trial."""
+
+    id: str
+
+    def sink(self, metrics: Mapping[str, float], step: int) -> None:
+        """Keep metrics of a step."""
+
+    def tag(self, **tags: str) -> None:
+        """Keep texts."""
+
+
+class TrialError(Exception):
+    """A training ended with an error of its own: out of memory, a loss that is no number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is searched, what stays fixed, the training and validation splits, and where checkpoints lie for a while."""
+
+    config: SweepConfig
+    settings: Settings
+    space: Space
+    splits: Mapping[str, Sequence[Example]]
+    scratch: Path
+
+    @property
+    def epochs(self) -> int:
+        """Most epochs of any training of the sweep."""
+        kind = self.space.get("training.epochs")
+        return int(max(extremes(kind))) if kind else self.settings.training.epochs
+
+    @property
+    def steps(self) -> int:
+        """Most epochs of any trial, over all its seeds."""
+        return self.epochs * len(self.config.seeds)
+
+
+def plan(config: SweepConfig, settings: Settings, rows: Mapping[str, Sequence[Example]], *, scratch: Path) -> Plan:
+    """Check all that can be checked before a model is trained: the space, both ends of each range, the encoder.
+
+    Args:
+        config: the sweep.
+        settings: of the trainings, where they are not searched.
+        rows: examples by split.
+        scratch: directory for the checkpoints of running trials; they are deleted.
+
+    Raises:
+        StanceError: a setting has no meaning.
+    """
+    check(config)
+    space = parse(config.space)
+    splits = {name: rows[name] for name in ("train", "validation")}
+    if config.sampler == "grid":
+        config = replace(config, trials=min(config.trials, math.prod(len(choices) for choices in grid(space).values())))
+    ends: list[dict[str, Any]] = [{key: end} for key, kind in space.items() for end in extremes(kind)]
+    for drawn in ({}, *ends):
+        trained = changed(settings, drawn)
+        try:
+            recipe.check(trained.training, splits)
+            if "model.name" not in space and not any(key.startswith("training.") for key in drawn):
+                encoders.load(trained.model)
+        except StanceError as error:
+            raise StanceError(f"sweep.space.{next(iter(drawn))}: {error}" if drawn else str(error)) from error
+    return Plan(config, settings, space, splits, scratch)
+
+
+def facts(plan: Plan, dataset: str) -> dict[str, Any]:
+    """What makes the trials of a study comparable, by dotted key; `dataset` is its fingerprint."""
+    found = {key: value for key, value in values(plan.settings).items() if key not in plan.space}
+    for key, kind in plan.space.items():
+        described = json.loads(distribution_to_json(kind))
+        found[f"sweep.space.{key}"] = {"type": described["name"], **described["attributes"]}
+    config = plan.config
+    shared = {"sweep.metric": config.metric, "sweep.direction": config.direction, "sweep.seeds": config.seeds}
+    return found | shared | {"dataset": dataset}
+
+
+def value(trial: Trial, plan: Plan, settings: Settings, record: Record, *, folder: Path) -> float:
+    """Train a model for each seed that has none yet; the median of their scores.
+
+    Args:
+        trial: of the study; one that is tried again keeps the scores of its finished seeds.
+        plan: seeds, metric and splits.
+        settings: of the trainings, with the drawn values.
+        record: keeps the numbers of each epoch as `seed_SEED_NAME`.
+        folder: for the checkpoints; it is deleted.
+
+    Raises:
+        TrialPruned: the trial is poor.
+        TrialError: a training failed.
+    """
+    metric = plan.config.metric
+    scores: dict[str, float] = trial.user_attrs.get("scores", {})
+    for index, seed in enumerate(plan.config.seeds):
+        if str(seed) not in scores:
+            sink = _reporter(trial, plan, index, list(scores.values()), record)
+            scores[str(seed)] = _train(plan, settings, seed, folder, sink)
+            trial.set_user_attr("scores", scores)
+        record.sink({f"seed_{seed}_{metric}": scores[str(seed)]}, 0)
+    median = statistics.median(scores.values())
+    record.sink({metric: median}, 0)
+    return median
+
+
+def _train(plan: Plan, settings: Settings, seed: int, folder: Path, sink: Sink) -> float:
+    training_config = replace(settings.training, seed=seed)
+    output = folder / "checkpoint"
+    try:
+        result = training.train(plan.splits, settings.model, training_config, output=output, about={}, sink=sink)
+    except OptunaError:
+        raise
+    except (StanceError, MemoryError, RuntimeError) as error:  # PyTorch says RuntimeError when memory is short
+        kind = "" if isinstance(error, StanceError) else f"{type(error).__name__}: "
+        raise TrialError(f"{kind}{' '.join(str(error).split())}"[:1000]) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        gc.collect()  # the trainer holds itself in a circle, and with it the model and a progress bar
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    score = float(result.scores[plan.config.metric])
+    if not math.isfinite(score):
+        raise TrialError(f"{plan.config.metric} of seed {seed} is {score}")
+    return score
+
+
+def _reporter(trial: Trial, plan: Plan, index: int, finished: Sequence[float], record: Record) -> Sink:
+    """A sink that reports, after each epoch, the median of the finished seeds' scores and that of the best epoch yet.
+
+    A step is an epoch; those of a seed follow those of the seed before, as if none had stopped early.
+    """
+    seed, metric = plan.config.seeds[index], f"validation_{plan.config.metric}"
+    known = set(trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
+    epochs: list[tuple[float, float]] = []
+
+    def sink(metrics: Mapping[str, float], step: int) -> None:
+        kept = {k: v for k, v in metrics.items() if k.startswith("validation_") or k == "train_loss"}
+        record.sink({f"seed_{seed}_{name}": number for name, number in kept.items()}, step)
+        if "validation_macro_f1" not in metrics:
+            return
+        here = index * plan.epochs + len(epochs)
+        epochs.append((metrics["validation_macro_f1"], metrics[metric]))
+        if here in known:  # reported before the process was killed
+            return
+        _, score = max(epochs, key=lambda epoch: epoch[0])  # as training chooses the epoch that is kept
+        trial.report(statistics.median([*finished, score]), here)
+        if here < plan.steps - 1 and trial.should_prune():
+            raise TrialPruned(f"after epoch {len(epochs)} of seed {seed}")
+
+    return sink

@@ -1,0 +1,101 @@
+"""Scores of a pass over the validation split, beside what a model must beat there: a guess, and the names alone.
+
+Each pass is compared with both on the same articles, so that a run can say while it lasts whether it learns anything.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from transformers import EvalPrediction
+
+from stance import baselines
+from stance.batches import IGNORED
+from stance.records import LABELS, Example
+from stance.scores import StanceScore, by_group, difference, rates
+
+NAMES, GUESS = "names", "guess"
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Rival:
+    """What a baseline answers: the numbers of the examples it was asked, shape `(n,)`, and its class indices."""
+
+    asked: npt.NDArray[np.int64]
+    answers: npt.NDArray[np.int64]
+
+
+class Validation:
+    """Computes the metrics of a validation pass; its prediction's labels are `(labels, numbers of the examples)`.
+
+    Args:
+        train: what the baselines learn from.
+        examples: the validation split.
+        seed: of the baselines and of the bootstrap.
+    """
+
+    def __init__(self, train: Sequence[Example], examples: Sequence[Example], *, seed: int) -> None:
+        self.train = train
+        self.examples = examples
+        self.seed = seed
+
+    def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
+        """All scores, the share of the answers that is each label, and how far the model is above each rival."""
+        chosen = np.asarray(prediction.predictions).reshape(-1, len(LABELS)).argmax(1)
+        numbers, first = np.unique(np.asarray(prediction.label_ids[1]).reshape(-1), return_index=True)
+        there = numbers != IGNORED
+        return self.scores(numbers[there], chosen[first[there]])
+
+    def scores(self, numbers: npt.NDArray[np.int64], answers: npt.NDArray[np.int64]) -> dict[str, float]:
+        """The metrics of class indices `answers`, shape `(n,)`, to the examples of these numbers."""
+        found: dict[str, float] = StanceScore().compute(predictions=answers, references=self._truth[numbers])
+        for index, label in enumerate(LABELS):
+            found[f"{label}_predicted"] = float((answers == index).mean())
+        everything = np.full(len(self.examples), IGNORED)
+        everything[numbers] = answers
+        for name, rival in self._rivals.items():
+            there = everything[rival.asked] != IGNORED
+            found |= self._above(name, everything[rival.asked[there]], Rival(rival.asked[there], rival.answers[there]))
+        return found
+
+    def _above(self, name: str, answers: npt.NDArray[np.int64], rival: Rival) -> dict[str, float]:
+        groups = [self.examples[i].article_id for i in rival.asked]
+        truth = self._truth[rival.asked].tolist()
+        ours, theirs = (by_group(truth, found.tolist(), groups) for found in (answers, rival.answers))
+        above = difference(ours, theirs, resamples=RESAMPLES, seed=self.seed)
+        scores = {
+            f"{name}_macro_f1": float(rates(theirs.sum(0))["macro_f1"]),
+            f"above_{name}": above.value,
+            f"above_{name}_low": above.low,
+            f"above_{name}_high": above.high,
+        }
+        return {key: value for key, value in scores.items() if math.isfinite(value)}
+
+    @cached_property
+    def _truth(self) -> npt.NDArray[np.int64]:
+        return np.array([LABELS.index(example.stance) for example in self.examples], np.int64)
+
+    @cached_property
+    def _rivals(self) -> dict[str, Rival]:
+        """The better of two guesses on all pairs; the names on annotated pairs alone, as in `stance.evaluation`.
+
+        Sampled pairs have names of another kind, which would give them away. Without annotated pairs, or with one
+        label among those of training, there is nothing to learn from names and they are left out.
+        """
+        guesses = baselines.predictions(
+            self.train, self.examples, seed=self.seed, systems=(baselines.MAJORITY, baselines.CHANCE)
+        )
+        score = StanceScore()
+        best = max(guesses.values(), key=lambda g: score.compute(predictions=g, references=self._truth)["macro_f1"])
+        rivals = {GUESS: Rival(np.arange(len(self.examples)), best)}
+        asked = [i for i, example in enumerate(self.examples) if example.provenance != "sampled"]
+        learned = [example for example in self.train if example.provenance != "sampled"]
+        if asked and len({example.stance for example in learned}) > 1:
+            pairs = [self.examples[i] for i in asked]
+            found = baselines.predictions(learned, pairs, seed=self.seed, systems=(baselines.NAMES_ONLY,))
+            rivals[NAMES] = Rival(np.array(asked, np.int64), found[baselines.NAMES_ONLY])
+        return rivals

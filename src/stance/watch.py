@@ -1,0 +1,268 @@
+"""What a person should know about a run while it trains: alerts, each said once, on stderr and to whoever listens.
+
+A detector reads the trainer's log entry by entry and answers with the alert's text, or with nothing. What ends a run
+is `stance.failures`; what makes the scores is `stance.validation`.
+"""
+
+import math
+import statistics
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+from tqdm import tqdm
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from stance.callbacks import Sink
+from stance.recipe import TrainingConfig
+from stance.records import LABELS, Example
+from stance.validation import GUESS, NAMES
+
+Entry = Mapping[str, float]
+Detector = Callable[[Entry], str]
+READINGS = 5
+"""Entries of the log that are looked at together, so that one bad batch alarms nobody."""
+
+
+class Listener(Protocol):
+    """Who is told about a run while it goes on, beside the sink of its numbers."""
+
+    def alert(self, name: str, text: str) -> None:
+        """Something that a person should know; each name comes once."""
+
+    def epoch(self, history: Sequence[Entry]) -> None:
+        """An epoch has been validated; `history` is the trainer's log so far."""
+
+
+class Watch(TrainerCallback):  # type: ignore[misc]
+    """Raises alerts from the trainer's log: a line on stderr, `alert_NAME` for the sink, the text for the listener."""
+
+    def __init__(
+        self, detectors: Mapping[str, Detector], *, sink: Sink = lambda metrics, step: None, listener: Listener | None
+    ) -> None:
+        self.detectors = detectors
+        self.sink = sink
+        self.listener = listener
+        self.alerts: dict[str, str] = {}
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Read again what an interrupted run had logged; its alerts have been said."""
+        for entry in state.log_history:
+            self.alerts |= self._found(entry)
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Read the latest entry."""
+        for name, text in self._found(state.log_history[-1]).items():
+            self.say(name, text, state)
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Tell that an epoch was validated."""
+        if self.listener and state.is_world_process_zero:
+            self.listener.epoch(state.log_history)
+
+    def judge(self, scores: Entry, state: TrainerState) -> None:
+        """At the end of a run: what the scores of the epoch that is kept say."""
+        for name, text in verdicts(scores).items():
+            self.say(name, text, state)
+
+    def say(self, name: str, text: str, state: TrainerState) -> None:
+        """Raise an alert, if it was not raised before."""
+        if name in self.alerts or not state.is_world_process_zero:
+            return
+        self.alerts[name] = text
+        tqdm.write(f"warning: {text}", file=sys.stderr)
+        self.sink({f"alert_{name}": 1.0}, state.global_step)
+        if self.listener:
+            self.listener.alert(name, text)
+
+    def _found(self, entry: Entry) -> dict[str, str]:
+        answers = {name: detector(entry) for name, detector in self.detectors.items()}
+        return {name: text for name, text in answers.items() if text}
+
+
+def detectors(recipe: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> dict[str, Detector]:
+    """Those of a training run, by the names of their alerts."""
+    return {
+        "diverging": Divergence(recipe),
+        "exploding": Explosion(recipe),
+        "never_predicted": NeverPredicted(recipe, splits),
+        "overfitting": Overfitting(recipe),
+        "memory": Memory(memory_limit()),
+    }
+
+
+class Divergence:
+    """The training loss is far above its own best, or above anything that a guess would get."""
+
+    RATIO, RISE, NOISE, GUESSES = 1.5, 0.25, 6.0, 3.0
+
+    def __init__(self, recipe: TrainingConfig) -> None:
+        self.recipe = recipe
+        self.last: deque[float] = deque(maxlen=READINGS)
+        self.moves: deque[float] = deque(maxlen=200)
+        self.best = math.inf
+
+    def __call__(self, entry: Entry) -> str:
+        if "loss" not in entry:
+            return ""
+        if self.last:
+            self.moves.append(abs(entry["loss"] - self.last[-1]))
+        self.last.append(entry["loss"])
+        if len(self.last) < READINGS:
+            return ""
+        mean = statistics.fmean(self.last)
+        self.best = min(self.best, mean)
+        # For normal noise the median of a difference's size is 0.954 standard deviations of one reading.
+        noise = statistics.median(self.moves) / 0.954 * math.sqrt(2 / READINGS)
+        far = max(self.RATIO * self.best, self.best + self.RISE, self.best + self.NOISE * noise)
+        guess = math.log(len(LABELS))
+        if mean <= min(far, self.GUESSES * guess):
+            return ""
+        usual = f"its best was {self.best:.2f}" if mean > far else f"a guess gets {guess:.2f}"
+        return (
+            f"the run diverges: the training loss is {mean:.2f} at step {entry['step']:.0f} (epoch "
+            f"{entry['epoch']:.2f}), {usual}; stop it and lower training.learning_rate (now "
+            f"{self.recipe.learning_rate:g}) or lengthen training.warmup (now {self.recipe.warmup:g})"
+        )
+
+
+class Explosion:
+    """The gradient is far longer than it was at the start, and than what it is clipped to."""
+
+    RATIO = 20.0
+
+    def __init__(self, recipe: TrainingConfig) -> None:
+        self.recipe = recipe
+        self.first: list[float] = []
+        self.last: deque[float] = deque(maxlen=READINGS)
+
+    def __call__(self, entry: Entry) -> str:
+        if "grad_norm" not in entry:
+            return ""
+        self.last.append(entry["grad_norm"])
+        if len(self.first) < READINGS:
+            self.first.append(entry["grad_norm"])
+        first, now = statistics.median(self.first), statistics.median(self.last)
+        if now <= self.RATIO * max(first, self.recipe.max_grad_norm, 1.0):
+            return ""
+        return (
+            f"the gradient explodes: its norm is {now:.3g} at step {entry['step']:.0f} (epoch {entry['epoch']:.2f}), "
+            f"it was {first:.3g} at the start and is clipped to training.max_grad_norm={self.recipe.max_grad_norm:g}; "
+            f"lower training.learning_rate (now {self.recipe.learning_rate:g})"
+        )
+
+
+class NeverPredicted:
+    """A label is no answer at all on validation, although some corpus knows it; the first of several epochs may."""
+
+    def __init__(self, recipe: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> None:
+        known = {label for example in splits["validation"] for label in example.labels}
+        self.labels = [label for label in LABELS if label in known]
+        self.counts = {name: Counter(e.stance.value for e in splits[name]) for name in ("train", "validation")}
+        self.from_epoch = min(2, recipe.epochs)
+
+    def __call__(self, entry: Entry) -> str:
+        missing = [label for label in self.labels if entry.get(f"eval_{label}_predicted") == 0]
+        if not missing or math.isnan(entry["eval_loss"]) or entry["epoch"] < self.from_epoch - 1e-6:
+            return ""
+        counts = ", ".join(
+            f"{self.counts['validation'][label]} validation and {self.counts['train'][label]} training examples have "
+            f"{label}"
+            for label in missing
+        )
+        return (
+            f"the model never predicts {' and '.join(missing)} on validation after epoch {entry['epoch']:.0f}, though "
+            f"{counts}; try training.class_weights=balanced, more epochs or another learning rate"
+        )
+
+
+class Overfitting:
+    """The validation loss rises while the training loss falls, over two epochs that are no better than those before."""
+
+    RATIO, RISE = 1.05, 0.02
+
+    def __init__(self, recipe: TrainingConfig) -> None:
+        self.recipe = recipe
+        self.losses: list[float] = []
+        self.epochs: list[tuple[float, float, float]] = []
+
+    def __call__(self, entry: Entry) -> str:
+        if "loss" in entry:
+            self.losses.append(entry["loss"])
+        if "eval_loss" not in entry or not self.losses:
+            return ""
+        self.epochs.append((statistics.fmean(self.losses), entry["eval_loss"], entry["eval_macro_f1"]))
+        self.losses = []
+        # Early stopping ends such a run by itself, and the best epoch is the one that is kept.
+        if len(self.epochs) < 3 or self.recipe.early_stopping:
+            return ""
+        training, validation, scores = zip(*self.epochs[-3:], strict=True)
+        falls, rises = training[0] > training[1] > training[2], validation[0] < validation[1] < validation[2]
+        rises = rises and validation[2] > max(self.RATIO * validation[0], validation[0] + self.RISE)
+        best = max(score for _, _, score in self.epochs[:-2])
+        if not (falls and rises) or max(scores[1:]) > best:
+            return ""
+        return (
+            f"the model overfits: over two epochs the validation loss rose from {validation[0]:.2f} to "
+            f"{validation[2]:.2f} while the training loss fell from {training[0]:.2f} to {training[2]:.2f}, and "
+            f"macro-F1 did not get above {best:.3f}; lower training.epochs (now {self.recipe.epochs}) or set "
+            "training.early_stopping"
+        )
+
+
+class Memory:
+    """Memory is nearly used up: where it runs out, the kernel ends a process without a word.
+
+    Args:
+        limit: bytes that the process may have.
+    """
+
+    SHARE = 0.9
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.process = psutil.Process()
+
+    def __call__(self, entry: Entry) -> str:
+        used = self.process.memory_info().rss
+        if used <= self.SHARE * self.limit:
+            return ""
+        return (
+            f"memory is nearly used up: {used / 2**30:.1f} of {self.limit / 2**30:.1f} GiB; the system may kill the "
+            "run without a message: lower training.tokens_per_batch or model.max_passage_tokens"
+        )
+
+
+def memory_limit() -> int:
+    """Bytes that a process may have: of the machine, or fewer where a container or a batch system limits them."""
+    root, own = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+    group = own.read_text("utf-8").strip().rpartition(":")[2].lstrip("/") if own.is_file() else ""
+    files = {path for path in (root / "memory.max", root / group / "memory.max") if path.is_file()}
+    limits = [text for text in (path.read_text("ascii").strip() for path in files) if text.isdigit()]
+    return min([int(psutil.virtual_memory().total), *map(int, limits)])
+
+
+def verdicts(scores: Entry) -> dict[str, str]:
+    """Alerts about the validation scores of a model (`stance.validation`), by name: it knows no more than a rival."""
+    if scores.get(f"above_{GUESS}_low", math.inf) <= 0:
+        compared = _compared(scores, GUESS, "a guess by the labels' frequencies")
+        return {"guessing": f"{compared}; train longer, on more examples or with another learning rate"}
+    if scores.get(f"above_{NAMES}_low", math.inf) <= 0:
+        compared = _compared(scores, NAMES, "a classifier that sees the names of actor and target alone")
+        return {
+            "names_only": f"on annotated validation pairs {compared}: it may have learned names instead of reading; "
+            "train on more articles, or hide names (training.mask_names, training.swap_names)"
+        }
+    return {}
+
+
+def _compared(scores: Entry, rival: str, what: str) -> str:
+    theirs, above = scores[f"{rival}_macro_f1"], scores[f"above_{rival}"]
+    low, high = scores[f"above_{rival}_low"], scores[f"above_{rival}_high"]
+    return (
+        f"the model is {'no' if above <= 0 else 'not clearly'} better than {what}: macro-F1 {theirs + above:.3f} "
+        f"against {theirs:.3f} (difference {above:+.3f} [{low:+.3f}, {high:+.3f}])"
+    )

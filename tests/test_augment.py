@@ -1,0 +1,67 @@
+"""Training pairs the other way round: neutral only where every stance is annotated and none is annotated that way."""
+
+from dataclasses import replace
+
+import tiny
+from stance import augment
+from stance.recipe import TrainingConfig
+from stance.records import SOMEONE, Example, Stance
+
+PLAIN = {"span_dropout": 0.0, "surface_share": 0.0}
+
+
+def article(number: int = 0, *, exhaustive: bool = True, target: str = "Russia") -> list[Example]:
+    """Pakistan opposes the target; a sampled pair shows that whoever annotated the article did so exhaustively."""
+    text = f"Pakistan rejected {target} while Ghani and Russia discussed the ceasefire ."
+    pair = replace(
+        tiny.examples(1)[0],
+        id=f"{number}",
+        article_id=f"article-{number}",
+        text=text,
+        actor="Pakistan",
+        target=target,
+        actor_span=(0, 8),
+        target_span=(18, 18 + len(target)),
+        stance=Stance.OPPOSE,
+    )
+    drawn = replace(pair, id=f"{number}-s", actor="Russia", target="the ceasefire", actor_span=None, target_span=None,
+                    stance=Stance.NEUTRAL, provenance="sampled")  # fmt: skip
+    return [pair, drawn] if exhaustive else [pair]
+
+
+def added(examples: list[Example], share: float = 0.999, seed: int = 1) -> list[Example]:
+    changed = augment.vary(examples, TrainingConfig(**PLAIN, swap_direction=share, seed=seed))  # type: ignore[arg-type]
+    assert changed[: len(examples)] == examples
+    return changed[len(examples) :]
+
+
+def test_a_reversed_pair_is_neutral_and_its_spans_point_at_its_names() -> None:
+    (back,) = added(article())
+    assert (back.actor, back.target, back.stance, back.provenance) == ("Russia", "Pakistan", "neutral", "sampled")
+    assert back.text[slice(*(back.actor_span or (0, 0)))] == "Russia"
+    assert back.text[slice(*(back.target_span or (0, 0)))] == "Pakistan"
+
+
+def test_a_pair_of_an_article_that_is_not_exhaustive_is_not_reversed() -> None:
+    assert added([*article(0, exhaustive=False), *article(1)[1:]]) == []
+
+
+def test_a_pair_whose_other_direction_is_annotated_under_any_of_its_words_is_not_reversed() -> None:
+    pair, drawn = article()
+    back = replace(pair, id="back", actor="the Russian Senate in Russia", target="Pakistan 's army")
+    assert added([pair, drawn, back]) == []
+
+
+def test_what_never_acts_and_what_has_no_stance_are_not_reversed() -> None:
+    pair, drawn = article()
+    assert added(article(target="the dam")) == []
+    assert added([replace(pair, stance=Stance.NEUTRAL), drawn]) == []
+    assert added([replace(pair, actor=SOMEONE, actor_span=None), drawn]) == []
+    assert added([pair, drawn, replace(drawn, actor=pair.target, target=pair.actor)]) == []
+
+
+def test_a_share_of_the_pairs_is_reversed_and_the_seed_decides_which() -> None:
+    articles = [example for number in range(100) for example in article(number)]
+    assert 30 <= len(added(articles, 0.5)) <= 70
+    assert added(articles, 0.5) == added(articles, 0.5)
+    assert added(articles, 0.5) != added(articles, 0.5, seed=2)

@@ -1,0 +1,497 @@
+"""Trainings that SIGKILL ends and that go on: the same weights, the same history, the same MLflow run, or a refusal."""
+
+import hashlib
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.entities import Run as Recorded
+from mlflow.tracking import MlflowClient
+
+import killed
+import tiny
+from conftest import Workplace, script
+from killed import SERVER, SPLITS, train
+from stance import checkpoints, files, resume, tracking
+from stance.errors import StanceError
+from stance.tracking import TrackingConfig
+from stance.training import Result
+from tiny import one_thread  # noqa: F401
+
+EVERY = {"save_steps": 3}
+STOPS = {"epochs": 6, "early_stopping": 2, "learning_rate": 1e-3}
+
+
+def slow(*values: Any) -> Any:
+    """A case for `make test-slow`: each starts a process or two."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a tiny BERT."""
+    return str(tiny.folder("bert", tmp_path_factory.mktemp("encoder")))
+
+
+@pytest.fixture(scope="module")
+def whole(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """A training that nobody interrupted."""
+    return train(encoder, tmp_path_factory.mktemp("whole") / "checkpoint")
+
+
+@pytest.fixture(scope="module")
+def stopped(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """One that stopped early, and whose best epoch is not its last."""
+    result = train(encoder, tmp_path_factory.mktemp("stopped") / "checkpoint", **STOPS)
+    scores = [entry["eval_macro_f1"] for entry in result.history if "eval_macro_f1" in entry]
+    assert len(scores) < STOPS["epochs"]
+    assert 0 < scores.index(max(scores)) < len(scores) - 1
+    return result
+
+
+def weights(folder: Path) -> str:
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+def history(result: Result) -> list[dict[str, float]]:
+    """All that was logged but for the time that it took."""
+    return [{k: v for k, v in entry.items() if "runtime" not in k and "second" not in k} for entry in result.history]
+
+
+def work_of(output: Path) -> Path:
+    return output.with_name(output.name + ".partial")
+
+
+def steps(output: Path) -> list[int]:
+    """The checkpoints in a work folder, whole or not."""
+    return sorted(checkpoints.step_of(path) for path in work_of(output).glob("checkpoint-*"))
+
+
+# Exactness
+
+
+def test_the_same_settings_give_the_same_weights_and_history(encoder: str, whole: Result, tmp_path: Path) -> None:
+    again = train(encoder, tmp_path / "checkpoint")
+    assert weights(again.checkpoint) == weights(whole.checkpoint)
+    assert history(again) == history(whole)
+
+
+def test_checkpoints_within_an_epoch_change_nothing(encoder: str, whole: Result, tmp_path: Path) -> None:
+    often = train(encoder, tmp_path / "checkpoint", save_steps=1)
+    assert weights(often.checkpoint) == weights(whole.checkpoint)
+    assert history(often) == history(whole)
+
+
+@pytest.mark.parametrize(
+    ("moment", "count", "settings", "left"),
+    [
+        ("step", 2, EVERY, []),
+        slow("step", 18, {}, [10]),
+        ("step", 18, EVERY, [10, 15]),
+        ("evaluation", 7, EVERY, [10, 18]),
+        ("checkpoint half written", 3, EVERY, [6, 9]),
+        slow("checkpoint all but whole", 4, EVERY, [9, 10]),
+        ("checkpoint all but whole", 8, EVERY, [10, 18, 20]),
+        slow("old checkpoint half removed", 2, EVERY, [6, 9]),
+        slow("best checkpoint read", 1, {}, [30]),
+        ("output half written", 1, {}, [30]),
+        slow("output written", 1, {}, [30]),
+        slow("work folder half removed", 2, {}, [30]),
+    ],
+)
+def test_a_killed_training_goes_on_to_the_same_weights_and_history(
+    encoder: str, whole: Result, tmp_path: Path, moment: str, count: int, settings: dict[str, int], left: list[int]
+) -> None:
+    output = tmp_path / "checkpoint"
+    killed.killed(moment, count, encoder, output, **settings)
+    assert steps(output) == left
+    result = train(encoder, output, resume="auto", **settings)
+    assert weights(output) == weights(whole.checkpoint)
+    assert history(result) == history(whole)
+    assert result.scores["macro_f1"] == whole.scores["macro_f1"]
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"], "nothing else is left"
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_again_and_again_ends_with_the_same_weights(
+    encoder: str, whole: Result, tmp_path: Path
+) -> None:
+    output = tmp_path / "checkpoint"
+    for moment, count in (("step", 5), ("checkpoint half written", 2), ("evaluation", 1), ("step", 9)):
+        killed.killed(moment, count, encoder, output, resume="auto", save_steps=2)
+    result = train(encoder, output, resume="auto", save_steps=2)
+    assert weights(output) == weights(whole.checkpoint)
+    assert history(result) == history(whole)
+
+
+@pytest.mark.parametrize(("moment", "count"), [slow("step", 35), slow("evaluation", 17), ("best checkpoint read", 1)])
+def test_a_resumed_training_stops_as_early_and_keeps_the_same_epoch(
+    encoder: str, stopped: Result, tmp_path: Path, moment: str, count: int
+) -> None:
+    output = tmp_path / "checkpoint"
+    killed.killed(moment, count, encoder, output, **STOPS)
+    result = train(encoder, output, resume="auto", **STOPS)
+    assert history(result) == history(stopped)
+    assert weights(output) == weights(stopped.checkpoint)
+
+
+def test_a_work_folder_that_was_moved_still_knows_its_best_checkpoint(
+    encoder: str, stopped: Result, tmp_path: Path
+) -> None:
+    killed.killed("step", 38, encoder, tmp_path / "checkpoint", **STOPS)
+    work_of(tmp_path / "checkpoint").rename(work_of(tmp_path / "other"))
+    train(encoder, tmp_path / "other", resume="auto", **STOPS)
+    assert weights(tmp_path / "other") == weights(stopped.checkpoint)
+
+
+def test_a_checkpoint_whose_best_one_is_gone_is_not_used(encoder: str, stopped: Result, tmp_path: Path) -> None:
+    output = tmp_path / "checkpoint"
+    killed.killed("step", 38, encoder, output, **STOPS)
+    best, _ = steps(output)
+    (work_of(output) / f"checkpoint-{best}" / "model.safetensors").unlink()
+    assert checkpoints.newest(work_of(output)) is None
+    train(encoder, output, resume="auto", **STOPS)
+    assert weights(output) == weights(stopped.checkpoint)
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "whole.json", slow("model.safetensors"), slow("trainer_state.json")])
+def test_a_truncated_checkpoint_is_passed_over_and_removed(
+    encoder: str, whole: Result, tmp_path: Path, name: str
+) -> None:
+    output = tmp_path / "checkpoint"
+    killed.killed("step", 18, encoder, output, **EVERY)
+    file = work_of(output) / "checkpoint-15" / name
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    seen: list[list[int]] = []
+    train(encoder, output, resume="auto", sink=lambda metrics, step: seen.append(steps(output)), **EVERY)
+    assert seen[0] == [10]
+    assert weights(output) == weights(whole.checkpoint)
+
+
+def test_every_pair_counts_once_for_the_speed(encoder: str, tmp_path: Path) -> None:
+    output = tmp_path / "checkpoint"
+    killed.killed("step", 18, encoder, output, **EVERY)
+    killed.killed("best checkpoint read", 1, encoder, output, resume="auto", **EVERY)
+    progress = json.loads((work_of(output) / "checkpoint-30" / "progress-0.json").read_text())
+    assert progress["pairs"] == 3 * len(SPLITS["train"])
+    result = train(encoder, output, resume="auto", **EVERY)
+    assert result.pairs_per_second == pytest.approx(progress["pairs"] / progress["seconds"], rel=0.5)
+
+
+def test_the_sink_gets_what_the_killed_process_may_have_lost(encoder: str, whole: Result, tmp_path: Path) -> None:
+    output = tmp_path / "checkpoint"
+    killed.killed("step", 18, encoder, output, **EVERY)
+    seen: list[tuple[str, int]] = []
+    train(encoder, output, resume="auto", sink=lambda metrics, step: seen.extend((n, step) for n in metrics), **EVERY)
+    assert [step for name, step in seen if name == "validation_macro_f1"] == [10, 20, 30]
+    assert [step for name, step in seen if name == "train_loss"] == [10, 20, 30]
+
+
+def test_without_resume_a_killed_training_starts_anew(encoder: str, whole: Result, tmp_path: Path) -> None:
+    output = tmp_path / "checkpoint"
+    killed.killed("step", 18, encoder, output, seed=7, **EVERY)
+    train(encoder, output, resume="never")
+    assert weights(output) == weights(whole.checkpoint)
+
+
+def test_resume_without_an_interrupted_training_starts_anew_and_says_so(
+    encoder: str, whole: Result, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(encoder, tmp_path / "checkpoint", resume="auto")
+    assert weights(tmp_path / "checkpoint") == weights(whole.checkpoint)
+    assert "checkpoint.partial: starting from the first step" in capsys.readouterr().err
+
+
+# Refusals
+
+
+@pytest.fixture(scope="module")
+def interrupted(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of a training that was killed after its first epoch; the refusals leave it as it is."""
+    output = tmp_path_factory.mktemp("interrupted") / "checkpoint"
+    killed.killed("step", 12, encoder, output)
+    return output
+
+
+def refused(encoder: str, output: Path, match: str, **changes: Any) -> None:
+    before = {path: path.read_bytes() for path in work_of(output).rglob("*") if path.is_file()}
+    with pytest.raises(StanceError, match=match) as caught:
+        train(encoder, output, resume="auto", **changes)
+    assert "\n" not in str(caught.value)
+    assert {path: path.read_bytes() for path in work_of(output).rglob("*") if path.is_file()} == before
+
+
+def test_another_recipe_is_refused_and_every_difference_named(encoder: str, interrupted: Path) -> None:
+    refused(
+        encoder,
+        interrupted,
+        r"job\.json: the interrupted run was another one: training\.learning_rate was 0\.003, is 0\.001; "
+        r"training\.seed was 1, is 2\. Repeat its settings to go on from it, or start anew with resume=never$",
+        learning_rate=1e-3,
+        seed=2,
+    )
+
+
+def test_another_dataset_is_refused_by_its_sha256(encoder: str, interrupted: Path) -> None:
+    other = {**SPLITS, "train": [replace(SPLITS["train"][0], weight=0.5), *SPLITS["train"][1:]]}
+    refused(encoder, interrupted, r"another one: dataset was [0-9a-f]{64}, is [0-9a-f]{64}\. Repeat", splits=other)
+
+
+def test_another_encoder_is_refused(encoder: str, interrupted: Path, tmp_path: Path) -> None:
+    other = str(tiny.folder("bert", tmp_path / "other"))
+    refused(other, interrupted, r"another one: model\.name was \S+, is \S+other\. Repeat")
+
+
+def test_another_number_of_processes_is_refused(
+    encoder: str, interrupted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(StanceError, match=r"another one: processes was 1, is 2\. Repeat"):
+        resume.find(work_of(interrupted), described(interrupted), "auto")
+
+
+def described(output: Path) -> dict[str, Any]:
+    """The job of an interrupted training as this process would describe it."""
+    before = json.loads((work_of(output) / "job.json").read_text())["job"]
+    model, config = killed.job(before["model"]["name"])
+    return resume.describe(model, config, before["dataset"])
+
+
+def test_a_setting_that_changes_no_weight_may_change(encoder: str, whole: Result, tmp_path: Path) -> None:
+    output = tmp_path / "checkpoint"
+    killed.killed("step", 12, encoder, output)
+    train(encoder, output, resume="auto", save_steps=4, disk_budget_gb=1.0)
+    assert weights(output) == weights(whole.checkpoint)
+
+
+def test_resume_that_is_neither_never_nor_auto_is_refused(encoder: str, tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"^resume=perhaps: expected never or auto$"):
+        train(encoder, tmp_path / "checkpoint", resume="perhaps")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_file_that_cannot_be_read_is_refused(interrupted: Path, tmp_path: Path) -> None:
+    (tmp_path / "job.json").write_text('{"job": ')
+    with pytest.raises(StanceError, match=r"job\.json: not the JSON .* start anew with resume=never"):
+        resume.find(tmp_path, described(interrupted), "auto")
+
+
+def test_a_work_folder_that_is_something_else_is_left_alone(encoder: str, tmp_path: Path) -> None:
+    work_of(tmp_path / "checkpoint").mkdir()
+    (work_of(tmp_path / "checkpoint") / "thesis.tex").write_text("mine")
+    with pytest.raises(StanceError, match=r"checkpoint\.partial: holds files but no training\.lock"):
+        train(encoder, tmp_path / "checkpoint")
+    assert (work_of(tmp_path / "checkpoint") / "thesis.tex").read_text() == "mine"
+
+
+def hold(output: Path, ready: Any) -> None:
+    with resume.hold(output):
+        ready.set()
+        time.sleep(120)
+
+
+def test_a_second_training_into_the_same_output_is_refused_while_the_first_lives(encoder: str, tmp_path: Path) -> None:
+    output, ready = tmp_path / "checkpoint", SERVER.Event()
+    process = SERVER.Process(target=hold, args=(output, ready))
+    process.start()
+    assert ready.wait(60)
+    with pytest.raises(StanceError, match=r"training\.lock: another process trains into \S+checkpoint at this moment"):
+        train(encoder, output)
+    process.kill()
+    process.join()
+    train(encoder, output, epochs=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+# Disk
+
+
+def test_only_the_last_and_the_best_checkpoint_are_kept(encoder: str, tmp_path: Path) -> None:
+    output, most = tmp_path / "checkpoint", 0
+
+    def count(metrics: Mapping[str, float], step: int) -> None:
+        nonlocal most
+        most = max(most, len(steps(output)))
+
+    train(encoder, output, sink=count, save_steps=1, epochs=4, learning_rate=2e-2)
+    assert most == 2
+
+
+def needed(encoder: str, output: Path) -> int:
+    """The bytes of a real checkpoint with its moments."""
+    killed.killed("step", 12, encoder, output)
+    folder = work_of(output) / "checkpoint-10"
+    return sum((folder / name).stat().st_size for name in ("model.safetensors", "optimizer.pt"))
+
+
+def test_checkpoints_over_the_budget_are_refused_before_training(encoder: str, tmp_path: Path) -> None:
+    one = needed(encoder, tmp_path / "real") / 1e9
+    calls: list[int] = []
+    with pytest.raises(
+        StanceError,
+        match=r"the checkpoints need 0\.00 GB \(3 of 0\.00 GB\), training\.disk_budget_gb=\S+ allows less: raise it, "
+        r"choose a smaller model, or training\.save_steps=0 with at most 2 epochs$",
+    ):
+        train(encoder, tmp_path / "a", disk_budget_gb=2.5 * one, sink=lambda metrics, step: calls.append(step))
+    assert calls == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["real.partial"]
+    train(encoder, tmp_path / "b", disk_budget_gb=3.2 * one, epochs=1)
+    train(encoder, tmp_path / "c", disk_budget_gb=1.2 * one, epochs=1)
+
+
+def test_checkpoints_over_the_free_space_are_refused_before_training(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=10_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(StanceError, match=r"the disk has 0\.00 GB for them: set output elsewhere, choose a smaller"):
+        train(encoder, tmp_path / "checkpoint")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("setting", ["save_steps", "disk_budget_gb"])
+def test_a_negative_number_of_steps_or_gigabytes_is_refused(encoder: str, tmp_path: Path, setting: str) -> None:
+    with pytest.raises(StanceError, match=rf"training\.{setting}=-1: must not be negative"):
+        train(encoder, tmp_path / "checkpoint", **{setting: -1})
+
+
+def test_leftovers_of_a_killed_write_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    mine = (".checkpoint.partial", ".checkpoint.old", ".checkpoint.old.qwertyui", ".checkpoints.abcdefgh", "checkpoint")
+    for name in (*mine, ".checkpoint.abcdefg_", ".checkpoint.old.abcdefgh/checkpoint"):
+        (tmp_path / name).mkdir(parents=True)
+    files.remove_leftovers(tmp_path / "checkpoint")
+    assert {path.name for path in tmp_path.iterdir()} == set(mine)
+
+
+# In MLflow
+
+
+def settings(place: Workplace, encoder: str, root: Path, output: str) -> list[str]:
+    """Overrides of a training of some thirty steps on a real dataset, in a store of its own."""
+    return [
+        f"dataset={place.dataset}",
+        f"model.name={encoder}",
+        "model.max_passage_tokens=48",
+        "model.max_name_tokens=8",
+        "training.epochs=2",
+        "training.precision=fp32",
+        "training.tokens_per_batch=2048",
+        "training.save_steps=4",
+        f"tracking.uri=sqlite:///{store(place, root)}",
+        f"tracking.artifacts={root}/artifacts",
+        "tracking.system_metrics_seconds=0",
+        f"output={root}/{output}",
+    ]
+
+
+def store(place: Workplace, root: Path) -> Path:
+    """A copy of the workplace's database, since MLflow takes long to make one."""
+    if not (root / "mlflow.db").exists():
+        shutil.copy(place.root / "mlruns" / "mlflow.db", root)
+    return root / "mlflow.db"
+
+
+def runs(root: Path) -> list[Recorded]:
+    """The training runs, the oldest first."""
+    client = MlflowClient(tracking_uri=f"sqlite:///{root}/mlflow.db")
+    experiment = client.get_experiment_by_name("stance").experiment_id
+    return list(client.search_runs([experiment], "tags.`stance.stage` = 'train'", order_by=["start_time"]))
+
+
+def metrics(root: Path, run: Recorded) -> dict[str, list[tuple[int, float]]]:
+    """Every value by name and step, but for those that tell the time."""
+    client = MlflowClient(tracking_uri=f"sqlite:///{root}/mlflow.db")
+    return {
+        name: sorted((metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, name))
+        for name in run.data.metrics
+        if "second" not in name and "runtime" not in name
+    }
+
+
+@pytest.mark.parametrize("flush", [True, slow(False)], ids=["metrics written ahead", "metrics lost"])
+def test_a_resumed_training_is_the_same_run_with_every_metric_once(
+    built: Workplace, encoder: str, tmp_path: Path, flush: bool
+) -> None:
+    overrides = settings(built, encoder, tmp_path, "checkpoint")
+    killed.script_killed("step", 24, overrides, flush=flush)
+    (before,) = runs(tmp_path)
+    assert before.info.status == "RUNNING"
+    assert ("train_loss" in before.data.metrics) == flush
+    script("train").main([*overrides, "resume=auto"])
+    (after,) = runs(tmp_path)
+    assert (after.info.run_id, after.info.status) == (before.info.run_id, "FINISHED")
+    assert after.data.tags["stance.resumed"] == "1"
+    assert after.data.tags["stance.resumed_at"].startswith("20")
+    assert after.data.params == before.data.params
+    assert len(after.inputs.dataset_inputs) == 1
+    script("train").main(settings(built, encoder, tmp_path, "reference"))
+    reference = runs(tmp_path)[-1]
+    assert weights(tmp_path / "checkpoint") == weights(tmp_path / "reference")
+    found = metrics(tmp_path, after)
+    assert found == metrics(tmp_path, reference)
+    assert max(Counter(step for step, _ in values).most_common(1)[0][1] for values in found.values()) == 1
+
+
+def test_a_training_that_failed_before_is_no_longer_called_failed(
+    built: Workplace, encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = settings(built, encoder, tmp_path, "checkpoint")
+    with monkeypatch.context() as patch:
+        patch.setattr("stance.plots.learning_curves", lambda history: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            script("train").main(overrides)
+    assert runs(tmp_path)[0].data.tags["stance.error"].startswith("ZeroDivisionError")
+    script("train").main([*overrides, "resume=auto"])
+    (run,) = runs(tmp_path)
+    assert run.info.status == "FINISHED"
+    assert "stance.error" not in run.data.tags
+    assert not work_of(tmp_path / "checkpoint").exists()
+
+
+def test_a_refused_setting_leaves_no_work_folder(built: Workplace, encoder: str, tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"training\.label_smoothing=2"):
+        script("train").main([*settings(built, encoder, tmp_path, "checkpoint"), "training.label_smoothing=2"])
+    assert not work_of(tmp_path / "checkpoint").exists()
+
+
+def test_a_refused_resume_leaves_the_run_as_it_was(built: Workplace, encoder: str, tmp_path: Path) -> None:
+    overrides = settings(built, encoder, tmp_path, "checkpoint")
+    killed.script_killed("step", 6, overrides, flush=True)
+    before = runs(tmp_path)
+    with pytest.raises(StanceError, match=r"training\.seed was 1, is 5"):
+        script("train").main([*overrides, "resume=auto", "training.seed=5"])
+    assert [run.to_dictionary() for run in runs(tmp_path)] == [run.to_dictionary() for run in before]
+
+
+def test_a_run_that_the_store_no_longer_has_is_replaced_by_a_new_one(
+    built: Workplace, encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = settings(built, encoder, tmp_path, "checkpoint")
+    killed.script_killed("step", 14, overrides, flush=True)
+    (tmp_path / "mlflow.db").unlink()
+    store(built, tmp_path)
+    script("train").main([*overrides, "resume=auto"])
+    (run,) = runs(tmp_path)
+    assert "no longer has the interrupted run" in capsys.readouterr().err
+    assert run.info.status == "FINISHED"
+    assert "training.epochs" in run.data.params
+    assert metrics(tmp_path, run)["train_loss"][0][0] == 10, "what came before is there too"
+
+
+def test_a_deleted_run_is_replaced_by_a_new_one(
+    built: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri, artifacts = f"sqlite:///{store(built, tmp_path)}", str(tmp_path / "artifacts")
+    config = TrackingConfig(uri=uri, artifacts=artifacts, system_metrics_seconds=0)
+    with tracking.run(config, stage="toy", settings={}) as active:
+        first = active.id
+    MlflowClient(tracking_uri=config.uri).delete_run(first)
+    with tracking.run(config, stage="toy", settings={}, resume=first) as active:
+        assert active.id != first
+    assert f"no longer has the interrupted run {first}; a new run" in capsys.readouterr().err

@@ -1,0 +1,715 @@
+"""Sweeps with real trainings of a tiny encoder: the space, sharing a study, pruning, failing, and surviving a kill."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import optuna
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+import yaml
+from mlflow.entities import Run as Recorded
+from mlflow.tracking import MlflowClient
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+import tiny
+from conftest import ROOT, script
+from stance import dataset, findings, jsonl, space, study, training
+from stance.dataset import Manifest
+from stance.encoders import ModelConfig
+from stance.errors import StanceError
+from stance.recipe import TrainingConfig
+from stance.records import LABELS
+from stance.space import Settings
+from stance.study import Opened, SweepConfig
+from stance.sweep import Worker
+from stance.trial import facts, plan
+from tiny import one_thread  # noqa: F401
+
+pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage")  # for trials that these tests begin by hand
+ROWS = {"train": tiny.examples(24, seed=1), "validation": tiny.examples(12, seed=2)}  # no test split to look at
+RATES = {"training": {"learning_rate": {"type": "float", "low": 1e-3, "high": 1e-2, "log": True}}}
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a tiny BERT."""
+    return str(tiny.folder("bert", tmp_path_factory.mktemp("encoder")))
+
+
+@dataclass
+class Kept:
+    """A record of a trial in memory."""
+
+    id: str = "a-run"
+    metrics: list[tuple[str, float, int]] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def sink(self, metrics: Mapping[str, float], step: int) -> None:
+        self.metrics += [(name, value, step) for name, value in metrics.items()]
+
+    def tag(self, **tags: str) -> None:
+        self.tags |= tags
+
+
+class Bench:
+    """A study in a folder, its plan, and what its workers said and recorded."""
+
+    def __init__(self, folder: Path, encoder: str, **changes: Any) -> None:
+        values = {
+            "seeds": [1],
+            "trials": 2,
+            "space": RATES,
+            "heartbeat": 1,
+            "startup": 1,
+            "sampler": "random",
+            **changes,
+        }
+        self.config = SweepConfig(storage=f"sqlite:///{folder}/sweeps.db", **values)
+        recipe = TrainingConfig(epochs=2, tokens_per_batch=256, precision="fp32", early_stopping=0)
+        self.plan = plan(self.config, Settings(tiny.config(name=encoder), recipe), ROWS, scratch=folder / "scratch")
+        self.config = self.plan.config
+        self.opened = self.join()
+        self.records: dict[int, Kept] = {}
+        self.lines: list[str] = []
+        self.gone: list[int] = []
+
+    def join(self) -> Opened:
+        storage = study.connect(self.config, on_stale=lambda trial: self.gone.append(trial.number))
+        return study.join(self.config, storage, facts(self.plan, "0" * 64))
+
+    @contextmanager
+    def watch(self, number: int, settings: Settings) -> Iterator[Kept]:
+        self.records[number] = Kept()
+        yield self.records[number]
+
+    def worker(self, **changes: Any) -> Worker:
+        return Worker(
+            self.join(), replace(self.plan, config=replace(self.config, **changes)), self.watch, self.lines.append
+        )
+
+    def trials(self) -> list[FrozenTrial]:
+        return self.opened.study.get_trials()
+
+    def left(self) -> list[Path]:
+        return list(self.plan.scratch.iterdir()) if self.plan.scratch.is_dir() else []
+
+
+# The search space
+
+
+def test_nested_and_dotted_keys_describe_the_same_space() -> None:
+    entry = {"type": "float", "low": 1e-5, "high": 3e-4, "log": True}
+    expected = {"training.learning_rate": FloatDistribution(1e-5, 3e-4, log=True)}
+    assert space.parse({"training": {"learning_rate": entry}}) == expected
+    assert space.parse({"training.learning_rate": entry}) == expected
+
+
+def test_each_type_becomes_its_distribution() -> None:
+    found = space.parse(
+        {
+            "training": {
+                "epochs": {"type": "int", "low": 1, "high": 5, "step": 2},
+                "class_weights": {"type": "categorical", "choices": ["none", "balanced"]},
+            },
+            "model": {"dropout": {"type": "float", "low": 0, "high": 0.3, "step": 0.1}},
+        }
+    )
+    assert found == {
+        "model.dropout": FloatDistribution(0, 0.3, step=0.1),
+        "training.class_weights": CategoricalDistribution(["none", "balanced"]),
+        "training.epochs": IntDistribution(1, 5, step=2),
+    }
+    assert space.grid(found) == {
+        "model.dropout": [0.0, 0.1, 0.2, pytest.approx(0.3)],
+        "training.class_weights": ["none", "balanced"],
+        "training.epochs": [1, 3, 5],
+    }
+
+
+def floats(**changes: Any) -> dict[str, Any]:
+    return {"type": "float", "low": 0.1, "high": 0.2, **changes}
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({}, "sweep.space is empty"),
+        ({"training": {}}, "sweep.space is empty"),
+        (
+            {"training": {"learning_rat": floats()}},
+            "no setting training.learning_rat; the nearest one is training.learning_rate",
+        ),
+        ({"trainin.warmup": floats()}, "the nearest one is training.warmup"),
+        ({"training": {"seed": floats()}}, "each of sweep.seeds"),
+        ({"training": {"warmup": 0.1}}, r"sweep.space.training.warmup=0.1: expected \{type"),
+        ({"training": {"warmup": {}}}, "type=None: expected one of float, int, categorical"),
+        ({"training": {"warmup": {"low": 0.1, "high": 0.2}}}, "type=None: expected one of float, int, categorical"),
+        ({"training": {"warmup": floats(hihg=1)}}, "warmup.hihg: unknown; float has type, low, .*mean high"),
+        ({"training": {"warmup": {"type": "float", "low": 0.1}}}, "warmup.high=None: expected a number of type float"),
+        ({"training": {"warmup": floats(low="a")}}, "warmup.low=a: expected a number"),
+        ({"training": {"warmup": floats(low=0.3)}}, "warmup: low=0.3, high=0.2 is no range"),
+        ({"training": {"warmup": floats(low=0.0, log=True)}}, "low=0.0, high=0.2 is no range"),
+        ({"training": {"warmup": floats(step=0.03)}}, "is no range: .*not divisible"),
+        ({"training": {"warmup": floats(log="yes")}}, "log=yes: expected true or false"),
+        ({"training": {"epochs": floats()}}, "epochs.type=float: this setting takes int"),
+        ({"training": {"precision": {"type": "int", "low": 1, "high": 2}}}, "type=int: this setting takes str"),
+        ({"training": {"epochs": {"type": "categorical", "choices": [1, "2"]}}}, "choices: '2' is no int"),
+        ({"training": {"epochs": {"type": "categorical", "choices": [True]}}}, "choices: True is no int"),
+        ({"training": {"epochs": {"type": "categorical", "choices": []}}}, "expected a list of values"),
+        ({"training": {"epochs": {"type": "categorical", "choices": [1, 1]}}}, "a value is there twice"),
+        ({"training": {"epochs": {"type": "categorical", "low": 1}}}, "low: unknown; categorical has type, choices"),
+    ],
+)
+def test_a_bad_space_is_refused(tree: dict[str, Any], message: str) -> None:
+    with pytest.raises(StanceError, match=message) as caught:
+        space.parse(tree)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "entry", "message"),
+    [
+        ("training.warmup", floats(high=1.5), "sweep.space.training.warmup: training.warmup=1.5: expected a share"),
+        ("model.dropout", floats(high=1.5), "sweep.space.model.dropout: model.dropout=1.5: expected a probability"),
+        ("model.layout", {"type": "categorical", "choices": ["pair", "both"]}, "sweep.space.model.layout: .*both"),
+    ],
+)
+def test_an_end_of_a_range_that_training_would_refuse_is_refused_before_any_trial(
+    encoder: str, tmp_path: Path, key: str, entry: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(StanceError, match=message):
+        Bench(tmp_path, encoder, space={key: entry})
+    assert not (tmp_path / "sweeps.db").exists()
+
+
+def test_a_continuous_range_has_no_grid(encoder: str, tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"sampler=grid: sweep\.space\.training\.learning_rate has no grid"):
+        Bench(tmp_path, encoder, sampler="grid")
+
+
+@pytest.mark.parametrize(
+    "value", ["plain", "a b", "it's", "a,b", "1", "true", "null", "", "org/model-v1.5", "/a/b=c", "[x]", "back\\slash"]
+)
+def test_hydra_reads_back_what_is_written_for_a_command_line(value: str) -> None:
+    job = script("train").main.compose([f"model.name={space.written(value)}"])
+    assert job.model.name == value
+
+
+def test_overrides_are_what_differs_from_the_defaults() -> None:
+    base = Settings(ModelConfig(name="x"), TrainingConfig(seed=7))
+    assert space.overrides(space.changed(base, {"training.epochs": 9})) == {"model.name": "x", "training.epochs": 9}
+
+
+# The study
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"metric": "f1"}, "sweep.metric=f1: expected one of macro_f1, accuracy"),
+        ({"metric": "loss"}, "sweep.direction=maximize: the loss is to be minimized"),
+        ({"direction": "up"}, "sweep.direction=up: expected one of maximize, minimize"),
+        ({"sampler": "cma"}, "sweep.sampler=cma: expected one of tpe, random, grid"),
+        ({"pruner": "x"}, "sweep.pruner=x: expected one of median, hyperband, none"),
+        ({"seeds": []}, "sweep.seeds"),
+        ({"seeds": [1, 1]}, "sweep.seeds=.*different"),
+        ({"trials": 0}, "sweep.trials"),
+        ({"timeout": -1.0}, "must not be negative"),
+        ({"name": "a/b"}, "sweep.name='a/b'"),
+        ({"name": ""}, "sweep.name=''"),
+    ],
+)
+def test_settings_without_a_meaning_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(StanceError, match=message):
+        study.check(replace(SweepConfig(), **changes))
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("nothing", "the given URL: expected sqlite:///FILE or the URL of a database"),
+        ("oracle9://x", "expected sqlite:///FILE or the URL"),
+        ("mysql+nosuchdriver://me:secret@host/db", r"mysql\+nosuchdriver://me:\*\*\*@host/db: expected"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+    ],
+)
+def test_a_url_that_is_no_shared_database_is_refused(url: str, message: str) -> None:
+    with pytest.raises(StanceError, match=message) as caught:
+        study.connect(SweepConfig(storage=url))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "notes.db").write_text("These are notes, and they stay. " * 99)
+    monkeypatch.setattr(study.time, "sleep", lambda seconds: None)
+    with pytest.raises(StanceError, match=r"notes\.db: can't be used: .*not a database"):
+        study.connect(SweepConfig(storage=f"sqlite:///{tmp_path}/notes.db"))
+
+
+def test_of_processes_that_open_a_new_study_at_once_exactly_one_is_the_first(tmp_path: Path) -> None:
+    config = SweepConfig(storage=f"sqlite:///{tmp_path}/new/sweeps.db")
+
+    def join(_: int) -> Opened:
+        return study.join(config, study.connect(config), {"dataset": "a"})
+
+    with ThreadPoolExecutor(6) as threads:
+        opened = list(threads.map(join, range(6)))
+    assert [one.first for one in opened].count(True) == 1
+    assert len({one.key for one in opened}) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"space": {"training.learning_rate": floats()}}, r"learning_rate was .*0\.01.* and is now .*0\.2"),
+        ({"space": {"training": {"warmup": floats()}}}, r"sweep\.space\.training\.warmup was not there and is now"),
+        ({"metric": "accuracy"}, 'sweep.metric was "macro_f1" and is now "accuracy"'),
+        ({"metric": "loss", "direction": "minimize"}, 'sweep.direction was "maximize"'),
+        ({"seeds": [1, 2]}, r"sweep\.seeds was \[1\] and is now \[1, 2\]"),
+    ],
+)  # fmt: skip
+def test_a_study_of_the_same_name_with_other_settings_is_refused(
+    encoder: str, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    Bench(tmp_path, encoder)
+    with pytest.raises(StanceError, match=message) as caught:
+        Bench(tmp_path, encoder, **changes)
+    assert "study 'sweep' in sqlite:///" in str(caught.value)
+    assert "choose another sweep.name" in str(caught.value)
+
+
+def test_a_study_with_another_dataset_or_recipe_is_refused(encoder: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, encoder)
+    storage = study.connect(bench.config)
+    with pytest.raises(StanceError, match=f'dataset was "{"0" * 64}" and is now "ff"'):
+        study.join(bench.config, storage, facts(bench.plan, "ff"))
+    other = replace(bench.plan.settings, training=replace(bench.plan.settings.training, epochs=9))
+    with pytest.raises(StanceError, match=r"training\.epochs was 2 and is now 9"):
+        study.join(bench.config, storage, facts(replace(bench.plan, settings=other), "0" * 64))
+
+
+def test_more_trials_and_another_sampler_are_no_other_study(encoder: str, tmp_path: Path) -> None:
+    first = Bench(tmp_path, encoder)
+    again = Bench(tmp_path, encoder, trials=9, sampler="tpe", pruner="none", timeout=5.0)
+    assert (again.opened.key, again.opened.first) == (first.opened.key, False)
+
+
+def test_a_study_of_another_program_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = SweepConfig(storage=f"sqlite:///{tmp_path}/sweeps.db")
+    foreign = optuna.create_study(storage=config.storage, study_name="sweep")
+    foreign.ask()
+    monkeypatch.setattr(study, "OPENING_SECONDS", 0.1)
+    with pytest.raises(StanceError, match="holds trials of another program"):
+        study.join(config, study.connect(config), {})
+
+
+# Trials
+
+
+def test_the_value_of_a_trial_is_the_median_over_its_seeds(encoder: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, encoder, seeds=[1, 2, 3], trials=1)
+    bench.worker().run()
+    (trial,) = bench.trials()
+    assert trial.state == TrialState.COMPLETE
+    assert set(trial.user_attrs["scores"]) == {"1", "2", "3"}
+    assert trial.value == median(trial.user_attrs["scores"].values())
+    assert sorted(trial.intermediate_values) == [0, 1, 2, 3, 4, 5]  # two epochs of each of three seeds
+    assert trial.intermediate_values[5] == trial.value
+    names = {name for name, _, _ in bench.records[trial.number].metrics}
+    assert {f"seed_{seed}_validation_macro_f1" for seed in (1, 2, 3)} | {"macro_f1"} <= names
+    assert bench.records[trial.number].tags == {"state": "complete"}
+    assert bench.left() == []
+    (line,) = bench.lines
+    assert "1 of 1 done" in line
+    assert f"median macro_f1 {trial.value:.3f}" in line
+
+
+def test_the_same_sweep_draws_and_scores_the_same(encoder: str, tmp_path: Path) -> None:
+    found = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        bench = Bench(tmp_path / name, encoder, sampler="tpe")
+        Worker(bench.opened, bench.plan, bench.watch, bench.lines.append).run()
+        found.append([(trial.params, trial.value) for trial in bench.trials()])
+    assert found[0] == found[1]
+
+
+def test_hyperband_prunes_what_tpe_draws(encoder: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, encoder, sampler="tpe", pruner="hyperband", trials=4)
+    bench.worker().run()
+    states = {trial.state for trial in bench.trials()}
+    assert TrialState.COMPLETE in states
+    assert states <= {TrialState.COMPLETE, TrialState.PRUNED}
+    assert len({json.dumps(trial.params) for trial in bench.trials()}) == 4
+
+
+def test_a_grid_is_searched_once_and_then_the_sweep_ends(encoder: str, tmp_path: Path) -> None:
+    grid = {
+        "training": {
+            "epochs": {"type": "int", "low": 1, "high": 2},
+            "learning_rate": {"type": "categorical", "choices": [1e-3, 1e-2]},
+        }
+    }
+    bench = Bench(tmp_path, encoder, sampler="grid", space=grid, trials=50, pruner="none")
+    bench.worker().run()
+    found = sorted(
+        (trial.params["training.epochs"], trial.params["training.learning_rate"]) for trial in bench.trials()
+    )
+    assert found == [(1, 1e-3), (1, 1e-2), (2, 1e-3), (2, 1e-2)]
+
+
+def test_a_poor_trial_is_pruned_and_leaves_nothing(encoder: str, tmp_path: Path) -> None:
+    choices = {"training": {"learning_rate": {"type": "categorical", "choices": [5e-3, 1e-9]}}}
+    bench = Bench(tmp_path, encoder, space=choices, seeds=[1, 2])
+    for rate in (5e-3, 1e-9):
+        bench.opened.study.enqueue_trial({"training.learning_rate": rate})
+    bench.worker().run()
+    good, poor = bench.trials()
+    assert (good.state, poor.state) == (TrialState.COMPLETE, TrialState.PRUNED)
+    assert good.params["training.learning_rate"] == 5e-3
+    assert poor.user_attrs["reason"].startswith("after epoch 1 of seed 1")
+    assert bench.records[1].tags == {"state": "pruned"}
+    assert "pruned after epoch 1 of seed 1" in bench.lines[1]
+    assert findings.best(bench.opened.study) == good
+    assert bench.left() == []
+
+
+def test_a_training_that_fails_is_marked_with_its_reason_and_the_sweep_goes_on(encoder: str, tmp_path: Path) -> None:
+    names = {"model": {"name": {"type": "categorical", "choices": ["/nowhere", encoder]}}}
+    bench = Bench(tmp_path, encoder, space=names)
+    for name in ("/nowhere", encoder):
+        bench.opened.study.enqueue_trial({"model.name": name})
+    bench.worker().run()
+    failed, complete = bench.trials()
+    assert (failed.state, complete.state) == (TrialState.FAIL, TrialState.COMPLETE)
+    assert "/nowhere" in failed.user_attrs["reason"]
+    assert bench.records[0].tags == {"state": "failed"}
+    assert "failed: " in bench.lines[0]
+    assert bench.left() == []
+
+
+def test_a_loss_that_diverges_or_memory_that_is_short_fails_the_trial_alone(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path, encoder)
+    real = training.train
+    calls = []
+
+    def short(*given: Any, **named: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return real(*given, **named)
+
+    monkeypatch.setattr(training, "train", short)
+    bench.worker().run()
+    failed, complete = bench.trials()
+    assert failed.user_attrs["reason"] == "OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"
+    assert complete.state == TrialState.COMPLETE
+
+
+def test_a_sweep_stops_when_trials_fail_in_a_row(encoder: str, tmp_path: Path) -> None:
+    names = {"model": {"name": {"type": "categorical", "choices": ["/nowhere", "/nothing"]}}}
+    bench = Bench(tmp_path, encoder, space=names, trials=50)
+    with pytest.raises(StanceError, match=r"3 trials in a row failed \(sweep\.max_failures\), the last with: .*/no"):
+        bench.worker(max_failures=3).run()
+    assert len(bench.trials()) == 3
+    with pytest.raises(StanceError, match=r"no trial is complete; the last one was failed: .*/no"):
+        findings.write(bench.opened.study, bench.plan, tmp_path, extra={})
+
+
+def test_no_trial_is_started_after_the_timeout(encoder: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, encoder, trials=50)
+    bench.worker(timeout=1e-3).run()
+    assert len(bench.trials()) <= 1
+
+
+# What survives
+
+
+def test_an_interrupted_trial_is_tried_again_with_its_values_and_its_finished_seeds(
+    encoder: str, tmp_path: Path
+) -> None:
+    bench = Bench(tmp_path, encoder, seeds=[1, 2], trials=1)
+    calm = Kept.sink
+
+    def interrupted(self: Kept, metrics: Mapping[str, float], step: int) -> None:
+        calm(self, metrics, step)
+        if "seed_2_validation_macro_f1" in metrics:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Kept, "sink", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bench.worker().run()
+    first, waiting = bench.trials()
+    assert (first.state, waiting.state) == (TrialState.FAIL, TrialState.WAITING)
+    assert bench.left() == []
+    bench.worker().run()
+    first, again = bench.trials()
+    assert again.state == TrialState.COMPLETE
+    assert again.params == first.params
+    assert again.user_attrs["scores"]["1"] == first.user_attrs["scores"]["1"]
+    trained = {name for name, _, _ in bench.records[1].metrics if name.endswith("_validation_macro_f1")}
+    assert trained == {"seed_2_validation_macro_f1"}  # the first seed was finished
+    assert [trial.number for trial in study.counted(bench.trials())] == [1]
+    assert "1 of 1 done" in bench.lines[-1]
+
+
+def dead(bench: Bench, *, begun: bool) -> int:
+    """A running trial whose process is gone."""
+    trial = bench.opened.study.ask()
+    space.draw(trial, bench.plan.space)
+    if begun:
+        trial.set_user_attr("begun", trial.number)
+        trial.set_user_attr("scores", {"1": 0.25})
+        study.connect(bench.config).record_heartbeat(trial._trial_id)
+        leftover = bench.plan.scratch / f".trial-{bench.opened.key[:8]}-{trial.number}"
+        leftover.mkdir(parents=True)
+    return trial.number
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["with a heartbeat", "killed before its first heartbeat"])
+def test_the_trial_of_a_dead_process_is_tried_again(encoder: str, tmp_path: Path, begun: bool) -> None:
+    bench = Bench(tmp_path, encoder, trials=1)
+    number = dead(bench, begun=begun)
+    bench.worker().run()
+    trials = bench.trials()
+    counted = study.counted(trials)
+    assert [trial.state for trial in counted] == [TrialState.COMPLETE]
+    assert trials[number].state == TrialState.FAIL
+    (again,) = counted
+    assert study.retried(again) == [number]
+    assert again.params == trials[number].params
+    assert f"trial {again.number} ({number} again): " in bench.lines[1]
+    assert bench.lines[0] == "0 of 1 done; waiting for 1 of other processes"
+    assert bench.left() == []
+    if begun:
+        assert again.value == 0.25  # its only seed was finished
+        assert bench.gone == [number]
+
+
+def test_a_trial_that_kills_its_processes_is_given_up(encoder: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, encoder, trials=1, retries=0)
+    dead(bench, begun=True)
+    bench.worker(retries=0).run()
+    (trial,) = bench.trials()
+    assert trial.state == TrialState.FAIL
+
+
+def test_a_second_trial_for_the_last_free_place_does_not_count(encoder: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, encoder, trials=1)
+    other = bench.opened.study.ask()  # another process was faster
+    assert bench.worker()._next() is None
+    assert [trial.number for trial in study.counted(bench.trials())] == [other.number]
+    assert study.tally(bench.opened.study).running == 1
+
+
+def test_a_trial_that_another_process_took_over_is_dropped(encoder: str, tmp_path: Path) -> None:
+    """As after a laptop slept: its heartbeat was missed, and its trial was queued again."""
+    bench = Bench(tmp_path, encoder, trials=1)
+    calm = Kept.sink
+
+    def asleep(self: Kept, metrics: Mapping[str, float], step: int) -> None:
+        calm(self, metrics, step)
+        if "seed_1_validation_macro_f1" in metrics and len(bench.trials()) == 1:
+            study.give_back(bench.join().study, 0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Kept, "sink", asleep)
+        bench.worker().run()
+    first, again = bench.trials()
+    assert (first.state, again.state) == (TrialState.FAIL, TrialState.COMPLETE)
+    assert [trial.number for trial in study.counted(bench.trials())] == [1]
+
+
+# Findings
+
+
+def test_findings_are_a_table_pictures_and_overrides_that_train_takes(encoder: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, encoder, pruner="none")
+    bench.worker().run()
+    files = findings.write(bench.opened.study, bench.plan, tmp_path / "found", extra={"dataset": "here"})
+    pictures = findings.draw(bench.opened.study, bench.config, tmp_path / "found")
+    assert {path.name for path in files} == {"best.yaml", "best.overrides", "trials.csv"}
+    assert {path.name for path in pictures} == {"history.png", "importance.png", "parallel_coordinates.png"}
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+    best = bench.opened.study.best_trial
+    job = script("train").main.compose((tmp_path / "found" / "best.overrides").read_text().split())
+    assert job.training == replace(bench.plan.settings.training, learning_rate=best.params["training.learning_rate"])
+    assert job.model == bench.plan.settings.model
+    assert job.dataset == "here"
+    tree = yaml.safe_load((tmp_path / "found" / "best.yaml").read_text())
+    assert tree["training"]["learning_rate"] == best.params["training.learning_rate"]
+    lines = (tmp_path / "found" / "trials.csv").read_text().splitlines()
+    assert lines[0].startswith("trial,state,value,training.learning_rate,seed_1,")
+    assert len(lines) == 3
+
+
+# The script
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a dataset and an encoder, both tiny."""
+    folder = tmp_path_factory.mktemp("toy")
+    rows = {
+        "train": tiny.examples(48, seed=1),
+        "validation": tiny.examples(24, seed=2),
+        "test": tiny.examples(6, seed=3),
+    }
+    (folder / "dataset" / "data").mkdir(parents=True)
+    for name, part in rows.items():
+        coded = [{**example.to_json(), "stance": LABELS.index(example.stance)} for example in part]
+        table = pa.Table.from_pylist(coded, dataset.FEATURES.arrow_schema)
+        pq.write_table(table, folder / "dataset" / "data" / f"{name}.parquet")
+    empty: dict[str, Any] = {name: {} for name in rows}
+    counts = {name: len(part) for name, part in rows.items()}
+    manifest = Manifest("toy", dataset.fingerprint(rows), counts, counts, empty, empty, {})
+    jsonl.write_json(folder / "dataset" / "manifest.json", asdict(manifest))
+    tiny.folder("bert", folder / "encoder")
+    return folder
+
+
+def overrides(toy: Path, folder: Path, *more: str) -> list[str]:
+    """A sweep of seconds in `folder`."""
+    return [
+        "sweep=smoke",
+        f"model.name={toy}/encoder",
+        "model.max_passage_tokens=64",
+        f"dataset={toy}/dataset",
+        f"output={folder}/found",
+        f"sweep.storage=sqlite:///{folder}/sweeps.db",
+        "sweep.pruner=none",
+        "training.precision=fp32",
+        f"tracking.uri=sqlite:///{folder}/mlflow.db",
+        f"tracking.artifacts={folder}/artifacts",
+        "tracking.system_metrics_seconds=0",
+        *more,
+    ]
+
+
+def recorded(folder: Path, stage: str) -> list[Recorded]:
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("stance")
+    return list(client.search_runs([experiment.experiment_id], f"tags.`stance.stage` = '{stage}'"))
+
+
+@pytest.mark.filterwarnings("error:.*xperimental")
+def test_the_script_keeps_a_run_a_study_and_a_child_a_trial_and_goes_on_with_both(
+    toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script("sweep").main(overrides(toy, tmp_path, "sweep.trials=1"))
+    value = script("sweep").main(overrides(toy, tmp_path, "sweep.trials=3", "sweep.seeds=[1]"))
+    (parent,) = recorded(tmp_path, "sweep")
+    children = recorded(tmp_path, "trial")
+    assert {run.info.status for run in (parent, *children)} == {"FINISHED"}
+    assert parent.data.metrics["best_macro_f1"] == value == max(run.data.metrics["macro_f1"] for run in children)
+    assert sorted(run.data.tags["stance.trial"] for run in children) == ["0", "1", "2"]
+    for run in children:
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.data.tags["stance.state"] == "complete"
+        assert run.data.metrics["seed_1_macro_f1"] == run.data.metrics["macro_f1"]
+        assert 5e-5 <= float(run.data.params["training.learning_rate"]) <= 3e-4
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    kept = {file.path for file in client.list_artifacts(parent.info.run_id)}
+    assert kept >= {"best.yaml", "best.overrides", "trials.csv", "history.png", "importance.png",
+                    "parallel_coordinates.png", "config.yaml"}  # fmt: skip
+    assert {path.name for path in (tmp_path / "found" / "smoke").iterdir()} == kept - {
+        "config.yaml",
+        "environment.json",
+    }
+    printed = capsys.readouterr().out
+    assert printed.count("\ntrial ") == 3
+    assert f"python scripts/train.py $(cat {tmp_path}/found/smoke/best.overrides)" in printed
+
+
+def test_a_restart_with_another_space_ends_with_one_line_and_2(toy: Path, tmp_path: Path) -> None:
+    settings = overrides(toy, tmp_path)
+    with pytest.raises(StanceError, match=r"sweep\.space\.training\.wramup: there is no setting"):
+        script("sweep").main([*settings, "+sweep.space.training.wramup={type:float,low:0.0,high:0.1}"])
+    with pytest.raises(StanceError, match=r"is not in struct; to add it write \+sweep\.space\.training\.warmup"):
+        script("sweep").main([*settings, "sweep.space.training.warmup={type:float,low:0.0,high:0.1}"])
+    command = [sys.executable, str(ROOT / "scripts" / "sweep.py"), *settings, "sweep.metric=bleu"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: sweep.metric=bleu: expected one of macro_f1, ")
+    assert not (tmp_path / "sweeps.db").exists()
+
+
+@pytest.mark.slow
+def test_a_sweep_survives_sigkill_and_is_shared_by_two_processes(toy: Path, tmp_path: Path) -> None:
+    more = (
+        "sweep.trials=5",
+        "sweep.heartbeat=4",
+        "sweep.space.training.epochs={low:15,high:30}",
+        "training.early_stopping=0",
+    )
+    command = [sys.executable, str(ROOT / "scripts" / "sweep.py"), *overrides(toy, tmp_path, *more)]
+
+    def start(name: str) -> subprocess.Popen[bytes]:
+        out = (tmp_path / f"{name}.log").open("wb")
+        return subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=subprocess.STDOUT)
+
+    first = start("first")
+    try:
+        before = running_trial(f"sqlite:///{tmp_path}/sweeps.db", first)
+        first.send_signal(signal.SIGKILL)
+        assert first.wait(60) == -signal.SIGKILL
+        others = [start("second"), start("third")]
+        try:
+            assert [other.wait(500) for other in others] == [0, 0]
+        finally:
+            for other in others:
+                other.kill()
+                other.wait()
+    finally:
+        first.kill()
+        first.wait()
+    trials = optuna.load_study(storage=f"sqlite:///{tmp_path}/sweeps.db", study_name="smoke").get_trials()
+    assert [trial.state for trial in study.counted(trials)] == [TrialState.COMPLETE] * 5
+    (killed,) = [trial for trial in trials if trial.state == TrialState.FAIL]
+    for old in before:
+        if old.state == TrialState.COMPLETE:
+            assert trials[old.number] == old
+    (again,) = [trial for trial in trials if study.retried(trial) == [killed.number]]
+    assert again.params == killed.params
+    (parent,) = recorded(tmp_path, "sweep")
+    children = recorded(tmp_path, "trial")
+    assert parent.info.status == "FINISHED"
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    ended = {int(run.data.tags["stance.trial"]): run.info.status for run in children}
+    assert ended == {trial.number: "KILLED" if trial == killed else "FINISHED" for trial in trials}
+    logs = [(tmp_path / f"{name}.log").read_text("utf-8") for name in ("second", "third")]
+    assert all(log.count("\ntrial ") >= 1 for log in logs), logs  # both had a share
+    assert not list((tmp_path / "found" / "smoke").glob(".trial-*"))
+
+
+def running_trial(storage: str, process: subprocess.Popen[bytes]) -> list[FrozenTrial]:
+    """The trials at the moment when one is finished and another one is in training."""
+    end = time.monotonic() + 300
+    while time.monotonic() < end:
+        assert process.poll() is None
+        time.sleep(0.2)
+        try:
+            trials = optuna.load_study(storage=storage, study_name="smoke").get_trials()
+        except Exception:  # noqa: S112  the tables are not there yet
+            continue
+        states = [trial.state for trial in trials if trial.intermediate_values]
+        if TrialState.COMPLETE in states and TrialState.RUNNING in states:
+            return trials
+    raise AssertionError("no trial was begun after another one had finished")

@@ -1,0 +1,378 @@
+"""What a run says about itself while it trains: alerts raised by real runs, and by logs written down by hand."""
+
+import math
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from scipy.stats import bootstrap
+from sklearn.metrics import f1_score
+from transformers import EvalPrediction
+
+import tiny
+from stance import baselines, training, watch
+from stance.recipe import TrainingConfig
+from stance.records import LABELS, Example, Stance
+from stance.scores import by_group, difference, rates
+from stance.training import Result
+from stance.validation import Validation
+from tiny import one_thread  # noqa: F401
+
+SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2)}
+RECIPE = TrainingConfig()
+
+
+@dataclass
+class Heard:
+    """A listener and a sink that remember."""
+
+    alerts: list[tuple[str, str]] = field(default_factory=list)
+    epochs: list[list[Mapping[str, float]]] = field(default_factory=list)
+    metrics: list[tuple[str, float, int]] = field(default_factory=list)
+
+    def alert(self, name: str, text: str) -> None:
+        self.alerts.append((name, text))
+
+    def epoch(self, history: Sequence[Mapping[str, float]]) -> None:
+        self.epochs.append(list(history))
+
+    def sink(self, metrics: Mapping[str, float], step: int) -> None:
+        self.metrics += [(name, value, step) for name, value in metrics.items()]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a tiny BERT."""
+    return str(tiny.folder("bert", tmp_path_factory.mktemp("encoder")))
+
+
+def train(
+    encoder: str,
+    output: Path,
+    heard: Heard | None = None,
+    *,
+    splits: Mapping[str, list[Example]] = SPLITS,
+    **changes: Any,
+) -> Result:
+    values = {"epochs": 3, "learning_rate": 3e-3, "tokens_per_batch": 128, "precision": "fp32", **changes}
+    heard = heard or Heard()
+    return training.train(
+        splits,
+        tiny.config(name=encoder),
+        TrainingConfig(**values),
+        output=output,
+        about={},
+        sink=heard.sink,
+        listener=heard,
+    )
+
+
+# Real runs
+
+
+def told(count: int, *, seed: int, by: str) -> list[Example]:
+    """Sentences whose stance the actor's name tells, or the verb."""
+    draw, made = random.Random(seed), []  # noqa: S311
+    for number in range(count):
+        actor, target = draw.sample(tiny.NAMES[:3], 2)
+        label = LABELS[tiny.NAMES.index(actor) if by == "names" else number % 3]
+        verb = tiny.VERBS[label] if by == "verbs" else "discussed"
+        text = f"{actor} {verb} {target} , officials said on Monday ."
+        example = tiny.examples(1)[0]
+        spans = (0, len(actor)), (text.index(target), text.index(target) + len(target))
+        made.append(
+            replace(example, id=str(number), article_id=str(number), text=text, actor=actor, target=target,
+                    actor_span=spans[0], target_span=spans[1], stance=Stance(label))
+        )  # fmt: skip
+    return made
+
+
+def learned(encoder: str, output: Path, by: str) -> tuple[Result, Heard]:
+    heard = Heard()
+    splits = {"train": told(60, seed=1, by=by), "validation": told(30, seed=2, by=by)}
+    changes = {"epochs": 10, "early_stopping": 0, "span_dropout": 0.0, "surface_share": 0.0}
+    return train(encoder, output, heard, splits=splits, **changes), heard
+
+
+def test_a_model_that_learned_names_is_told_so_once(
+    encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result, heard = learned(encoder, tmp_path / "checkpoint", "names")
+    assert result.scores["macro_f1"] > 0.9, "it should have learned, only not to read"
+    assert result.scores["names_macro_f1"] > 0.9
+    (text,) = [text for name, text in heard.alerts if name == "names_only"]
+    assert "sees the names of actor and target alone: macro-F1 1.000 against 1.000" in text
+    assert result.alerts["names_only"] == text
+    assert capsys.readouterr().err.splitlines().count(f"warning: {text}") == 1
+    last = max(step for _, _, step in heard.metrics)
+    assert [m for m in heard.metrics if m[0] == "alert_names_only"] == [("alert_names_only", 1.0, last)]
+
+
+def test_a_model_that_reads_is_not_suspected(encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result, heard = learned(encoder, tmp_path / "checkpoint", "verbs")
+    assert result.scores["macro_f1"] > 0.9
+    assert result.scores["above_names_low"] > 0.1
+    assert (heard.alerts, result.alerts) == ([], {})
+    assert "warning: " not in capsys.readouterr().err
+
+
+def test_a_run_that_diverges_says_so_while_it_runs(encoder: str, tmp_path: Path) -> None:
+    heard = Heard()
+    result = train(encoder, tmp_path / "checkpoint", heard, learning_rate=1.0, epochs=12, early_stopping=0)
+    text = result.alerts["diverging"]
+    assert text.startswith("the run diverges: the training loss is ")
+    assert "lower training.learning_rate (now 1) or lengthen training.warmup (now 0.1)" in text
+    (step,) = [step for name, _, step in heard.metrics if name == "alert_diverging"]
+    assert step < max(step for _, _, step in heard.metrics), "it should not wait for the end"
+
+
+def test_a_class_that_is_never_predicted_is_named_after_the_second_epoch(encoder: str, tmp_path: Path) -> None:
+    heard = Heard()
+    result = train(encoder, tmp_path / "checkpoint", heard, learning_rate=1e-12, epochs=3, early_stopping=0)
+    missing = [label for label in LABELS if result.scores[f"{label}_predicted"] == 0]
+    assert missing, "an untrained model should answer with some labels only"
+    text = result.alerts["never_predicted"]
+    assert text.startswith(f"the model never predicts {' and '.join(missing)} on validation after epoch 2, though 8 ")
+    ends = sorted({step for name, _, step in heard.metrics if name == "validation_macro_f1"})
+    assert [step for name, _, step in heard.metrics if name == "alert_never_predicted"] == [ends[1]]
+
+
+def test_a_model_no_better_than_a_guess_is_told_so(encoder: str, tmp_path: Path) -> None:
+    result = train(encoder, tmp_path / "checkpoint", learning_rate=1e-12)
+    assert "the model is no better than a guess by the labels' frequencies: macro-F1 0." in result.alerts["guessing"]
+    assert "names_only" not in result.alerts, "it has learned nothing, so it has not learned names"
+
+
+class StopError(Exception):
+    """Stands for whatever ends a process."""
+
+
+def test_a_resumed_run_does_not_repeat_what_was_said(
+    encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Stops(Heard):
+        def epoch(self, history: Sequence[Mapping[str, float]]) -> None:
+            super().epoch(history)
+            if len(self.epochs) == 3:
+                raise StopError
+
+    settings = {"learning_rate": 1e-12, "epochs": 4, "early_stopping": 0}
+    first, second = Stops(), Heard()
+    with pytest.raises(StopError):
+        train(encoder, tmp_path / "checkpoint", first, **settings)
+    assert [name for name, _ in first.alerts] == ["never_predicted"]
+    capsys.readouterr()
+    result = train(encoder, tmp_path / "checkpoint", second, resume=True, **settings)
+    assert "never_predicted" not in {name for name, _ in second.alerts}
+    assert "never predicts" not in capsys.readouterr().err
+    assert "never_predicted" in result.alerts
+
+
+def test_the_listener_hears_of_every_epoch_with_the_whole_log(encoder: str, tmp_path: Path) -> None:
+    heard = Heard()
+    train(encoder, tmp_path / "checkpoint", heard)
+    assert [sum("eval_macro_f1" in entry for entry in history) for history in heard.epochs] == [1, 2, 3]
+    assert "loss" in heard.epochs[0][0]
+
+
+def test_every_number_of_a_step_comes_once(encoder: str, tmp_path: Path) -> None:
+    heard = Heard()
+    train(encoder, tmp_path / "checkpoint", heard)
+    places = [(name, step) for name, _, step in heard.metrics]
+    assert len(places) == len(set(places))
+    names = {name for name, _ in places}
+    wanted = {"train_loss", "train_learning_rate", "train_grad_norm", "train_pairs_per_second", "train_epoch"}
+    wanted |= {f"validation_{label}_{kind}" for label in LABELS for kind in ("f1", "precision", "recall", "predicted")}
+    assert wanted | {"validation_loss", "validation_macro_f1", "validation_above_names"} <= names
+    assert [value for name, value, _ in heard.metrics if name == "train_pairs_per_second"][-1] > 0
+
+
+# Logs written down by hand
+
+
+def entries(losses: Iterable[float], **more: float) -> list[dict[str, float]]:
+    return [{"loss": loss, "step": 10 * (i + 1), "epoch": i / 20, **more} for i, loss in enumerate(losses)]
+
+
+def first(detector: watch.Detector, log: Iterable[Mapping[str, float]]) -> tuple[int, str]:
+    """The number of the first entry that alarms, and its text; (-1, "") for none."""
+    return next(((i, text) for i, entry in enumerate(log) if (text := detector(entry))), (-1, ""))
+
+
+def test_a_loss_that_climbs_back_to_a_guess_is_a_divergence() -> None:
+    falling, back = [1.1 - 0.03 * i for i in range(20)], [1.1] * 10
+    place, text = first(watch.Divergence(RECIPE), entries(falling + back))
+    assert 20 < place < 27
+    assert "its best was 0.5" in text
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("spread", [0.05, 0.25])
+def test_a_noisy_loss_that_does_not_rise_is_no_divergence(seed: int, spread: float) -> None:
+    noise = np.random.default_rng(seed).normal(0, spread, 1000)
+    losses = [max(0.0, 0.55 + 0.5 * math.exp(-i / 30) + n) for i, n in enumerate(noise)]
+    assert first(watch.Divergence(RECIPE), entries(losses)) == (-1, "")
+
+
+def test_a_loss_far_above_a_guess_from_the_start_is_a_divergence() -> None:
+    place, text = first(watch.Divergence(RECIPE), entries([5.0] * 8))
+    assert place == watch.READINGS - 1
+    assert "a guess gets 1.10" in text
+
+
+def test_a_gradient_that_grows_without_end_is_an_explosion() -> None:
+    norms = [2.0, 3.0, 2.5, 2.0, 2.2, 4.0, 8.0, *[900.0] * 6]
+    log = [{"grad_norm": norm, "step": 10 * i, "epoch": 0.1} for i, norm in enumerate(norms)]
+    place, text = first(watch.Explosion(RECIPE), log)
+    assert place == 9, "the third of five readings makes the median"
+    assert "its norm is 900 at step 90 (epoch 0.10), it was 2.2 at the start" in text
+
+
+def test_a_single_long_gradient_is_no_explosion() -> None:
+    log = [{"grad_norm": 900.0 if i % 7 == 6 else 2.0, "step": i, "epoch": 0.1} for i in range(50)]
+    assert first(watch.Explosion(RECIPE), log) == (-1, "")
+
+
+def epochs(training: Sequence[float], validation: Sequence[float], scores: Sequence[float]) -> list[dict[str, float]]:
+    log = []
+    for number, (loss, held_out, score) in enumerate(zip(training, validation, scores, strict=True), 1):
+        log += [{"loss": loss, "epoch": number - 0.5, "step": number * 10.0}]
+        log += [{"eval_loss": held_out, "eval_macro_f1": score, "epoch": float(number), "step": number * 10.0}]
+    return log
+
+
+def test_validation_loss_that_rises_over_two_epochs_is_overfitting() -> None:
+    log = epochs([1.0, 0.8, 0.5, 0.3], [0.9, 0.7, 0.8, 0.95], [0.5, 0.6, 0.59, 0.6])
+    place, text = first(watch.Overfitting(replace(RECIPE, epochs=8, early_stopping=0)), log)
+    assert place == len(log) - 1
+    assert "rose from 0.70 to 0.95 while the training loss fell from 0.80 to 0.30" in text
+    assert "macro-F1 did not get above 0.600; lower training.epochs (now 8) or set training.early_stopping" in text
+
+
+@pytest.mark.parametrize(
+    ("log", "patience"),
+    [
+        (epochs([1.0, 0.8, 0.5, 0.3], [0.9, 0.7, 0.8, 0.95], [0.5, 0.6, 0.59, 0.6]), 3),  # it will be stopped
+        (epochs([1.0, 0.8, 0.5, 0.3], [0.9, 0.7, 0.8, 0.95], [0.5, 0.6, 0.65, 0.6]), 0),  # the score got better
+        (epochs([1.0, 0.8, 0.9, 0.3], [0.9, 0.7, 0.8, 0.95], [0.5, 0.6, 0.59, 0.6]), 0),  # training did not fall
+        (epochs([0.2, 0.1, 0.05], [0.050, 0.051, 0.052], [1.0, 1.0, 1.0]), 0),  # nothing to speak of
+    ],
+)
+def test_what_is_no_overfitting_is_passed_over(log: list[dict[str, float]], patience: int) -> None:
+    assert first(watch.Overfitting(replace(RECIPE, early_stopping=patience)), log) == (-1, "")
+
+
+def test_memory_near_its_limit_is_told_before_the_kernel_ends_the_run() -> None:
+    used = psutil.Process().memory_info().rss
+    assert "memory is nearly used up" in watch.Memory(int(used * 1.05))({})
+    assert watch.Memory(used * 2)({}) == ""
+    assert used < watch.memory_limit() <= psutil.virtual_memory().total
+
+
+def test_an_unknown_class_of_a_corpus_with_two_labels_is_not_missed() -> None:
+    splits = {name: [replace(e, labels=("oppose", "support")) for e in part if e.stance != "neutral"]
+              for name, part in SPLITS.items()}  # fmt: skip
+    detector = watch.NeverPredicted(RECIPE, splits)
+    entry = {f"eval_{label}_predicted": 0.5 for label in LABELS} | {"eval_neutral_predicted": 0.0}
+    assert detector(entry | {"epoch": 2.0, "eval_loss": 1.0}) == ""
+    text = detector(entry | {"eval_oppose_predicted": 0.0, "epoch": 2.0, "eval_loss": 1.0})
+    assert text.startswith("the model never predicts oppose on validation")
+
+
+# What a validation pass is compared with
+
+
+def asked(validation: Validation, answers: Sequence[int], order: Sequence[int]) -> dict[str, float]:
+    """The metrics of class indices, handed over as the trainer does: padded rows of two pairs, in this order."""
+    numbers = np.full((len(order), 2), -100)
+    numbers[:, 0] = order
+    logits = np.full((len(order), 2, 3), -100.0)
+    logits[:, 0] = np.eye(3)[[answers[i] for i in order]]
+    labels = np.full((len(order), 2), -100)
+    return validation(EvalPrediction(predictions=logits, label_ids=(labels, numbers)))
+
+
+def answers_of(examples: Sequence[Example], share: float, seed: int = 0) -> list[int]:
+    """Class indices, a share of which is right."""
+    draw = random.Random(seed)  # noqa: S311
+    return [LABELS.index(e.stance) if draw.random() < share else draw.randrange(3) for e in examples]
+
+
+def test_scores_do_not_depend_on_the_order_of_the_rows_or_on_rows_that_come_twice() -> None:
+    examples = SPLITS["validation"]
+    answers, validation = answers_of(examples, 0.5), Validation(SPLITS["train"], examples, seed=1)
+    plain = asked(validation, answers, range(24))
+    assert asked(validation, answers, [*reversed(range(24)), 3, 5]) == plain
+    truth = [LABELS.index(e.stance) for e in examples]
+    assert plain["macro_f1"] == pytest.approx(f1_score(truth, answers, average="macro"))
+    assert plain["support_predicted"] == pytest.approx(answers.count(2) / 24)
+
+
+def test_names_are_compared_on_annotated_pairs_as_in_the_evaluation() -> None:
+    part = {name: [replace(e, provenance="sampled") if i % 3 == 0 else e for i, e in enumerate(examples)]
+            for name, examples in SPLITS.items()}  # fmt: skip
+    examples = part["validation"]
+    kept = [i for i, e in enumerate(examples) if e.provenance != "sampled"]
+    learned = [e for e in part["train"] if e.provenance != "sampled"]
+    theirs = baselines.predictions(learned, [examples[i] for i in kept], seed=1)[baselines.NAMES_ONLY]
+    truth = [LABELS.index(examples[i].stance) for i in kept]
+    answers = answers_of(examples, 0.7)
+    found = asked(Validation(part["train"], examples, seed=1), answers, range(24))
+    assert found["names_macro_f1"] == pytest.approx(f1_score(truth, theirs, average="macro", labels=[0, 1, 2]))
+    ours = f1_score(truth, [answers[i] for i in kept], average="macro", labels=[0, 1, 2])
+    assert found["above_names"] == pytest.approx(ours - found["names_macro_f1"])
+    assert found["above_names_low"] < found["above_names"] < found["above_names_high"]
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_without_annotated_pairs_only_a_guess_is_the_rival(split: str) -> None:
+    part = {**SPLITS, split: [replace(e, provenance="sampled") for e in SPLITS[split]]}
+    found = asked(
+        Validation(part["train"], part["validation"], seed=1), answers_of(SPLITS["validation"], 0.9), range(24)
+    )
+    assert "guess_macro_f1" in found
+    assert not [name for name in found if "names" in name]
+    assert set(watch.verdicts(found)) <= {"guessing"}
+
+
+def test_annotated_training_pairs_of_one_label_teach_names_nothing() -> None:
+    part = [e if e.stance == "support" else replace(e, provenance="sampled") for e in SPLITS["train"]]
+    found = asked(Validation(part, SPLITS["validation"], seed=1), answers_of(SPLITS["validation"], 0.9), range(24))
+    assert not [name for name in found if "names" in name]
+
+
+def test_a_single_article_gives_no_interval_and_no_verdict() -> None:
+    examples = [replace(e, article_id="one") for e in SPLITS["validation"]]
+    found = asked(Validation(SPLITS["train"], examples, seed=1), answers_of(examples, 0.1), range(24))
+    assert "above_guess" in found
+    assert "above_guess_low" not in found
+    assert watch.verdicts(found) == {}
+
+
+def test_the_interval_of_a_difference_is_that_of_the_paired_bootstrap() -> None:
+    examples = tiny.examples(120, seed=5)
+    groups, truth = [e.article_id for e in examples], [LABELS.index(e.stance) for e in examples]
+    first, second = (by_group(truth, answers_of(examples, share, seed=3), groups) for share in (0.7, 0.4))
+
+    def above(articles: Any, axis: int = -1) -> Any:
+        drawn = np.moveaxis(articles, axis, -1)
+        ours, theirs = (rates(c[drawn].sum(axis=-3))["macro_f1"] for c in (first, second))
+        return ours - theirs
+
+    wanted = bootstrap((np.arange(60),), above, n_resamples=4000, method="percentile", rng=0).confidence_interval
+    found = difference(first, second, resamples=4000, seed=1)
+    assert found.value == pytest.approx(float(above(np.arange(60))))
+    assert (found.low, found.high) == (pytest.approx(wanted.low, abs=0.02), pytest.approx(wanted.high, abs=0.02))
+
+
+def test_two_systems_with_the_same_answers_do_not_differ() -> None:
+    examples = tiny.examples(40, seed=5)
+    groups, truth = [e.article_id for e in examples], [LABELS.index(e.stance) for e in examples]
+    counts = by_group(truth, answers_of(examples, 0.6), groups)
+    found = difference(counts, counts, resamples=200, seed=1)
+    assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
