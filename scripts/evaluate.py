@@ -9,10 +9,9 @@ from pathlib import Path
 
 from stance import dataset, evaluation, jsonl, plots, registry, tracking
 from stance.config import Script
-from stance.evaluation import MODEL
+from stance.evaluation import AS_ASKED, MODEL
 from stance.jobs import EvaluateJob
 from stance.predictor import StancePredictor
-from stance.records import LABELS
 from stance.show import columns
 
 
@@ -30,9 +29,10 @@ def run(job: EvaluateJob) -> float:
         active.tag(train_run=origin.get("train_run", ""), export_run=predictor.metadata.get("export_run", ""))
         report = evaluation.score(predictor, rows, job.evaluation)
         active.sink(evaluation.metrics(report), 0)
-        references = [LABELS.index(example.stance) for example in report.examples]
         active.figure(plots.confusion_matrix(report.confusion, f"{split}, {job.precision}"), "confusion_matrix.png")
-        active.figure(plots.reliability_diagram(report.probabilities, references, split), "reliability.png")
+        active.figure(plots.reliability_diagram(report.answers, split), "reliability.png")
+        curve = plots.risk_coverage_curve(report.answers, split, report.kept.get(AS_ASKED))
+        active.figure(curve, "risk_coverage.png")
         active.table(report.predictions(), "predictions.json")
         jsonl.write_json(Path(job.output), report.to_json() | {"dataset_sha256": manifest.sha256})
         active.file(Path(job.output))
@@ -47,8 +47,9 @@ def run(job: EvaluateJob) -> float:
         active.tag(model_version=version or "not registered", **{f"{split}_rows": tested})
         others = registry.rivals(job.tracking.model, split, tested)
     print(columns(evaluation.table(report)))
-    for part in (evaluation.per_class, evaluation.names_alone, evaluation.per_phenomenon):
+    for part in (evaluation.confidence, evaluation.per_class, evaluation.names_alone, evaluation.per_phenomenon):
         print(f"\n{columns(part(report))}")
+    print("", *(f"abstaining, {way.replace('_', ' ')}: {kept}" for way, kept in report.kept.items()), sep="\n")
     if len(others) > 1:
         print(f"\n{columns(others)}")
     return macro_f1.value

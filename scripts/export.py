@@ -28,10 +28,9 @@ def run(job: ExportJob) -> Path:
             "export_run": active.id,
         }
         exported = export.write(Path(job.checkpoint), rows["validation"], job.export, output=output, about=facts)
-        active.sink({f"validation_{name}": value for name, value in exported.validation.items()}, 0)
-        active.sink({f"parity_{name}": float(value) for name, value in asdict(exported.parity).items()}, 0)
+        active.sink(export.metrics(exported), 0)
         active.file(output / "stance.json")
-        print(exported.parity)
+        print(exported.parity, *exported.trust.lines(), sep="\n")
         if job.register:
             version = registry.register(output, rows["validation"], name=job.tracking.model, run_id=active.id)
             active.tag(model_version=version.version, alias=version.alias)

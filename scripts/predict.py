@@ -18,6 +18,7 @@ from stance.records import LABELS
 
 CHUNK = 512
 ANSWER = {"stance", "confidence", *LABELS}
+ABSTAINED = {"abstained"}
 
 
 def run(job: PredictJob) -> Path:
@@ -26,12 +27,12 @@ def run(job: PredictJob) -> Path:
     rows = list(jsonl.read(Path(job.input)))
     pairs = [pair_from_json(row, where) for where, row in rows]
     for where, row in rows:
-        if taken := sorted(ANSWER & set(row)):
+        if taken := sorted((ANSWER | ABSTAINED if job.abstain else ANSWER) & set(row)):
             raise StanceError(f"{where}: the answer would overwrite {', '.join(taken)}; rename these keys of the input")
     print(f"predict: {len(pairs)} pairs of {job.input} with {job.artifact} ({job.precision}) -> {job.output}")
     answers = []
     for start in tqdm(range(0, len(pairs), CHUNK), "pairs", unit="chunk"):
-        answers += predictor.predict(pairs[start : start + CHUNK])
+        answers += predictor.predict(pairs[start : start + CHUNK], abstain=job.abstain)
     output = Path(job.output)
     jsonl.write(output, ({**row, **a.to_json()} for (_, row), a in zip(rows, answers, strict=True)))
     return output
@@ -42,7 +43,10 @@ main = Script(
     job=PredictJob,
     conf=Path(__file__).resolve().parents[1] / "conf",
     name="predict",
-    examples=("python scripts/predict.py input=pairs.jsonl output=answers.jsonl",),
+    examples=(
+        "python scripts/predict.py input=pairs.jsonl output=answers.jsonl",
+        "python scripts/predict.py input=pairs.jsonl abstain=true",
+    ),
 )
 
 if __name__ == "__main__":

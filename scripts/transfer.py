@@ -21,14 +21,17 @@ def run(job: TransferJob) -> float:
     print(f"transfer: {job.artifact} ({job.precision}) on {', '.join(f'{n} ({len(r)})' for n, r in rows.items())}")
     with tracking.run(job.tracking, stage="transfer", settings=asdict(job)) as active:
         active.tag(train_run=predictor.metadata.get("checkpoint", {}).get("train_run", ""))
-        answers = {name: predictor.logits([row.pair() for row in part]) for name, part in rows.items()}
+        answers = {name: predictor.probabilities([row.pair() for row in part]) for name, part in rows.items()}
         found = transfer.score(answers, rows, job.transfer)
-        flat = {f"{t.name}_{n}".replace("-", "_"): e.value for t in found for n, e in t.scores.items()}
+        trust = transfer.confidence(answers, rows, job.transfer, predictor)
+        scores = {t.name: t.scores | c.estimates() for t, c in zip(found, trust, strict=True)}
+        flat = {f"{name}_{n}".replace("-", "_"): e.value for name, values in scores.items() for n, e in values.items()}
         active.sink(flat, 0)
-        jsonl.write_json(Path(job.output), {t.name: {"pairs": t.pairs, "scores": asdict(t)["scores"]} for t in found})
+        plain = {name: {n: asdict(e) for n, e in values.items()} for name, values in scores.items()}
+        jsonl.write_json(Path(job.output), {t.name: {"pairs": t.pairs, "scores": plain[t.name]} for t in found})
         active.file(Path(job.output))
     print(columns(transfer.table(found)))
-    print("* the score that is published for this corpus")
+    print(f"* the score that is published for this corpus\n\n{columns(transfer.confidence_table(trust))}")
     return sum(t.scores[t.headline].value for t in found) / len(found)
 
 

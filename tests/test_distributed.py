@@ -18,6 +18,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 from mlflow.tracking import MlflowClient
 from torch import Tensor
 
+import sharded
 import tiny
 from conftest import ROOT, Workplace, script
 from stance import distributed, inference, training
@@ -210,6 +211,17 @@ def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch
     assert "set training.compile=false" in done.stderr
 
 
+@pytest.mark.parametrize("kind", tiny.KINDS)
+def test_every_weight_that_is_not_frozen_gets_a_gradient(kind: str, tmp_path: Path) -> None:
+    # DDP would wait for a missing one for ever, FSDP can't save the optimizer's state of it.
+    trainer = assemble(str(tiny.folder(kind, tmp_path / "encoder")), tmp_path)
+    batch = trainer.train_dataset.collate(trainer.train_dataset.rows[:2])
+    trainer.compute_loss(trainer.model, batch).backward()
+    for name, parameter in trainer.model.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+        assert parameter.requires_grad or "pooler" in name
+
+
 # Launchers
 
 
@@ -348,6 +360,19 @@ def test_two_processes_that_are_killed_go_on_to_the_same_weights(built: Workplac
     found = runs(tmp_path)
     assert {run.info.status for run in found.values()} == {"FINISHED"}
     assert curve(tmp_path, found["killed"], "train_loss") == curve(tmp_path, found["whole"], "train_loss")
+
+
+@pytest.mark.slow
+def test_sharded_processes_train_like_one_with_and_without_adapters(encoder: str, tmp_path: Path) -> None:
+    done = launch(*TORCHRUN, ROOT / "tests" / "sharded.py", encoder, tmp_path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for rank in (0, 2):
+        recipe, output = sharded.recipe(rank), tmp_path / f"alone-{rank}"
+        training.train(sharded.SPLITS, tiny.config(name=encoder), recipe, output=output, about={})
+        assert scores(tmp_path / f"rank-{rank}") == pytest.approx(scores(output), abs=1e-5)
+        pairs = [example.pair() for example in sharded.SPLITS["validation"]]
+        one, many = (inference.logits(models.load(path), pairs) for path in (output, tmp_path / f"rank-{rank}"))
+        assert np.abs(one - many).max() < 1e-4
 
 
 @pytest.mark.slow

@@ -11,13 +11,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 import tiny
 from conftest import Workplace
 from stance import dataset, encoders, export, inference
 from stance import model as models
+from stance.calibration import softmax
 from stance.encoding import PairEncoder, collate
 from stance.errors import StanceError
 from stance.export import ExportConfig
@@ -116,9 +115,9 @@ def test_the_reported_parity_is_what_the_shipped_models_show(
     exported: Workplace, validation: Sequence[Example]
 ) -> None:
     pairs = [example.pair() for example in validation]
-    temperature = float(metadata(exported)["temperature"])  # type: ignore[arg-type]
-    torch_logits = inference.logits(models.load(exported.checkpoint), [e.pair() for e in validation])
-    expected = inference.softmax(torch_logits / temperature)
+    temperatures = [metadata(exported)[key] for key in ("temperature_without_places", "temperature")]
+    divisor = np.array([temperatures[pair.placed] for pair in pairs], float)[:, None]
+    expected = softmax(inference.logits(models.load(exported.checkpoint), [e.pair() for e in validation]) / divisor)
     parity = metadata(exported)["parity"]
     assert isinstance(parity, dict)
     for precision in ("fp32", "int8"):
@@ -148,38 +147,6 @@ def test_the_predictor_groups_pairs_as_training_did(exported: Workplace, validat
     together = predictor.probabilities(pairs)
     alone = np.concatenate([predictor.probabilities([pair]) for pair in pairs])
     np.testing.assert_allclose(together, alone, atol=1e-5)
-
-
-def likelihood(logits: np.ndarray, labels: Sequence[int], temperature: float) -> float:
-    probabilities = inference.softmax(logits / temperature)
-    return float(-np.log(probabilities[np.arange(len(labels)), labels] + 1e-12).mean())
-
-
-@given(st.data(), st.integers(1, 30), st.floats(0.1, 20))
-def test_the_temperature_never_worsens_the_likelihood(data: st.DataObject, count: int, scale: float) -> None:
-    seed = data.draw(st.integers(0, 2**32 - 1))
-    random = np.random.default_rng(seed)
-    logits = (random.normal(size=(count, 3)) * scale).astype(np.float32)
-    labels = random.integers(0, 3, count).tolist()
-    temperature = export.fit_temperature(logits, labels)
-    assert 0.25 <= temperature <= 8
-    assert likelihood(logits, labels, temperature) <= likelihood(logits, labels, 1.0) + 1e-6
-
-
-def test_the_temperature_undoes_a_known_overconfidence() -> None:
-    random = np.random.default_rng(0)
-    honest = random.normal(size=(4000, 3)).astype(np.float32)
-    labels = [int(random.choice(3, p=row)) for row in inference.softmax(honest)]
-    assert export.fit_temperature(honest * 3, labels) == pytest.approx(3, rel=0.1)
-
-
-def test_the_shipped_temperature_does_not_worsen_the_likelihood(
-    exported: Workplace, validation: Sequence[Example]
-) -> None:
-    logits = StancePredictor.load(exported.artifact).logits([example.pair() for example in validation])
-    labels = [LABELS.index(example.stance) for example in validation]
-    temperature = float(metadata(exported)["temperature"])  # type: ignore[arg-type]
-    assert likelihood(logits, labels, temperature) <= likelihood(logits, labels, 1.0) + 1e-6
 
 
 def write(source: Path, output: Path, **changes: float) -> export.Exported:

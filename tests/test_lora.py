@@ -161,8 +161,11 @@ def test_an_adapter_setting_without_meaning_is_refused(setting: str, value: obje
         lora.check(LoraConfig(**{"rank": 4, setting: value}))  # type: ignore[arg-type]
 
 
-def test_without_rank_all_weights_are_trained(encoder: Callable[[str], str], tmp_path: Path) -> None:
+def test_without_rank_all_weights_but_an_unused_pooler_are_trained(
+    encoder: Callable[[str], str], tmp_path: Path
+) -> None:
     trainer, _ = training.assemble(
         SPLITS, tiny.config(name=encoder("bert")), replace(RECIPE, lora=LoraConfig()), work=tmp_path / "work"
     )
-    assert lora.trained_share(trainer.model) == 1
+    frozen = {name for name, parameter in trainer.model.named_parameters() if not parameter.requires_grad}
+    assert frozen == {"encoder.pooler.dense.weight", "encoder.pooler.dense.bias"}

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +107,22 @@ def test_probabilities_sum_to_one_and_the_largest_is_the_answer(exported: Workpl
         assert answer.stance == LABELS[answer.probabilities.index(answer.confidence)]
 
 
-def test_temperature_of_the_artifact_divides_the_logits(artifact: Path) -> None:
-    pairs = company()
-    expected = StancePredictor.load(artifact).logits(pairs) / 2
-    found = np.log(StancePredictor.load(alter(artifact, temperature=2.0)).probabilities(pairs))
+def test_temperatures_of_the_artifact_divide_the_logits_by_the_way_of_asking(artifact: Path) -> None:
+    bare = company()[:12]
+    pairs = [*bare, *(replace(pair, actor_span=(0, 8)) for pair in bare)]
+    expected = StancePredictor.load(artifact).logits(pairs) / np.repeat([4, 2], 12)[:, None]
+    altered = alter(artifact, temperature=2.0, temperature_without_places=4.0)
+    found = np.log(StancePredictor.load(altered).probabilities(pairs))
+    np.testing.assert_allclose(found - found[:, :1], expected - expected[:, :1], atol=1e-3)
+
+
+def test_an_artifact_with_one_temperature_takes_it_for_every_pair(artifact: Path) -> None:
+    metadata = json.loads((artifact / "stance.json").read_text("utf-8"))
+    del metadata["temperature_without_places"]
+    (artifact / "stance.json").write_text(json.dumps(metadata | {"temperature": 2.0}), "utf-8")
+    pairs = company()[:12]
+    predictor = StancePredictor.load(artifact)
+    expected, found = predictor.logits(pairs) / 2, np.log(predictor.probabilities(pairs))
     np.testing.assert_allclose(found - found[:, :1], expected - expected[:, :1], atol=1e-3)
 
 
@@ -119,10 +131,10 @@ def test_direction_of_a_pair_changes_its_answer(fp32: StancePredictor) -> None:
     assert np.abs(there - back).max() > 1e-4
 
 
-def test_given_span_and_looked_up_name_get_the_same_answer(fp32: StancePredictor) -> None:
+def test_given_span_and_looked_up_name_are_read_in_the_same_way(fp32: StancePredictor) -> None:
     at = TEXT.index("Moscow")
     spans = Pair(TEXT, "Pakistan", "Moscow", (0, 8), (at, at + 6))
-    assert fp32.predict([spans]) == fp32.predict([Pair(TEXT, "Pakistan", "Moscow")])
+    assert fp32.logits([spans]).tolist() == fp32.logits([Pair(TEXT, "Pakistan", "Moscow")]).tolist()
 
 
 @pytest.mark.parametrize(
@@ -252,7 +264,13 @@ def test_text_over_the_limit_is_refused(fp32: StancePredictor) -> None:
         fp32.predict([long])
 
 
-BROKEN = [("temperature", 0), ("temperature", "x"), ("files", []), ("encoding", None)]
+BROKEN = [
+    ("temperature", 0),
+    ("temperature", "x"),
+    ("temperature_without_places", -1),
+    ("files", []),
+    ("encoding", None),
+]
 
 
 @pytest.mark.parametrize(("key", "value"), BROKEN)

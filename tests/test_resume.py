@@ -20,6 +20,7 @@ from conftest import Workplace, script
 from killed import SERVER, SPLITS, train
 from stance import checkpoints, files, resume, tracking
 from stance.errors import StanceError
+from stance.lora import LoraConfig
 from stance.tracking import TrackingConfig
 from stance.training import Result
 from tiny import one_thread  # noqa: F401
@@ -128,6 +129,19 @@ def test_a_training_that_is_killed_again_and_again_ends_with_the_same_weights(
     result = train(encoder, output, resume="auto", save_steps=2)
     assert weights(output) == weights(whole.checkpoint)
     assert history(result) == history(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["step", "evaluation"])
+def test_a_killed_training_with_adapters_accumulation_and_r_drop_goes_on_to_the_same_weights(
+    encoder: str, tmp_path: Path, moment: str
+) -> None:
+    settings = {"lora": LoraConfig(rank=2), "accumulation": 2, "r_drop": 0.5, "swap_names": 0.3, "save_steps": 2}
+    reference = train(encoder, tmp_path / "reference", **settings)
+    killed.killed(moment, 13, encoder, tmp_path / "checkpoint", **settings)
+    result = train(encoder, tmp_path / "checkpoint", resume="auto", **settings)
+    assert weights(result.checkpoint) == weights(reference.checkpoint)
+    assert history(result) == history(reference)
 
 
 @pytest.mark.parametrize(("moment", "count"), [slow("step", 35), slow("evaluation", 17), ("best checkpoint read", 1)])

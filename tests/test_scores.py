@@ -3,8 +3,7 @@
 import math
 import socket
 from collections import Counter
-from dataclasses import astuple
-from typing import Any
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from scipy.stats import binom
 from sklearn.metrics import f1_score, matthews_corrcoef, precision_recall_fscore_support
 
 from conftest import Workplace
-from stance import baselines, dataset, evaluation, plots, scores
+from stance import baselines, calibration, dataset, evaluation, plots, scores
 from stance.errors import StanceError
 from stance.evaluation import MODEL, EvaluationConfig, Report
 from stance.predictor import StancePredictor
@@ -140,35 +139,6 @@ def test_an_estimate_is_printed_with_its_interval() -> None:
     assert str(scores.Estimate(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
 
 
-# Calibration.
-
-
-def confident(confidence: float, right: int, wrong: int) -> tuple[np.ndarray, list[int]]:
-    """Rows that answer `oppose` with a confidence, some of them rightly."""
-    rest = (1 - confidence) / 2
-    return np.array([[confidence, rest, rest]] * (right + wrong)), [0] * right + [2] * wrong
-
-
-def test_the_calibration_error_of_perfect_confidence_is_zero() -> None:
-    parts = [confident(0.45, 9, 11), confident(0.65, 13, 7), confident(0.85, 17, 3), confident(1.0, 5, 0)]
-    probabilities = np.concatenate([p for p, _ in parts])
-    references = [label for _, labels in parts for label in labels]
-    assert scores.calibration_error(probabilities, references) == pytest.approx(0, abs=1e-9)
-    accuracies = [accuracy for _, _, accuracy, _, _ in scores.reliability(probabilities, references)]
-    assert accuracies == pytest.approx([0.45, 0.65, 0.85, 1.0])
-
-
-def test_certain_and_wrong_is_the_largest_calibration_error() -> None:
-    assert scores.calibration_error(*confident(1.0, 0, 8)) == pytest.approx(1)
-
-
-def test_the_calibration_error_weighs_bins_by_their_rows() -> None:
-    sure, unsure = confident(0.95, 10, 20), confident(0.55, 5, 5)
-    probabilities = np.concatenate([sure[0], unsure[0]])
-    expected = 0.75 * abs(1 / 3 - 0.95) + 0.25 * abs(0.5 - 0.55)
-    assert scores.calibration_error(probabilities, sure[1] + unsure[1]) == pytest.approx(expected)
-
-
 # Baselines.
 
 
@@ -194,6 +164,19 @@ def answers(test: list[Example]) -> dict[str, list[str]]:
 def test_the_majority_baseline_answers_the_most_frequent_label_of_train() -> None:
     test = [example("Ruritania", "x", Stance.OPPOSE), example("the court", "y", Stance.NEUTRAL)]
     assert answers(test)[baselines.MAJORITY] == ["support", "support"]
+
+
+def test_the_probabilities_of_baselines_are_over_the_labels_that_a_corpus_knows() -> None:
+    asked = [example("Ruritania", "bridge", Stance.SUPPORT), example("party", "Ruritania", Stance.OPPOSE)]
+    polar = [replace(e, labels=("oppose", "support")) for e in asked]
+    whole = baselines.probabilities(TRAIN, asked, seed=0)
+    for name, found in baselines.probabilities(TRAIN, polar, seed=0).items():
+        assert found.sum(1) == pytest.approx(1)
+        assert whole[name].sum(1) == pytest.approx(1)
+        if name != baselines.CHANCE:
+            assert found[:, 1].tolist() == [0, 0]
+            assert found[:, 0] / found[:, 2] == pytest.approx(whole[name][:, 0] / whole[name][:, 2])
+    assert whole[baselines.MAJORITY][0] == pytest.approx([5 / 15, 4 / 15, 6 / 15])
 
 
 def test_the_names_baseline_tells_an_actor_from_a_target() -> None:
@@ -240,10 +223,11 @@ def test_the_report_scores_the_model_beside_its_baselines_with_intervals(
 ) -> None:
     assert list(report.scores) == [MODEL, *BASELINES]
     names = {"macro_f1", "accuracy", "mcc", *(f"{x}_{y}" for x in LABELS for y in ("precision", "recall", "f1"))}
+    measures = {"calibration_error", "overconfidence", "brier", "nll", "aurc"}
     for values in report.scores.values():
-        assert values.keys() == names
-        for estimate in values.values():
-            assert -1 <= estimate.low <= estimate.high <= 1
+        assert values.keys() == names | measures
+        for name in names:
+            assert -1 <= values[name].low <= values[name].high <= 1
     assert report.scores[MODEL]["accuracy"].low < report.scores[MODEL]["accuracy"].high
     assert (len(report.examples), report.articles) == (len(rows["test"]), len({e.article_id for e in rows["test"]}))
 
@@ -253,6 +237,7 @@ def test_the_scores_of_the_report_are_those_of_its_predictions(report: Report, r
     assert [row["id"] for row in table] == [e.id for e in rows["test"]]
     pairs = [(LABELS.index(row["stance"]), LABELS.index(row["predicted"])) for row in table]
     expected = StanceScore().compute(references=[a for a, _ in pairs], predictions=[b for _, b in pairs])
+    expected |= calibration.measures(report.answers)
     assert {n: e.value for n, e in report.scores[MODEL].items()} == pytest.approx(expected)
     assert Counter(pairs) == {
         (i, j): n for i, line in enumerate(report.confusion.tolist()) for j, n in enumerate(line) if n
@@ -270,7 +255,7 @@ def test_the_report_scores_what_the_exported_predictor_answers(
 ) -> None:
     answers = predictor.predict([e.pair() for e in rows["test"]])
     assert [row["predicted"] for row in report.predictions()] == [a.stance.value for a in answers]
-    assert np.abs(report.probabilities - np.array([a.probabilities for a in answers])).max() < 1e-5
+    assert np.abs(report.answers.probabilities - np.array([a.probabilities for a in answers])).max() < 1e-5
 
 
 def test_the_baselines_of_the_report_learned_from_train_alone(report: Report, rows: dict[str, list[Example]]) -> None:
@@ -298,10 +283,12 @@ def test_the_metrics_are_flat_and_name_split_system_and_bound(report: Report) ->
         value.high,
     )
     assert flat["test_baseline_tf_idf_logistic_regression_mcc"] == report.scores[baselines.BAG_OF_WORDS]["mcc"].value
-    assert flat["test_calibration_error"] == report.calibration_error
+    assert flat["test_brier_high"] == report.scores[MODEL]["brier"].high
+    assert flat["test_baseline_majority_aurc"] == report.scores[baselines.MAJORITY]["aurc"].value
     assert flat["test_phenomenon_deed_f1"] == report.phenomena["deed"][1]["f1"].value
     systems = 3 * sum(len(values) for values in report.scores.values())
-    assert len(flat) == 1 + systems + len(report.phenomena)
+    kept = 6 * len(report.kept)
+    assert len(flat) == systems + kept + len(report.phenomena)
 
 
 def test_the_tables_of_the_report_hold_every_system_and_the_count_of_every_label(
@@ -315,9 +302,36 @@ def test_the_tables_of_the_report_hold_every_system_and_the_count_of_every_label
     assert [(line[0], line[1]) for line in evaluation.per_class(report)[1:]] == [(x, str(labels[x])) for x in LABELS]
 
 
+def test_the_confidence_of_every_system_and_slice_stands_beside_its_scores(report: Report) -> None:
+    header, *lines = evaluation.confidence(report)
+    assert header[1:] == ["ECE [95 %]", "confidence - accuracy [95 %]", "Brier [95 %]", "AURC [95 %]"]
+    named = {line[0]: line[1:] for line in lines}
+    assert list(named)[:5] == list(report.scores)
+    assert {line[0] for line in evaluation.table(report)[1:]} | {"model, sampled pairs only"} == set(named)
+    for name in (MODEL, baselines.MAJORITY):
+        measures = ("calibration_error", "overconfidence", "brier", "aurc")
+        assert named[name] == [str(report.scores[name][measure]) for measure in measures]
+    assert named["model, sampled pairs only"][2] == str(report.sampled_only["brier"])
+
+
+def test_sampled_and_annotated_pairs_make_up_the_whole(report: Report, rows: dict[str, list[Example]]) -> None:
+    sampled = sum(e.provenance == "sampled" for e in rows["test"]) / len(rows["test"])
+    for name in ("brier", "nll", "overconfidence"):
+        parts = sampled * report.sampled_only[name].value + (1 - sampled) * report.annotated_only[name].value
+        assert parts == pytest.approx(report.scores[MODEL][name].value)
+
+
+def test_the_confidence_of_the_majority_is_its_share_of_train(report: Report, rows: dict[str, list[Example]]) -> None:
+    labels = Counter(e.stance.value for e in rows["train"])
+    prior = np.array([labels[x] for x in LABELS]) / len(rows["train"])
+    truth = np.eye(3)[[LABELS.index(e.stance) for e in rows["test"]]]
+    expected = ((prior - truth) ** 2).sum(1).mean()
+    assert report.scores[baselines.MAJORITY]["brier"].value == pytest.approx(expected)
+
+
 def test_a_slice_is_scored_over_the_labels_that_it_has(report: Report, rows: dict[str, list[Example]]) -> None:
     for tag, (number, found) in report.phenomena.items():
-        tagged = [(e, p) for e, p in zip(rows["test"], report.probabilities, strict=True) if tag in e.tags]
+        tagged = [(e, p) for e, p in zip(rows["test"], report.answers.probabilities, strict=True) if tag in e.tags]
         pairs = [(LABELS.index(e.stance), int(p.argmax())) for e, p in tagged]
         assert number == len(pairs)
         assert found["accuracy"].value == pytest.approx(sum(a == b for a, b in pairs) / number)
@@ -382,16 +396,6 @@ def test_the_confusion_matrix_shows_every_count_at_its_place() -> None:
 def test_the_confusion_matrix_of_the_report_sums_to_its_pairs(report: Report) -> None:
     shown = texts(plots.confusion_matrix(report.confusion, "test"))
     assert sum(int(text.split("\n")[0]) for text in shown) == len(report.examples)
-
-
-def test_the_reliability_diagram_has_a_bar_for_each_bin_with_rows() -> None:
-    probabilities = np.concatenate([confident(0.95, 3, 1)[0], confident(0.55, 1, 1)[0]])
-    figure = plots.reliability_diagram(probabilities, [0, 0, 0, 2, 0, 2], "test")
-    bars: list[Any] = list(figure.axes[0].patches)
-    assert sorted((round(b.get_x() + b.get_width() / 2, 3), b.get_height()) for b in bars) == [
-        (0.55, 0.5),
-        (0.95, 0.75),
-    ]
 
 
 def test_the_learning_curves_show_the_log_of_the_trainer() -> None:

@@ -485,14 +485,17 @@ def test_the_summary_shows_counts_intervals_and_triples(capsys: pytest.CaptureFi
         provenance={split: {} for split in splits},
         dropped={},
     )
-    scores = {name: {"macro_f1": [0.5, 0.4, 0.6], "accuracy": [0.7, 0.6, 0.8], "mcc": [-0.1, -0.2, 0.3]}
-              for name in ("model", "majority")}  # fmt: skip
+    values = {"macro_f1": [0.5, 0.4, 0.6], "accuracy": [0.7, 0.6, 0.8], "mcc": [-0.1, -0.2, 0.3],
+              "calibration_error": [0.02, 0.01, 0.03], "overconfidence": [0.01, -0.01, 0.02],
+              "brier": [0.31, 0.29, 0.33], "aurc": [0.08, 0.07, 0.09]}  # fmt: skip
+    scores = dict.fromkeys(("model", "majority"), values)
     report = {"scores": scores, "pairs": 53, "split": "test", "articles": 3}
     article = Article("fresh", "Pakistan welcomed the plan. It rained.")
     triple = Triple("fresh", Mention("Pakistan", 0, 8), Mention("the plan", 18, 26), Stance.SUPPORT, 0.912, ((0, 27),))
     show.summary(manifest, report, [triple], article, artifact=Path("outputs/artifact"), source=Path("fresh.txt"))
     printed = capsys.readouterr().out
-    for part in ("toy-news", "611", "majority", "0.500 [0.400, 0.600]", "-0.100 [-0.200, 0.300]", "53 test pairs"):
+    for part in ("toy-news", "611", "majority", "0.500 [0.400, 0.600]", "-0.100 [-0.200, 0.300]", "53 test pairs",
+                 "ECE [95 %]", "0.310 [0.290, 0.330]", "0.080 [0.070, 0.090]"):  # fmt: skip
         assert part in printed
     for part in ("Pakistan", "support", "the plan", "0.91", "Pakistan welcomed the plan.", "outputs/artifact"):
         assert part in printed

@@ -70,7 +70,9 @@ def test_the_loaded_champion_answers_as_the_predictor(
 
 def test_the_models_signature_is_explicit(loaded: mlflow.pyfunc.PyFuncModel) -> None:
     assert loaded.metadata.signature.inputs.input_names() == ["text", "actor", "target"]
-    assert loaded.metadata.signature.outputs.input_names() == COLUMNS
+    assert loaded.metadata.signature.outputs.input_names() == [*COLUMNS, "abstained"]
+    assert loaded.metadata.signature.outputs.required_input_names() == COLUMNS
+    assert [(p.name, p.default) for p in loaded.metadata.signature.params] == [("abstain", False)]
 
 
 def test_nothing_in_the_registered_model_is_pickled(exported: Workplace) -> None:

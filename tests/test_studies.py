@@ -4,12 +4,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import tiny
 from conftest import CORPUS, Workplace, script
-from stance import curve, dataset, jsonl
+from stance import curve, dataset, jsonl, transfer
 from stance.curve import CurveConfig, Point
 from stance.errors import StanceError
+from stance.predictor import StancePredictor
+from stance.records import Stance
+from stance.transfer import TransferConfig
+from test_abstention import altered
 from test_public import DSE, write_dse, write_seesaw
 
 
@@ -51,6 +57,29 @@ def test_transfer_scores_the_exported_model_and_keeps_the_scores_in_mlflow(
     assert mean == pytest.approx((headline + found["dse-valid-clean"]["scores"]["macro_f1"]["value"]) / 2)
     assert metrics(exported, "transfer")["seesaw_valid_two_way_accuracy"] == pytest.approx(headline)
     assert "seesaw-valid" in capsys.readouterr().out
+    assert metrics(exported, "transfer")["seesaw_valid_brier"] == found["seesaw-valid"]["scores"]["brier"]["value"]
+
+
+def test_confidence_on_a_set_is_over_the_labels_that_it_has(exported: Workplace, tmp_path: Path) -> None:
+    rows = {"polar": tiny.examples(12, labels=("oppose", "support")), "all": tiny.examples(12)}
+    probabilities = np.random.default_rng(0).dirichlet([1, 1, 1], 12)
+    way = {"target_risk": 0.1, "threshold": 0.7}
+    place = altered(exported, tmp_path, abstention={"with_places": way, "without_places": way})
+    config = TransferConfig(resamples=20)
+    answers = dict.fromkeys(rows, probabilities)
+    polar, every = transfer.confidence(answers, rows, config, StancePredictor.load(place))
+    assert [example.stance for example in rows["polar"]].count(Stance.NEUTRAL) == 0
+    two_way = probabilities[:, [0, 2]] / probabilities[:, [0, 2]].sum(1, keepdims=True)
+    assert polar.kept is not None
+    assert polar.kept.coverage.value == pytest.approx((two_way.max(1) >= 0.7).mean())
+    assert every.kept is not None
+    assert every.kept.coverage.value == pytest.approx((probabilities.max(1) >= 0.7).mean())
+    header, *lines = transfer.confidence_table([polar, every])
+    assert header[-2:] == ["coverage [95 %]", "risk [95 %]"]
+    assert [(line[0], line[-2]) for line in lines] == [(c.name, str(c.kept.coverage)) for c in (polar, every) if c.kept]
+    old = StancePredictor.load(altered(exported, tmp_path, abstention=None))
+    without = transfer.confidence(answers, rows, config, old)
+    assert [len(row) for row in transfer.confidence_table(without)] == [5, 5, 5]
 
 
 @pytest.mark.slow

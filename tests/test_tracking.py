@@ -211,7 +211,11 @@ def test_the_export_names_the_run_that_trained_it(store: TrackingConfig) -> None
     trained, exported_run = runs(store, "train")[-1], runs(store, "export")[-1]
     assert exported_run.data.tags["stance.train_run"] == trained.info.run_id
     assert exported_run.data.tags["stance.model_version"] == "1"
-    assert exported_run.data.metrics["parity_fp32_label_changes"] == 0
+    found = exported_run.data.metrics
+    assert found["parity_fp32_label_changes"] == 0
+    for way in ("with_places", "without_places"):
+        assert found[f"{way}_temperature"] > 0
+        assert found[f"{way}_nll"] <= found[f"{way}_uncalibrated_nll"] + 1e-6
 
 
 def test_the_build_keeps_its_card_and_what_was_dropped(store: TrackingConfig) -> None:
@@ -241,7 +245,7 @@ def evaluated(exported: Workplace, store: TrackingConfig, tmp_path_factory: pyte
 
 
 def test_evaluation_keeps_its_pictures(store: TrackingConfig, evaluated: Recorded) -> None:
-    assert {"confusion_matrix.png", "reliability.png"} <= names(store, evaluated)
+    assert {"confusion_matrix.png", "reliability.png", "risk_coverage.png"} <= names(store, evaluated)
     path = download_artifacts(f"runs:/{evaluated.info.run_id}/confusion_matrix.png", tracking_uri=store.uri)
     assert Path(path).read_bytes().startswith(b"\x89PNG")
 

@@ -11,8 +11,9 @@ The package is layered; a module imports only from the rings above it:
             charset_normalizer, requests)
 * training  `encoders` `heads` `relative` `model` `inference` `objective` `teacher` `batches` `callbacks`
             `recipe` `renaming` `augment` `failures` `validation` `watch` `trainer` `checkpoints` `resume`
-            `training` `export` `scores` `baselines` `evaluation` `transfer` `bakeoff` `curve` `review` `plots`
-            `show` `space` `study` `trial` `findings` `sweep` `distributed` `engine` `lora` `packaged`
+            `training` `export` `scores` `calibration` `abstention` `trust` `baselines` `evaluation` `transfer`
+            `bakeoff` `curve` `review` `plots` `show` `space` `study` `trial` `findings` `sweep` `distributed`
+            `engine` `lora` `packaged`
             (+ torch, transformers, accelerate, peft, safetensors, onnx, evaluate, sklearn, cleanlab, optuna,
             sqlalchemy, filelock, matplotlib, rich)
 * rim       `tracking` `registry` `pyfunc` `sweep_runs` `jobs` `config` `stores`

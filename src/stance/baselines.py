@@ -1,7 +1,7 @@
 """The baselines that stand beside every score: what a model must beat to have learned anything.
 
 `chance` draws labels as often as the training split has them. It, not the majority, is what a classifier gets that
-knows nothing: macro-F1 punishes one answer for all.
+knows nothing: macro-F1 punishes one answer for all. The majority's confidence is its label's share of that split.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +17,7 @@ from stance.records import LABELS, Example
 from stance.scores import known
 
 Predictions = npt.NDArray[np.int64]
+Probabilities = npt.NDArray[np.float64]
 MAJORITY = "majority"
 CHANCE = "chance"
 BAG_OF_WORDS = "TF-IDF + logistic regression"
@@ -28,9 +29,20 @@ def predictions(
     train: Sequence[Example], test: Sequence[Example], *, seed: int, systems: Sequence[str] = SYSTEMS
 ) -> dict[str, Predictions]:
     """Fit the baselines named in `systems` on `train`; class indices for `test`, by the baseline's name."""
+    fitted = probabilities(train, test, seed=seed, systems=systems)
+    return {name: found.argmax(1) for name, found in fitted.items()}
+
+
+def probabilities(
+    train: Sequence[Example], test: Sequence[Example], *, seed: int, systems: Sequence[str] = SYSTEMS
+) -> dict[str, Probabilities]:
+    """Fit the baselines named in `systems` on `train`; probabilities of shape `(test, 3)`, by the baseline's name.
+
+    Labels that a row's corpus does not know get none, unless a baseline gives the others none either.
+    """
     labels = [LABELS.index(example.stance) for example in train]
     recipes: dict[str, tuple[Pipeline | DummyClassifier, Callable[[Example], str]]] = {
-        MAJORITY: (DummyClassifier(strategy="most_frequent"), _names),
+        MAJORITY: (DummyClassifier(strategy="prior"), _names),
         CHANCE: (DummyClassifier(strategy="stratified", random_state=seed), _names),
         BAG_OF_WORDS: (_logistic(seed), _everything),
         NAMES_ONLY: (_logistic(seed), _names),
@@ -39,18 +51,12 @@ def predictions(
     for name in systems:
         classifier, text = recipes[name]
         classifier.fit([text(example) for example in train], labels)
-        result[name] = _choose(classifier, [text(example) for example in test], known(test))
+        found = np.zeros((len(test), len(LABELS)))
+        found[:, classifier.classes_] = classifier.predict_proba([text(example) for example in test])
+        allowed = found * known(test)
+        total = allowed.sum(1, keepdims=True)
+        result[name] = np.where(total > 0, allowed / np.where(total > 0, total, 1), found)
     return result
-
-
-def _choose(
-    classifier: Pipeline | DummyClassifier, texts: Sequence[str], choices: npt.NDArray[np.bool_]
-) -> Predictions:
-    """The most probable class among those that are a choice; the classifier's own where it gives none of them any."""
-    found = np.zeros(choices.shape)
-    found[:, classifier.classes_] = classifier.predict_proba(texts)
-    allowed = found * choices
-    return np.asarray(np.where(allowed.any(1), allowed.argmax(1), found.argmax(1)), np.int64)
 
 
 def _logistic(seed: int) -> Pipeline:

@@ -1,9 +1,25 @@
-"""How the network is run: recomputed activations and compilation, refused where they are not possible."""
+"""How the network is run: idle weights, recomputed activations, compilation; refused where they are not possible."""
+
+from collections.abc import Sequence
 
 import torch
 from transformers import PreTrainedModel
 
 from stance.errors import StanceError
+
+
+def freeze_idle(encoder: PreTrainedModel, tokens: Sequence[int]) -> None:
+    """Freeze what the last states do not depend on, such as a pooler: processes would wait for its gradients.
+
+    Args:
+        encoder: as it was loaded.
+        tokens: a short input, to see which weights get a gradient.
+    """
+    ids = torch.tensor([list(tokens)])
+    encoder.eval()(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state.sum().backward()
+    for parameter in encoder.parameters():
+        parameter.requires_grad_(parameter.grad is not None)
+        parameter.grad = None
 
 
 def recompute(encoder: PreTrainedModel, name: str) -> None:
@@ -17,6 +33,7 @@ def recompute(encoder: PreTrainedModel, name: str) -> None:
             f"training.gradient_checkpointing=true: {name} is a {encoder.config.model_type} encoder, which can't "
             "recompute its activations; set it to false and lower training.tokens_per_batch to save memory"
         )
+    encoder.config.use_cache = False  # else transformers says that it sets it itself
     encoder.activation_checkpointing_enable({"use_reentrant": False})
 
 

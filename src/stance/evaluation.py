@@ -3,31 +3,31 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from stance import baselines
+from stance import abstention, baselines, calibration
+from stance.abstention import Kept
 from stance.errors import StanceError
 from stance.predictor import StancePredictor
 from stance.records import LABELS, PHENOMENA, Example, Pair, as_printed
 from stance.scores import (
     SUMMARY,
+    Answers,
     Counts,
     Estimate,
     Rates,
     by_group,
-    calibration_error,
     confusion,
     estimates,
-    only_known,
     rates,
     slice_rates,
 )
 
 MODEL = "model"
+AS_ASKED, BARE = "as_asked", "without_places"
 
 
 @dataclass
@@ -46,20 +46,22 @@ class EvaluationConfig:
 class Report:
     """Scores of the model and of each baseline, with what they were computed from.
 
-    `scores` maps a system's name to its estimates; `probabilities` has shape `(examples, 3)`. Slices of the model's:
-    `annotated_only` leaves the sampled neutral pairs out, `without_places` asks by canonical names alone, `as_printed`
-    by the passage's own words, `phenomena` takes the annotated pairs with one tag. `annotated_baselines` learn from
-    annotated pairs and answer annotated pairs.
+    `scores` maps a system's name to its estimates, measures of calibration included. Slices of the model's:
+    `annotated_only` leaves the sampled neutral pairs out, `sampled_only` all others (empty where there are none),
+    `without_places` asks by canonical names alone, `as_printed` by the passage's own words, `phenomena` takes the
+    annotated pairs with one tag. `annotated_baselines` learn from annotated pairs and answer annotated pairs. `kept`
+    says how the artifact's thresholds fare, by way of asking, and is empty when it has none.
     """
 
     split: str
     examples: Sequence[Example]
-    probabilities: npt.NDArray[np.float32]
+    answers: Answers
     confusion: Counts
     scores: dict[str, dict[str, Estimate]]
-    calibration_error: float
+    kept: dict[str, Kept]
     articles: int
     annotated_only: dict[str, Estimate]
+    sampled_only: dict[str, Estimate]
     without_places: dict[str, Estimate]
     as_printed: dict[str, Estimate]
     phenomena: dict[str, tuple[int, dict[str, Estimate]]]
@@ -71,10 +73,11 @@ class Report:
             "split": self.split,
             "pairs": len(self.examples),
             "articles": self.articles,
-            "calibration_error": self.calibration_error,
             "confusion": {"labels": list(LABELS), "rows_true_columns_predicted": self.confusion.tolist()},
             "scores": {system: _plain(values) for system, values in self.scores.items()},
+            "abstention": {way: kept.to_json() for way, kept in self.kept.items()},
             "annotated_only": _plain(self.annotated_only),
+            "sampled_only": _plain(self.sampled_only),
             "without_places": _plain(self.without_places),
             "as_printed": _plain(self.as_printed),
             "phenomena": {tag: {"pairs": n, **_plain(values)} for tag, (n, values) in self.phenomena.items()},
@@ -84,7 +87,7 @@ class Report:
     def predictions(self) -> list[dict[str, Any]]:
         """One row an example: the question, the true stance and the answer."""
         rows = []
-        for example, probabilities in zip(self.examples, self.probabilities, strict=True):
+        for example, probabilities in zip(self.examples, self.answers.probabilities, strict=True):
             rows.append(
                 {
                     "id": example.id,
@@ -104,52 +107,71 @@ class Report:
 def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], config: EvaluationConfig) -> Report:
     """Score the exported predictor and the baselines, which learn from `rows["train"]`, on one split."""
     examples = rows[config.split]
-    references = [LABELS.index(example.stance) for example in examples]
 
-    def answers(pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
-        return only_known(predictor.probabilities(pairs), examples)
+    def ask(pairs: Sequence[Pair]) -> Answers:
+        return Answers.to(examples, predictor.probabilities(pairs))
 
-    probabilities = answers([example.pair() for example in examples])
-    systems = {MODEL: probabilities.argmax(1)} | baselines.predictions(rows["train"], examples, seed=config.seed)
+    def estimate(answers: Answers, of: Rates = rates) -> dict[str, Estimate]:
+        return _estimates(answers, config, of)
 
-    def estimate(predicted: npt.NDArray[Any], kept: npt.NDArray[np.int64], of: Rates = rates) -> dict[str, Estimate]:
-        groups = [examples[i].article_id for i in kept]
-        counts = by_group([references[i] for i in kept], predicted[kept].tolist(), groups)
-        return estimates(counts, resamples=config.resamples, seed=config.seed, of=of)
-
-    bare = [Pair(example.text, example.actor, example.target) for example in examples]
-    printed = [as_printed(example).pair() for example in examples]
-    everything = np.arange(len(examples))
-    annotated = np.array([i for i, example in enumerate(examples) if example.provenance != "sampled"], np.int64)
-    tagged = {tag: np.array([i for i, e in enumerate(examples) if tag in e.tags], np.int64) for tag in PHENOMENA}
-    tagged = {tag: kept for tag, kept in tagged.items() if len(kept)}
+    pairs = [example.pair() for example in examples]
+    bare = [Pair(pair.text, pair.actor, pair.target) for pair in pairs]
+    answers, unplaced = ask(pairs), ask(bare)
+    systems = {MODEL: answers}
+    for name, found in baselines.probabilities(rows["train"], examples, seed=config.seed).items():
+        systems[name] = replace(answers, probabilities=found)
+    annotated = np.array([example.provenance != "sampled" for example in examples], np.bool_)
+    tagged = {tag: np.array([tag in example.tags for example in examples], np.bool_) for tag in PHENOMENA}
     return Report(
         split=config.split,
         examples=examples,
-        probabilities=probabilities,
-        confusion=confusion(references, systems[MODEL]),
-        scores={name: estimate(predicted, everything) for name, predicted in systems.items()},
-        calibration_error=calibration_error(probabilities, references),
-        articles=len({example.article_id for example in examples}),
-        annotated_only=estimate(systems[MODEL], annotated),
-        without_places=estimate(answers(bare).argmax(1), everything),
-        as_printed=estimate(answers(printed).argmax(1), everything),
-        phenomena={tag: (len(kept), estimate(systems[MODEL], kept, slice_rates)) for tag, kept in tagged.items()},
-        annotated_baselines=_annotated_baselines(rows["train"], [examples[i] for i in annotated], config),
+        answers=answers,
+        confusion=confusion(answers.references.tolist(), answers.probabilities.argmax(1).tolist()),
+        scores={name: estimate(found) for name, found in systems.items()},
+        kept=_kept(predictor, {AS_ASKED: (pairs, answers), BARE: (bare, unplaced)}, config),
+        articles=len(set(answers.groups.tolist())),
+        annotated_only=estimate(answers.only(annotated)),
+        sampled_only={} if annotated.all() else estimate(answers.only(~annotated), slice_rates),
+        without_places=estimate(unplaced),
+        as_printed=estimate(ask([as_printed(example).pair() for example in examples])),
+        phenomena={
+            tag: (int(kept.sum()), estimate(answers.only(kept), slice_rates))
+            for tag, kept in tagged.items()
+            if kept.any()
+        },
+        annotated_baselines=_annotated_baselines(rows["train"], examples, answers, config),
     )
 
 
+def _estimates(answers: Answers, config: EvaluationConfig, of: Rates = rates) -> dict[str, Estimate]:
+    """Scores and measures of calibration, with intervals over articles."""
+    predicted = answers.probabilities.argmax(1).tolist()
+    counts = by_group(answers.references.tolist(), predicted, answers.groups.tolist())
+    return {
+        **estimates(counts, resamples=config.resamples, seed=config.seed, of=of),
+        **calibration.estimates(answers, resamples=config.resamples, seed=config.seed),
+    }
+
+
+def _kept(
+    predictor: StancePredictor, asked: Mapping[str, tuple[Sequence[Pair], Answers]], config: EvaluationConfig
+) -> dict[str, Kept]:
+    found = {
+        way: abstention.judge(answers, predictor, pairs, resamples=config.resamples, seed=config.seed)
+        for way, (pairs, answers) in asked.items()
+    }
+    return {way: kept for way, kept in found.items() if kept}
+
+
 def _annotated_baselines(
-    train: Sequence[Example], examples: Sequence[Example], config: EvaluationConfig
+    train: Sequence[Example], examples: Sequence[Example], answers: Answers, config: EvaluationConfig
 ) -> dict[str, dict[str, Estimate]]:
     """Whether names give the stance away, without the sampled pairs, whose names are of another kind."""
     learned = [example for example in train if example.provenance != "sampled"]
-    references = [LABELS.index(example.stance) for example in examples]
-    groups = [example.article_id for example in examples]
-    return {
-        name: estimates(by_group(references, predicted.tolist(), groups), resamples=config.resamples, seed=config.seed)
-        for name, predicted in baselines.predictions(learned, examples, seed=config.seed).items()
-    }
+    kept = [i for i, example in enumerate(examples) if example.provenance != "sampled"]
+    found = baselines.probabilities(learned, [examples[i] for i in kept], seed=config.seed)
+    asked = answers.only(np.array(kept, np.int64))
+    return {name: _estimates(replace(asked, probabilities=values), config) for name, values in found.items()}
 
 
 def check(config: EvaluationConfig, rows: Mapping[str, Sequence[Example]]) -> None:
@@ -162,9 +184,11 @@ def check(config: EvaluationConfig, rows: Mapping[str, Sequence[Example]]) -> No
 
 def metrics(report: Report) -> dict[str, float]:
     """All scores with the bounds of their intervals, as flat metric names."""
-    flat = {f"{report.split}_calibration_error": report.calibration_error}
-    for system, values in report.scores.items():
-        prefix = report.split if system == MODEL else f"{report.split}_baseline_{slug(system)}"
+    flat = {}
+    parts = {report.split if s == MODEL else f"{report.split}_baseline_{slug(s)}": v for s, v in report.scores.items()}
+    for way, kept in report.kept.items():
+        parts[f"{report.split}_abstaining_{way}"] = {"coverage": kept.coverage, "risk": kept.risk}
+    for prefix, values in parts.items():
         for name, estimate in values.items():
             flat[f"{prefix}_{name}"] = estimate.value
             flat[f"{prefix}_{name}_low"] = estimate.low
@@ -182,21 +206,33 @@ def slug(name: str) -> str:
 def table(report: Report) -> list[list[str]]:
     """Rows for a reader: a header, then each system with its summary scores and intervals."""
     rows = [["system", "macro-F1 [95 %]", "accuracy [95 %]", "MCC [95 %]"]]
-    rows += [[system, *(str(values[name]) for name in SUMMARY)] for system, values in report.scores.items()]
-    slices = {
+    named = report.scores | _slices(report)
+    return [*rows, *([title, *(str(values[name]) for name in SUMMARY)] for title, values in named.items())]
+
+
+def confidence(report: Report) -> list[list[str]]:
+    """Rows for a reader: how far the confidence of each system can be trusted, and of the model in each slice."""
+    sampled = {"model, sampled pairs only": report.sampled_only} if report.sampled_only else {}
+    return calibration.table("system", report.scores | _slices(report) | sampled)
+
+
+def _slices(report: Report) -> dict[str, dict[str, Estimate]]:
+    return {
         "model, asked without the mentions' places": report.without_places,
         "model, names in the passage's words": report.as_printed,
         "model, annotated pairs only": report.annotated_only,
     }
-    return [*rows, *([title, *(str(values[name]) for name in SUMMARY)] for title, values in slices.items())]
 
 
 def per_phenomenon(report: Report) -> list[list[str]]:
-    """Rows for a reader: F1 (mean over the labels that the slice has) and accuracy of the pairs with each tag."""
+    """Rows for a reader: F1 (mean over the labels that the slice has), accuracy and overconfidence by tag."""
     slices = sorted(report.phenomena.items(), key=lambda item: item[1][1]["f1"].value)
     return [
-        ["phenomenon", "pairs", "F1 [95 %]", "accuracy [95 %]"],
-        *([tag, str(n), str(found["f1"]), str(found["accuracy"])] for tag, (n, found) in slices),
+        ["phenomenon", "pairs", "F1 [95 %]", "accuracy [95 %]", "confidence - accuracy [95 %]"],
+        *(
+            [tag, str(n), *(str(found[name]) for name in ("f1", "accuracy", "overconfidence"))]
+            for tag, (n, found) in slices
+        ),
     ]
 
 

@@ -7,28 +7,30 @@ configured share, before anything appears under the artifact's name.
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from scipy.optimize import minimize_scalar
 
 import stance
 from stance import jsonl
 from stance import model as models
+from stance.calibration import measures, softmax
 from stance.errors import StanceError
 from stance.files import replace_directory
-from stance.inference import Logits, softmax
+from stance.inference import Logits
 from stance.inference import logits as torch_logits
 from stance.model import Checkpoint
 from stance.predictor import FORMAT_VERSION, StancePredictor, sha256
 from stance.records import LABELS, Example
-from stance.scores import UNKNOWN, StanceScore, calibration_error, known
+from stance.scores import UNKNOWN, Answers, StanceScore, known
+from stance.trust import Asked, Trust, fit
 
 
 @dataclass
@@ -41,6 +43,11 @@ class ExportConfig:
     """Largest difference of probabilities between PyTorch and ONNX in fp32."""
     opset: int = 20
     """ONNX operator set."""
+    target_risk: float = 0.1
+    """Largest share of wrong answers when the model may abstain: the least confidence of an answer is chosen for it on
+    validation and kept in the artifact; 0 chooses none."""
+    risk_confidence: float = 0.95
+    """How probable it must be that new pairs of the same kind keep to target_risk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +71,11 @@ class Parity:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """An artifact with its parity and the validation scores of the shipped int8 model."""
+    """An artifact with its parity, and what the shipped int8 model does on validation."""
 
     artifact: Path
     parity: Parity
-    temperature: float
+    trust: Trust
     validation: dict[str, float]
 
 
@@ -83,9 +90,10 @@ def write(
     """Export a checkpoint, check it on `validation` and write the artifact to `output`.
 
     Raises:
-        StanceError: the checkpoint can't be used, or an exported model answers too differently; `output` is
-            left as it was.
+        StanceError: a setting has no meaning, the checkpoint can't be used, or an exported model answers too
+            differently; `output` is left as it was.
     """
+    check(config)
     source = models.load(checkpoint)
     with replace_directory(output, marker="stance.json") as folder:
         models.save(source, folder / "hf")
@@ -94,17 +102,37 @@ def write(
         quantize(folder / "model.onnx", folder / "model.int8.onnx")
         metadata = _metadata(folder, source, about)
         jsonl.write_json(folder / "stance.json", metadata)  # provisional: the predictor needs one to load
-        logits = {precision: _score(folder, precision, validation) for precision in ("fp32", "int8")}
-        logits["torch"] = torch_logits(source, [example.pair() for example in validation])
-        logits = {name: np.where(known(validation), values, UNKNOWN) for name, values in logits.items()}
-        labels = [LABELS.index(example.stance) for example in validation]
-        temperature = fit_temperature(logits["int8"], labels)
-        parity = _parity(logits, temperature)
+        logits = {precision: _logits(folder, precision, validation) for precision in ("fp32", "int8")}
+        logits["torch"] = np.where(known(validation), torch_logits(source, [e.pair() for e in validation]), UNKNOWN)
+        trust = fit(
+            _asked(folder, validation, logits["int8"]),
+            target_risk=config.target_risk,
+            risk_confidence=config.risk_confidence,
+        )
+        temperatures = trust.temperatures(validation)
+        parity = _parity(logits, temperatures)
         _refuse(parity, config)
-        scores = _validation_scores(logits["int8"], labels, temperature)
-        metadata |= {"temperature": temperature, "validation": scores, "parity": asdict(parity)}
+        scores = _scores(Answers.to(validation, softmax(logits["int8"] / temperatures)))
+        metadata |= {"validation": scores, "parity": asdict(parity), **trust.to_json()}
         jsonl.write_json(folder / "stance.json", metadata)
-    return Exported(output, parity, temperature, scores)
+    return Exported(output, parity, trust, scores)
+
+
+def check(config: ExportConfig) -> None:
+    """Refuse settings without a meaning."""
+    if not 0 <= config.target_risk < 1:
+        raise StanceError(
+            f"export.target_risk={config.target_risk}: expected a share of wrong answers, from 0 to below 1"
+        )
+    if not 0 < config.risk_confidence < 1:
+        raise StanceError(f"export.risk_confidence={config.risk_confidence}: expected a probability between 0 and 1")
+
+
+def metrics(exported: Exported) -> dict[str, float]:
+    """All numbers of an export, as flat metric names."""
+    flat = {f"validation_{name}": value for name, value in exported.validation.items()}
+    flat |= {f"parity_{name}": float(value) for name, value in asdict(exported.parity).items()}
+    return flat | exported.trust.metrics()
 
 
 def to_onnx(checkpoint: Checkpoint, path: Path, opset: int) -> None:
@@ -174,19 +202,16 @@ def quantize(source: Path, target: Path) -> None:
     prepared.unlink()
 
 
-def fit_temperature(logits: Logits, labels: Sequence[int]) -> float:
-    """The temperature with the lowest negative log-likelihood (Guo et al., 2017), between 0.25 and 8."""
-
-    def loss(log_temperature: float) -> float:
-        probabilities = softmax(logits / np.exp(log_temperature))
-        return float(-np.log(probabilities[np.arange(len(labels)), labels] + 1e-12).mean())
-
-    return float(np.exp(minimize_scalar(loss, bounds=np.log([0.25, 8.0]), method="bounded").x))
-
-
-def _score(folder: Path, precision: str, examples: Sequence[Example]) -> Logits:
+def _logits(folder: Path, precision: str, examples: Sequence[Example]) -> Logits:
     predictor = StancePredictor.load(folder, precision=precision)
-    return predictor.logits([example.pair() for example in examples])
+    return np.where(known(examples), predictor.logits([example.pair() for example in examples]), UNKNOWN)
+
+
+def _asked(folder: Path, validation: Sequence[Example], logits: Logits) -> Asked:
+    """The rows and their int8 logits for each way of asking; where none has a place, as they are for both."""
+    bare = _logits(folder, "int8", [replace(example, actor_span=None, target_span=None) for example in validation])
+    placed = [i for i, example in enumerate(validation) if example.pair().placed] or list(range(len(validation)))
+    return {"with_places": ([validation[i] for i in placed], logits[placed]), "without_places": (validation, bare)}
 
 
 def _metadata(folder: Path, source: Checkpoint, about: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,11 +228,11 @@ def _metadata(folder: Path, source: Checkpoint, about: Mapping[str, Any]) -> dic
     }
 
 
-def _parity(logits: Mapping[str, Logits], temperature: float) -> Parity:
-    reference = softmax(logits["torch"] / temperature)
+def _parity(logits: Mapping[str, Logits], temperatures: npt.NDArray[np.float64]) -> Parity:
+    reference = softmax(logits["torch"] / temperatures)
 
     def against(name: str) -> tuple[int, float]:
-        other = softmax(logits[name] / temperature)
+        other = softmax(logits[name] / temperatures)
         changed = int((other.argmax(1) != reference.argmax(1)).sum())
         return changed, float(np.abs(other - reference).max())
 
@@ -229,7 +254,7 @@ def _refuse(parity: Parity, config: ExportConfig) -> None:
         )
 
 
-def _validation_scores(logits: Logits, labels: Sequence[int], temperature: float) -> dict[str, float]:
-    probabilities = softmax(logits / temperature)
-    scores: dict[str, float] = StanceScore().compute(predictions=probabilities.argmax(1), references=labels)
-    return scores | {"calibration_error": calibration_error(probabilities, labels)}
+def _scores(answers: Answers) -> dict[str, float]:
+    predicted = answers.probabilities.argmax(1)
+    scores: dict[str, float] = StanceScore().compute(predictions=predicted, references=answers.references)
+    return scores | measures(answers)

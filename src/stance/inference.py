@@ -1,7 +1,6 @@
 """Answers of a checkpoint in PyTorch: for parity checks, teachers and experiments. Services use `stance.predictor`."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,12 +34,6 @@ def logits(checkpoint: Checkpoint, pairs: Sequence[Pair], *, precision: str = "f
             for row, values in zip(batch, answers, strict=True):
                 scores[row.pairs] = values[: len(row.pairs)]
     return scores
-
-
-def softmax(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Probabilities along the last axis."""
-    exp = np.exp(values - values.max(-1, keepdims=True)).astype(np.float64)
-    return np.asarray(exp / exp.sum(-1, keepdims=True))
 
 
 def _tensors(rows: Sequence[Encoded], pad_id: int, device: torch.device) -> dict[str, torch.Tensor]:

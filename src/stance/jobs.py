@@ -109,6 +109,8 @@ class PredictJob:
     """int8 or fp32."""
     threads: int = 0
     """Threads of the runtime; 0 takes one a core."""
+    abstain: bool = False
+    """Add `abstained`: whether the confidence is too low to keep to export.target_risk."""
 
 
 @dataclass

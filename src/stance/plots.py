@@ -1,13 +1,19 @@
-"""Pictures of a run: confusion matrix, reliability, learning curves. Figures only; who keeps them decides where."""
+"""Pictures of a run: confusion matrix, reliability, risk over coverage, learning curves.
+
+Figures only; who keeps them decides where.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from stance.abstention import Kept
+from stance.calibration import reliability, risk_coverage
 from stance.records import LABELS
-from stance.scores import reliability
+from stance.scores import Answers
 
 
 def confusion_matrix(counts: npt.NDArray[Any], title: str) -> Figure:
@@ -26,15 +32,39 @@ def confusion_matrix(counts: npt.NDArray[Any], title: str) -> Figure:
     return figure
 
 
-def reliability_diagram(probabilities: npt.NDArray[Any], references: Sequence[int], title: str) -> Figure:
+def reliability_diagram(answers: Answers, title: str) -> Figure:
     """Accuracy over confidence in ten bins; the bars' width is the bin, the dots' area the share of the pairs."""
     figure = Figure(figsize=(4.2, 3.8), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1, label="calibrated")
-    for low, high, accuracy, confidence, share in reliability(probabilities, references):
+    for low, high, accuracy, confidence, share in reliability(answers):
         axes.bar((low + high) / 2, accuracy, width=(high - low) * 0.95, color="tab:blue", alpha=0.35)
         axes.scatter(confidence, accuracy, s=20 + 400 * share, color="tab:blue", zorder=3)
     axes.set(xlim=(0.3, 1), ylim=(0, 1), xlabel="confidence", ylabel="share that is right", title=title)
+    axes.legend(loc="upper left", frameon=False)
+    return figure
+
+
+def risk_coverage_curve(answers: Answers, title: str, kept: Kept | None = None) -> Figure:
+    """Share of wrong answers over the share that is answered, the most confident first, and where an artifact abstains.
+
+    Beside it the ideal, a confidence that puts every wrong answer last, and one that tells nothing.
+    """
+    figure = Figure(figsize=(4.2, 3.8), layout="constrained")
+    axes = figure.subplots()
+    _, coverage, risk = risk_coverage(answers)
+    axes.plot(coverage, risk, color="tab:blue", label="model")
+    share = np.linspace(0.005, 1, 200)
+    ideal = (1 - (1 - risk[-1]) / share).clip(0)
+    axes.plot(share, ideal, color="grey", linestyle="--", linewidth=1, label="ideal")
+    axes.axhline(risk[-1], color="grey", linestyle=":", linewidth=1, label="no information")
+    if kept:
+        axes.scatter(
+            kept.coverage.value, kept.risk.value, color="tab:red", zorder=3, label=f"target {kept.target_risk:g}"
+        )
+    axes.set(
+        xlim=(0, 1), ylim=(0, None), xlabel="share that is answered", ylabel="share of these that is wrong", title=title
+    )
     axes.legend(loc="upper left", frameon=False)
     return figure
 

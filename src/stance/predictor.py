@@ -18,13 +18,19 @@ from stance.records import LABELS, Pair, Prediction, Stance
 
 FORMAT_VERSION = 1
 MODELS = {"int8": "model.int8.onnx", "fp32": "model.onnx"}
+WAYS = ("without_places", "with_places")
+"""How a pair is asked, in the order of `Pair.placed`."""
 MAX_PADDED_TOKENS = 8192
 MAX_ROWS = 4  # more gains nothing on a CPU and pads more (docs/LOG.md)
 MAX_TEXT_CHARACTERS = 1_000_000
 
 
 class StancePredictor:
-    """Scores pairs with an exported model. `metadata` is the content of the artifact's `stance.json`."""
+    """Scores pairs with an exported model.
+
+    `metadata` is the content of the artifact's `stance.json`. Pairs that come without a mention's place have a
+    temperature and a threshold of their own there: a model is less often right about them and hardly less confident.
+    """
 
     def __init__(
         self,
@@ -36,7 +42,9 @@ class StancePredictor:
         self.encoder = encoder
         self.metadata = metadata
         self._session = session
-        self._temperature = temperature
+        self._temperatures = (float(metadata.get("temperature_without_places", temperature)), temperature)
+        chosen = metadata.get("abstention") or {}
+        self._thresholds = tuple(chosen.get(way, {}).get("threshold") for way in WAYS)
 
     @classmethod
     def load(cls, directory: str | Path, *, precision: str = "int8", threads: int = 0) -> Self:
@@ -69,16 +77,55 @@ class StancePredictor:
         )
         return cls(session, encoder, float(metadata["temperature"]), metadata)
 
-    def predict(self, pairs: Sequence[Pair]) -> list[Prediction]:
-        """Score `pairs`; the answers come in the same order. Pairs of one text share one pass."""
+    def predict(self, pairs: Sequence[Pair], *, abstain: bool = False) -> list[Prediction]:
+        """Score `pairs`; the answers come in the same order. Pairs of one text share one pass.
+
+        Args:
+            pairs: the questions.
+            abstain: say of each answer whether its confidence is below the threshold.
+
+        Raises:
+            StanceError: a text is too long, or the artifact has no threshold to abstain by.
+        """
+        if abstain:
+            self.check_abstains()
         return [
-            Prediction(Stance(LABELS[int(row.argmax())]), float(row.max()), tuple(map(float, row)))
-            for row in self.probabilities(pairs)
+            Prediction(
+                Stance(LABELS[int(row.argmax())]),
+                float(row.max()),
+                tuple(map(float, row)),
+                bool(row.max() < least) if abstain else None,
+            )
+            for row, least in zip(self.probabilities(pairs), self.thresholds(pairs), strict=True)
         ]
+
+    def thresholds(self, pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
+        """The least confidence of an answer to each pair that keeps to the target risk; infinite where none does."""
+        return self._by_way([float("inf") if value is None else value for value in self._thresholds], pairs)
+
+    @property
+    def abstains(self) -> bool:
+        """Whether there is a threshold to abstain by, for one way of asking at least."""
+        return any(value is not None for value in self._thresholds)
+
+    def check_abstains(self) -> None:
+        """Refuse to abstain without a threshold.
+
+        Raises:
+            StanceError: none was chosen at export, or none kept to the target risk.
+        """
+        if not self.abstains:
+            why = "none kept to the target risk on validation" if self.metadata.get("abstention") else "none was chosen"
+            raise StanceError(
+                f"this artifact has no threshold to abstain by: {why}; export it again with another export.target_risk"
+            )
+
+    def _by_way(self, values: Sequence[float], pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
+        return np.array([values[pair.placed] for pair in pairs], np.float32)
 
     def probabilities(self, pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
         """Calibrated probabilities of shape `(pairs, 3)`, columns in the order of `LABELS`."""
-        logits = self.logits(pairs) / self._temperature
+        logits = self.logits(pairs) / self._by_way(self._temperatures, pairs)[:, None]
         exp = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float32)
 
@@ -122,13 +169,26 @@ def read_metadata(root: Path) -> dict[str, Any]:
         raise StanceError(f"{path}: misses {', '.join(missing)}; run scripts/export.py again")
     if metadata["labels"] != list(LABELS):
         raise StanceError(f"{path}: labels {metadata['labels']}, expected {list(LABELS)}")
-    temperature = metadata["temperature"]
-    if not isinstance(temperature, int | float) or not 0 < temperature < float("inf"):
-        raise StanceError(f"{path}: temperature {temperature!r}, expected a number above 0; export again")
+    for name in ("temperature", "temperature_without_places"):
+        value = metadata.get(name, 1.0)
+        if not isinstance(value, int | float) or not 0 < value < float("inf"):
+            raise StanceError(f"{path}: {name} {value!r}, expected a number above 0; export again")
     for name in ("files", "encoding"):
         if not isinstance(metadata[name], dict):
             raise StanceError(f"{path}: '{name}' must be an object; run scripts/export.py again")
+    _check_abstention(metadata.get("abstention"), path)
     return metadata
+
+
+def _check_abstention(value: Any, path: Path) -> None:
+    ways = value if isinstance(value, dict) else {}
+    found = [way.get("threshold") if isinstance(way, dict) else way for way in ways.values()]
+    whole = all(t is None or (isinstance(t, int | float) and 0 <= t <= 1) for t in found)
+    if not whole or not (value is None or set(ways) == set(WAYS)):
+        raise StanceError(
+            f"{path}: abstention {value!r}, expected null or {' and '.join(WAYS)}, each with a threshold that is null "
+            "or from 0 to 1; export again"
+        )
 
 
 def verify(root: Path) -> None:

@@ -13,17 +13,21 @@ from stance.predictor import StancePredictor
 
 
 class StancePyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
-    """Answers a table of `text`, `actor`, `target` with `stance`, `confidence` and the label's probabilities."""
+    """Answers a table of `text`, `actor`, `target` with `stance`, `confidence` and the labels' probabilities.
+
+    The parameter `abstain` adds a column `abstained`: whether the confidence is too low for the target risk.
+    """
 
     def load_context(self, context: Any) -> None:
         """Open the artifact that was logged with the model."""
         self.predictor = StancePredictor.load(context.artifacts["artifact"])
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Score every row; the answers come in the same order."""
         rows = [{str(k): v for k, v in row.items()} for row in model_input.to_dict("records")]
         pairs = [pair_from_json(row, f"row {number}") for number, row in enumerate(rows, 1)]
-        return pd.DataFrame([p.to_json() for p in self.predictor.predict(pairs)])
+        answers = self.predictor.predict(pairs, abstain=bool((params or {}).get("abstain")))
+        return pd.DataFrame([answer.to_json() for answer in answers])
 
 
 mlflow.models.set_model(StancePyfunc())

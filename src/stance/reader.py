@@ -23,23 +23,32 @@ class ArticleReader:
         predictor: an exported model.
         threshold: least confidence of a stance that is reported.
         context: sentences before and after that belong to a passage; what the model was trained with.
+        abstain: also leave out what the predictor abstains from, to keep to the target risk of its export.
+
+    Raises:
+        StanceError: the predictor has no threshold to abstain by.
     """
 
-    def __init__(self, predictor: StancePredictor, *, threshold: float = 0.6, context: int = 1) -> None:
+    def __init__(
+        self, predictor: StancePredictor, *, threshold: float = 0.6, context: int = 1, abstain: bool = False
+    ) -> None:
         self.predictor = predictor
         self.threshold = threshold
         self.context = context
+        self.abstain = abstain
+        if abstain:
+            predictor.check_abstains()
 
     def read(self, article: Article) -> list[Triple]:
         """The article's stances, neutral ones left out, in the order of their evidence."""
         (parsed,) = mentions.parse([article.text])
         full = _full_names(parsed.candidates)
         questions = list(self._questions(article.text, parsed, full))
-        predictions = self.predictor.predict([pair for pair, _, _, _ in questions])
+        predictions = self.predictor.predict([pair for pair, _, _, _ in questions], abstain=self.abstain)
         found = [
             Triple(article.id, actor, target, p.stance, p.confidence, (sentence,))
             for (_, actor, target, sentence), p in zip(questions, predictions, strict=True)
-            if p.stance != Stance.NEUTRAL and p.confidence >= self.threshold
+            if p.stance != Stance.NEUTRAL and p.confidence >= self.threshold and not p.abstained
         ]
         return sorted(_best(found), key=lambda triple: (triple.evidence, triple.actor.start, triple.target.start))
 

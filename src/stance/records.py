@@ -50,19 +50,29 @@ class Pair:
     actor_span: Span | None = None
     target_span: Span | None = None
 
+    @property
+    def placed(self) -> bool:
+        """Whether it says where one of its names is printed."""
+        return self.actor_span is not None or self.target_span is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """An answer: the most probable stance, its probability, and all three in the order of `LABELS`."""
+    """An answer: the most probable stance, its probability, and all three in the order of `LABELS`.
+
+    `abstained` says whether the model would rather not answer; None when it was not asked.
+    """
 
     stance: Stance
     confidence: float
     probabilities: tuple[float, ...]
+    abstained: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """`{"stance", "confidence", "oppose", "neutral", "support"}`."""
+        """`{"stance", "confidence", "oppose", "neutral", "support"}`, and `abstained` where that was asked."""
         named = dict(zip(LABELS, self.probabilities, strict=True))
-        return {"stance": self.stance.value, "confidence": self.confidence, **named}
+        asked = {} if self.abstained is None else {"abstained": self.abstained}
+        return {"stance": self.stance.value, "confidence": self.confidence, **named, **asked}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 import stance
 from stance.errors import StanceError
@@ -31,8 +31,10 @@ SIGNATURE = ModelSignature(
             ColSpec(DataType.string, "stance"),
             ColSpec(DataType.double, "confidence"),
             *(ColSpec(DataType.double, label) for label in LABELS),
+            ColSpec(DataType.boolean, "abstained", required=False),
         ]
     ),
+    params=ParamSchema([ParamSpec("abstain", DataType.boolean, default=False)]),
 )
 
 

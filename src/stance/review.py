@@ -17,6 +17,7 @@ from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
 
 from stance import baselines, inference, model, splits, training
+from stance.calibration import softmax
 from stance.encoders import ModelConfig
 from stance.errors import StanceError
 from stance.recipe import TrainingConfig
@@ -135,7 +136,7 @@ def _answers(
     with tempfile.TemporaryDirectory(prefix="stance-review-") as folder:
         parts = {"train": learned, "validation": held}
         result = training.train(parts, models, recipe, output=Path(folder) / "checkpoint", about={})
-        return inference.softmax(inference.logits(model.load(result.checkpoint), [example.pair() for example in asked]))
+        return softmax(inference.logits(model.load(result.checkpoint), [example.pair() for example in asked]))
 
 
 def _labels(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import datasets
 import numpy as np
@@ -18,6 +18,8 @@ Rates = Callable[[npt.NDArray[Any]], dict[str, npt.NDArray[np.float64]]]
 UNKNOWN = -1e4
 """The logit of a label that is no choice."""
 SUMMARY = ("macro_f1", "accuracy", "mcc")
+DRAWN_AT_ONCE = 50
+"""Bootstrap samples that are computed together: more need memory and save no time."""
 
 
 def confusion(references: Sequence[int], predictions: Sequence[int]) -> Counts:
@@ -83,6 +85,40 @@ def only_known(probabilities: npt.NDArray[Any], examples: Sequence[Example]) -> 
     return np.asarray(kept / kept.sum(1, keepdims=True).clip(1e-12), probabilities.dtype)
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers to rows with true labels.
+
+    `probabilities` has shape `(rows, 3)` and is over the labels that each row's corpus knows, `references` are the true
+    classes, `groups` the articles. Confidence is the probability of the answer, the most probable label.
+    """
+
+    probabilities: npt.NDArray[Any]
+    references: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.str_]
+
+    @classmethod
+    def to(cls, examples: Sequence[Example], probabilities: npt.NDArray[Any]) -> Self:
+        """Answers to examples; probabilities of labels that a corpus does not know go to the others."""
+        references = np.array([LABELS.index(example.stance) for example in examples], np.int64)
+        groups = np.array([example.article_id for example in examples], np.str_)
+        return cls(only_known(probabilities, examples), references, groups)
+
+    def only(self, kept: npt.NDArray[Any]) -> Self:
+        """Those of some rows, by index or mask."""
+        return type(self)(self.probabilities[kept], self.references[kept], self.groups[kept])
+
+    @property
+    def confidence(self) -> npt.NDArray[np.float64]:
+        """Shape `(rows,)`."""
+        return np.asarray(self.probabilities.max(1), np.float64)
+
+    @property
+    def wrong(self) -> npt.NDArray[np.bool_]:
+        """Shape `(rows,)`."""
+        return np.asarray(self.probabilities.argmax(1) != self.references)
+
+
 class StanceScore(evaluate.Metric):  # type: ignore[misc]
     """`StanceScore().compute(predictions=[...], references=[...])` over class indices, offline."""
 
@@ -114,14 +150,14 @@ def by_group(references: Sequence[int], predictions: Sequence[int], groups: Sequ
     """One confusion matrix a group (article), shape `(groups, 3, 3)`."""
     names, index = np.unique(np.asarray(groups), return_inverse=True)
     counts = np.zeros((len(names), len(LABELS), len(LABELS)), np.int64)
-    np.add.at(counts, (index, np.asarray(references), np.asarray(predictions)), 1)
+    np.add.at(counts, (index, np.asarray(references, np.int64), np.asarray(predictions, np.int64)), 1)
     return counts
 
 
 def estimates(
     counts: Counts, *, resamples: int, seed: int, level: float = 0.95, of: Rates = rates
 ) -> dict[str, Estimate]:
-    """Every score with its percentile interval; whole articles are drawn, since their pairs are not independent.
+    """Every score with its interval over articles (`intervals`).
 
     Args:
         counts: one confusion matrix an article, `(articles, 3, 3)`.
@@ -130,30 +166,38 @@ def estimates(
         level: share of the samples inside the interval.
         of: the scores of confusion matrices.
     """
-    whole = of(counts.sum(0))
-    if len(counts) < 2:
+    return intervals(lambda drawn: of(counts[drawn].sum(-3)), len(counts), resamples=resamples, seed=seed, level=level)
+
+
+def intervals(of: Rates, articles: int, *, resamples: int, seed: int, level: float = 0.95) -> dict[str, Estimate]:
+    """Every score with its percentile interval; whole articles are drawn, since their pairs are not independent.
+
+    Args:
+        of: the scores of drawn articles: from their indices, shape `(..., articles)`, to values of shape `(...)`.
+        articles: how many there are.
+        resamples: bootstrap samples drawn.
+        seed: of the draws.
+        level: share of the samples inside the interval.
+    """
+    whole = of(np.arange(articles))
+    if articles < 2:
         return {name: Estimate(float(v), float("nan"), float("nan")) for name, v in whole.items()}
-    result = {}
-    for name, value in whole.items():
-        interval = bootstrap(
-            (np.arange(len(counts)),),
-            _statistic(counts, name, of),
-            n_resamples=resamples,
-            confidence_level=level,
-            method="percentile",
-            vectorized=True,
-            rng=np.random.default_rng(seed),
-        ).confidence_interval
-        result[name] = Estimate(float(value), float(interval.low), float(interval.high))
-    return result
 
+    def statistic(drawn: npt.NDArray[np.int64], axis: int = -1) -> npt.NDArray[np.float64]:
+        return np.stack(list(of(np.moveaxis(drawn, axis, -1)).values()))
 
-def _statistic(counts: Counts, name: str, of: Rates) -> Callable[..., npt.NDArray[np.float64]]:
-    def statistic(articles: npt.NDArray[np.int64], axis: int = -1) -> npt.NDArray[np.float64]:
-        drawn = np.moveaxis(articles, axis, -1)
-        return of(counts[drawn].sum(axis=-3))[name]
-
-    return statistic
+    interval = bootstrap(
+        (np.arange(articles),),
+        statistic,
+        n_resamples=resamples,
+        batch=DRAWN_AT_ONCE,
+        confidence_level=level,
+        method="percentile",
+        vectorized=True,
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    bounds = zip(whole.items(), interval.low, interval.high, strict=True)
+    return {name: Estimate(float(value), float(low), float(high)) for (name, value), low, high in bounds}
 
 
 def difference(first: Counts, second: Counts, *, resamples: int, seed: int, level: float = 0.95) -> Estimate:
@@ -171,32 +215,3 @@ def difference(first: Counts, second: Counts, *, resamples: int, seed: int, leve
                     for c in (first, second))  # fmt: skip
     low, high = np.quantile(ours - theirs, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(value, float(low), float(high))
-
-
-def calibration_error(probabilities: npt.NDArray[Any], references: Sequence[int], bins: int = 10) -> float:
-    """Expected calibration error with equal-width bins of confidence (Naeini et al., 2015)."""
-    return sum(
-        share * abs(accuracy - confidence)
-        for _, _, accuracy, confidence, share in reliability(probabilities, references, bins)
-    )
-
-
-def reliability(
-    probabilities: npt.NDArray[Any], references: Sequence[int], bins: int = 10
-) -> list[tuple[float, float, float, float, float]]:
-    """`(low, high, accuracy, mean confidence, share of rows)` of each bin of confidence that has rows."""
-    confidence = probabilities.max(1)
-    right = probabilities.argmax(1) == np.asarray(references)
-    edges = np.linspace(0, 1, bins + 1)
-    index = np.clip(np.digitize(confidence, edges) - 1, 0, bins - 1)
-    return [
-        (
-            float(edges[b]),
-            float(edges[b + 1]),
-            float(right[index == b].mean()),
-            float(confidence[index == b].mean()),
-            float((index == b).mean()),
-        )
-        for b in range(bins)
-        if (index == b).any()
-    ]

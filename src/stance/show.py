@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stance import dataset
+from stance.calibration import MEASURES
 from stance.dataset import Manifest
 from stance.records import Article, Triple
 from stance.scores import SUMMARY
@@ -46,6 +47,10 @@ def summary(
         f"Scores on {report['pairs']} {report['split']} pairs of {report['articles']} articles",
         scores,
     )
+    measured = [["system", *(f"{heading} [95 %]" for heading in MEASURES.values())]]
+    measured += [[name, *(_estimate(values[m]) for m in MEASURES)] for name, values in systems if "brier" in values]
+    if measured[1:]:
+        _print(console, "How far the confidence of each can be trusted", measured)
     found = [["actor", "stance", "target", "confidence", "evidence"]]
     for triple in triples:
         start, end = triple.evidence[0]

@@ -129,6 +129,7 @@ def connect(config: SweepConfig, *, on_stale: Callable[[FrozenTrial], None] = la
         StanceError: it can't be reached, written or understood.
     """
     _check_url(config.storage)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
 
     def stale(study: Study, trial: FrozenTrial) -> None:
         on_stale(trial)

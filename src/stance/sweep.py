@@ -59,7 +59,6 @@ class Worker:
         Raises:
             StanceError: the database failed, or `sweep.max_failures` trials in a row did.
         """
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.opened.study.pruner = pruner(self.plan.config, self.plan.steps)
         try:
             with warnings.catch_warnings():

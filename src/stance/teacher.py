@@ -15,6 +15,7 @@ import numpy.typing as npt
 from safetensors.numpy import load_file, save_file
 
 from stance import inference, jsonl, model
+from stance.calibration import softmax
 from stance.errors import StanceError
 from stance.predictor import sha256
 from stance.recipe import TrainingConfig, choose_precision
@@ -56,7 +57,7 @@ def answers(asked: Sequence[Example], config: TrainingConfig) -> Shares:
             scores = inference.logits(model.load(Path(name)), pairs, precision=choose_precision(config.precision))
             path.parent.mkdir(parents=True, exist_ok=True)
             save_file({"logits": scores}, path)
-        found.append(inference.softmax(load_file(path)["logits"]))
+        found.append(softmax(load_file(path)["logits"]))
     return np.asarray(np.mean(found, axis=0))
 
 

@@ -196,6 +196,7 @@ def _network(model_config: ModelConfig, config: TrainingConfig) -> tuple[StanceM
     model = StanceModel(pretrained.encoder, layout, model_config.dropout, head=model_config.head)
     if config.initial:
         load_weights(model, Path(config.initial) / "model.safetensors")
+    engine.freeze_idle(pretrained.encoder, [pretrained.encoding.cls_id, pretrained.encoding.sep_id])
     if config.gradient_checkpointing:
         engine.recompute(pretrained.encoder, model_config.name)
     distributed.name_blocks(model)
@@ -223,6 +224,7 @@ def _arguments(config: TrainingConfig, work: Path, precision: str) -> TrainingAr
         num_train_epochs=config.epochs,
         gradient_accumulation_steps=config.accumulation,
         torch_compile=config.compile,
+        ddp_find_unused_parameters=False,  # there are none, see engine.freeze_idle
         learning_rate=config.learning_rate,
         warmup_steps=config.warmup,
         weight_decay=config.weight_decay,

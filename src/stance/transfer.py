@@ -6,18 +6,21 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from stance import corpora, examples
+from stance import abstention, calibration, corpora, examples
+from stance.abstention import Kept
 from stance.corpora import dse
 from stance.errors import StanceError
 from stance.examples import ExamplesConfig
+from stance.predictor import StancePredictor
 from stance.records import LABELS, Article, Example, Stance
-from stance.scores import Estimate, by_group, estimates, slice_rates
+from stance.scores import Answers, Estimate, by_group, estimates, slice_rates
 
 Logits = npt.NDArray[np.float32]
 POLAR = [LABELS.index(Stance.OPPOSE), LABELS.index(Stance.SUPPORT)]
@@ -45,6 +48,19 @@ class Transfer:
     pairs: int
     headline: str
     scores: dict[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """How far confidence can be trusted on one set, and how the artifact's threshold fares there (None without one)."""
+
+    name: str
+    measures: dict[str, Estimate]
+    kept: Kept | None
+
+    def estimates(self) -> dict[str, Estimate]:
+        """The measures, and coverage and risk at the threshold."""
+        return self.measures | ({"coverage": self.kept.coverage, "risk": self.kept.risk} if self.kept else {})
 
 
 def load(config: TransferConfig) -> dict[str, list[Example]]:
@@ -112,4 +128,40 @@ def table(found: Sequence[Transfer]) -> list[list[str]]:
     return [
         header,
         *([t.name, str(t.pairs), *(f"{t.scores[n]}{' *' * (n == t.headline)}" for n in names)] for t in found),
+    ]
+
+
+def confidence(
+    probabilities: Mapping[str, npt.NDArray[Any]],
+    rows: Mapping[str, Sequence[Example]],
+    config: TransferConfig,
+    predictor: StancePredictor,
+) -> list[Confidence]:
+    """How far an artifact's confidence can be trusted on each set, over the labels that the set knows.
+
+    Args:
+        probabilities: of the artifact, shape `(examples, 3)`, by set.
+        rows: the examples by set.
+        config: of the intervals.
+        predictor: the artifact.
+    """
+    found = []
+    for name, part in rows.items():
+        labels = tuple(label for label in LABELS if label in {row.stance for row in part})
+        answers = Answers.to([replace(row, labels=labels) for row in part], probabilities[name])
+        measures = calibration.estimates(answers, resamples=config.resamples, seed=config.seed)
+        pairs = [row.pair() for row in part]
+        kept = abstention.judge(answers, predictor, pairs, resamples=config.resamples, seed=config.seed)
+        found.append(Confidence(name, measures, kept))
+    return found
+
+
+def confidence_table(found: Sequence[Confidence]) -> list[list[str]]:
+    """Rows for a reader: the measures of calibration, and what the threshold does."""
+    header, *lines = calibration.table("set", {c.name: c.measures for c in found})
+    if not any(c.kept for c in found):
+        return [header, *lines]
+    return [
+        [*header, "coverage [95 %]", "risk [95 %]"],
+        *([*line, str(c.kept.coverage), str(c.kept.risk)] for line, c in zip(lines, found, strict=True) if c.kept),
     ]

@@ -1,0 +1,156 @@
+"""When to give no answer: the confidence below which a model stays silent to keep to a target risk.
+
+Selective classification with guaranteed risk (Geifman and El-Yaniv, 2017): the largest coverage is taken whose risk has
+an upper confidence bound within the target. Coverage is the share of the pairs that are answered, risk the share of
+wrong answers among these.
+"""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import beta
+
+from stance.predictor import WAYS, StancePredictor
+from stance.records import Pair
+from stance.scores import Answers, Estimate, intervals
+
+COVERAGES = 20
+"""Coverages that are tried, in equal steps. Fixed beforehand: no search that follows the labels."""
+DIGITS = 4
+"""Decimals of a threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abstention:
+    """The least confidence of an answer, and what it did on the `pairs` that it was chosen on.
+
+    `threshold` is None when no coverage keeps to the target; coverage, risk and bound are then those of the one that
+    came closest. `bound` is an upper bound of the risk that holds with the probability `risk_confidence`.
+    """
+
+    target_risk: float
+    risk_confidence: float
+    threshold: float | None
+    coverage: float
+    risk: float
+    bound: float
+    pairs: int
+
+    def __str__(self) -> str:
+        found = (
+            f"answers {self.coverage:.0%} of {self.pairs} pairs, {self.risk:.1%} of them wrongly, at most "
+            f"{self.bound:.1%} with {self.risk_confidence:.0%} confidence"
+        )
+        if self.threshold is None:
+            return f"none keeps to the target risk {self.target_risk:.1%}; the closest {found}"
+        return f"{self.threshold:.{DIGITS}f} for the target risk {self.target_risk:.1%}: {found}"
+
+
+def choose(answers: Answers, *, target_risk: float, risk_confidence: float) -> Abstention:
+    """The threshold with the largest coverage whose risk is within the target.
+
+    `COVERAGES` are tested from the strictest on with the bound of Clopper and Pearson. Each has an equal share of the
+    allowed error, and one that passes hands its share on to the next (the fallback procedure; Wiens, 2003), so that all
+    that pass hold at once with the probability `risk_confidence`.
+
+    Args:
+        answers: calibrated, as the shipped model gives them; at least one.
+        target_risk: the largest share of wrong answers, above 0 and below 1.
+        risk_confidence: how probable it is that new pairs of the same kind keep to the target, above 0 and below 1.
+    """
+    confidence, wrong = answers.confidence, answers.wrong
+    articles = np.unique(answers.groups, return_inverse=True)[1]
+    tried, allowed = [], 0.0
+    for threshold in _thresholds(confidence):
+        allowed += (1 - risk_confidence) / COVERAGES
+        answered = confidence >= threshold
+        bound = upper_bound(wrong[answered], articles[answered], 1 - allowed)
+        coverage, risk = float(answered.mean()), float(wrong[answered].mean())
+        tried.append(Abstention(target_risk, risk_confidence, threshold, coverage, risk, bound, len(wrong)))
+        if bound > target_risk:
+            allowed = 0.0
+    kept = [one for one in tried if one.bound <= target_risk]
+    if kept:
+        return max(kept, key=lambda one: one.coverage)
+    return replace(min(tried, key=lambda one: one.bound), threshold=None)
+
+
+def _thresholds(confidence: npt.NDArray[np.float64]) -> list[float]:
+    """The confidence that each of the coverages reaches, cut off after `DIGITS` decimals."""
+    ranked = np.sort(confidence)[::-1]
+    last = np.ceil(np.arange(1, COVERAGES + 1) * len(ranked) / COVERAGES).astype(int) - 1
+    return [float(value) for value in np.floor(ranked[last] * 10**DIGITS) / 10**DIGITS]
+
+
+def upper_bound(wrong: npt.NDArray[np.bool_], articles: npt.NDArray[np.int64], level: float) -> float:
+    """The one-sided bound of Clopper and Pearson on the risk of the population that the answers are drawn from.
+
+    Pairs of one article tend to be right or wrong together. So the bound takes the number of independent pairs that
+    tell as much, as Korn and Graubard (1998) do in surveys; with an article for each pair it is the exact bound.
+    """
+    risk = wrong.mean()
+    if risk == 1:
+        return 1.0
+    apart = wrong - risk
+    together = (np.bincount(articles, apart) ** 2).sum()
+    effect = max(together / (apart**2).sum(), 1.0) if risk > 0 else 1.0
+    pairs = len(wrong) / effect
+    return float(beta.ppf(level, pairs * risk + 1, pairs * (1 - risk)))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What an artifact's thresholds do on other pairs than those that they were chosen on."""
+
+    target_risk: float
+    coverage: Estimate
+    risk: Estimate
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers and `[value, low, high]`."""
+        return {
+            "target_risk": self.target_risk,
+            "coverage": list(astuple(self.coverage)),
+            "risk": list(astuple(self.risk)),
+        }
+
+    def __str__(self) -> str:
+        verdict = "kept" if self.risk.value <= self.target_risk else "missed"
+        return f"coverage {self.coverage}, risk {self.risk}: the target risk {self.target_risk:.1%} is {verdict}"
+
+
+def judge(
+    answers: Answers, predictor: StancePredictor, pairs: Sequence[Pair], *, resamples: int, seed: int
+) -> Kept | None:
+    """Whether the target risk of an artifact's export is kept; None for an artifact that can't abstain.
+
+    Args:
+        answers: of the artifact.
+        predictor: the artifact.
+        pairs: the questions.
+        resamples: bootstrap samples of articles for each interval.
+        seed: of the bootstrap.
+    """
+    if not predictor.abstains:
+        return None
+    found = estimates(answers, predictor.thresholds(pairs), resamples=resamples, seed=seed)
+    return Kept(predictor.metadata["abstention"][WAYS[0]]["target_risk"], found["coverage"], found["selective_risk"])
+
+
+def estimates(
+    answers: Answers, thresholds: npt.NDArray[np.float32] | float, *, resamples: int, seed: int
+) -> dict[str, Estimate]:
+    """`coverage` and `selective_risk` (0 where nothing is answered) at thresholds, with intervals over articles."""
+    names, articles = np.unique(answers.groups, return_inverse=True)
+    answered = answers.confidence >= thresholds
+    columns = (np.ones(len(answered)), answered, answered & answers.wrong)
+    sums = np.stack([np.bincount(articles, column) for column in columns], 1)
+
+    def of(drawn: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
+        pairs, kept, missed = np.moveaxis(sums[drawn].sum(-2), -1, 0)
+        return {"coverage": kept / pairs, "selective_risk": missed / kept.clip(1)}
+
+    return intervals(of, len(names), resamples=resamples, seed=seed)
