@@ -346,7 +346,7 @@ def test_sharded_processes_train_like_one_with_and_without_adapters(encoder: str
         recipe, output = sharded.recipe(rank), tmp_path / f"alone-{rank}"
         training.train(sharded.SPLITS, tiny.config(name=encoder), recipe, output=output, about={})
         assert scores(tmp_path / f"rank-{rank}") == pytest.approx(scores(output), abs=1e-5)
-        one, many = (export.torch_logits(models.load(path), sharded.SPLITS["validation"])
+        one, many = (inference.logits(models.load(path), [e.pair() for e in sharded.SPLITS["validation"]])
                      for path in (output, tmp_path / f"rank-{rank}"))  # fmt: skip
         assert np.abs(one - many).max() < 1e-4
 
