@@ -64,8 +64,7 @@ def train(
 ) -> Result:
     """Fine-tune on `splits["train"]`, choose the epoch by macro-F1 on `splits["validation"]`.
 
-    With several processes (see `stance.distributed`) each calls this, with the same examples and settings; the first
-    alone needs `about` and `sink`, and writes.
+    Of several processes (`stance.distributed`) each calls this; the first alone writes, and needs `about` and `sink`.
 
     Args:
         splits: examples by split.
@@ -78,9 +77,8 @@ def train(
         resume: `auto` goes on where an interrupted training into `output` stopped, if there is one; `never` does not.
 
     Raises:
-        StanceError: a setting has no meaning, a label has no example, the checkpoint does not fit, another process
-            trains into `output`, the interrupted training was another one, a loss or gradient is no number, or
-            memory ran out.
+        StanceError: a setting has no meaning, a label has no example, the checkpoint does not fit, another training
+            writes `output` or was interrupted there, a loss or gradient is no number, or memory ran out.
     """
     check_replaceable(output, marker="checkpoint.json")
     with hold(output) as work:
@@ -88,15 +86,11 @@ def train(
         find(work, job, resume)
         with failures.loading(model_config):
             trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink, listener=listener)
-        trained_share = lora.trained_share(trainer.model)
         keep = _keeper(trainer, pretrained, model_config, about)
         with failures.explained(trainer, model_config, keep):
             scores = _fit(trainer, _begin(trainer, job, resume=resume, run=about.get("train_run", "")))
         keep(scores, output)
-        if distributed.rank() == 0:
-            trainer.watch.judge(scores, trainer.state)
-            remove_leftovers(output)
-    return _result(trainer, output, scores, trained_share)
+        return _end(trainer, output, scores)
 
 
 def _keeper(
@@ -125,7 +119,11 @@ def _begin(trainer: StanceTrainer, job: Mapping[str, Any], *, resume: str, run: 
     return newest(work)
 
 
-def _result(trainer: StanceTrainer, output: Path, scores: dict[str, float], trained_share: float) -> Result:
+def _end(trainer: StanceTrainer, output: Path, scores: dict[str, float]) -> Result:
+    """Say what there is to say of a training whose checkpoint is written."""
+    if distributed.rank() == 0:
+        trainer.watch.judge(scores, trainer.state)
+        remove_leftovers(output)
     return Result(
         output,
         scores,
@@ -133,7 +131,7 @@ def _result(trainer: StanceTrainer, output: Path, scores: dict[str, float], trai
         trainer.pairs_seen / max(trainer.seconds, 1e-9),
         choose_precision(trainer.recipe.precision),
         {"train": str(trainer.train_dataset.cuts), "validation": str(trainer.eval_dataset.cuts)},
-        trained_share,
+        trainer.trained_share,
         dict(trainer.watch.alerts),
     )
 
