@@ -17,7 +17,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from stance import distributed, objective
+from stance import distributed, lora, objective
 from stance.batches import ANSWERS, IGNORED, Row, Rows, TokenBudget
 from stance.callbacks import LiveView, Pace, Sink, SinkCallback
 from stance.failures import Guard
@@ -65,6 +65,7 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         )
         self.remove_callback(PrinterCallback)
         self.recipe = config
+        self.trained_share = lora.trained_share(model)
         self.pairs_seen = 0
         self.seconds = 0.0  # of training, without evaluation
         self.class_weights = class_weights(config.class_weights, rows["train"].rows)
