@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from accelerate.commands.config.config_args import load_config_from_file
@@ -349,6 +351,28 @@ def test_sharded_processes_train_like_one_with_and_without_adapters(encoder: str
         pairs = [example.pair() for example in sharded.SPLITS["validation"]]
         one, many = (inference.logits(models.load(path), pairs) for path in (output, tmp_path / f"rank-{rank}"))
         assert np.abs(one - many).max() < 1e-4
+
+
+@pytest.mark.slow
+def test_two_processes_that_are_killed_go_on_to_the_same_weights(built: Workplace, tmp_path: Path) -> None:
+    chance = ("model.dropout=0.2", "training.save_steps=3")
+    done = launch(*TORCHRUN, TRAIN, *settings(tmp_path, built, "whole"), *chance, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    command = (*TORCHRUN, TRAIN, *settings(tmp_path, built, "killed"), *chance)
+    with subprocess.Popen([str(part) for part in command], cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        while not list(tmp_path.glob("killed.partial/checkpoint-*/whole.json")):
+            assert process.poll() is None
+            time.sleep(0.02)
+        for worker in (*psutil.Process(process.pid).children(recursive=True), process):
+            worker.kill()
+    done = launch(*command, "resume=auto", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("going on from step ") == 1
+    whole, resumed = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "killed"))
+    assert whole == resumed
+    found = runs(tmp_path)
+    assert {run.info.status for run in found.values()} == {"FINISHED"}
+    assert curve(tmp_path, found["killed"], "train_loss") == curve(tmp_path, found["whole"], "train_loss")
 
 
 @pytest.mark.slow

@@ -190,7 +190,7 @@ def test_the_sink_gets_what_the_killed_process_may_have_lost(encoder: str, whole
     seen: list[tuple[str, int]] = []
     train(encoder, output, resume="auto", sink=lambda metrics, step: seen.extend((n, step) for n in metrics), **EVERY)
     assert [step for name, step in seen if name == "validation_macro_f1"] == [10, 20, 30]
-    assert [step for name, step in seen if name == "train_loss"] == [10, 20, 30]
+    assert [step for name, step in seen if name == "train_loss"] == [1, 10, 20, 30]
 
 
 def test_without_resume_a_killed_training_starts_anew(encoder: str, whole: Result, tmp_path: Path) -> None:
@@ -206,6 +206,18 @@ def test_resume_without_an_interrupted_training_starts_anew_and_says_so(
     train(encoder, tmp_path / "checkpoint", resume="auto")
     assert weights(tmp_path / "checkpoint") == weights(whole.checkpoint)
     assert "checkpoint.partial: starting from the first step" in capsys.readouterr().err
+
+
+def test_a_training_from_what_an_earlier_one_rescued_can_be_killed(encoder: str, whole: Result, tmp_path: Path) -> None:
+    reference = train(encoder, tmp_path / "reference", initial=str(whole.checkpoint), epochs=1)
+    output = tmp_path / "checkpoint"
+    shutil.copytree(whole.checkpoint, work_of(output) / "best")
+    (work_of(output) / "training.lock").touch()
+    settings = {"initial": str(work_of(output) / "best"), "epochs": 1, **EVERY}
+    killed.killed("step", 8, encoder, output, **settings)
+    train(encoder, output, resume="auto", **settings)
+    assert weights(output) == weights(reference.checkpoint)
+    assert not work_of(output).exists()
 
 
 # Refusals
@@ -481,7 +493,7 @@ def test_a_run_that_the_store_no_longer_has_is_replaced_by_a_new_one(
     assert "no longer has the interrupted run" in capsys.readouterr().err
     assert run.info.status == "FINISHED"
     assert "training.epochs" in run.data.params
-    assert metrics(tmp_path, run)["train_loss"][0][0] == 10, "what came before is there too"
+    assert metrics(tmp_path, run)["train_loss"][0][0] == 1, "what came before is there too"
 
 
 def test_a_deleted_run_is_replaced_by_a_new_one(

@@ -168,12 +168,10 @@ class SinkCallback(TrainerCallback):  # type: ignore[misc]
         if not state.is_world_process_zero:
             return
         numbers = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, int | float)}
-        if "train_loss" in numbers:  # the mean over the whole run, which is no point of the curve of that name
-            numbers["mean_loss"] = numbers.pop("train_loss")
-        if "loss" in numbers:
-            numbers["pairs_per_second"] = self.pace.pairs_per_second()
-        else:
+        if "loss" not in numbers:
             numbers.pop("epoch", None)  # the step has it already
+        elif speed := self.pace.pairs_per_second():  # else a resume tells what an earlier process logged
+            numbers["pairs_per_second"] = speed
         named = {
             "validation_" + k.removeprefix("eval_") if k.startswith("eval_") else "train_" + k.removeprefix("train_"): v
             for k, v in numbers.items()

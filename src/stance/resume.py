@@ -5,7 +5,6 @@ The folder is `OUTPUT.partial`. Its `job.json` says what is trained and in which
 """
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,14 +16,14 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from stance import jsonl
+from stance import distributed, jsonl
 from stance.checkpoints import keep, newest, step_of
 from stance.encoders import ModelConfig
 from stance.errors import StanceError
 from stance.files import check_replaceable
 from stance.recipe import TrainingConfig, choose_precision
 
-LOCK, JOB = "training.lock", "job.json"
+LOCK, JOB, RESCUED = "training.lock", "job.json", "best"
 FREE = ("training.save_steps", "training.disk_budget_gb", "training.teacher_cache")
 """Settings that change no weight: a resume may change them."""
 
@@ -48,7 +47,7 @@ def hold(output: Path) -> Iterator[Path]:
         StanceError: another process trains into `output`, or the folder is something else.
     """
     work = output.with_name(output.name + ".partial")
-    if os.environ.get("RANK", "0") != "0":
+    if distributed.rank():
         yield work
         return
     check_replaceable(work, marker=LOCK)
@@ -81,7 +80,7 @@ def describe(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) ->
         "device": "cuda" if torch.cuda.is_available() else "cpu",
         "model": asdict(model),
         "precision": choose_precision(config.precision),
-        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "processes": distributed.processes(),
         "training": asdict(config),
     }
 
@@ -141,10 +140,13 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
 
 
 def _clear(work: Path) -> None:
-    """Empty the folder but for its lock. `job.json` goes first: without it nothing is taken for a checkpoint."""
+    """Empty the folder but for its lock and what `failures` rescued: the new training may start from that.
+
+    `job.json` goes first: without it nothing is taken for a checkpoint.
+    """
     (work / JOB).unlink(missing_ok=True)
     for path in work.iterdir():
-        if path.is_dir():
+        if path.is_dir() and path.name != RESCUED:
             shutil.rmtree(path)
-        elif path.name != LOCK:
+        elif path.is_file() and path.name != LOCK:
             path.unlink()
