@@ -19,7 +19,7 @@ class Pace(TrainerCallback):  # type: ignore[misc]
     """How fast training goes: over the last steps, and without the time that validating and saving take.
 
     Args:
-        pairs: tells how many pairs this process has trained on so far.
+        pairs: tells how many pairs the training, in all of its processes, has seen so far.
     """
 
     STEPS = 50
@@ -27,12 +27,12 @@ class Pace(TrainerCallback):  # type: ignore[misc]
     def __init__(self, pairs: Callable[[], int]) -> None:
         self.pairs = pairs
         self.window: deque[tuple[float, int]] = deque(maxlen=self.STEPS)
-        self.mark, self.seen, self.processes = 0.0, 0, 1
+        self.mark, self.seen = 0.0, 0
 
     def pairs_per_second(self) -> float:
-        """Training pairs per second of all processes; 0 before the first step."""
+        """Training pairs per second; 0 before the first step."""
         seconds = sum(s for s, _ in self.window)
-        return self.processes * sum(n for _, n in self.window) / seconds if seconds else 0.0
+        return sum(n for _, n in self.window) / seconds if seconds else 0.0
 
     def seconds_per_step(self) -> float:
         """Seconds that a training step takes; 0 before the first step."""
@@ -40,7 +40,6 @@ class Pace(TrainerCallback):  # type: ignore[misc]
 
     def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Start the clock; what happened since the last step was no training."""
-        self.processes = args.world_size
         self.mark, self.seen = time.perf_counter(), self.pairs()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -170,10 +169,10 @@ class SinkCallback(TrainerCallback):  # type: ignore[misc]
         numbers = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, int | float)}
         if "train_loss" in numbers:  # the mean over the whole run, which is no point of the curve of that name
             numbers["mean_loss"] = numbers.pop("train_loss")
-        if "loss" in numbers:
-            numbers["pairs_per_second"] = self.pace.pairs_per_second()
-        else:
+        if "loss" not in numbers:
             numbers.pop("epoch", None)  # the step has it already
+        elif speed := self.pace.pairs_per_second():
+            numbers["pairs_per_second"] = speed
         named = {
             "validation_" + k.removeprefix("eval_") if k.startswith("eval_") else "train_" + k.removeprefix("train_"): v
             for k, v in numbers.items()

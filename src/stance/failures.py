@@ -144,13 +144,15 @@ def _rescue(trainer: "StanceTrainer", keep: Callable[[Mapping[str, float], Path]
     entry = next(
         e for e in trainer.state.log_history if "eval_macro_f1" in e and e["step"] == trainer.state.best_global_step
     )
-    folder = Path(best).with_name("best")
-    load_weights(trainer.model, Path(best) / "model.safetensors")
-    keep({k.removeprefix("eval_"): float(v) for k, v in entry.items() if k != "step"}, folder)
-    return (
-        f"epoch {entry['epoch']:.0f}, the best before it (validation macro-F1 {entry['eval_macro_f1']:.3f}), is kept: "
-        f"go on from it with training.initial={folder} or export it with checkpoint={folder}"
+    where = (
+        f"epoch {entry['epoch']:.0f}, the best before it (validation macro-F1 {entry['eval_macro_f1']:.3f}), is kept"
     )
+    weights, folder = Path(best) / "model.safetensors", Path(best).with_name("best")
+    if not weights.is_file():  # FSDP may shard them
+        return f"{where} in {best}"
+    load_weights(trainer.model, weights)
+    keep({k.removeprefix("eval_"): float(v) for k, v in entry.items() if k != "step"}, folder)
+    return f"{where}: go on from it with training.initial={folder} or export it with checkpoint={folder}"
 
 
 @contextmanager
