@@ -8,18 +8,26 @@ export TOKENIZERS_PARALLELISM := false
 # Threads that wait by spinning starve each other as soon as anything else runs on the same two cores.
 export OMP_WAIT_POLICY := passive
 
+# What `make run` runs: a file of conf/experiment/. Presets that learn from the same corpora share a dataset.
+EXPERIMENT ?= quick
+OUT := $(if $(filter quick,$(EXPERIMENT)),outputs,outputs/$(EXPERIMENT))
+MIXTURE := $(if $(filter quick full smoke,$(EXPERIMENT)),own,$(if $(filter public,$(EXPERIMENT)),public,everything))
+DATASET := $(if $(filter own,$(MIXTURE)),outputs/dataset,outputs/dataset-$(MIXTURE))
+# The public corpora have no test split here: their official test parts are held back.
+SPLIT := $(if $(filter public,$(MIXTURE)),validation,test)
+
 .PHONY: run test test-slow check setup validate benchmark encoder-mpnet ui clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
 
-run: $(READY)    ## build, train, export, evaluate, predict, and a summary (outputs/, mlruns/)
-	$(PY) scripts/build_dataset.py
-	$(PY) scripts/train.py
-	$(PY) scripts/export.py
-	$(PY) scripts/evaluate.py
-	$(PY) scripts/predict.py
-	@$(PY) scripts/summary.py
+run: $(READY)    ## build, train, export, evaluate, predict, and a summary; EXPERIMENT=everything takes another preset
+	$(PY) scripts/build_dataset.py mixture=$(MIXTURE) output=$(DATASET)
+	$(PY) scripts/train.py experiment=$(EXPERIMENT) dataset=$(DATASET) output=$(OUT)/checkpoint
+	$(PY) scripts/export.py dataset=$(DATASET) checkpoint=$(OUT)/checkpoint output=$(OUT)/artifact
+	$(PY) scripts/evaluate.py evaluation=$(SPLIT) dataset=$(DATASET) artifact=$(OUT)/artifact output=$(OUT)/report.json
+	$(PY) scripts/predict.py artifact=$(OUT)/artifact output=$(OUT)/predictions.jsonl
+	@$(PY) scripts/summary.py --dataset $(DATASET) --artifact $(OUT)/artifact --report $(OUT)/report.json
 
 test: check      ## ruff, mypy, the corpus validator and the quick tests
 	$(PY) -m pytest -q -m "not slow"

@@ -55,8 +55,8 @@ main = Script(
     conf=Path(__file__).resolve().parents[1] / "conf",
     name="bakeoff",
     examples=(
-        "python scripts/bakeoff.py bakeoff=recipes public=true",
-        "python scripts/bakeoff.py 'bakeoff.contenders={plain: [], slow: [training.learning_rate=3e-5]}'",
+        "python scripts/bakeoff.py bakeoff=encodings public=true transfer.root=data/public",
+        "python scripts/bakeoff.py '~bakeoff' '+bakeoff.contenders={plain: [], slow: [\"training.epochs=9\"]}'",
     ),
 )
 

@@ -20,6 +20,8 @@ from stance.recipe import TrainingConfig
 
 CONFIG = Path(__file__).resolve().parents[1] / "conf" / "accelerate" / "fsdp_gpus.yaml"
 SPLITS = {"train": tiny.examples(47, seed=1), "validation": tiny.examples(23, seed=2)}
+RANKS = (0, 2)
+"""Of the adapters; 0 is without."""
 
 
 def recipe(rank: int) -> TrainingConfig:
@@ -41,7 +43,7 @@ def shard_on_cpu() -> None:
 if __name__ == "__main__":
     shard_on_cpu()
     encoder, output = sys.argv[1], Path(sys.argv[2])
-    for rank in (0, 2):
+    for rank in RANKS:
         trainer, _ = training.assemble(SPLITS, tiny.config(name=encoder), recipe(rank), work=output / "work")
         assert trainer.is_fsdp_enabled
         training.train(SPLITS, tiny.config(name=encoder), recipe(rank), output=output / f"rank-{rank}", about={})

@@ -163,6 +163,7 @@ def test_a_threshold_that_nothing_reaches_answers_nothing() -> None:
 def test_the_verdict_says_whether_the_promise_was_kept(risk: float, verdict: str) -> None:
     found = Kept(0.1, Estimate(0.5, 0.4, 0.6), Estimate(risk, 0.05, 0.2))
     assert str(found).endswith(f"the target risk 10.0% is {verdict}")
+    assert str(replace(found, coverage=Estimate(0, 0, 0))) == "nothing is answered within the target risk 10.0%"
     assert found.to_json() == {"target_risk": 0.1, "coverage": [0.5, 0.4, 0.6], "risk": [risk, 0.05, 0.2]}
 
 

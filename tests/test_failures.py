@@ -240,6 +240,20 @@ def test_an_allocation_that_fails_is_known_as_lack_of_memory() -> None:
     assert not failures.is_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
+def test_what_a_gpu_says_when_its_memory_is_full_is_told_with_the_size(encoder: str, tmp_path: Path) -> None:
+    values = TrainingConfig(precision="fp32", tokens_per_batch=4096)
+    trainer, _ = training.assemble(SPLITS, tiny.config(name=encoder), values, work=tmp_path / "work")
+    trainer.guard.enter("in training step 7", trainer.train_dataset, next(iter(trainer.get_train_dataloader())))
+    with (
+        pytest.raises(StanceError, match=r"^out of memory in training step 7 \(asked for 2\.00 GiB\), on .*now 4096"),
+        failures.explained(trainer, tiny.config(), lambda scores, folder: None),
+    ):
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB of which 1.21 GiB "
+            "is free. Including non-PyTorch memory, this process has 77.88 GiB memory in use."
+        )
+
+
 def test_another_error_of_pytorch_is_left_as_it_is(encoder: str, tmp_path: Path) -> None:
     trainer, _ = training.assemble(
         SPLITS, tiny.config(name=encoder), TrainingConfig(precision="fp32"), work=tmp_path / "work"

@@ -304,7 +304,7 @@ def test_the_tables_of_the_report_hold_every_system_and_the_count_of_every_label
 
 def test_the_confidence_of_every_system_and_slice_stands_beside_its_scores(report: Report) -> None:
     header, *lines = evaluation.confidence(report)
-    assert header[1:] == ["ECE [95 %]", "confidence - accuracy [95 %]", "Brier [95 %]", "AURC [95 %]"]
+    assert header[1:] == ["ECE [95 %]", "overconfidence [95 %]", "Brier [95 %]", "AURC [95 %]"]
     named = {line[0]: line[1:] for line in lines}
     assert list(named)[:5] == list(report.scores)
     assert {line[0] for line in evaluation.table(report)[1:]} | {"model, sampled pairs only"} == set(named)

@@ -306,6 +306,10 @@ def test_more_trials_and_another_sampler_are_no_other_study(encoder: str, tmp_pa
     first = Bench(tmp_path, encoder)
     again = Bench(tmp_path, encoder, trials=9, sampler="tpe", pruner="none", timeout=5.0)
     assert (again.opened.key, again.opened.first) == (first.opened.key, False)
+    roomier = replace(first.plan.settings.training, disk_budget_gb=9.0)  # changes no weight
+    settings = replace(first.plan.settings, training=roomier)
+    found = facts(replace(first.plan, settings=settings), "0" * 64)
+    assert study.join(first.config, study.connect(first.config), found).key == first.opened.key
 
 
 def test_a_study_of_another_program_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ The package is layered; a module imports only from the rings above it:
             `bakeoff` `curve` `review` `plots` `show` `space` `study` `trial` `findings` `sweep` `distributed`
             `engine` `lora` `packaged`
             (+ torch, transformers, accelerate, peft, safetensors, onnx, evaluate, sklearn, cleanlab, optuna,
-            sqlalchemy, filelock, matplotlib, rich)
+            sqlalchemy, filelock, psutil, submitit, matplotlib, rich)
 * rim       `tracking` `registry` `pyfunc` `sweep_runs` `jobs` `config` `stores`
             (+ mlflow, alembic, pandas, hydra, omegaconf)
 

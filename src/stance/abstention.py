@@ -118,6 +118,8 @@ class Kept:
         }
 
     def __str__(self) -> str:
+        if self.coverage.value == 0:
+            return f"nothing is answered within the target risk {self.target_risk:.1%}"
         verdict = "kept" if self.risk.value <= self.target_risk else "missed"
         return f"coverage {self.coverage}, risk {self.risk}: the target risk {self.target_risk:.1%} is {verdict}"
 

@@ -29,7 +29,7 @@ Sets = Mapping[str, Sequence[Example]]
 class BakeoffConfig:
     """What is compared."""
 
-    contenders: dict[str, list[str]] = field(default_factory=lambda: {"default": []})
+    contenders: dict[str, list[str]] = field(default_factory=dict)
     """By name, the settings in which a contender differs: [dataset=…, model.…=…, training.…=…]."""
     seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
     """Each contender is trained once a seed."""

@@ -17,7 +17,7 @@ from stance.scores import Answers, Estimate, intervals
 Values = npt.NDArray[np.float64]
 MEASURES = {
     "calibration_error": "ECE",
-    "overconfidence": "confidence - accuracy",
+    "overconfidence": "overconfidence",
     "brier": "Brier",
     "aurc": "AURC",
 }

@@ -19,7 +19,7 @@ class Pace(TrainerCallback):  # type: ignore[misc]
     """How fast training goes: over the last steps, and without the time that validating and saving take.
 
     Args:
-        pairs: tells how many pairs this process has trained on so far.
+        pairs: tells how many pairs the training, in all of its processes, has seen so far.
     """
 
     STEPS = 50
@@ -27,12 +27,12 @@ class Pace(TrainerCallback):  # type: ignore[misc]
     def __init__(self, pairs: Callable[[], int]) -> None:
         self.pairs = pairs
         self.window: deque[tuple[float, int]] = deque(maxlen=self.STEPS)
-        self.mark, self.seen, self.processes = 0.0, 0, 1
+        self.mark, self.seen = 0.0, 0
 
     def pairs_per_second(self) -> float:
-        """Training pairs per second of all processes; 0 before the first step."""
+        """Training pairs per second; 0 before the first step."""
         seconds = sum(s for s, _ in self.window)
-        return self.processes * sum(n for _, n in self.window) / seconds if seconds else 0.0
+        return sum(n for _, n in self.window) / seconds if seconds else 0.0
 
     def seconds_per_step(self) -> float:
         """Seconds that a training step takes; 0 before the first step."""
@@ -40,7 +40,6 @@ class Pace(TrainerCallback):  # type: ignore[misc]
 
     def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Start the clock; what happened since the last step was no training."""
-        self.processes = args.world_size
         self.mark, self.seen = time.perf_counter(), self.pairs()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

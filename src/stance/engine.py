@@ -1,25 +1,24 @@
 """How the network is run: idle weights, recomputed activations, compilation; refused where they are not possible."""
 
-from collections.abc import Sequence
-
 import torch
 from transformers import PreTrainedModel
 
+from stance.encoding import Encoding
 from stance.errors import StanceError
+from stance.model import StanceModel
 
 
-def freeze_idle(encoder: PreTrainedModel, tokens: Sequence[int]) -> None:
-    """Freeze what the last states do not depend on, such as a pooler: processes would wait for its gradients.
+def freeze_idle(model: StanceModel, encoding: Encoding) -> None:
+    """Freeze the parts of the encoder that no answer depends on, such as a pooler: processes would wait for gradients.
 
-    Args:
-        encoder: as it was loaded.
-        tokens: a short input, to see which weights get a gradient.
+    They show when the model is asked something, here about a passage without words.
     """
-    ids = torch.tensor([list(tokens)])
-    encoder.eval()(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state.sum().backward()
-    for parameter in encoder.parameters():
+    ids = torch.tensor([[encoding.cls_id, encoding.sep_id, encoding.actor_id, encoding.target_id]])
+    places = torch.arange(4)[None] + encoding.position_offset
+    model.eval()(ids, places, torch.tensor([[0, 0, 1, 1]]), torch.tensor([[[2, 3]]])).sum().backward()
+    for parameter in model.encoder.parameters():
         parameter.requires_grad_(parameter.grad is not None)
-        parameter.grad = None
+    model.zero_grad()
 
 
 def recompute(encoder: PreTrainedModel, name: str) -> None:

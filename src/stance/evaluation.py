@@ -228,7 +228,7 @@ def per_phenomenon(report: Report) -> list[list[str]]:
     """Rows for a reader: F1 (mean over the labels that the slice has), accuracy and overconfidence by tag."""
     slices = sorted(report.phenomena.items(), key=lambda item: item[1][1]["f1"].value)
     return [
-        ["phenomenon", "pairs", "F1 [95 %]", "accuracy [95 %]", "confidence - accuracy [95 %]"],
+        ["phenomenon", "pairs", "F1 [95 %]", "accuracy [95 %]", "overconfidence [95 %]"],
         *(
             [tag, str(n), *(str(found[name]) for name in ("f1", "accuracy", "overconfidence"))]
             for tag, (n, found) in slices

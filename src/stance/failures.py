@@ -15,7 +15,6 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from stance.batches import IGNORED, Rows
 from stance.encoders import ModelConfig
 from stance.errors import StanceError
-from stance.model import load_weights
 from stance.recipe import TrainingConfig
 
 if TYPE_CHECKING:
@@ -145,7 +144,7 @@ def _rescue(trainer: "StanceTrainer", keep: Callable[[Mapping[str, float], Path]
         e for e in trainer.state.log_history if "eval_macro_f1" in e and e["step"] == trainer.state.best_global_step
     )
     folder = Path(best).with_name("best")
-    load_weights(trainer.model, Path(best) / "model.safetensors")
+    trainer._load_best_model()  # knows adapters and shards
     keep({k.removeprefix("eval_"): float(v) for k, v in entry.items() if k != "step"}, folder)
     return (
         f"epoch {entry['epoch']:.0f}, the best before it (validation macro-F1 {entry['eval_macro_f1']:.3f}), is kept: "

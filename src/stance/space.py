@@ -32,10 +32,7 @@ ENTRIES = {
     "categorical": ("type", "choices"),
 }
 # Settings that a sweep sets by itself.
-OWN = {
-    "training.seed": "a trial trains a model for each of sweep.seeds",
-    "training.resume": "a trial that was killed is started again without being told",
-}
+OWN = {"training.seed": "a trial trains a model for each of sweep.seeds"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,8 @@
 Metrics leave through a `Sink`; the result is a checkpoint directory (see `stance.model`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +64,7 @@ def train(
 ) -> Result:
     """Fine-tune on `splits["train"]`, choose the epoch by macro-F1 on `splits["validation"]`.
 
-    With several processes (see `stance.distributed`) each calls this, with the same examples and settings; the first
-    alone needs `about` and `sink`, and writes.
+    Of several processes (`stance.distributed`) each calls this; the first alone writes, and needs `about` and `sink`.
 
     Args:
         splits: examples by split.
@@ -79,7 +77,8 @@ def train(
         resume: `auto` goes on where an interrupted training into `output` stopped, if there is one; `never` does not.
 
     Raises:
-        StanceError: see `stance.recipe.check`, `stance.failures` and `stance.resume`.
+        StanceError: a setting has no meaning, a label has no example, the checkpoint does not fit, another training
+            writes `output` or was interrupted there, a loss or gradient is no number, or memory ran out.
     """
     check_replaceable(output, marker="checkpoint.json")
     with hold(output) as work:
@@ -87,41 +86,44 @@ def train(
         find(work, job, resume)
         with failures.loading(model_config):
             trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink, listener=listener)
-        keep = partial(_keep, trainer, pretrained, model_config, about)
+        keep = _keeper(trainer, pretrained, model_config, about)
         with failures.explained(trainer, model_config, keep):
             scores = _fit(trainer, _begin(trainer, job, resume=resume, run=about.get("train_run", "")))
         keep(scores, output)
-    return _result(trainer, output, scores)
+        return _end(trainer, output, scores)
+
+
+def _keeper(
+    trainer: StanceTrainer, pretrained: Pretrained, model_config: ModelConfig, about: Mapping[str, Any]
+) -> Callable[[Mapping[str, float], Path], None]:
+    """What writes the trainer's model, with these validation scores, as a checkpoint directory."""
+    settings = {"model": asdict(model_config), "training": asdict(trainer.recipe)}
+
+    def keep(scores: Mapping[str, float], folder: Path) -> None:
+        model = _trained(trainer, model_config)  # all processes have their part in it
+        if distributed.rank() == 0:
+            facts = {**about, **settings, "validation": dict(scores)}
+            with replace_directory(folder, marker="checkpoint.json") as place:
+                save(Checkpoint(model, pretrained.tokenizer, pretrained.encoding, facts), place)
+
+    return keep
 
 
 def _begin(trainer: StanceTrainer, job: Mapping[str, Any], *, resume: str, run: str) -> Path | None:
     """Make the work folder ready; the checkpoint to go on from, the same for all processes."""
     work = Path(trainer.args.output_dir)
-    check_disk(work, trainer.model, trainer.recipe)
     if trainer.args.process_index == 0:
+        check_disk(work, trainer.model, trainer.recipe)
         begin(work, job, resume=resume, run=run)
     trainer.accelerator.wait_for_everyone()
     return newest(work)
 
 
-def _keep(
-    trainer: StanceTrainer,
-    pretrained: Pretrained,
-    models: ModelConfig,
-    about: Mapping[str, Any],
-    scores: Mapping[str, float],
-    folder: Path,
-) -> None:
-    """Write the trainer's model with its validation scores as a checkpoint directory."""
-    facts = {**about, "model": asdict(models), "training": asdict(trainer.recipe), "validation": dict(scores)}
-    model = _trained(trainer, models)
+def _end(trainer: StanceTrainer, output: Path, scores: dict[str, float]) -> Result:
+    """Say what there is to say of a training whose checkpoint is written."""
     if distributed.rank() == 0:
-        with replace_directory(folder, marker="checkpoint.json") as place:
-            save(Checkpoint(model, pretrained.tokenizer, pretrained.encoding, facts), place)
-        remove_leftovers(folder)
-
-
-def _result(trainer: StanceTrainer, output: Path, scores: dict[str, float]) -> Result:
+        trainer.watch.judge(scores, trainer.state)
+        remove_leftovers(output)
     return Result(
         output,
         scores,
@@ -141,6 +143,7 @@ def _fit(trainer: StanceTrainer, checkpoint: Path | None) -> dict[str, float]:
     try:
         with attention_kernels():
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.accelerator.wait_for_everyone()  # all have read the best epoch before the first removes its file
     finally:
         trainer.view.close()
     evaluations = [entry for entry in trainer.state.log_history if "eval_macro_f1" in entry]
@@ -196,7 +199,7 @@ def _network(model_config: ModelConfig, config: TrainingConfig) -> tuple[StanceM
     model = StanceModel(pretrained.encoder, layout, model_config.dropout, head=model_config.head)
     if config.initial:
         load_weights(model, Path(config.initial) / "model.safetensors")
-    engine.freeze_idle(pretrained.encoder, [pretrained.encoding.cls_id, pretrained.encoding.sep_id])
+    engine.freeze_idle(model, pretrained.encoding)
     if config.gradient_checkpointing:
         engine.recompute(pretrained.encoder, model_config.name)
     distributed.name_blocks(model)

@@ -23,6 +23,7 @@ from stance import encoders, recipe, training
 from stance.callbacks import Sink
 from stance.errors import StanceError
 from stance.records import Example
+from stance.resume import FREE
 from stance.space import Settings, Space, changed, extremes, grid, parse, values
 from stance.study import SweepConfig, check
 
@@ -96,7 +97,8 @@ def plan(config: SweepConfig, settings: Settings, rows: Mapping[str, Sequence[Ex
 
 def facts(plan: Plan, dataset: str) -> dict[str, Any]:
     """What makes the trials of a study comparable, by dotted key; `dataset` is its fingerprint."""
-    found = {key: value for key, value in values(plan.settings).items() if key not in plan.space}
+    fixed = values(plan.settings)
+    found = {key: value for key, value in fixed.items() if key not in plan.space and key not in FREE}
     for key, kind in plan.space.items():
         described = json.loads(distribution_to_json(kind))
         found[f"sweep.space.{key}"] = {"type": described["name"], **described["attributes"]}

@@ -1,0 +1,252 @@
+"""What a model may learn from beside its labels, and the comparison of ways to train: loss, teachers, contenders."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+import tiny
+from conftest import script
+from stance import bakeoff, inference, teacher, training
+from stance import model as models
+from stance.bakeoff import BakeoffConfig, Contender, Outcome
+from stance.batches import target
+from stance.calibration import softmax
+from stance.config import override
+from stance.errors import StanceError
+from stance.jobs import BakeoffJob
+from stance.objective import consistency, cross_entropy
+from stance.recipe import TrainingConfig
+from stance.records import LABELS, Example, Stance
+from tiny import one_thread  # noqa: F401
+
+SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2)}
+RECIPE = TrainingConfig(epochs=3, learning_rate=3e-3, tokens_per_batch=128, precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a tiny BERT."""
+    return str(tiny.folder("bert", tmp_path_factory.mktemp("encoder")))
+
+
+@pytest.fixture(scope="module")
+def taught_by(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained checkpoint."""
+    output = tmp_path_factory.mktemp("teacher") / "checkpoint"
+    return training.train(SPLITS, tiny.config(name=encoder), RECIPE, output=output, about={}).checkpoint
+
+
+def hot(labels: Sequence[int]) -> torch.Tensor:
+    return functional.one_hot(torch.tensor(labels), 3).float()[None]
+
+
+# The loss
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_loss_is_torchs_cross_entropy_where_all_labels_are_known(smoothing: float) -> None:
+    logits = torch.randn(1, 5, 3, generator=torch.Generator().manual_seed(0))
+    labels = [0, 1, 2, 1, 0]
+    expected = functional.cross_entropy(logits[0], torch.tensor(labels), label_smoothing=smoothing, reduction="none")
+    torch.testing.assert_close(cross_entropy(logits, hot(labels), smoothing)[0], expected)
+
+
+def test_a_label_that_is_no_choice_changes_nothing() -> None:
+    logits = torch.tensor([[[0.5, 3.0, -0.5]]])
+    wanted = torch.tensor([[[1.0, -1.0, 0.0]]])
+    lost = cross_entropy(logits, wanted)
+    assert float(lost) == pytest.approx(float(functional.cross_entropy(torch.tensor([[0.5, -0.5]]), torch.tensor([0]))))
+    moved = torch.tensor([[[0.5, 30.0, -0.5]]])
+    assert float(cross_entropy(moved, wanted)) == pytest.approx(float(lost))
+    assert float(consistency(logits, moved, wanted)) == pytest.approx(0, abs=1e-6)
+
+
+def test_consistency_is_the_mean_of_both_divergences() -> None:
+    a, b = torch.tensor([[[1.0, 0.0, -1.0]]]), torch.tensor([[[0.0, 2.0, 0.5]]])
+    p, q = a.log_softmax(-1), b.log_softmax(-1)
+    both = functional.kl_div(p, q, log_target=True, reduction="sum") + functional.kl_div(
+        q, p, log_target=True, reduction="sum"
+    )
+    assert float(consistency(a, b, hot([0]))) == pytest.approx(float(both) / 2, rel=1e-5)
+
+
+def test_r_drop_trains_other_weights_and_is_reproducible(encoder: str, tmp_path: Path) -> None:
+    def trained(name: str, r_drop: float) -> bytes:
+        recipe = replace(RECIPE, epochs=1, r_drop=r_drop)
+        model = tiny.config(name=encoder, dropout=0.3)
+        done = training.train(SPLITS, model, recipe, output=tmp_path / name, about={})
+        return (done.checkpoint / "model.safetensors").read_bytes()
+
+    assert trained("with", 1.0) == trained("again", 1.0) != trained("without", 0.0)
+
+
+# Teachers
+
+
+def taught(path: Path, teachers: Sequence[Path], **changes: float) -> list[Example]:
+    recipe = replace(RECIPE, teacher=[str(t) for t in teachers], teacher_cache=str(path / "cache"), **changes)
+    return teacher.teach(SPLITS["train"], recipe)
+
+
+def test_without_a_teacher_nothing_changes() -> None:
+    assert teacher.teach(SPLITS["train"], RECIPE) == SPLITS["train"]
+
+
+def test_the_wanted_answer_mixes_label_and_teacher(taught_by: Path, tmp_path: Path) -> None:
+    pairs = [example.pair() for example in SPLITS["train"]]
+    said = softmax(inference.logits(models.load(taught_by), pairs))
+    found = taught(tmp_path, [taught_by], teacher_weight=0.25)
+    own = np.array([[label == e.stance for label in LABELS] for e in SPLITS["train"]], float)
+    np.testing.assert_allclose([e.soft for e in found], 0.75 * own + 0.25 * said, atol=1e-5)
+    assert [e.stance for e in found] == [e.stance for e in SPLITS["train"]]
+
+
+def test_a_label_that_the_corpus_does_not_know_is_not_taught(taught_by: Path, tmp_path: Path) -> None:
+    two = [replace(e, labels=("oppose", "support")) for e in SPLITS["train"] if e.stance != "neutral"]
+    recipe = replace(RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path), teacher_weight=1.0)
+    wanted = [target(example) for example in teacher.teach(two, recipe)]
+    assert {row[1] for row in wanted} == {-1.0}
+    np.testing.assert_allclose([row[0] + row[2] for row in wanted], 1, atol=1e-6)
+
+
+def test_several_teachers_answer_with_their_mean(taught_by: Path, encoder: str, tmp_path: Path) -> None:
+    other = training.train(SPLITS, tiny.config(name=encoder), replace(RECIPE, seed=9), output=tmp_path / "b", about={})
+    alone = [
+        np.array([e.soft for e in taught(tmp_path, [t], teacher_weight=1.0)]) for t in (taught_by, other.checkpoint)
+    ]
+    both = [e.soft for e in taught(tmp_path, [taught_by, other.checkpoint], teacher_weight=1.0)]
+    np.testing.assert_allclose(both, (alone[0] + alone[1]) / 2, atol=1e-6)
+    assert np.abs(alone[0] - alone[1]).max() > 1e-3
+
+
+def test_answers_are_kept_and_belong_to_their_questions(taught_by: Path, tmp_path: Path) -> None:
+    first = taught(tmp_path, [taught_by])
+    (kept,) = (tmp_path / "cache").iterdir()
+    before = kept.stat().st_mtime_ns
+    assert taught(tmp_path, [taught_by]) == first
+    assert kept.stat().st_mtime_ns == before
+    recipe = replace(RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path / "cache"))
+    teacher.teach(SPLITS["train"][:10], recipe)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_further_questions_are_new_pairs_of_the_passage_that_only_the_teacher_answers(
+    taught_by: Path, tmp_path: Path
+) -> None:
+    one_way = [example for example in SPLITS["train"] if example.id.endswith("there")]
+    recipe = replace(
+        RECIPE,
+        teacher=[str(taught_by)],
+        teacher_cache=str(tmp_path),
+        teacher_questions=1.0,
+        teacher_questions_weight=0.3,
+    )
+    further = teacher.teach(one_way, recipe)[len(one_way) :]
+    assert len(further) == len(one_way)
+    for asked, example in zip(further, one_way, strict=True):
+        assert (asked.actor, asked.target, asked.text) == (example.target, example.actor, example.text)
+        assert (asked.actor_span, asked.target_span) == (example.target_span, example.actor_span)
+        assert asked.weight == 0.3
+        assert asked.stance == Stance(LABELS[int(np.argmax(asked.soft))])
+
+
+def test_a_student_learns_what_only_its_teacher_knows(taught_by: Path, encoder: str, tmp_path: Path) -> None:
+    lies = [replace(e, stance=Stance(LABELS[(LABELS.index(e.stance) + 1) % 3])) for e in SPLITS["train"]]
+    recipe = replace(
+        RECIPE, epochs=6, early_stopping=0, teacher=[str(taught_by)], teacher_weight=1.0, teacher_cache=str(tmp_path)
+    )
+    done = training.train(
+        {**SPLITS, "train": lies}, tiny.config(name=encoder), recipe, output=tmp_path / "student", about={}
+    )
+    pairs = [example.pair() for example in SPLITS["train"]]
+    student, master = (inference.logits(models.load(path), pairs).argmax(1) for path in (done.checkpoint, taught_by))
+    labels = np.array([LABELS.index(e.stance) for e in lies])
+    assert (student == master).mean() > (student == labels).mean()
+
+
+def test_a_teacher_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"checkpoint\.json: missing; expected a checkpoint directory"):
+        taught(tmp_path, [tmp_path / "nobody"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"teacher_weight": 1.5}, "training.teacher_weight=1.5: expected a share, from 0 to 1"),
+        ({"teacher_questions": -1.0}, "training.teacher_questions and r_drop must not be negative"),
+        ({"r_drop": -0.1}, "training.teacher_questions and r_drop must not be negative"),
+    ],
+)
+def test_a_setting_without_a_meaning_is_refused(changes: dict[str, float], words: str) -> None:
+    from stance.recipe import check
+
+    with pytest.raises(StanceError, match=words):
+        check(replace(RECIPE, **changes), SPLITS)
+
+
+# Contenders
+
+
+def contenders(encoder: str) -> list[Contender]:
+    model = tiny.config(name=encoder)
+    return [
+        Contender("short", "toy", SPLITS, model, replace(RECIPE, epochs=1)),
+        Contender("long", "toy", SPLITS, model, RECIPE),
+    ]
+
+
+def test_a_comparison_goes_on_where_it_was_cut_off(encoder: str, tmp_path: Path) -> None:
+    memory, sets = tmp_path / "memory.jsonl", bakeoff.own(SPLITS["validation"])
+    running = bakeoff.outcomes(contenders(encoder), [1, 2], sets=sets, memory=memory)
+    first = [next(running), next(running)]
+    running.close()
+    assert len(memory.read_text().splitlines()) == 2
+    found = list(bakeoff.outcomes(contenders(encoder), [1, 2], sets=sets, memory=memory))
+    assert found[:2] == first  # speeds too, which a second training would not have met again
+    assert [(o.name, o.seed) for o in found] == [("short", 1), ("long", 1), ("short", 2), ("long", 2)]
+    assert all(set(o.scores) == {"toy", "toy no places"} for o in found)
+
+
+def test_a_set_without_neutral_is_scored_as_support_against_oppose() -> None:
+    rows = [e for e in tiny.examples(12) if e.stance != "neutral"]
+    logits = np.array([[2.0, 9.0, 1.0]] * len(rows), np.float32)
+    assert bakeoff.score(logits, rows) == pytest.approx(np.mean([e.stance == "oppose" for e in rows]))
+    everything = tiny.examples(12)
+    right = np.array([[label == e.stance for label in LABELS] for e in everything], np.float32)
+    assert bakeoff.score(right, everything) == 1.0
+
+
+def test_the_table_gives_mean_and_spread_over_seeds() -> None:
+    found = [Outcome("a", 1, 10.0, {"x": 0.5}), Outcome("a", 2, 30.0, {"x": 0.7}), Outcome("b", 1, 5.0, {"x": 0.1})]
+    assert bakeoff.table(found) == [
+        ["contender", "seeds", "pairs/s", "x", "mean"],
+        ["a", "2", "20", "0.600 ±0.141", "0.600 ±0.141"],
+        ["b", "1", "5", "0.100", "0.100"],
+    ]
+
+
+def test_the_script_compares_and_logs(encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tiny.dataset(tmp_path / "dataset", {**SPLITS, "test": tiny.examples(6, seed=3)})
+    script("bakeoff").main(
+        [
+            f"dataset={folder}", f"output={tmp_path}/memory.jsonl", f"model.name={encoder}", "~bakeoff",
+            "model.max_passage_tokens=48",
+            "training.learning_rate=3e-3", "training.epochs=1", "training.precision=fp32", "bakeoff.seeds=[1]",
+            "+bakeoff.contenders={plain: [], r_drop: ['training.r_drop=1.0']}", "tracking.system_metrics_seconds=0",
+            f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", f"tracking.artifacts={tmp_path}/artifacts",
+        ]
+    )  # fmt: skip
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in printed[-2:]] == ["plain", "r_drop"]
+
+
+def test_a_contender_with_an_unknown_setting_is_refused() -> None:
+    with pytest.raises(StanceError, match=r"training\.epoch"):
+        override(BakeoffJob(), ["training.epoch=3"])
+    with pytest.raises(StanceError, match=r"bakeoff\.contenders must name at least one"):
+        bakeoff.check(BakeoffConfig(contenders={}))
