@@ -57,6 +57,7 @@ def train(
     heard: Heard | None = None,
     *,
     splits: Mapping[str, list[Example]] = SPLITS,
+    resume: str = "never",
     **changes: Any,
 ) -> Result:
     values = {"epochs": 3, "learning_rate": 3e-3, "tokens_per_batch": 128, "precision": "fp32", **changes}
@@ -69,6 +70,7 @@ def train(
         about={},
         sink=heard.sink,
         listener=heard,
+        resume=resume,
     )
 
 
@@ -167,7 +169,7 @@ def test_a_resumed_run_does_not_repeat_what_was_said(
         train(encoder, tmp_path / "checkpoint", first, **settings)
     assert [name for name, _ in first.alerts] == ["never_predicted"]
     capsys.readouterr()
-    result = train(encoder, tmp_path / "checkpoint", second, resume=True, **settings)
+    result = train(encoder, tmp_path / "checkpoint", second, resume="auto", **settings)
     assert "never_predicted" not in {name for name, _ in second.alerts}
     assert "never predicts" not in capsys.readouterr().err
     assert "never_predicted" in result.alerts

@@ -148,10 +148,7 @@ def _fit(trainer: StanceTrainer, checkpoint: Path | None) -> dict[str, float]:
         trainer.view.close()
     evaluations = [entry for entry in trainer.state.log_history if "eval_macro_f1" in entry]
     best = next(entry for entry in evaluations if entry["step"] == trainer.state.best_global_step)
-    scores = {k.removeprefix("eval_"): float(v) for k, v in best.items() if k != "step"}
-    if distributed.rank() == 0:
-        trainer.watch.judge(scores, trainer.state)
-    return scores
+    return {k.removeprefix("eval_"): float(v) for k, v in best.items() if k != "step"}
 
 
 def assemble(
