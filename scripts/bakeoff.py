@@ -56,7 +56,7 @@ main = Script(
     name="bakeoff",
     examples=(
         "python scripts/bakeoff.py bakeoff=encodings public=true transfer.root=data/public",
-        "python scripts/bakeoff.py '~bakeoff' '+bakeoff.contenders={plain: [], slow: [\"training.epochs=9\"]}'",
+        "python scripts/bakeoff.py bakeoff=recipes bakeoff.seeds=[1,2] model.encoder_dropout=0.1",
     ),
 )
 

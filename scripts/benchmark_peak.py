@@ -156,6 +156,9 @@ def where(rows: dict[str, list[Example]], models: ModelConfig, recipe: TrainingC
             trainer.train()
     spent: Counter[str] = Counter()
     for event in profiler.key_averages():
+        # On a GPU an operation, its kernels and the spans around them tell of the same time: kernels alone count.
+        if CUDA and (event.device_type != torch.autograd.DeviceType.CUDA or event.is_user_annotation):
+            continue
         spent[_group(event.key)] += event.self_device_time_total if CUDA else event.self_cpu_time_total
     total = sum(spent.values())
     return [[name, f"{time_ / total:.0%}"] for name, time_ in spent.most_common() if time_ / total >= 0.005]
@@ -169,34 +172,43 @@ def _group(operation: str) -> str:
     return next((g for g, parts in GROUPS.items() if any(part in name for part in parts)), "everything else")
 
 
+def row(found: Paced, top: float, recipe: TrainingConfig) -> list[str]:
+    """A row of the table: a training beside the peak that was measured with it."""
+    return [
+        f"{recipe.tokens_per_batch:,}",
+        "yes" if recipe.compile else "no",
+        f"{found.pairs:,.0f}",
+        f"{found.padding:.1%}",
+        f"{found.flops / 1e12:.2f}",
+        f"{top / 1e12:.2f}",
+        f"{found.flops / top:.1%}",
+        f"{found.memory / 1e9:.1f}",
+    ]
+
+
 def run(options: argparse.Namespace) -> str:
     """Measure and return the tables."""
     rows, _ = dataset.load(options.dataset)
     precision = choose_precision("auto")
     models = ModelConfig(name=options.model, layout=options.layout)
-    size = 8192 if CUDA else 2048
     table = []
     for tokens in options.tokens:
         for compiled in (False, True) if options.compile else (False,):
             recipe = TrainingConfig(epochs=1, early_stopping=0, tokens_per_batch=tokens, compile=compiled)
             # The peak is measured beside each training, since a machine is slower at one time than at another.
-            top = peak(size, precision)
-            found = paced(rows, models, recipe, options.steps)
-            table.append(
-                [
-                    f"{tokens:,}",
-                    "yes" if compiled else "no",
-                    f"{found.pairs:,.0f}",
-                    f"{found.padding:.1%}",
-                    f"{found.flops / 1e12:.2f}",
-                    f"{top / 1e12:.2f}",
-                    f"{found.flops / top:.0%}",
-                    f"{found.memory / 1e9:.1f}",
-                ]
-            )
+            top = peak(8192 if CUDA else 2048, precision)
+            table.append(row(paced(rows, models, recipe, options.steps), top, recipe))
             progress(" | ".join(table[-1]))
-    header = ("tokens a batch", "compiled", "pairs/s", "padding", "TFLOP/s", f"peak in {precision}", "share", "GB")
-    recipe = TrainingConfig(epochs=1, early_stopping=0, tokens_per_batch=options.tokens[-1])
+    header = (
+        "tokens a batch",
+        "compiled",
+        "pairs/s",
+        "padding",
+        "TFLOP/s",
+        f"peak in {precision}",
+        "share",
+        "GB so far",
+    )
     profiled = where(rows, models, recipe, options.steps)
     machine = torch.cuda.get_device_name() if CUDA else str(torch.cpu.get_capabilities().get("cpu_name"))
     name = options.model if "/" not in options.model else Path(options.model).name

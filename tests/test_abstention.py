@@ -70,7 +70,8 @@ def test_the_threshold_is_that_of_a_brute_force(count: int, seed: int, target: f
         wrong = [w for w, c in zip(answers.wrong.tolist(), answers.confidence, strict=True) if c >= threshold]
         if binomtest(sum(wrong), len(wrong), target, alternative="less").pvalue <= alpha:
             exact = binomtest(sum(wrong), len(wrong)).proportion_ci(1 - 2 * alpha, "exact")
-            best = (threshold, len(wrong) / count, sum(wrong) / len(wrong), exact.high)
+            if best is None or threshold < best[0]:  # two coverages of few answers may share a threshold
+                best = (threshold, len(wrong) / count, sum(wrong) / len(wrong), exact.high)
         else:
             alpha = 0.0
     found = abstention.choose(answers, target_risk=target, risk_confidence=sure)
@@ -108,8 +109,14 @@ def test_pairs_that_fare_alike_count_as_fewer() -> None:
 
 
 def test_equal_pairs_of_an_article_say_no_more_than_one() -> None:
-    one, ten = (abstention.choose(population(150, 1, each=n), target_risk=0.2, risk_confidence=0.9) for n in (1, 10))
-    assert (ten.threshold, ten.bound) == pytest.approx((one.threshold, one.bound))
+    wrong, articles = np.arange(150) % 6 == 0, np.arange(150)
+    one = abstention.upper_bound(wrong, articles, 0.95)
+    ten = abstention.upper_bound(np.repeat(wrong, 10), np.repeat(articles, 10), 0.95)
+    assert one <= ten == pytest.approx(one, rel=0.02)
+
+
+def test_pairs_of_one_article_tell_nothing_of_others() -> None:
+    assert abstention.upper_bound(np.arange(100) < 2, np.zeros(100, int), 0.95) == 1
 
 
 def test_the_bound_without_errors_is_the_rule_of_three_and_with_nothing_but_errors_one() -> None:

@@ -52,6 +52,12 @@ def test_a_pair_whose_other_direction_is_annotated_under_any_of_its_words_is_not
     assert added([pair, drawn, back]) == []
 
 
+def test_a_name_of_two_letters_keeps_a_pair_from_being_reversed() -> None:
+    pair, drawn = article()
+    back = replace(pair, id="back", actor="US officials", target="Pakistan")
+    assert added([replace(pair, target="US", target_span=None), drawn, back]) == []
+
+
 def test_what_never_acts_and_what_has_no_stance_are_not_reversed() -> None:
     pair, drawn = article()
     assert added(article(target="the dam")) == []

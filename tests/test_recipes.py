@@ -1,5 +1,6 @@
 """What a model may learn from beside its labels, and the comparison of ways to train: loss, teachers, contenders."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from stance.errors import StanceError
 from stance.jobs import BakeoffJob
 from stance.objective import consistency, cross_entropy
 from stance.recipe import TrainingConfig
-from stance.records import LABELS, Example, Stance
+from stance.records import LABELS, SOMEONE, Example, Stance
 from tiny import one_thread  # noqa: F401
 
 SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2)}
@@ -155,6 +156,31 @@ def test_further_questions_are_new_pairs_of_the_passage_that_only_the_teacher_an
         assert asked.stance == Stance(LABELS[int(np.argmax(asked.soft))])
 
 
+def test_nobody_is_asked_about_someone(taught_by: Path, tmp_path: Path) -> None:
+    opened = [replace(e, actor=SOMEONE, actor_span=None) for e in SPLITS["train"] if e.id.endswith("there")]
+    recipe = replace(RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path), teacher_questions=1.0)
+    assert len(teacher.teach(opened, recipe)) == len(opened)
+
+
+def test_answers_in_another_encoding_are_asked_anew(taught_by: Path, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path))
+    teacher.teach(SPLITS["train"][:6], recipe)
+    copy = tmp_path / "copy"
+    shutil.copytree(taught_by, copy)
+    (copy / "checkpoint.json").write_text(
+        (copy / "checkpoint.json").read_text().replace('"max_pairs": 4', '"max_pairs": 3')
+    )
+    teacher.teach(SPLITS["train"][:6], replace(recipe, teacher=[str(copy)]))
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
+
+
+def test_r_drop_without_dropout_is_refused(encoder: str, tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"training\.r_drop compares two answers under dropout, and there is none"):
+        training.train(
+            SPLITS, tiny.config(name=encoder), replace(RECIPE, r_drop=1.0), output=tmp_path / "none", about={}
+        )
+
+
 def test_a_student_learns_what_only_its_teacher_knows(taught_by: Path, encoder: str, tmp_path: Path) -> None:
     lies = [replace(e, stance=Stance(LABELS[(LABELS.index(e.stance) + 1) % 3])) for e in SPLITS["train"]]
     recipe = replace(
@@ -234,8 +260,8 @@ def test_the_script_compares_and_logs(encoder: str, tmp_path: Path, capsys: pyte
     folder = tiny.dataset(tmp_path / "dataset", {**SPLITS, "test": tiny.examples(6, seed=3)})
     script("bakeoff").main(
         [
-            f"dataset={folder}", f"output={tmp_path}/memory.jsonl", f"model.name={encoder}", "~bakeoff",
-            "model.max_passage_tokens=48",
+            f"dataset={folder}", f"output={tmp_path}/memory.jsonl", f"model.name={encoder}",
+            "model.max_passage_tokens=48", "model.dropout=0.1",
             "training.learning_rate=3e-3", "training.epochs=1", "training.precision=fp32", "bakeoff.seeds=[1]",
             "+bakeoff.contenders={plain: [], r_drop: ['training.r_drop=1.0']}", "tracking.system_metrics_seconds=0",
             f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", f"tracking.artifacts={tmp_path}/artifacts",

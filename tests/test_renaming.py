@@ -103,6 +103,12 @@ def test_what_is_unsure_is_not_renamed(text: str, actor: str, target: str) -> No
     assert replaced(example(text, actor, target), actor="India") is None
 
 
+def test_a_name_of_two_letters_is_known_as_one_that_is_there() -> None:
+    before = example("Iran condemned the US for its tariffs.", "Iran", "the US")
+    assert replaced(before, actor="US") is None
+    assert replaced(before, actor="EU", target="EU") is None
+
+
 def test_a_share_of_the_pairs_is_masked_and_keeps_its_label() -> None:
     before = tiny.examples(200, seed=4)
     after = augment.vary(before, TrainingConfig(span_dropout=0.0, surface_share=0.0, mask_names=0.4))

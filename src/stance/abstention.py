@@ -92,7 +92,7 @@ def upper_bound(wrong: npt.NDArray[np.bool_], articles: npt.NDArray[np.int64], l
     tell as much, as Korn and Graubard (1998) do in surveys; with an article for each pair it is the exact bound.
     """
     risk = wrong.mean()
-    if risk == 1:
+    if risk == 1 or (len(wrong) > 1 and len(np.unique(articles)) == 1):  # one article tells nothing of others
         return 1.0
     apart = wrong - risk
     together = (np.bincount(articles, apart) ** 2).sum()

@@ -8,7 +8,7 @@ import numpy as np
 
 from stance.recipe import TrainingConfig
 from stance.records import SOMEONE, Example, Stance, as_printed, folded
-from stance.renaming import rename
+from stance.renaming import SHORT, rename
 
 _WORD = re.compile(r"\w+")
 
@@ -107,4 +107,5 @@ def _agreed(examples: Sequence[Example]) -> list[bool]:
 
 
 def _words(name: str) -> set[str]:
-    return {word for word in _WORD.findall(name.casefold()) if len(word) > 2 and word != "the"}
+    words = set(_WORD.findall(name.casefold()))  # "US" and "EU" are words too
+    return words - SHORT - {"the"} or words

@@ -59,7 +59,10 @@ class Outcome:
 def check(config: BakeoffConfig) -> None:
     """Refuse what has no meaning."""
     if not config.contenders or not config.seeds or min(config.seeds) < 0:
-        raise StanceError("bakeoff.contenders must name at least one, bakeoff.seeds hold numbers from 0")
+        raise StanceError(
+            "bakeoff.contenders must name at least one (bakeoff=encodings and bakeoff=recipes do, or a file of your "
+            "own in conf/bakeoff), bakeoff.seeds hold numbers from 0"
+        )
 
 
 def own(validation: Sequence[Example]) -> dict[str, list[Example]]:

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import datasets
@@ -24,6 +25,8 @@ from transformers.utils import logging as transformers_logging
 from stance.batches import IGNORED, Row, Rows, TokenBudget
 
 T = TypeVar("T")
+WAIT = timedelta(hours=12)
+"""The longest that processes wait for what the first one does alone, such as asking a teacher."""
 PATIENCE = 30.0
 """Seconds, of which `torchrun` needs a tenth; the first process may meet the same error some seconds later."""
 
@@ -40,6 +43,7 @@ def processes() -> int:
 
 def on_first(make: Callable[[], T]) -> T:
     """What `make` returns in the first process, for all of them; the others wait and do not call it."""
+    PartialState(cpu=not torch.cuda.is_available(), timeout=WAIT)  # the processes must know each other before they wait
     box: list[Any] = [make() if rank() == 0 else None]
     return broadcast_object_list(box)[0]  # type: ignore[no-any-return]
 

@@ -178,6 +178,9 @@ def check(config: EvaluationConfig, rows: Mapping[str, Sequence[Example]]) -> No
     """Refuse a split that the dataset does not have, and settings without a meaning."""
     if config.split not in rows:
         raise StanceError(f"evaluation.split={config.split}: unknown split; expected one of {', '.join(rows)}")
+    if not rows[config.split]:
+        there = ", ".join(name for name, part in rows.items() if part)
+        raise StanceError(f"evaluation.split={config.split}: the dataset has no rows in it; choose one of {there}")
     if config.resamples < 1 or config.seed < 0:
         raise StanceError("evaluation.resamples must be at least 1 and evaluation.seed 0 or more")
 

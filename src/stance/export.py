@@ -32,6 +32,9 @@ from stance.records import LABELS, Example
 from stance.scores import UNKNOWN, Answers, StanceScore, known
 from stance.trust import Asked, Trust, fit
 
+MIN_PLACED = 100
+"""Fewer pairs with places than this tell no temperature or threshold of their own."""
+
 
 @dataclass
 class ExportConfig:
@@ -208,9 +211,11 @@ def _logits(folder: Path, precision: str, examples: Sequence[Example]) -> Logits
 
 
 def _asked(folder: Path, validation: Sequence[Example], logits: Logits) -> Asked:
-    """The rows and their int8 logits for each way of asking; where none has a place, as they are for both."""
+    """The rows and their int8 logits for each way of asking; where few have a place, all of them for both."""
     bare = _logits(folder, "int8", [replace(example, actor_span=None, target_span=None) for example in validation])
-    placed = [i for i, example in enumerate(validation) if example.pair().placed] or list(range(len(validation)))
+    placed = [i for i, example in enumerate(validation) if example.pair().placed]
+    if len(placed) < min(MIN_PLACED, len(validation)):
+        placed = list(range(len(validation)))
     return {"with_places": ([validation[i] for i in placed], logits[placed]), "without_places": (validation, bare)}
 
 

@@ -43,11 +43,6 @@ class Guard(TrainerCallback):  # type: ignore[misc]
         self.shape: tuple[int, ...] = ()
         self.ids: list[str] = []
         self.bad: tuple[float, list[str]] | None = None
-        self.start = 0
-
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Remember the step from which training goes on."""
-        self.start = state.global_step
 
     def enter(self, place: str, rows: Rows, inputs: Mapping[str, Tensor]) -> None:
         """Take note of the batch that comes next."""
@@ -97,7 +92,7 @@ class Guard(TrainerCallback):  # type: ignore[misc]
             )
 
     def _advice(self, state: TrainerState) -> str:
-        if state.global_step == self.start:
+        if state.global_step == 0:
             start = f"training.initial={self.recipe.initial}" if self.recipe.initial else "model.name"
             return f"no step was taken yet, so the weights of {start} or these examples hold numbers that are none"
         return (

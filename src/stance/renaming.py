@@ -19,6 +19,8 @@ PLACEHOLDERS = ("Alpha", "Beta", "Gamma", "Sigma", "Kappa", "Omega")
 """Names for masked ones, in any role: a passage that printed the roles would give away what the question has to ask."""
 _WORD = re.compile(r"\w+")
 _ARTICLE = re.compile(r"(?:the|an?)\s+", re.IGNORECASE)
+SHORT = frozenset({"a", "an", "as", "at", "by", "he", "in", "is", "it", "of", "on", "or", "s", "she", "to", "was"})
+"""Short words that are no names."""
 _FILLERS = frozenset({"and", "for", "from", "its", "that", "the", "their", "this", "with"})
 _PRONOUNS = frozenset({
     "he", "she", "it", "they", "i", "we", "you", "his", "her", "hers", "its", "their", "theirs", "him", "them",
@@ -225,4 +227,5 @@ def _bare(name: str) -> str:
 
 
 def _words(name: str) -> set[str]:
-    return {word for word in _WORD.findall(name.casefold()) if len(word) > 2} - _FILLERS
+    words = set(_WORD.findall(name.casefold()))  # "US" and "EU" are words too
+    return words - _FILLERS - SHORT or words

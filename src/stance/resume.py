@@ -21,9 +21,11 @@ from stance.checkpoints import keep, newest, step_of
 from stance.encoders import ModelConfig
 from stance.errors import StanceError
 from stance.files import check_replaceable
+from stance.predictor import sha256
 from stance.recipe import TrainingConfig, choose_precision
 
 LOCK, JOB, RESCUED = "training.lock", "job.json", "best"
+WEIGHTS = "model.safetensors"
 FREE = ("training.save_steps", "training.disk_budget_gb", "training.teacher_cache")
 """Settings that change no weight: a resume may change them."""
 
@@ -81,6 +83,7 @@ def describe(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) ->
         "model": asdict(model),
         "precision": choose_precision(config.precision),
         "processes": distributed.processes(),
+        "teachers": {path: sha256(Path(path) / WEIGHTS) for path in config.teacher if (Path(path) / WEIGHTS).exists()},
         "training": asdict(config),
     }
 

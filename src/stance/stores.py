@@ -1,9 +1,12 @@
-"""SQLite databases of MLflow: what they must be before MLflow opens them, since it says little about what is wrong."""
+"""The databases of MLflow: what an SQLite one must be before MLflow opens it, and what may be logged of it."""
 
+import re
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from importlib import metadata as packages
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from alembic.script import ScriptDirectory
@@ -56,3 +59,11 @@ def _check_revision(path: Path, revision: str) -> None:
             f"{path}: written by an older MLflow (schema {revision}, {version} needs "
             f"{scripts.get_current_head()}); back it up and run `mlflow db upgrade sqlite:///{path}`"
         )
+
+
+def without_password(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings of a run as they may be logged: the store's address may hold a password."""
+    if "tracking" not in settings:
+        return settings
+    uri = re.sub(r"(://[^:/@]+):[^@]+@", r"\1:***@", settings["tracking"]["uri"])
+    return {**settings, "tracking": {**settings["tracking"], "uri": uri}}

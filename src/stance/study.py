@@ -6,7 +6,6 @@ seeds that were finished. Training is `stance.sweep`.
 """
 
 import json
-import os
 import time
 import uuid
 import warnings
@@ -114,7 +113,7 @@ def shown(url: str) -> str:
     """A database URL without its password."""
     try:
         return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return "the given URL"
 
 
@@ -123,7 +122,7 @@ def connect(config: SweepConfig, *, on_stale: Callable[[FrozenTrial], None] = la
 
     Args:
         config: where, and how often trials give a sign of life.
-        on_stale: is told of a trial whose process was killed, before it is queued again.
+        on_stale: is told of a trial whose process was killed, after it was queued again.
 
     Raises:
         StanceError: it can't be reached, written or understood.
@@ -132,8 +131,8 @@ def connect(config: SweepConfig, *, on_stale: Callable[[FrozenTrial], None] = la
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
     def stale(study: Study, trial: FrozenTrial) -> None:
-        on_stale(trial)
         _requeue(study, trial, config.retries)
+        on_stale(trial)
 
     options: dict[str, Any] = {"pool_pre_ping": True}
     if config.storage.startswith("sqlite"):
@@ -160,7 +159,7 @@ def _check_url(text: str) -> None:
     try:
         url = make_url(text)
         url.get_dialect().import_dbapi()
-    except (SQLAlchemyError, ImportError) as error:
+    except (SQLAlchemyError, ImportError, ValueError) as error:
         reason = str(error).split("\n")[0]
         raise StanceError(
             f"sweep.storage={shown(text)}: expected sqlite:///FILE or the URL of a database whose driver is installed, "
@@ -229,7 +228,11 @@ def sampler(config: SweepConfig, space: Space, opened: Opened) -> BaseSampler:
     """The sampler of the next trial. Seeded by what is there already, and by the process unless it was the first."""
     if config.sampler == "grid":
         return GridSampler(grid(space), seed=config.seed)
-    entropy = [config.seed, len(opened.study.get_trials(deepcopy=False)), 0 if opened.first else os.getpid()]
+    entropy = [
+        config.seed,
+        len(opened.study.get_trials(deepcopy=False)),
+        0 if opened.first else uuid.uuid4().int % 2**32,
+    ]
     seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
     if config.sampler == "random":
         return RandomSampler(seed=seed)

@@ -4,6 +4,7 @@ The run of a study is found by its tag `stance.study`, so a restart goes on with
 store of its own gets one there.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -52,9 +53,12 @@ def child(config: TrackingConfig, opened: Opened, number: int, settings: Setting
 
 def killed(config: TrackingConfig, trial: FrozenTrial) -> None:
     """End the run of a trial whose process is gone, if this store has it."""
-    run_id = find(config, f"attributes.run_id = '{trial.user_attrs.get('run', '')}'")
-    if run_id:
-        tracking.connect(config).set_terminated(run_id, "KILLED")
+    try:
+        run_id = find(config, f"attributes.run_id = '{trial.user_attrs.get('run', '')}'")
+        if run_id:
+            tracking.connect(config).set_terminated(run_id, "KILLED")
+    except Exception as error:  # the trial is queued again, which must not fail for its record
+        logging.getLogger(__name__).warning("could not end the run of trial %s: %s", trial.number, error)
 
 
 def find(config: TrackingConfig, wanted: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from safetensors.numpy import load_file, save_file
 
 from stance import inference, jsonl, model
@@ -19,11 +20,13 @@ from stance.calibration import softmax
 from stance.errors import StanceError
 from stance.predictor import sha256
 from stance.recipe import TrainingConfig, choose_precision
-from stance.records import LABELS, Example, Stance
+from stance.records import LABELS, SOMEONE, Example, Stance
 from stance.scores import only_known
 
 Shares = npt.NDArray[np.float64]
 PROVENANCE = "distilled"
+FILES = ("model.safetensors", "checkpoint.json", "config.json", "tokenizer.json")
+"""What decides a checkpoint's answers."""
 
 
 def teach(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
@@ -48,25 +51,29 @@ def answers(asked: Sequence[Example], config: TrainingConfig) -> Shares:
     for example in asked:
         digest.update(jsonl.dumps(asdict(example.pair())).encode())
     found = []
+    precision = choose_precision(config.precision)
+    where = f"{precision} {'cuda' if torch.cuda.is_available() else 'cpu'} {digest.hexdigest()}"
     for name in config.teacher:
-        weights = sha256(_weights(Path(name)))
-        path = Path(config.teacher_cache) / f"{hashlib.sha256((weights + digest.hexdigest()).encode()).hexdigest()}"
-        path = path.with_suffix(".safetensors")
+        _check(Path(name))
+        files = " ".join(sha256(Path(name) / part) for part in FILES)
+        key = hashlib.sha256(f"{files} {where}".encode()).hexdigest()
+        path = Path(config.teacher_cache) / f"{key}.safetensors"
         if not path.is_file():
             print(f"teacher {name} answers {len(pairs)} questions")
-            scores = inference.logits(model.load(Path(name)), pairs, precision=choose_precision(config.precision))
+            scores = inference.logits(model.load(Path(name)), pairs, precision=precision)
             path.parent.mkdir(parents=True, exist_ok=True)
             save_file({"logits": scores}, path)
         found.append(softmax(load_file(path)["logits"]))
     return np.asarray(np.mean(found, axis=0))
 
 
-def _weights(directory: Path) -> Path:
+def _check(directory: Path) -> None:
     model.about(directory)
-    path = directory / "model.safetensors"
-    if not path.is_file():
-        raise StanceError(f"training.teacher: {path} is missing; expected a checkpoint written by scripts/train.py")
-    return path
+    for part in FILES:
+        if not (directory / part).is_file():
+            raise StanceError(
+                f"training.teacher: {directory / part} is missing; expected a checkpoint written by scripts/train.py"
+            )
 
 
 def _taught(example: Example, shares: Shares, config: TrainingConfig) -> Example:
@@ -93,7 +100,7 @@ def _further(examples: Sequence[Example], ratio: float, seed: int) -> list[Examp
     for members in passages.values():
         asked = {_key(example)[1:] for example in members}
         places = {name: place for e in members for name, place in ((e.target, e.target_span), (e.actor, e.actor_span))}
-        pairs = [(a, t) for a, t in permutations(places, 2) if (a, t) not in asked]
+        pairs = [(a, t) for a, t in permutations(places, 2) if t != SOMEONE and (a, t) not in asked]
         wanted = int(ratio * len(members) + random.random())
         for index in random.permutation(len(pairs))[:wanted]:
             actor, target = pairs[index]

@@ -34,7 +34,7 @@ from stance import plots
 from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.jsonl import flatten
-from stance.stores import check_sqlite
+from stance.stores import check_sqlite, without_password
 
 PACKAGES = (
     "accelerate", "datasets", "evaluate", "hydra-core", "mlflow", "numpy", "onnx", "onnxruntime", "peft",
@@ -239,6 +239,7 @@ def _location(config: TrackingConfig) -> str | None:
 
 def _describe(client: MlflowClient, active: Run, settings: Mapping[str, Any]) -> None:
     found = versions()
+    settings = without_password(settings)
     params = flatten(settings) | {f"version.{name}": version for name, version in found.items()}
     entries = [Param(name, str(value)[:6000]) for name, value in params.items()]
     for start in range(0, len(entries), 100):

@@ -22,6 +22,7 @@ from stance.checkpoints import Keeper, check_disk, epochs_done, newest
 from stance.dataset import fingerprint
 from stance.encoders import ModelConfig, Pretrained
 from stance.encoding import PairEncoder
+from stance.errors import StanceError
 from stance.files import check_replaceable, remove_leftovers, replace_directory
 from stance.model import Checkpoint, StanceModel, load_weights, save
 from stance.recipe import TrainingConfig, check, choose_precision
@@ -163,6 +164,11 @@ def assemble(
     """The trainer that `train` starts and the encoder in it; `work` takes its checkpoints."""
     check(config, splits)
     precision = choose_precision(config.precision)
+    if config.r_drop and not (model_config.dropout or model_config.encoder_dropout or config.lora.dropout):
+        raise StanceError(
+            "training.r_drop compares two answers under dropout, and there is none: set model.encoder_dropout=0.1 or "
+            "training.r_drop=0"
+        )
     if config.compile:
         engine.check_compiler()
     set_seed(config.seed)

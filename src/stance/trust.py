@@ -15,7 +15,7 @@ from stance.abstention import Abstention, choose
 from stance.calibration import Calibration, calibrate, softmax
 from stance.predictor import WAYS
 from stance.records import Example
-from stance.scores import Answers
+from stance.scores import Answers, known
 
 Asked = Mapping[str, tuple[Sequence[Example], npt.NDArray[np.float32]]]
 """Examples and their logits, shape `(examples, 3)`, by way of asking."""
@@ -65,9 +65,9 @@ def fit(asked: Asked, *, target_risk: float, risk_confidence: float) -> Trust:
     """Fit a temperature for each way of asking, and choose a threshold for it unless `target_risk` is 0."""
     calibration = {way: calibrate(logits, examples) for way, (examples, logits) in asked.items()}
     answers = {
-        way: Answers.to(examples, softmax(logits / calibration[way].temperature))
+        way: Answers.to(examples, softmax(logits / calibration[way].temperature)).only(whole)
         for way, (examples, logits) in asked.items()
-        if target_risk > 0
+        if target_risk > 0 and np.any(whole := np.all(known(examples), 1))  # the shipped model chooses among all labels
     }
     abstention = {
         way: choose(found, target_risk=target_risk, risk_confidence=risk_confidence) for way, found in answers.items()
