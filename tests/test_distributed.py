@@ -2,10 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -248,6 +249,17 @@ def test_sharding_finds_the_layers_of_an_encoder(kind: str, tmp_path: Path) -> N
     assert len(layers) == trainer.model.encoder.config.num_hidden_layers
 
 
+@pytest.fixture
+def process() -> Iterator[None]:
+    """For tests that call `cli()`: the process gets its own handler and environment back."""
+    handler, environment = signal.getsignal(signal.SIGTERM), dict(os.environ)
+    yield
+    signal.signal(signal.SIGTERM, handler)
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+@pytest.mark.usefixtures("process")
 def test_a_script_for_one_process_refuses_to_run_in_many(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -410,6 +422,7 @@ def test_a_mistake_in_a_job_of_submitit_comes_back_as_one_line(built: Workplace,
     assert done.stderr.splitlines()[-1] == "error: training.accumulation=0: expected 1 or more"
 
 
+@pytest.mark.usefixtures("process")
 def test_slurm_without_its_extra_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -65,7 +65,6 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         )
         self.remove_callback(PrinterCallback)
         self.recipe = config
-        self.trained_share = lora.trained_share(model)
         self.pairs_seen = 0
         self.seconds = 0.0  # of training, without evaluation
         self.trained_share = lora.trained_share(model)
