@@ -12,7 +12,7 @@ The package is layered; a module imports only from the rings above it:
 * training  `encoders` `heads` `relative` `model` `inference` `objective` `teacher` `batches` `callbacks`
             `recipe` `renaming` `augment` `failures` `validation` `watch` `trainer` `checkpoints` `resume`
             `training` `export` `scores` `calibration` `abstention` `trust` `baselines` `evaluation` `transfer`
-            `bakeoff` `curve` `review` `plots` `show` `space` `study` `trial` `findings` `sweep` `distributed`
+            `studies` `bakeoff` `curve` `review` `plots` `show` `space` `study` `trial` `findings` `sweep` `distributed`
             `engine` `lora` `packaged`
             (+ torch, transformers, accelerate, peft, safetensors, onnx, evaluate, sklearn, cleanlab, optuna,
             sqlalchemy, filelock, psutil, submitit, matplotlib, rich)

@@ -1,16 +1,15 @@
 """Changes of the training pairs that leave their labels true, so that a model meets the questions of services."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from stance.recipe import TrainingConfig
-from stance.records import SOMEONE, Example, Stance, as_printed, folded
-from stance.renaming import SHORT, rename
+from stance.records import SOMEONE, Example, Stance, as_printed, folded, without_places
+from stance.renaming import name_words, rename
 
-_WORD = re.compile(r"\w+")
+_ARTICLE = frozenset({"the"})
 
 
 def vary(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
@@ -30,7 +29,7 @@ def vary(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
     for example, (place, wording), holder, known in zip(examples, draws, holders, agreed, strict=True):
         asked = as_printed(example) if wording < config.surface_share else example
         bare = place < config.span_dropout
-        asked = replace(asked, actor_span=None, target_span=None) if bare else asked
+        asked = without_places(asked) if bare else asked
         if known and holder < config.open_holder:
             asked = replace(asked, actor=SOMEONE, actor_span=None)
         sampled = example.provenance == "sampled"
@@ -91,21 +90,20 @@ def _agreed(examples: Sequence[Example]) -> list[bool]:
     "peace talks in Kampala".
     """
     stances: dict[tuple[str, str], set[Stance]] = {}
-    words: dict[str, set[str]] = {}
+    taken: dict[str, set[str]] = {}
     for example in examples:
         if example.provenance != "sampled":
             stances.setdefault((example.article_id, example.target.casefold()), set()).add(example.stance)
-            named = words.setdefault(example.article_id, set())
+            named = taken.setdefault(example.article_id, set())
             named.update(_words(example.target), _words(as_printed(example).target))
 
     def agreed(example: Example) -> bool:
         if example.provenance == "sampled":
-            return not words.get(example.article_id, set()) & _words(example.target)
+            return not taken.get(example.article_id, set()) & _words(example.target)
         return len(stances[example.article_id, example.target.casefold()]) == 1
 
     return [agreed(example) for example in examples]
 
 
 def _words(name: str) -> set[str]:
-    words = set(_WORD.findall(name.casefold()))  # "US" and "EU" are words too
-    return words - SHORT - {"the"} or words
+    return name_words(name, _ARTICLE)

@@ -5,24 +5,20 @@ It decides defaults, so it looks at validation and development parts only, and a
 
 import hashlib
 import json
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
-import numpy as np
-
-from stance import inference, jsonl, model, training
+from stance import studies
 from stance.encoders import ModelConfig
 from stance.errors import StanceError
 from stance.inference import Logits
 from stance.recipe import TrainingConfig
-from stance.records import LABELS, Example, Stance
+from stance.records import LABELS, Example, without_places
 from stance.scores import confusion, rates
-
-POLAR = [LABELS.index(Stance.OPPOSE), LABELS.index(Stance.SUPPORT)]
-Sets = Mapping[str, Sequence[Example]]
+from stance.studies import Memory, Sets
+from stance.transfer import POLAR, two_way
 
 
 @dataclass
@@ -70,11 +66,7 @@ def own(validation: Sequence[Example]) -> dict[str, list[Example]]:
     sets: dict[str, list[Example]] = {}
     for example in validation:
         sets.setdefault(example.corpus, []).append(example)
-    bare = {
-        f"{name} no places": [replace(e, actor_span=None, target_span=None) for e in rows]
-        for name, rows in sets.items()
-    }
-    return sets | bare
+    return sets | {f"{name} no places": [without_places(row) for row in rows] for name, rows in sets.items()}
 
 
 def outcomes(contenders: Sequence[Contender], seeds: Sequence[int], *, sets: Sets, memory: Path) -> Iterator[Outcome]:
@@ -86,25 +78,19 @@ def outcomes(contenders: Sequence[Contender], seeds: Sequence[int], *, sets: Set
         sets: development sets that each model answers.
         memory: JSON Lines of what is known; a run that was cut off goes on after them.
     """
-    done = {row["key"]: row for _, row in jsonl.read(memory)} if memory.is_file() else {}
+    done = Memory(memory)
     for seed in seeds:
         for contender in contenders:
             key = _key(contender, seed, sets)
-            if key not in done:
-                done[key] = {"key": key, **asdict(run(contender, seed, sets=sets))}
-                jsonl.write(memory, done.values())
-            kept = {k: v for k, v in done[key].items() if k != "key"}
-            yield Outcome(**(kept | {"name": contender.name}))
+            if key not in done.known:
+                done.keep(key, asdict(run(contender, seed, sets=sets)))
+            yield Outcome(**(done.known[key] | {"name": contender.name}))
 
 
-def run(contender: Contender, seed: int, *, sets: Sets, keep: Path | None = None) -> Outcome:
-    """Train one contender with one seed and score it; its checkpoint stays at `keep`, if that is given."""
+def run(contender: Contender, seed: int, *, sets: Sets) -> Outcome:
+    """Train one contender with one seed and score it."""
     recipe = replace(contender.training, seed=seed)
-    with tempfile.TemporaryDirectory(prefix="stance-bakeoff-") as folder:
-        output = keep or Path(folder) / "checkpoint"
-        result = training.train(contender.splits, contender.model, recipe, output=output, about={})
-        checkpoint = model.load(result.checkpoint)
-    answers = {name: inference.logits(checkpoint, [e.pair() for e in rows]) for name, rows in sets.items()}
+    result, answers = studies.answers(contender.splits, contender.model, recipe, sets)
     scores = {name: score(answers[name], rows) for name, rows in sets.items()}
     return Outcome(contender.name, seed, result.pairs_per_second, scores)
 
@@ -113,8 +99,7 @@ def score(logits: Logits, rows: Sequence[Example]) -> float:
     """Macro-F1 over the three labels; accuracy of support against oppose where the rows know no neutral."""
     references = [LABELS.index(row.stance) for row in rows]
     if set(references) <= set(POLAR):
-        chosen = np.array(POLAR)[logits[:, POLAR].argmax(1)]
-        return float((chosen == np.array(references)).mean())
+        return float((two_way(logits) == references).mean())
     return float(rates(confusion(references, logits.argmax(1).tolist()))["macro_f1"])
 
 

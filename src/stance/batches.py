@@ -31,8 +31,8 @@ class Row:
 
 def target(example: Example) -> tuple[float, ...]:
     """The share of each class in the answer that is wanted: 1 for one label, a vote's shares, -1 for no choice."""
-    shares = example.soft or tuple(float(label == example.stance) for label in LABELS)
-    return tuple(share if label in example.labels else -1.0 for label, share in zip(LABELS, shares, strict=True))
+    shares = zip(LABELS, example.shares(), strict=True)
+    return tuple(share if label in example.labels else -1.0 for label, share in shares)
 
 
 class Rows(Dataset[Row]):

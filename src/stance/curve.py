@@ -1,19 +1,19 @@
 """Learning curve: what models learn from ever more articles, to see whether a larger corpus would still help."""
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stance import inference, jsonl, model, training
+from stance import jsonl, studies
 from stance.encoders import ModelConfig
 from stance.errors import StanceError
+from stance.inference import Logits
 from stance.recipe import TrainingConfig
 from stance.records import Example
 from stance.splits import shuffled
-from stance.transfer import Logits
+from stance.studies import Memory
 
 Score = Callable[[Mapping[str, Logits]], Mapping[str, float]]
 
@@ -65,18 +65,17 @@ def points(
         score: from the answers on `others` to scores.
         memory: JSON Lines of finished points; a run that was cut off goes on after them.
     """
-    known = _known(memory)
+    done = Memory(memory)
     for seed in config.seeds:
         order = shuffled({example.article_id for example in splits["train"]}, seed)
         for number in sorted({min(n, len(order)) for n in config.articles}):
             chosen = set(order[:number])
             part = [example for example in splits["train"] if example.article_id in chosen]
             key = _key(part, splits["validation"], models, recipe, seed, sorted(others))
-            if key not in known:
+            if key not in done.known:
                 scores = _train({**splits, "train": part}, models, replace(recipe, seed=seed), others, score)
-                known[key] = {"articles": number, "pairs": len(part), "seed": seed, "scores": scores}
-                jsonl.write(memory, ({"key": k, **row} for k, row in known.items()))
-            yield Point(**known[key])
+                done.keep(key, asdict(Point(number, len(part), seed, scores)))
+            yield Point(**done.known[key])
 
 
 def _train(
@@ -86,12 +85,7 @@ def _train(
     others: Mapping[str, Sequence[Example]],
     score: Score,
 ) -> dict[str, float]:
-    with tempfile.TemporaryDirectory(prefix="stance-curve-") as folder:
-        result = training.train(splits, models, recipe, output=Path(folder) / "checkpoint", about={})
-        checkpoint = model.load(result.checkpoint)
-    answers = {
-        name: inference.logits(checkpoint, [example.pair() for example in rows]) for name, rows in others.items()
-    }
+    result, answers = studies.answers(splits, models, recipe, others)
     return {"validation_macro_f1": result.scores["macro_f1"], **score(answers)}
 
 
@@ -100,13 +94,6 @@ def _key(part: Sequence[Example], validation: Sequence[Example], *settings: Any)
     plain = [asdict(s) if hasattr(s, "__dataclass_fields__") else s for s in settings]
     rows = [example.to_json() for example in (*part, *validation)]
     return hashlib.sha256(jsonl.dumps({"settings": plain, "rows": rows}).encode()).hexdigest()
-
-
-def _known(memory: Path) -> dict[str, dict[str, Any]]:
-    if not memory.is_file():
-        return {}
-    rows = [row for _, row in jsonl.read(memory)]
-    return {row.pop("key"): row for row in rows}
 
 
 def table(found: Sequence[Point]) -> list[list[str]]:

@@ -7,7 +7,7 @@ configured share, before anything appears under the artifact's name.
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from stance.inference import Logits
 from stance.inference import logits as torch_logits
 from stance.model import Checkpoint
 from stance.predictor import FORMAT_VERSION, StancePredictor, sha256
-from stance.records import LABELS, Example
+from stance.records import LABELS, Example, without_places
 from stance.scores import UNKNOWN, Answers, StanceScore, known
 from stance.trust import Asked, Trust, fit
 
@@ -212,7 +212,7 @@ def _logits(folder: Path, precision: str, examples: Sequence[Example]) -> Logits
 
 def _asked(folder: Path, validation: Sequence[Example], logits: Logits) -> Asked:
     """The rows and their int8 logits for each way of asking; where few have a place, all of them for both."""
-    bare = _logits(folder, "int8", [replace(example, actor_span=None, target_span=None) for example in validation])
+    bare = _logits(folder, "int8", [without_places(example) for example in validation])
     placed = [i for i, example in enumerate(validation) if example.pair().placed]
     if len(placed) < min(MIN_PLACED, len(validation)):
         placed = list(range(len(validation)))

@@ -135,14 +135,12 @@ def _rescue(trainer: "StanceTrainer", keep: Callable[[Mapping[str, float], Path]
     best = trainer.state.best_model_checkpoint
     if not best:
         return "no epoch had ended, so there is no checkpoint to keep"
-    entry = next(
-        e for e in trainer.state.log_history if "eval_macro_f1" in e and e["step"] == trainer.state.best_global_step
-    )
+    epoch, scores = trainer.kept_epoch()
     folder = Path(best).with_name("best")
     trainer._load_best_model()  # knows adapters and shards
-    keep({k.removeprefix("eval_"): float(v) for k, v in entry.items() if k != "step"}, folder)
+    keep(scores, folder)
     return (
-        f"epoch {entry['epoch']:.0f}, the best before it (validation macro-F1 {entry['eval_macro_f1']:.3f}), is kept: "
+        f"epoch {epoch:.0f}, the best before it (validation macro-F1 {scores['macro_f1']:.3f}), is kept: "
         f"go on from it with training.initial={folder} or export it with checkpoint={folder}"
     )
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from stance.records import Span
 
 MAX_NAME_WORDS = 32  # the runs of a name's words grow with their square
-_FILLERS = frozenset({"and", "for", "from", "its", "that", "the", "their", "this", "with"})
+FILLERS = frozenset({"and", "for", "from", "its", "that", "the", "their", "this", "with"})
+"""Longer words that are no names."""
 
 
 def find_mention(text: str, name: str) -> Span | None:
@@ -35,5 +36,5 @@ def _parts(name: str) -> Iterator[str]:
     for length in range(len(words) - 1, 0, -1) if len(words) <= MAX_NAME_WORDS else ():
         for start in range(len(words) - length, -1, -1):
             part = words[start : start + length]
-            if any(len(word) > 2 and word.casefold() not in _FILLERS for word in part):
+            if any(len(word) > 2 and word.casefold() not in FILLERS for word in part):
                 yield " ".join(part)

@@ -158,6 +158,10 @@ class Example:
         """The question that this example answers."""
         return Pair(self.text, self.actor, self.target, self.actor_span, self.target_span)
 
+    def shares(self) -> tuple[float, ...]:
+        """The share of each of `LABELS` in the answer that is wanted: 1 for one label, or what a vote gave it."""
+        return self.soft or tuple(float(label == self.stance) for label in LABELS)
+
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary; spans become lists."""
         row = asdict(self)
@@ -173,6 +177,11 @@ SOMEONE = "someone"
 def folded(name: str) -> str:
     """A name as it is compared with others: small letters, straight quotes, no leading article."""
     return _ARTICLE.sub("", name.translate(_QUOTES).casefold().strip())
+
+
+def without_places(example: Example) -> Example:
+    """The example asked by its names alone."""
+    return replace(example, actor_span=None, target_span=None)
 
 
 def as_printed(example: Example) -> Example:

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from stance.lookup import FILLERS
 from stance.recipe import TrainingConfig
 from stance.records import SOMEONE, Example, Span
 
@@ -21,7 +22,6 @@ _WORD = re.compile(r"\w+")
 _ARTICLE = re.compile(r"(?:the|an?)\s+", re.IGNORECASE)
 SHORT = frozenset({"a", "an", "as", "at", "by", "he", "in", "is", "it", "of", "on", "or", "s", "she", "to", "was"})
 """Short words that are no names."""
-_FILLERS = frozenset({"and", "for", "from", "its", "that", "the", "their", "this", "with"})
 _PRONOUNS = frozenset({
     "he", "she", "it", "they", "i", "we", "you", "his", "her", "hers", "its", "their", "theirs", "him", "them",
     "our", "ours", "us", "my", "mine", "me", "your", "yours", "who", "whom", "whose", "which", "that", "this",
@@ -183,7 +183,7 @@ def _survives(example: Example, edits: Sequence[_Edit], names: Sequence[tuple[st
 
 def _alike(word: str, other: str) -> bool:
     """Whether two words may be forms of one: "Russia" and "Russian", "initiative" and "initiatives"."""
-    if word.casefold() in _FILLERS or min(len(word), len(other)) < 4:
+    if word.casefold() in FILLERS or min(len(word), len(other)) < 4:
         return len(word) > 1 and word == other and word[0].isupper()
     length = 4 if word[0].isupper() and other[0].isupper() else 5
     return word[:length].casefold() == other[:length].casefold()
@@ -226,6 +226,14 @@ def _bare(name: str) -> str:
     return _ARTICLE.sub("", name, count=1) if _ARTICLE.match(name) else name
 
 
+def name_words(name: str, without: frozenset[str]) -> set[str]:
+    """The words that tell a name from others: "US" and "EU" too, but not `SHORT` ones and those in `without`.
+
+    Never none, so that a name always shares a word with itself.
+    """
+    found = set(_WORD.findall(name.casefold()))
+    return found - without - SHORT or found
+
+
 def _words(name: str) -> set[str]:
-    words = set(_WORD.findall(name.casefold()))  # "US" and "EU" are words too
-    return words - _FILLERS - SHORT or words
+    return name_words(name, FILLERS)

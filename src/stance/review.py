@@ -5,10 +5,8 @@ Jiang, Chuang, JAIR 2021) finds the annotations whose label is probably wrong; u
 support or oppose with confidence may have been missed. A person looks at each: nothing is changed here.
 """
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,7 @@ import numpy.typing as npt
 from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
 
-from stance import baselines, inference, model, splits, training
+from stance import baselines, splits, studies
 from stance.calibration import softmax
 from stance.encoders import ModelConfig
 from stance.errors import StanceError
@@ -133,10 +131,8 @@ def _answers(
     models: ModelConfig,
     recipe: TrainingConfig,
 ) -> npt.NDArray[np.float64]:
-    with tempfile.TemporaryDirectory(prefix="stance-review-") as folder:
-        parts = {"train": learned, "validation": held}
-        result = training.train(parts, models, recipe, output=Path(folder) / "checkpoint", about={})
-        return softmax(inference.logits(model.load(result.checkpoint), [example.pair() for example in asked]))
+    _, answers = studies.answers({"train": learned, "validation": held}, models, recipe, {"asked": asked})
+    return softmax(answers["asked"])
 
 
 def _labels(

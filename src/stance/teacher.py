@@ -81,9 +81,8 @@ def _taught(example: Example, shares: Shares, config: TrainingConfig) -> Example
     if example.provenance == PROVENANCE:
         stance = Stance(LABELS[int(shares.argmax())])
         return replace(example, soft=tuple(shares.tolist()), stance=stance, weight=config.teacher_questions_weight)
-    own = example.soft or tuple(float(label == example.stance) for label in LABELS)
     share = config.teacher_weight
-    mixed = tuple((1 - share) * a + share * b for a, b in zip(own, shares.tolist(), strict=True))
+    mixed = tuple((1 - share) * a + share * b for a, b in zip(example.shares(), shares.tolist(), strict=True))
     return replace(example, soft=mixed)
 
 

@@ -113,6 +113,12 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         self.guard.gradient(float(norm), self.state, self._get_learning_rate())
         return norm
 
+    def kept_epoch(self) -> tuple[float, dict[str, float]]:
+        """The number of the best epoch so far, whose weights are kept, and its validation scores."""
+        best = self.state.best_global_step
+        entry = next(e for e in self.state.log_history if "eval_macro_f1" in e and e["step"] == best)
+        return entry["epoch"], {k.removeprefix("eval_"): float(v) for k, v in entry.items() if k != "step"}
+
     def _amount(self, batches: Sequence[Mapping[str, Tensor]]) -> Tensor:
         """The sum of the pairs' weights and the number of the pairs in `batches`, over all processes."""
         weight = sum(self.weigh(batch).sum() for batch in batches)

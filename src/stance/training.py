@@ -147,9 +147,7 @@ def _fit(trainer: StanceTrainer, checkpoint: Path | None) -> dict[str, float]:
         trainer.accelerator.wait_for_everyone()  # all have read the best epoch before the first removes its file
     finally:
         trainer.view.close()
-    evaluations = [entry for entry in trainer.state.log_history if "eval_macro_f1" in entry]
-    best = next(entry for entry in evaluations if entry["step"] == trainer.state.best_global_step)
-    return {k.removeprefix("eval_"): float(v) for k, v in best.items() if k != "step"}
+    return trainer.kept_epoch()[1]
 
 
 def assemble(

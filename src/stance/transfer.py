@@ -18,11 +18,11 @@ from stance.abstention import Kept
 from stance.corpora import dse
 from stance.errors import StanceError
 from stance.examples import ExamplesConfig
+from stance.inference import Logits
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Article, Example, Stance
 from stance.scores import Answers, Estimate, by_group, estimates, slice_rates
 
-Logits = npt.NDArray[np.float32]
 POLAR = [LABELS.index(Stance.OPPOSE), LABELS.index(Stance.SUPPORT)]
 
 
@@ -101,6 +101,11 @@ def score(
     return [_score(name, logits[name], part, config) for name, part in rows.items()]
 
 
+def two_way(answers: Logits) -> npt.NDArray[np.int64]:
+    """The class indices of support or oppose, whichever answers of shape `(examples, 3)` have higher."""
+    return np.asarray(np.array(POLAR)[answers[:, POLAR].argmax(1)], np.int64)
+
+
 def _score(name: str, answers: Logits, rows: Sequence[Example], config: TransferConfig) -> Transfer:
     references = np.array([LABELS.index(row.stance) for row in rows])
     groups = np.array([row.article_id for row in rows])
@@ -110,11 +115,11 @@ def _score(name: str, answers: Logits, rows: Sequence[Example], config: Transfer
         return estimates(counts, resamples=config.resamples, seed=config.seed, of=slice_rates)
 
     polar = np.isin(references, POLAR)
-    two_way = estimate(np.array(POLAR)[answers[:, POLAR].argmax(1)], polar)
+    polar_only = estimate(two_way(answers), polar)
     three_way = estimate(answers.argmax(1), np.ones(len(rows), bool))
     scores = {
-        "two_way_accuracy": two_way["accuracy"],
-        "two_way_macro_f1": two_way["f1"],
+        "two_way_accuracy": polar_only["accuracy"],
+        "two_way_macro_f1": polar_only["f1"],
         "macro_f1": three_way["f1"],
         "accuracy": three_way["accuracy"],
     }
