@@ -91,6 +91,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--quality", type=int, nargs="?", const=1, default=0, metavar="SEEDS",
         help="also train both sides to the end and compare the scores, with so many seeds (1 if left out)",
     )  # fmt: skip
+    parser.add_argument(
+        "--memory", type=Path, default=Path("outputs/benchmark/quality.jsonl"),
+        help="scores of finished trainings: a run that was cut off goes on after them (%(default)s)",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     if min(options.repeats, options.steps) < 1 or options.quality < 0:
         parser.error("--repeats and --steps must be at least 1, --quality at least 0")
@@ -114,9 +118,9 @@ def run(options: argparse.Namespace) -> str:
     with tempfile.TemporaryDirectory(prefix="stance-benchmark-") as folder:
         bench = Bench(rows, job, options.artifact, Path(folder), options.repeats, load)
         speed = training_speed(bench, options.steps)
-        scores = quality(bench, options.quality) if options.quality else {}
+        scores = quality(bench, options.quality, options.memory) if options.quality else {}
         table = [
-            *trained_rows(speed, scores, job.training.epochs),
+            *trained_rows(speed, scores),
             *scored_rows(bench, scoring_speed(bench)),
             *started_rows(cold_starts(bench)),
         ]
