@@ -119,44 +119,43 @@ def quality(bench: Bench, seeds: int, memory: Path) -> dict[str, Figure]:
         memory: JSON Lines of finished trainings; a run that was cut off goes on after them. Scores, unlike speeds,
             do not suffer from other work on the machine, so they may be taken beforehand.
     """
-    done = Memory(memory)
+    done, facts = Memory(memory), digest(bench)
+    found: dict[str, list[float]] = {"stance": [], "stock": []}
+    for seed in range(1, seeds + 1):
+        for side, train in (("stance", ours), ("stock", stock)):
+            key = f"{side}, seed {seed}, {facts}"
+            if key not in done.known:
+                done.keep(key, {"macro_f1": train(bench, seed)})
+            found[side].append(done.known[key]["macro_f1"])
+            progress(f"whole training, {side} {seed}/{seeds}: validation macro-F1 {found[side][-1]:.3f}")
+    return {side: Figure(tuple(scores)) for side, scores in found.items()}
 
-    def ours(seed: int) -> float:
-        config = replace(bench.job.training, seed=seed)
-        return training.train(bench.rows, bench.job.model, config, output=bench.work / "ours", about={}).scores[
-            "macro_f1"
-        ]
 
-    def stock(seed: int) -> float:
-        trainer = stock_trainer(
-            bench,
-            seed=seed,
-            num_train_epochs=STOCK_EPOCHS,
-            eval_strategy="epoch",
-            save_strategy="epoch",
-            save_total_limit=1,
-            load_best_model_at_end=True,
-            metric_for_best_model="macro_f1",
-        )
-        trainer.train()
-        return float(trainer.evaluate()["eval_macro_f1"])
+def ours(bench: Bench, seed: int) -> float:
+    """The score of a whole training of ours."""
+    config = replace(bench.job.training, seed=seed)
+    result = training.train(bench.rows, bench.job.model, config, output=bench.work / "ours", about={})
+    return result.scores["macro_f1"]
 
+
+def stock(bench: Bench, seed: int) -> float:
+    """The score of the best of the Trainer's epochs."""
+    best: dict[str, Any] = {"eval_strategy": "epoch", "save_strategy": "epoch", "load_best_model_at_end": True}
+    best |= {"metric_for_best_model": "macro_f1", "save_total_limit": 1, "num_train_epochs": STOCK_EPOCHS}
+    trainer = stock_trainer(bench, seed=seed, **best)
+    trainer.train()
+    return float(trainer.evaluate()["eval_macro_f1"])
+
+
+def digest(bench: Bench) -> str:
+    """What the scores depend on, but for the seed."""
     facts = {
         "dataset": dataset.fingerprint(bench.rows),
         "model": asdict(bench.job.model),
         "training": asdict(bench.job.training),
         "versions": tracking.versions(),
     }
-    known = hashlib.sha256(jsonl.dumps(facts).encode()).hexdigest()
-    found: dict[str, list[float]] = {"stance": [], "stock": []}
-    for seed in range(1, seeds + 1):
-        for side, task in (("stance", ours), ("stock", stock)):
-            key = f"{side}, seed {seed}, {known}"
-            if key not in done.known:
-                done.keep(key, {"macro_f1": task(seed)})
-            found[side].append(done.known[key]["macro_f1"])
-            progress(f"whole training, {side} {seed}/{seeds}: validation macro-F1 {found[side][-1]:.3f}")
-    return {side: Figure(tuple(scores)) for side, scores in found.items()}
+    return hashlib.sha256(jsonl.dumps(facts).encode()).hexdigest()
 
 
 def trained_rows(speed: Mapping[str, list[Figure]], scores: Mapping[str, Figure]) -> list[list[str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from stance import dataset, findings, study, sweep_runs, trial
 from stance.config import Script
 from stance.jobs import DATASET, SweepJob
-from stance.space import Settings, written
+from stance.space import Settings, overruled, written
 from stance.sweep import Worker
 
 
@@ -23,6 +23,8 @@ def run(job: SweepJob) -> float:
     rows, manifest = dataset.load(Path(job.dataset))
     folder = Path(job.output) / job.sweep.name
     plan = trial.plan(job.sweep, Settings(job.model, job.training), rows, scratch=folder)
+    for key, value in overruled(plan.settings, plan.space).items():
+        print(f"{key}={value} is not used: sweep.space searches it")
     storage = study.connect(job.sweep, on_stale=lambda found: sweep_runs.killed(job.tracking, found))
     opened = study.join(job.sweep, storage, trial.facts(plan, manifest.sha256))
     where = study.shown(job.sweep.storage)

@@ -32,7 +32,7 @@ from stance.encoders import ModelConfig
 from stance.errors import StanceError
 from stance.recipe import TrainingConfig
 from stance.records import LABELS
-from stance.space import Settings
+from stance.space import Settings, overruled, parse
 from stance.study import Opened, SweepConfig
 from stance.sweep import Worker
 from stance.trial import facts, plan
@@ -300,6 +300,26 @@ def test_a_study_with_another_dataset_or_recipe_is_refused(encoder: str, tmp_pat
     other = replace(bench.plan.settings, training=replace(bench.plan.settings.training, epochs=9))
     with pytest.raises(StanceError, match=r"training\.epochs was 2 and is now 9"):
         study.join(bench.config, storage, facts(replace(bench.plan, settings=other), "0" * 64))
+
+
+def test_a_teacher_with_other_weights_makes_another_study(encoder: str, tmp_path: Path) -> None:
+    first = Bench(tmp_path, encoder)
+    (tmp_path / "teacher").mkdir()
+    recipe = replace(first.plan.settings.training, teacher=[str(tmp_path / "teacher")])
+    taught, found = replace(first.plan, settings=replace(first.plan.settings, training=recipe)), []
+    for weights in (b"some", b"others"):
+        (tmp_path / "teacher" / "model.safetensors").write_bytes(weights)
+        found.append(facts(taught, "0" * 64))
+    assert found[0] != found[1]
+    assert {**found[0], "weights": {}} == {**found[1], "weights": {}}
+
+
+def test_a_value_that_is_searched_as_well_is_named(encoder: str, tmp_path: Path) -> None:
+    settings = Bench(tmp_path, encoder).plan.settings
+    searched = parse({"training": {"epochs": {"type": "int", "low": 1, "high": 3}, **RATES["training"]}})
+    assert overruled(settings, searched) == {}
+    other = replace(settings, training=replace(settings.training, epochs=9))
+    assert overruled(other, searched) == {"training.epochs": 9}
 
 
 def test_more_trials_and_another_sampler_are_no_other_study(encoder: str, tmp_path: Path) -> None:
@@ -658,7 +678,7 @@ def test_a_restart_with_another_space_ends_with_one_line_and_2(toy: Path, tmp_pa
 @pytest.mark.slow
 def test_a_sweep_survives_sigkill_and_is_shared_by_two_processes(toy: Path, tmp_path: Path) -> None:
     more = (
-        "sweep.trials=4",
+        "sweep.trials=8",  # so many that the slower of the two to start gets a share
         "sweep.heartbeat=4",
         "sweep.space.training.epochs={low:10,high:12}",
         "training.early_stopping=0",
@@ -685,7 +705,7 @@ def test_a_sweep_survives_sigkill_and_is_shared_by_two_processes(toy: Path, tmp_
         first.kill()
         first.wait()
     trials = optuna.load_study(storage=f"sqlite:///{tmp_path}/sweeps.db", study_name="smoke").get_trials()
-    assert [trial.state for trial in study.counted(trials)] == [TrialState.COMPLETE] * 4
+    assert [trial.state for trial in study.counted(trials)] == [TrialState.COMPLETE] * 8
     (killed,) = [trial for trial in trials if trial.state == TrialState.FAIL]
     for old in before:
         if old.state == TrialState.COMPLETE:

@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+import socket
 import sqlite3
 import subprocess
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from stance.export import ExportConfig
 from stance.model import Checkpoint, StanceModel
 from stance.predictor import StancePredictor, sha256
 from stance.records import Example, Stance
+from stance.stores import scrubbed
 from stance.tracking import TrackingConfig
 
 OLD_REVISION = "451aebb31d03"  # the first one of MLflow's migrations
@@ -457,6 +459,31 @@ def test_a_directory_in_place_of_the_database_is_refused(tmp_path: Path) -> None
 def test_an_unknown_kind_of_store_is_refused() -> None:
     with pytest.raises(StanceError, match=r"tracking\.uri=gopher://burrow: MLflow can't use it"):
         tracking.connect(TrackingConfig(uri="gopher://burrow"))
+
+
+def test_the_password_of_a_store_is_neither_logged_nor_printed(
+    store: TrackingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "hunter%402"  # as an address holds "hunter@2"
+    there = f"postgresql://me:{secret}@db.example:5432/runs"
+    with tracking.run(store, stage="toy", settings={"tracking": {"uri": there}}) as active:
+        pass
+    run = client(store).get_run(active.id)
+    assert run.data.params["tracking.uri"] == "postgresql://me:***@db.example:5432/runs"
+    assert "hunter" not in repr(run.to_dictionary()) + artifact(store, run, "config.yaml")
+    assert scrubbed(ValueError(f"{there} knows no hunter@2"), there) == (
+        "postgresql://me:***@db.example:5432/runs knows no ***"
+    )
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    try:
+        with pytest.raises(StanceError) as caught:
+            tracking.connect(replace(store, uri=f"http://me:{secret}@127.0.0.1:{port}"))
+    finally:
+        tracking.connect(store)
+    assert f"tracking.uri=http://me:***@127.0.0.1:{port}: MLflow can't use it: " in str(caught.value)
+    assert "hunter" not in str(caught.value)
 
 
 def test_a_script_that_cannot_track_writes_no_output(exported: Workplace, tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, log_loss
 
 import tiny
 from stance import augment, encoders, inference, training
 from stance import model as models
+from stance.calibration import softmax
 from stance.errors import StanceError
 from stance.recipe import TrainingConfig, choose_precision
 from stance.records import LABELS, SOMEONE, Example, Stance
@@ -100,6 +101,7 @@ def test_the_reported_score_is_that_of_the_saved_checkpoint(reference: Result) -
     truth = [LABELS.index(example.stance) for example in SPLITS["validation"]]
     expected = f1_score(truth, logits.argmax(1), labels=[0, 1, 2], average="macro", zero_division=0)
     assert reference.scores["macro_f1"] == pytest.approx(expected)
+    assert reference.scores["loss"] == pytest.approx(log_loss(truth, softmax(logits), labels=[0, 1, 2]), abs=1e-4)
 
 
 def test_the_best_epoch_is_kept(reference: Result) -> None:

@@ -16,6 +16,7 @@ from stance.errors import StanceError
 from stance.inference import Logits
 from stance.recipe import TrainingConfig
 from stance.records import LABELS, Example, without_places
+from stance.resume import describe
 from stance.scores import confusion, rates
 from stance.studies import Memory, Sets
 from stance.transfer import POLAR, two_way
@@ -105,7 +106,7 @@ def score(logits: Logits, rows: Sequence[Example]) -> float:
 
 def _key(contender: Contender, seed: int, sets: Sets) -> str:
     """A digest of all that an outcome depends on, but not of its name."""
-    facts = [contender.dataset, seed, asdict(contender.model), asdict(contender.training)]
+    facts = [describe(contender.model, contender.training, contender.dataset), seed]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for name, rows in sets.items():
         digest.update(f"{name} {len(rows)} {rows[0].id} {rows[-1].id}".encode())

@@ -12,6 +12,7 @@ from stance.errors import StanceError
 from stance.inference import Logits
 from stance.recipe import TrainingConfig
 from stance.records import Example
+from stance.resume import describe
 from stance.splits import shuffled
 from stance.studies import Memory
 
@@ -71,7 +72,7 @@ def points(
         for number in sorted({min(n, len(order)) for n in config.articles}):
             chosen = set(order[:number])
             part = [example for example in splits["train"] if example.article_id in chosen]
-            key = _key(part, splits["validation"], models, recipe, seed, sorted(others))
+            key = _key(part, splits["validation"], describe(models, recipe, ""), seed, sorted(others))
             if key not in done.known:
                 scores = _train({**splits, "train": part}, models, replace(recipe, seed=seed), others, score)
                 done.keep(key, asdict(Point(number, len(part), seed, scores)))
@@ -91,9 +92,8 @@ def _train(
 
 def _key(part: Sequence[Example], validation: Sequence[Example], *settings: Any) -> str:
     """A digest of all that a point depends on."""
-    plain = [asdict(s) if hasattr(s, "__dataclass_fields__") else s for s in settings]
     rows = [example.to_json() for example in (*part, *validation)]
-    return hashlib.sha256(jsonl.dumps({"settings": plain, "rows": rows}).encode()).hexdigest()
+    return hashlib.sha256(jsonl.dumps({"settings": settings, "rows": rows}).encode()).hexdigest()
 
 
 def table(found: Sequence[Point]) -> list[list[str]]:

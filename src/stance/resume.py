@@ -77,14 +77,15 @@ def hold(output: Path) -> Iterator[Path]:
 
 def describe(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) -> dict[str, Any]:
     """All that decides the weights; a resume must not change it."""
+    others = [*config.teacher, *([config.initial] if config.initial else [])]
     return {
         "dataset": dataset_sha256,
         "device": "cuda" if torch.cuda.is_available() else "cpu",
         "model": asdict(model),
         "precision": choose_precision(config.precision),
         "processes": distributed.processes(),
-        "teachers": {path: sha256(Path(path) / WEIGHTS) for path in config.teacher if (Path(path) / WEIGHTS).exists()},
         "training": asdict(config),
+        "weights": {path: sha256(Path(path) / WEIGHTS) for path in others if (Path(path) / WEIGHTS).exists()},
     }
 
 

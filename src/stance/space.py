@@ -57,6 +57,12 @@ def values(settings: Settings) -> dict[str, Any]:
     return {key: operator.attrgetter(key)(settings) for key in keys() if key not in OWN}
 
 
+def overruled(settings: Settings, space: Space) -> dict[str, Any]:
+    """Settings that were given another value than their default and have no effect, since they are searched."""
+    given, default = values(settings), values(Settings(ModelConfig(), TrainingConfig()))
+    return {key: given[key] for key in space if given[key] != default[key]}
+
+
 def changed(settings: Settings, drawn: Mapping[str, Any]) -> Settings:
     """`settings` with other values at some dotted keys."""
     for key, value in drawn.items():

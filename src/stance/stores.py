@@ -1,12 +1,12 @@
 """The databases of MLflow: what an SQLite one must be before MLflow opens it, and what may be logged of it."""
 
-import re
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import mlflow
 from alembic.script import ScriptDirectory
@@ -65,5 +65,11 @@ def without_password(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     """The settings of a run as they may be logged: the store's address may hold a password."""
     if "tracking" not in settings:
         return settings
-    uri = re.sub(r"(://[^:/@]+):[^@]+@", r"\1:***@", settings["tracking"]["uri"])
-    return {**settings, "tracking": {**settings["tracking"], "uri": uri}}
+    uri = settings["tracking"]["uri"]
+    return {**settings, "tracking": {**settings["tracking"], "uri": scrubbed(uri, uri)}}
+
+
+def scrubbed(text: object, uri: str = "") -> str:
+    """`text`, such as an error, without the password that the address of MLflow's store, or `uri`, may hold."""
+    password = urlsplit(uri or mlflow.get_tracking_uri()).password
+    return str(text).replace(password, "***").replace(unquote(password), "***") if password else str(text)

@@ -34,7 +34,7 @@ from stance import plots
 from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.jsonl import flatten
-from stance.stores import check_sqlite, without_password
+from stance.stores import check_sqlite, scrubbed, without_password
 
 PACKAGES = (
     "accelerate", "datasets", "evaluate", "hydra-core", "mlflow", "numpy", "onnx", "onnxruntime", "peft",
@@ -96,7 +96,7 @@ class Run:
             write()
         except MlflowException as error:
             self._flushed = time.monotonic()
-            logging.getLogger(__name__).warning("MLflow takes nothing for now: %s", str(error)[:200])
+            logging.getLogger(__name__).warning("MLflow takes nothing for now: %s", scrubbed(error)[:200])
 
     def flush(self) -> None:
         """Write the buffered metrics."""
@@ -171,8 +171,7 @@ def run(
         active.flush()
     except MlflowException as error:
         _fail(active, error)
-        reason = str(error).strip().splitlines()[0]
-        raise StanceError(f"tracking.uri={config.uri}: MLflow failed during the run: {reason}") from error
+        raise _refused(config, "failed during the run", error) from error
     except BaseException as error:
         _fail(active, error)
         raise
@@ -198,8 +197,7 @@ def connect(config: TrackingConfig) -> MlflowClient:
             client.create_experiment(config.experiment, artifact_location=_location(config))
         mlflow.set_experiment(config.experiment)
     except MlflowException as error:
-        reason = str(error).strip().splitlines()[0]
-        raise StanceError(f"tracking.uri={config.uri}: MLflow can't use it: {reason}") from error
+        raise _refused(config, "can't use it", error) from error
     if config.system_metrics_seconds > 0:
         mlflow.set_system_metrics_sampling_interval(config.system_metrics_seconds)
         mlflow.set_system_metrics_samples_before_logging(1)
@@ -254,14 +252,14 @@ def _interrupted(client: MlflowClient, config: TrackingConfig, run_id: str) -> R
         found = client.get_run(run_id)
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise StanceError(f"tracking.uri={config.uri}: MLflow can't look for run {run_id}: {error}") from error
+            raise _refused(config, f"can't look for run {run_id}", error) from error
         found = None
     experiment = client.get_experiment_by_name(config.experiment).experiment_id
     if found and found.info.lifecycle_stage == "active" and found.info.experiment_id == experiment:
         return found
     print(
-        f"{config.uri}: the experiment {config.experiment} no longer has the interrupted run {run_id}; "
-        "a new run takes its place",
+        f"{scrubbed(config.uri)}: the experiment {config.experiment} no longer has the interrupted run "
+        f"{run_id}; a new run takes its place",
         file=sys.stderr,
     )
     return None
@@ -281,6 +279,11 @@ def _reopen(client: MlflowClient, active: Run, before: Recorded) -> None:
     active.tag(resumed=str(count), resumed_at=datetime.now(UTC).isoformat(timespec="seconds"))
 
 
+def _refused(config: TrackingConfig, what: str, error: MlflowException) -> StanceError:
+    reason = str(error).strip().splitlines()[0]
+    return StanceError(scrubbed(f"tracking.uri={config.uri}: MLflow {what}: {reason}"))
+
+
 def _fail(active: Run, error: BaseException) -> None:
     """End the run as FAILED or KILLED and say why, whatever state the store is in."""
     status = "FAILED" if isinstance(error, Exception) else "KILLED"
@@ -288,10 +291,10 @@ def _fail(active: Run, error: BaseException) -> None:
         try:
             step()
         except Exception as second:  # the first error is the one to report
-            logging.getLogger(__name__).warning("could not record why the run failed: %s", second)
+            logging.getLogger(__name__).warning("could not record why the run failed: %s", scrubbed(second))
 
 
 def _say_why(active: Run, error: BaseException) -> None:
     active.flush()
-    active.tag(error=f"{type(error).__name__}: {error}"[:5000])
-    mlflow.log_text("".join(traceback.format_exception(error)), "error.txt")
+    active.tag(error=scrubbed(f"{type(error).__name__}: {error}")[:5000])
+    mlflow.log_text(scrubbed("".join(traceback.format_exception(error))), "error.txt")

@@ -10,10 +10,12 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from transformers import EvalPrediction
 
 from stance import baselines
-from stance.batches import IGNORED
+from stance.batches import IGNORED, target
+from stance.objective import cross_entropy
 from stance.records import LABELS, Example
 from stance.scores import StanceScore, by_group, difference, rates
 
@@ -44,11 +46,22 @@ class Validation:
         self.seed = seed
 
     def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
-        """All scores, the share of the answers that is each label, and how far the model is above each rival."""
-        chosen = np.asarray(prediction.predictions).reshape(-1, len(LABELS)).argmax(1)
+        """Loss, all scores, the share of the answers that is each label, and how far the model is above each rival.
+
+        The loss takes the place of the trainer's own, which counts a passage of one pair like a passage of thirty.
+        """
+        logits = np.asarray(prediction.predictions).reshape(-1, len(LABELS))
         numbers, first = np.unique(np.asarray(prediction.label_ids[1]).reshape(-1), return_index=True)
         there = numbers != IGNORED
-        return self.scores(numbers[there], chosen[first[there]])
+        numbers, logits = numbers[there], logits[first[there]]
+        return {"loss": self.loss(numbers, logits), **self.scores(numbers, logits.argmax(1))}
+
+    def loss(self, numbers: npt.NDArray[np.int64], logits: npt.NDArray[np.float32]) -> float:
+        """Mean cross-entropy in nats by the weights of the examples of these numbers; `logits` of shape `(n, 3)`."""
+        targets = torch.tensor([target(self.examples[i]) for i in numbers])
+        weights = torch.tensor([self.examples[i].weight for i in numbers])
+        losses = cross_entropy(torch.from_numpy(logits), targets)
+        return float((losses * weights).sum() / weights.sum().clamp(min=1e-9))
 
     def scores(self, numbers: npt.NDArray[np.int64], answers: npt.NDArray[np.int64]) -> dict[str, float]:
         """The metrics of class indices `answers`, shape `(n,)`, to the examples of these numbers."""
