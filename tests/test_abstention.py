@@ -151,6 +151,14 @@ def test_a_threshold_is_printed_with_what_it_does() -> None:
 # On other pairs.
 
 
+def test_the_bound_allows_for_few_articles() -> None:
+    draw, articles, below = np.random.default_rng(1), np.repeat(np.arange(12), 15), 0
+    for _ in range(1500):
+        wrong = draw.random(180) < draw.beta(0.6, 3.4, 12)[articles]  # 15 % in the long run, in some articles far more
+        below += abstention.upper_bound(wrong, articles, 0.95) < 0.15
+    assert below / 1500 < 0.07, "0.083 without the quotient of t quantiles, 0.05 is what is promised"
+
+
 def test_coverage_and_risk_at_a_threshold_have_intervals_over_articles() -> None:
     answers = population(200, 3, each=5)
     found = abstention.estimates(answers, 0.8, resamples=300, seed=1)

@@ -377,6 +377,7 @@ def test_an_article_that_is_too_long_is_a_problem(tmp_path: Path, capsys: pytest
     assert f"{path}:2: 701 words, expected 120 to 700" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_corpus_of_this_project_is_varied(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["variety", str(CORPUS)]) == 0, capsys.readouterr().out
 

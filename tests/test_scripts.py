@@ -387,6 +387,7 @@ def test_predict_answers_in_the_order_of_the_requests(exported: Workplace, tmp_p
         assert answer["confidence"] == pytest.approx(expected.confidence, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_request_without_actor_ends_predict_with_its_line_and_code_2(exported: Workplace, tmp_path: Path) -> None:
     rows = [*ROWS, {"text": "Moscow rejected it.", "target": "it"}]
     source = requests(tmp_path / "pairs.jsonl", rows)

@@ -362,6 +362,7 @@ def test_the_value_of_a_trial_is_the_median_over_its_seeds(encoder: str, tmp_pat
     assert f"median macro_f1 {trial.value:.3f}" in line
 
 
+@pytest.mark.slow
 def test_the_same_sweep_draws_and_scores_the_same(encoder: str, tmp_path: Path) -> None:
     found = []
     for name in ("a", "b"):
@@ -372,6 +373,7 @@ def test_the_same_sweep_draws_and_scores_the_same(encoder: str, tmp_path: Path) 
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_hyperband_prunes_what_tpe_draws(encoder: str, tmp_path: Path) -> None:
     bench = Bench(tmp_path, encoder, sampler="tpe", pruner="hyperband", trials=4)
     bench.worker().run()
@@ -381,6 +383,7 @@ def test_hyperband_prunes_what_tpe_draws(encoder: str, tmp_path: Path) -> None:
     assert len({json.dumps(trial.params) for trial in bench.trials()}) == 4
 
 
+@pytest.mark.slow
 def test_a_grid_is_searched_once_and_then_the_sweep_ends(encoder: str, tmp_path: Path) -> None:
     grid = {
         "training": {

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta
+from scipy.stats import beta, t
 
 from stance.predictor import WAYS, StancePredictor
 from stance.records import Pair
@@ -89,15 +89,17 @@ def upper_bound(wrong: npt.NDArray[np.bool_], articles: npt.NDArray[np.int64], l
     """The one-sided bound of Clopper and Pearson on the risk of the population that the answers are drawn from.
 
     Pairs of one article tend to be right or wrong together. So the bound takes the number of independent pairs that
-    tell as much, as Korn and Graubard (1998) do in surveys; with an article for each pair it is the exact bound.
+    tell as much, as Korn and Graubard (1998) do in surveys, and fewer where few articles say how much they do
+    together (their quotient of t quantiles); with an article for each pair it is the exact bound.
     """
-    risk = wrong.mean()
-    if risk == 1 or (len(wrong) > 1 and len(np.unique(articles)) == 1):  # one article tells nothing of others
+    risk, number = wrong.mean(), len(np.unique(articles))
+    if risk == 1 or (len(wrong) > 1 and number == 1):  # one article tells nothing of others
         return 1.0
     apart = wrong - risk
     together = (np.bincount(articles, apart) ** 2).sum()
     effect = max(together / (apart**2).sum(), 1.0) if risk > 0 else 1.0
-    pairs = len(wrong) / effect
+    few = (t.ppf(level, len(wrong) - 1) / t.ppf(level, number - 1)) ** 2 if level > 0.5 and number < len(wrong) else 1.0
+    pairs = len(wrong) / effect * few
     return float(beta.ppf(level, pairs * risk + 1, pairs * (1 - risk)))
 
 
