@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stance import bakeoff, dataset, tracking, transfer
 from stance.config import Script, override
-from stance.jobs import BakeoffJob
+from stance.jobs.studies import BakeoffJob
 from stance.show import columns
 
 

@@ -27,7 +27,8 @@ from benchmark_training import quality, trained_rows, training_speed
 from stance import dataset, jsonl, tracking
 from stance.config import Script
 from stance.errors import StanceError
-from stance.jobs import ARTIFACT, DATASET, TrainJob
+from stance.jobs import ARTIFACT, DATASET
+from stance.jobs.training import TrainJob
 from stance.predictor import StancePredictor, read_metadata
 from stance.recipe import choose_precision
 

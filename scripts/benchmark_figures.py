@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stance import encoders
-from stance.jobs import TrainJob
+from stance.jobs.training import TrainJob
 from stance.records import Example
 
 POINTS_MARK = -1.0

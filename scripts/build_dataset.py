@@ -8,15 +8,16 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import build, dataset, jobs, leaks, tracking
+from stance import build, dataset, leaks, tracking
 from stance.config import Script
-from stance.jobs import BuildJob
+from stance.jobs import building
+from stance.jobs.building import BuildJob
 from stance.show import columns
 
 
 def run(job: BuildJob) -> Path:
     """Build a labelled dataset from annotated articles: examples, splits without leaks, card, manifest."""
-    output, sources = Path(job.output), jobs.sources(job.corpora)
+    output, sources = Path(job.output), building.sources(job.corpora)
     print(f"build: {', '.join(f'{s.name} ({s.path})' for s in sources)} -> dataset in {output}")
     with tracking.run(job.tracking, stage="build", settings=asdict(job)) as active:
         manifest = build.build(sources, job.examples, job.split, job.leaks, output=output)

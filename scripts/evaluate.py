@@ -10,7 +10,7 @@ from pathlib import Path
 from stance import dataset, evaluation, jsonl, plots, registry, tracking
 from stance.config import Script
 from stance.evaluation import AS_ASKED, MODEL
-from stance.jobs import EvaluateJob
+from stance.jobs.training import EvaluateJob
 from stance.predictor import StancePredictor
 from stance.show import columns
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stance import dataset, export, model, registry, tracking
 from stance.config import Script
-from stance.jobs import ExportJob
+from stance.jobs.training import ExportJob
 
 
 def run(job: ExportJob) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stance.config import Script
 from stance.corpora import published
-from stance.jobs import FetchJob
+from stance.jobs.fetching import FetchJob
 
 
 def run(job: FetchJob) -> Path:

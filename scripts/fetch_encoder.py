@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stance import packaged
 from stance.config import Script
-from stance.jobs import FetchEncoderJob
+from stance.jobs.fetching import FetchEncoderJob
 
 
 def run(job: FetchEncoderJob) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stance import curve, dataset, plots, tracking, transfer
 from stance.config import Script
-from stance.jobs import CurveJob
+from stance.jobs.studies import CurveJob
 from stance.show import columns
 
 

@@ -12,7 +12,7 @@ from stance import jsonl
 from stance.config import Script
 from stance.errors import StanceError
 from stance.forms import pair_from_json
-from stance.jobs import PredictJob
+from stance.jobs.serving import PredictJob
 from stance.predictor import StancePredictor
 from stance.records import LABELS
 

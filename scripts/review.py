@@ -8,10 +8,11 @@ from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 
-from stance import corpora, examples, jobs, jsonl, review, tracking
+from stance import corpora, examples, jsonl, review, tracking
 from stance.config import Script
 from stance.evaluation import slug
-from stance.jobs import ReviewJob
+from stance.jobs.building import sources
+from stance.jobs.studies import ReviewJob
 from stance.records import Example
 from stance.show import columns
 
@@ -19,7 +20,7 @@ from stance.show import columns
 def run(job: ReviewJob) -> Path:
     """Train on folds of the articles and write a queue of what the models doubt."""
     review.check(job.review)
-    read = {source.name: corpora.sound(source) for source in jobs.sources(job.corpora)}
+    read = {source.name: corpora.sound(source) for source in sources(job.corpora)}
 
     def made(ratio: float) -> list[Example]:
         settings = replace(job.examples, neutral_ratio=ratio)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from stance import dataset, findings, study, sweep_runs, trial
 from stance.config import Script
-from stance.jobs import DATASET, SweepJob
+from stance.jobs import DATASET
+from stance.jobs.studies import SweepJob
 from stance.space import Settings, overruled, written
 from stance.sweep import Worker
 

@@ -7,17 +7,17 @@ sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py 
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import dataset, distributed, resume, tracking, training
+from stance import dataset, launch, resume, tracking, training
 from stance.config import Script
 from stance.dataset import Manifest
-from stance.jobs import TrainJob
+from stance.jobs.training import TrainJob
 from stance.records import Example
 
 
 def run(job: TrainJob) -> float:
     """Fine-tune an encoder on a dataset and keep the epoch with the best validation macro-F1, which is returned."""
     rows, manifest = dataset.load(Path(job.dataset))
-    if distributed.rank():  # the first process alone prints and keeps a record
+    if launch.rank():  # the first process alone prints and keeps a record
         return _follow(job, rows)
     print(
         f"train: {job.model.name} on {len(rows['train'])} pairs of {job.dataset}, at most {job.training.epochs} "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stance import jsonl, tracking, transfer
 from stance.config import Script
-from stance.jobs import TransferJob
+from stance.jobs.training import TransferJob
 from stance.predictor import StancePredictor
 from stance.show import columns
 

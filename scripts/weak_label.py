@@ -17,7 +17,7 @@ from stance.config import Script
 from stance.corpora.source import Dropped
 from stance.errors import StanceError
 from stance.forms import article_to_json
-from stance.jobs import WeakJob
+from stance.jobs.building import WeakJob
 from stance.records import Article
 from stance.show import columns
 from stance.tally import Outcome, Tally

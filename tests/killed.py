@@ -21,7 +21,7 @@ from stance.training import Result
 SPLITS = {"train": tiny.examples(64, seed=1), "validation": tiny.examples(24, seed=2)}
 RECIPE = {"epochs": 3, "learning_rate": 3e-3, "tokens_per_batch": 128, "precision": "fp32", "early_stopping": 0}
 SERVER = multiprocessing.get_context("forkserver")  # imports torch once, then forks before any thread runs
-SERVER.set_forkserver_preload(["stance.training", "stance.tracking", "stance.jobs", "stance.config", "stance.plots"])
+SERVER.set_forkserver_preload(["stance.training", "stance.tracking", "stance.jobs.training", "stance.config"])
 
 
 def job(encoder: str, **changes: Any) -> tuple[ModelConfig, TrainingConfig]:

@@ -14,7 +14,7 @@ from accelerate.state import PartialState
 from accelerate.utils import DistributedType
 
 import tiny
-from stance import distributed, training
+from stance import launch, training
 from stance.lora import LoraConfig
 from stance.recipe import TrainingConfig
 
@@ -47,4 +47,4 @@ if __name__ == "__main__":
         trainer, _ = training.assemble(SPLITS, tiny.config(name=encoder), recipe(rank), work=output / "work")
         assert trainer.is_fsdp_enabled
         training.train(SPLITS, tiny.config(name=encoder), recipe(rank), output=output / f"rank-{rank}", about={})
-    distributed.leave()
+    launch.leave()

@@ -23,6 +23,7 @@ import sharded
 import tiny
 from conftest import ROOT, Workplace, script
 from stance import distributed, inference, training
+from stance import launch as launched
 from stance import model as models
 from stance.batches import IGNORED, TokenBudget
 from stance.distributed import Shared, Shares
@@ -437,7 +438,7 @@ def test_slurm_without_its_extra_says_what_to_install(
 def test_a_process_alone_is_the_first_and_keeps_its_noise() -> None:
     state = torch.get_rng_state()
     distributed.own_noise(1)
-    assert (distributed.rank(), distributed.processes()) == (0, 1)
+    assert (launched.rank(), launched.processes()) == (0, 1)
     assert torch.equal(state, torch.get_rng_state())
 
 

@@ -25,7 +25,7 @@ from stance import failures, training
 from stance import model as checkpoints
 from stance.encoders import ModelConfig
 from stance.errors import StanceError
-from stance.jobs import TrainJob
+from stance.jobs.training import TrainJob
 from stance.recipe import TrainingConfig
 from stance.records import Example
 from tiny import one_thread  # noqa: F401

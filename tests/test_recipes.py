@@ -19,7 +19,7 @@ from stance.batches import target
 from stance.calibration import softmax
 from stance.config import override
 from stance.errors import StanceError
-from stance.jobs import BakeoffJob
+from stance.jobs.studies import BakeoffJob
 from stance.objective import consistency, cross_entropy
 from stance.recipe import TrainingConfig
 from stance.records import LABELS, SOMEONE, Example, Stance

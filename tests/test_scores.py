@@ -17,6 +17,7 @@ from conftest import Workplace
 from stance import baselines, calibration, dataset, evaluation, plots, scores
 from stance.errors import StanceError
 from stance.evaluation import MODEL, EvaluationConfig, Report
+from stance.history import learning_curves
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, Stance
 from stance.scores import StanceScore
@@ -406,7 +407,7 @@ def test_the_learning_curves_show_the_log_of_the_trainer() -> None:
         {"epoch": 2.0, "eval_loss": 0.9, "eval_macro_f1": 0.5},
         {"train_runtime": 3.0},
     ]
-    left, right = plots.learning_curves(history).axes
+    left, right = learning_curves(history).axes
     drawn = {line.get_label(): line.get_xydata().tolist() for line in left.lines}
     assert drawn == {"training": [[0.5, 1.1], [1.5, 0.8]], "validation": [[1.0, 1.0], [2.0, 0.9]]}
     assert right.lines[0].get_xydata().tolist() == [[1.0, 0.3], [2.0, 0.5]]
@@ -414,5 +415,5 @@ def test_the_learning_curves_show_the_log_of_the_trainer() -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_learning_curves_of_a_run_that_never_logged_a_loss_are_drawn() -> None:
-    left, right = plots.learning_curves([{"epoch": 1.0, "eval_loss": 1.0, "eval_macro_f1": 0.3}]).axes
+    left, right = learning_curves([{"epoch": 1.0, "eval_loss": 1.0, "eval_macro_f1": 0.3}]).axes
     assert (len(left.lines), len(right.lines)) == (1, 1)

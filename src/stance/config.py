@@ -29,7 +29,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from stance import distributed
+from stance import launch
 from stance.errors import StanceError
 
 Job = TypeVar("Job")
@@ -86,11 +86,11 @@ class Script(Generic[Job, Result]):
             sys.exit(0)
         # Makes Hydra raise instead of printing a message of its own; `explain` says it in one line.
         os.environ["HYDRA_FULL_ERROR"] = "1"
-        if distributed.rank():
-            distributed.stay_quiet()
+        if launch.rank():
+            launch.stay_quiet()
         else:
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        if distributed.processes() > 1 and not self.many:
+        if launch.processes() > 1 and not self.many:
             _exit(f"scripts/{self.name}.py works in one process; start it with python, without torchrun or accelerate")
         decorated = hydra.main(version_base="1.3", config_path=str(self.conf), config_name=self.name)
         try:
@@ -102,9 +102,9 @@ class Script(Generic[Job, Result]):
         except KeyboardInterrupt:
             sys.exit(130)
         except Exception:
-            distributed.let_first_speak()
+            launch.let_first_speak()
             raise
-        distributed.leave()
+        launch.leave()
 
     def help(self) -> str:
         """What the script does, the groups to choose from, every setting with its default, and examples."""
@@ -136,7 +136,7 @@ class Script(Generic[Job, Result]):
         elsewhere = many and "submitit" in HydraConfig.get().launcher._target_
         try:
             if elsewhere:
-                distributed.join_slurm()
+                launch.join_slurm()
             job = self._typed(config)
             output = getattr(job, "output", None)
             if many and output:
@@ -248,6 +248,6 @@ def _unknown(full_key: str, names: Sequence[str]) -> str:
 
 
 def _exit(message: str) -> None:
-    distributed.let_first_speak()
+    launch.let_first_speak()
     print(f"error: {message}", file=sys.stderr)
     sys.exit(USAGE_ERROR)

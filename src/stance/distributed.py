@@ -5,14 +5,11 @@ many processes share it: each takes every N-th of its rows, and the gradient is 
 N does not divide is filled up with rows whose pairs have no label and no weight.
 """
 
-import os
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
-import datasets
 import torch
 from accelerate import PartialState
 from accelerate.data_loader import prepare_data_loader
@@ -20,25 +17,13 @@ from accelerate.utils import broadcast_object_list, reduce
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import Trainer
-from transformers.utils import logging as transformers_logging
 
 from stance.batches import IGNORED, Row, Rows, TokenBudget
+from stance.launch import rank
 
 T = TypeVar("T")
 WAIT = timedelta(hours=12)
 """The longest that processes wait for what the first one does alone, such as asking a teacher."""
-PATIENCE = 30.0
-"""Seconds, of which `torchrun` needs a tenth; the first process may meet the same error some seconds later."""
-
-
-def rank() -> int:
-    """The number of this process among those of a launcher; 0 is the one that prints and writes."""
-    return int(os.environ.get("RANK", "0"))
-
-
-def processes() -> int:
-    """How many processes the launcher started."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def on_first(make: Callable[[], T]) -> T:
@@ -57,32 +42,6 @@ def own_noise(seed: int) -> None:
     """Let each process draw dropout masks of its own; the first draws those of a training in one process."""
     if rank():
         torch.manual_seed(seed + 1_000_003 * rank())
-
-
-def stay_quiet() -> None:
-    """Show no progress in this process, which is not the first."""
-    transformers_logging.disable_progress_bar()
-    datasets.disable_progress_bars()
-
-
-def let_first_speak() -> None:
-    """Before an error is told: when the first process has one too, the launcher ends this one while it waits."""
-    if rank():
-        time.sleep(PATIENCE)
-
-
-def join_slurm() -> None:
-    """In a job of submitit with several tasks: make them processes of one training, as `torchrun` does."""
-    import submitit  # an extra, `stance[slurm]`
-
-    if submitit.JobEnvironment().num_tasks > 1:
-        submitit.helpers.TorchDistributedEnvironment().export()
-
-
-def leave() -> None:
-    """Take leave of the other processes before this one ends."""
-    if processes() > 1 and torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
 
 
 class Shares(Sampler[list[int]]):

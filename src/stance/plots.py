@@ -1,4 +1,4 @@
-"""Pictures of a run: confusion matrix, reliability, risk over coverage, learning curves.
+"""Pictures of a run: confusion matrix, reliability, risk over coverage, scores by the size of the corpus.
 
 Figures only; who keeps them decides where.
 """
@@ -66,21 +66,6 @@ def risk_coverage_curve(answers: Answers, title: str, kept: Kept | None = None) 
     axes.set(xlim=(0, 1), ylim=(0, top), xlabel="share that is answered", ylabel="share of these that is wrong")
     axes.set_title(title)
     axes.legend(loc="upper left", frameon=False)
-    return figure
-
-
-def learning_curves(history: Sequence[Mapping[str, float]]) -> Figure:
-    """Training and validation loss, and validation macro-F1, over epochs, from the trainer's log."""
-    figure = Figure(figsize=(7.6, 3.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for key, label in (("loss", "training"), ("eval_loss", "validation")):
-        points = [(entry["epoch"], entry[key]) for entry in history if key in entry and "epoch" in entry]
-        left.plot(*zip(*points, strict=True), marker="." if key == "eval_loss" else "", label=label)
-    left.set(xlabel="epoch", ylabel="loss")
-    left.legend(frameon=False)
-    points = [(entry["epoch"], entry["eval_macro_f1"]) for entry in history if "eval_macro_f1" in entry]
-    right.plot(*zip(*points, strict=True), marker=".")
-    right.set(xlabel="epoch", ylabel="validation macro-F1", ylim=(0, 1))
     return figure
 
 

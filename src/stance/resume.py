@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from stance import distributed, jsonl
+from stance import jsonl, launch
 from stance.checkpoints import keep, newest, step_of
 from stance.encoders import ModelConfig
 from stance.errors import StanceError
@@ -49,7 +49,7 @@ def hold(output: Path) -> Iterator[Path]:
         StanceError: another process trains into `output`, or the folder is something else.
     """
     work = output.with_name(output.name + ".partial")
-    if distributed.rank():
+    if launch.rank():
         yield work
         return
     check_replaceable(work, marker=LOCK)
@@ -83,7 +83,7 @@ def describe(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) ->
         "device": "cuda" if torch.cuda.is_available() else "cpu",
         "model": asdict(model),
         "precision": choose_precision(config.precision),
-        "processes": distributed.processes(),
+        "processes": launch.processes(),
         "training": asdict(config),
         "weights": {path: sha256(Path(path) / WEIGHTS) for path in others if (Path(path) / WEIGHTS).exists()},
     }

@@ -30,9 +30,9 @@ from mlflow.entities import Run as Recorded
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from stance import plots
 from stance.dataset import Manifest
 from stance.errors import StanceError
+from stance.history import learning_curves
 from stance.jsonl import flatten
 from stance.stores import check_sqlite, scrubbed, without_password
 
@@ -88,7 +88,7 @@ class Run:
     def epoch(self, history: Sequence[Mapping[str, float]]) -> None:
         """Show the metrics and the learning curves of a training up to the end of an epoch, from the trainer's log."""
         self._try(self.flush)
-        self._try(lambda: self.figure(plots.learning_curves(history), CURVES))
+        self._try(lambda: self.figure(learning_curves(history), CURVES))
 
     def _try(self, write: Callable[[], None]) -> None:
         """Write during a training, which a locked database must not end; the next flush brings what this one lacks."""

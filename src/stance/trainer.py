@@ -17,7 +17,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from stance import distributed, lora, objective
+from stance import distributed, launch, lora, objective
 from stance.batches import ANSWERS, IGNORED, Row, Rows, TokenBudget
 from stance.callbacks import LiveView, Pace, Sink, SinkCallback
 from stance.failures import Guard
@@ -50,7 +50,7 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         pace = Pace(lambda: self.pairs_seen)
         self.guard, self.view, self.watch = Guard(config), LiveView(pace), watch
         callbacks: list[TrainerCallback] = [self.guard, pace]
-        if distributed.rank() == 0:
+        if launch.rank() == 0:
             callbacks += [SinkCallback(sink, pace), self.view, watch]
         if config.early_stopping:
             callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.early_stopping))

@@ -14,7 +14,7 @@ from transformers import (
     set_seed,
 )
 
-from stance import distributed, encoders, engine, failures, lora
+from stance import distributed, encoders, engine, failures, launch, lora
 from stance.augment import vary
 from stance.batches import Rows
 from stance.callbacks import Sink
@@ -102,7 +102,7 @@ def _keeper(
 
     def keep(scores: Mapping[str, float], folder: Path) -> None:
         model = _trained(trainer, model_config)  # all processes have their part in it
-        if distributed.rank() == 0:
+        if launch.rank() == 0:
             facts = {**about, **settings, "validation": dict(scores)}
             with replace_directory(folder, marker="checkpoint.json") as place:
                 save(Checkpoint(model, pretrained.tokenizer, pretrained.encoding, facts), place)
@@ -122,7 +122,7 @@ def _begin(trainer: StanceTrainer, job: Mapping[str, Any], *, resume: str, run: 
 
 def _end(trainer: StanceTrainer, output: Path, scores: dict[str, float]) -> Result:
     """Say what there is to say of a training whose checkpoint is written."""
-    if distributed.rank() == 0:
+    if launch.rank() == 0:
         trainer.watch.judge(scores, trainer.state)
         remove_leftovers(output)
     return Result(
@@ -216,7 +216,7 @@ def _trained(trainer: StanceTrainer, model_config: ModelConfig) -> StanceModel:
     if trainer.is_fsdp_enabled:
         state = distributed.weights(trainer)
         model, _ = _network(model_config, trainer.recipe)
-        if distributed.rank() == 0:
+        if launch.rank() == 0:
             model.load_state_dict(state)
     model.encoder = lora.merge(model.encoder)
     return model

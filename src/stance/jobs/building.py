@@ -1,0 +1,44 @@
+"""Jobs that make datasets and annotations."""
+
+from dataclasses import dataclass, field, replace
+
+from stance.corpora.source import CorpusConfig
+from stance.examples import ExamplesConfig
+from stance.jobs import DATASET
+from stance.leaks import LeaksConfig
+from stance.splits import SplitConfig
+from stance.tracking import TrackingConfig
+from stance.weak import WeakConfig
+
+
+@dataclass
+class BuildJob:
+    """Annotated articles to a dataset."""
+
+    corpora: dict[str, CorpusConfig] = field(default_factory=dict)
+    """The corpora by a key of your own; corpus=[...] chooses files that fill it in."""
+    examples: ExamplesConfig = field(default_factory=ExamplesConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    leaks: LeaksConfig = field(default_factory=LeaksConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    output: str = DATASET
+    """Directory of the dataset."""
+
+
+@dataclass
+class WeakJob:
+    """Articles that nobody annotated to weakly annotated ones."""
+
+    source: CorpusConfig = field(default_factory=CorpusConfig)
+    """The articles; annotations of their own only tell how good the weak ones are."""
+    part: str = ""
+    """Take only articles of this published split, such as train; empty takes all."""
+    weak: WeakConfig = field(default_factory=WeakConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    output: str = "outputs/weak.jsonl"
+    """JSON Lines of the articles that got a label."""
+
+
+def sources(corpora: dict[str, CorpusConfig]) -> list[CorpusConfig]:
+    """The corpora of a job, in their order; one without a name is called like its key."""
+    return [replace(corpus, name=corpus.name or key) for key, corpus in corpora.items()]

@@ -1,0 +1,78 @@
+"""Jobs of many trainings."""
+
+from dataclasses import dataclass, field
+
+from stance.bakeoff import BakeoffConfig
+from stance.corpora.source import CorpusConfig
+from stance.curve import CurveConfig
+from stance.encoders import ModelConfig
+from stance.examples import ExamplesConfig
+from stance.jobs import DATASET
+from stance.recipe import TrainingConfig
+from stance.review import ReviewConfig
+from stance.study import SweepConfig
+from stance.tracking import TrackingConfig
+from stance.transfer import TransferConfig
+
+
+@dataclass
+class CurveJob:
+    """Scores by the number of training articles."""
+
+    curve: CurveConfig = field(default_factory=CurveConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    dataset: str = DATASET
+    """Directory of the dataset."""
+    public: bool = False
+    """Also score each model on the public corpora below transfer.root."""
+    output: str = "outputs/learning_curve.png"
+    """The plot; the points are kept beside it as JSON Lines, and a run that was cut off goes on after them."""
+
+
+@dataclass
+class BakeoffJob:
+    """Ways to train, compared over seeds."""
+
+    bakeoff: BakeoffConfig = field(default_factory=BakeoffConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    dataset: str = DATASET
+    """Directory of the dataset; a contender may name another."""
+    public: bool = False
+    """Also score each model on the development parts of the public corpora below transfer.root."""
+    output: str = "outputs/bakeoff.jsonl"
+    """JSON Lines of the outcomes; a run that was cut off goes on after them."""
+
+
+@dataclass
+class SweepJob:
+    """Better settings of a training on a dataset."""
+
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    dataset: str = DATASET
+    """Directory of the dataset; its test split is not looked at."""
+    output: str = "outputs/sweep"
+    """Directory of the findings: a study has one of its own below it, which also takes checkpoints for a while."""
+
+
+@dataclass
+class ReviewJob:
+    """A queue of doubtful annotations and missed pairs of a corpus."""
+
+    corpora: dict[str, CorpusConfig] = field(default_factory=dict)
+    """The corpora by a key of your own; corpus=[...] chooses files that fill it in."""
+    examples: ExamplesConfig = field(default_factory=ExamplesConfig)
+    review: ReviewConfig = field(default_factory=ReviewConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    output: str = "outputs/review.jsonl"
+    """JSON Lines of doubts, by article."""

@@ -1,0 +1,76 @@
+"""Jobs of one model: training, export, scores."""
+
+from dataclasses import dataclass, field
+
+from stance.encoders import ModelConfig
+from stance.evaluation import EvaluationConfig
+from stance.export import ExportConfig
+from stance.jobs import ARTIFACT, CHECKPOINT, DATASET
+from stance.recipe import TrainingConfig
+from stance.tracking import TrackingConfig
+from stance.transfer import TransferConfig
+
+
+@dataclass
+class TrainJob:
+    """A dataset to a checkpoint."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    dataset: str = DATASET
+    """Directory of the dataset."""
+    output: str = CHECKPOINT
+    """Directory of the checkpoint; in a multirun the jobs write beside it: checkpoint-0, checkpoint-1, …"""
+    resume: str = "never"
+    """auto goes on where an interrupted run with the same output stopped, if there is one; never starts anew."""
+
+
+@dataclass
+class ExportJob:
+    """A checkpoint to an artifact, registered in MLflow."""
+
+    export: ExportConfig = field(default_factory=ExportConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    dataset: str = DATASET
+    """Directory of the dataset whose validation split checks the export."""
+    checkpoint: str = CHECKPOINT
+    """Directory of the checkpoint."""
+    output: str = ARTIFACT
+    """Directory of the artifact."""
+    other_dataset: bool = False
+    """Take a dataset that the model was not trained with; its rows may then have been training rows."""
+    register: bool = True
+    """Register the artifact as a version of tracking.model."""
+
+
+@dataclass
+class EvaluateJob:
+    """Scores of an artifact beside its baselines."""
+
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    dataset: str = DATASET
+    """Directory of the dataset."""
+    artifact: str = ARTIFACT
+    """Directory of the artifact."""
+    other_dataset: bool = False
+    """Take a dataset that the model was not trained with; its rows may then have been training rows."""
+    precision: str = "int8"
+    """Which model of the artifact is scored: int8, which ships by default, or fp32."""
+    output: str = "outputs/report.json"
+    """File of the report."""
+
+
+@dataclass
+class TransferJob:
+    """Scores of an artifact on public corpora that it was not trained on."""
+
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    artifact: str = ARTIFACT
+    """Directory of the artifact."""
+    precision: str = "int8"
+    """Which model of the artifact is scored: int8, which ships by default, or fp32."""
+    output: str = "outputs/transfer.json"
+    """File of the scores."""
