@@ -24,7 +24,7 @@ from transformers.utils import logging as transformers_logging
 from benchmark_figures import Bench, markdown, progress
 from benchmark_scoring import COLD_STARTS, cold_starts, scored_rows, scoring_speed, started_rows
 from benchmark_training import quality, trained_rows, training_speed
-from stance import dataset, jsonl, tracking
+from stance import dataset, jsonl, origin
 from stance.config import Script
 from stance.errors import StanceError
 from stance.jobs import ARTIFACT, DATASET
@@ -40,10 +40,10 @@ STATUS = Path("/proc/self/status")
 def facts(bench: Bench, options: argparse.Namespace) -> list[list[str]]:
     """Where and with what the figures were taken."""
     features = torch.cpu.get_capabilities()
-    commit, dirty = tracking.git_commit()
+    commit, dirty = origin.git_commit()
     trained = read_metadata(bench.artifact).get("dataset_sha256")
     sha256 = dataset.read_manifest(options.dataset).sha256
-    found = tracking.versions()
+    found = origin.versions()
     has = {
         "bf16": [n for n in ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16") if features.get(n)],
         "VNNI": [n for n in ("avx512_vnni", "avx_vnni", "amx_int8", "arm_dot") if features.get(n)],

@@ -2,7 +2,7 @@
 
 Speed alone, which does not depend on what a model has learned. How well the two layouts answer is the bake-off's matter
 (`scripts/bakeoff.py bakeoff=encodings`), and in one pass an answer does not depend on the other pairs, so it is as good
-among 64 as alone.
+among 64 as alone. As shipped: a pass takes at most `model.max_pairs` pairs, so 64 are two passes of 32.
 """
 
 import sys
@@ -45,15 +45,15 @@ def asked(examples: Sequence[Example], each: int, count: int) -> list[Example]:
     for example in examples:
         own[example.text] |= {example.actor: None, example.target: None}
     found = []
-    for number, (text, first) in enumerate(firsts.items()):
-        if len(found) >= count:
-            return found
+    for number, (text, first) in enumerate(list(firsts.items())[: -(-count // each)]):
         pool = list(own[text] | dict.fromkeys(names[number : number + each]))
         for index, (actor, target) in zip(range(each), permutations(pool, 2), strict=False):
             stance = Stance(LABELS[len(found) % len(LABELS)])
             question = replace(first, id=f"{number}-{index}", actor=actor, target=target, stance=stance)
             found.append(replace(question, actor_span=None, target_span=None, soft=(), labels=LABELS))
-    raise StanceError(f"the training split has {len(firsts)} passages, too few for {count} pairs; lower --pairs")
+    if len(found) < count:
+        raise StanceError(f"the training split has too few passages and names for {count} pairs; lower --pairs")
+    return found
 
 
 def scoring(models: ModelConfig, examples: Sequence[Example]) -> float:

@@ -1,9 +1,8 @@
 """Training: our recipe against the Trainer with its defaults. Part of benchmark.py."""
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from transformers import (
 )
 
 from benchmark_figures import Bench, Figure, alternate, points, progress, rate, yes
-from stance import dataset, jsonl, tracking, training
+from stance import dataset, origin, resume, training
 from stance.records import LABELS, Example
 from stance.scores import StanceScore
 from stance.studies import Memory
@@ -119,15 +118,18 @@ def quality(bench: Bench, seeds: int, memory: Path) -> dict[str, Figure]:
         memory: JSON Lines of finished trainings; a run that was cut off goes on after them. Scores, unlike speeds,
             do not suffer from other work on the machine, so they may be taken beforehand.
     """
-    done, facts = Memory(memory), digest(bench)
+    known = resume.digest(bench.job.model, bench.job.training, dataset.fingerprint(bench.rows))
+    facts = f"{STOCK_EPOCHS} epochs of stock, {origin.versions()}, {known}"
+    done, commit = Memory(memory), origin.git_commit()[0]
     found: dict[str, list[float]] = {"stance": [], "stock": []}
     for seed in range(1, seeds + 1):
         for side, train in (("stance", ours), ("stock", stock)):
             key = f"{side}, seed {seed}, {facts}"
             if key not in done.known:
-                done.keep(key, {"macro_f1": train(bench, seed)})
+                done.keep(key, {"macro_f1": train(bench, seed), "commit": commit})
             found[side].append(done.known[key]["macro_f1"])
-            progress(f"whole training, {side} {seed}/{seeds}: validation macro-F1 {found[side][-1]:.3f}")
+            of = done.known[key]["commit"][:12]
+            progress(f"whole training, {side} {seed}/{seeds} ({of}): validation macro-F1 {found[side][-1]:.3f}")
     return {side: Figure(tuple(scores)) for side, scores in found.items()}
 
 
@@ -145,17 +147,6 @@ def stock(bench: Bench, seed: int) -> float:
     trainer = stock_trainer(bench, seed=seed, **best)
     trainer.train()
     return float(trainer.evaluate()["eval_macro_f1"])
-
-
-def digest(bench: Bench) -> str:
-    """What the scores depend on, but for the seed."""
-    facts = {
-        "dataset": dataset.fingerprint(bench.rows),
-        "model": asdict(bench.job.model),
-        "training": asdict(bench.job.training),
-        "versions": tracking.versions(),
-    }
-    return hashlib.sha256(jsonl.dumps(facts).encode()).hexdigest()
 
 
 def trained_rows(speed: Mapping[str, list[Figure]], scores: Mapping[str, Figure]) -> list[list[str]]:

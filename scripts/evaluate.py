@@ -24,6 +24,8 @@ def run(job: EvaluateJob) -> float:
     origin = predictor.metadata.get("checkpoint", {})
     dataset.check_same(manifest, origin.get("dataset_sha256", ""), allowed=job.other_dataset)
     print(f"evaluate: {job.artifact} ({job.precision}) on {len(rows[split])} {split} pairs of {job.dataset}")
+    if split in evaluation.USED:
+        print(f"scores and confidence will look too good: {evaluation.USED[split]}")
     with tracking.run(job.tracking, stage="evaluate", settings=asdict(job)) as active:
         active.dataset(manifest, Path(job.dataset), split)
         active.tag(train_run=origin.get("train_run", ""), export_run=predictor.metadata.get("export_run", ""))

@@ -7,7 +7,7 @@ sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py 
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import dataset, export, model, registry, tracking
+from stance import dataset, export, model, origin, registry, tracking
 from stance.config import Script
 from stance.jobs.training import ExportJob
 
@@ -24,7 +24,7 @@ def run(job: ExportJob) -> Path:
         active.tag(train_run=str(about.get("train_run", "")))
         facts = {
             "dataset_sha256": manifest.sha256,
-            "commit": tracking.git_commit()[0],
+            "commit": origin.git_commit()[0],
             "export_run": active.id,
         }
         exported = export.write(Path(job.checkpoint), rows["validation"], job.export, output=output, about=facts)

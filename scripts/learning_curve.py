@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stance import curve, dataset, plots, tracking, transfer
 from stance.config import Script
+from stance.inference import Logits
 from stance.jobs.studies import CurveJob
 from stance.show import columns
 
@@ -20,7 +21,7 @@ def run(job: CurveJob) -> Path:
     others = transfer.load(job.transfer) if job.public else {}
     output = Path(job.output)
 
-    def score(answers: dict[str, transfer.Logits]) -> dict[str, float]:
+    def score(answers: dict[str, Logits]) -> dict[str, float]:
         found = transfer.score(answers, others, job.transfer)
         return {f"{t.name} {t.headline}": t.scores[t.headline].value for t in found}
 

@@ -7,7 +7,7 @@ sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py 
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import dataset, launch, resume, tracking, training
+from stance import dataset, launch, origin, resume, tracking, training
 from stance.config import Script
 from stance.dataset import Manifest
 from stance.jobs.training import TrainJob
@@ -40,7 +40,7 @@ def run(job: TrainJob) -> float:
 
 def _train(job: TrainJob, rows: dict[str, list[Example]], manifest: Manifest, active: tracking.Run) -> training.Result:
     """Train within a tracked run."""
-    about = {"dataset_sha256": manifest.sha256, "train_run": active.id, "commit": tracking.git_commit()[0]}
+    about = {"dataset_sha256": manifest.sha256, "train_run": active.id, "commit": origin.git_commit()[0]}
     result = training.train(
         rows,
         job.model,

@@ -10,6 +10,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
@@ -151,12 +152,15 @@ def test_a_threshold_is_printed_with_what_it_does() -> None:
 # On other pairs.
 
 
-def test_the_bound_allows_for_few_articles() -> None:
-    draw, articles, below = np.random.default_rng(1), np.repeat(np.arange(12), 15), 0
-    for _ in range(1500):
-        wrong = draw.random(180) < draw.beta(0.6, 3.4, 12)[articles]  # 15 % in the long run, in some articles far more
-        below += abstention.upper_bound(wrong, articles, 0.95) < 0.15
-    assert below / 1500 < 0.07, "0.083 without the quotient of t quantiles, 0.05 is what is promised"
+def test_the_bound_of_few_articles_is_that_of_korn_and_graubard() -> None:
+    articles, wrong = np.repeat(np.arange(8), 15), np.arange(120) % 15 < np.repeat([0, 0, 1, 1, 2, 3, 5, 9], 15)
+    risk = 21 / 120
+    variance = ((np.array([0, 0, 1, 1, 2, 3, 5, 9]) - 15 * risk) ** 2).sum() / 120**2  # of the risk, by articles
+    alone = risk * (1 - risk) / 120
+    pairs = 120 * alone / variance * (scipy.stats.t.ppf(0.95, 119) / scipy.stats.t.ppf(0.95, 7)) ** 2
+    expected = scipy.stats.beta.ppf(0.95, pairs * risk + 1, pairs * (1 - risk))
+    assert abstention.upper_bound(wrong, articles, 0.95) == pytest.approx(expected)
+    assert expected > scipy.stats.beta.ppf(0.95, 120 * alone / variance * risk + 1, 120 * alone / variance * (1 - risk))
 
 
 def test_coverage_and_risk_at_a_threshold_have_intervals_over_articles() -> None:

@@ -274,6 +274,15 @@ def test_another_encoder_is_refused(encoder: str, interrupted: Path, tmp_path: P
     refused(other, interrupted, r"another one: model\.name was \S+, is \S+other\. Repeat")
 
 
+def test_an_encoder_with_other_weights_under_the_same_name_is_refused(interrupted: Path, tmp_path: Path) -> None:
+    job = described(interrupted)
+    (name, digest) = next(iter(job["weights"].items()))
+    changed = {**job, "weights": {name: "0" * 64}}
+    with pytest.raises(StanceError, match=rf"weights\.{name} was {digest}, is {'0' * 64}\. Repeat"):
+        resume.find(work_of(interrupted), changed, "auto")
+    assert resume.find(work_of(interrupted), {**job, "weights": {}}, "auto").checkpoint, "weights that are gone"
+
+
 def test_another_number_of_processes_is_refused(
     encoder: str, interrupted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -296,8 +296,9 @@ def test_exporting_with_a_dataset_of_another_training_is_refused(
     assert not (tmp_path / "artifact").exists()
 
 
-def test_evaluate_returns_the_macro_f1_of_its_report(
-    exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("split", "caution"), [("test", ""), ("validation", "these rows chose the epoch")])
+def test_evaluate_returns_the_macro_f1_of_its_report_and_warns_of_rows_that_chose_something(
+    exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str], split: str, caution: str
 ) -> None:
     report = tmp_path / "report.json"
     score = script("evaluate").main(
@@ -305,15 +306,18 @@ def test_evaluate_returns_the_macro_f1_of_its_report(
             f"dataset={exported.dataset}",
             f"artifact={exported.artifact}",
             f"output={report}",
+            f"evaluation.split={split}",
             "evaluation.resamples=50",
             *store(tmp_path),
         ]
     )
     found = json.loads(report.read_text())
     assert found["scores"]["model"]["macro_f1"][0] == score
+    assert found["used_before"].startswith(caution)
     assert found["dataset_sha256"] == dataset.read_manifest(exported.dataset).sha256
     printed = capsys.readouterr().out
     assert all(system in printed for system in found["scores"])
+    assert ("scores and confidence will look too good" in printed) == bool(caution) == bool(found["used_before"])
 
 
 @pytest.mark.parametrize("name", ["export", "evaluate"])

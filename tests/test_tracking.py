@@ -22,7 +22,7 @@ from mlflow.tracking import MlflowClient
 
 import tiny
 from conftest import ROOT, Workplace, script
-from stance import dataset, encoders, export, jsonl, registry, tracking
+from stance import dataset, encoders, export, jsonl, origin, registry, tracking
 from stance import model as models
 from stance.encoders import ModelConfig
 from stance.errors import StanceError
@@ -191,7 +191,7 @@ def test_each_stage_names_a_commit_of_this_repository(stage: Recorded) -> None:
 
 def test_outside_git_the_commit_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert tracking.git_commit() == ("unknown", False)
+    assert origin.git_commit() == ("unknown", False)
 
 
 def test_the_system_is_measured_while_training(store: TrackingConfig) -> None:
@@ -473,6 +473,11 @@ def test_the_password_of_a_store_is_neither_logged_nor_printed(
     assert "hunter" not in repr(run.to_dictionary()) + artifact(store, run, "config.yaml")
     assert scrubbed(ValueError(f"{there} knows no hunter@2"), there) == (
         "postgresql://me:***@db.example:5432/runs knows no ***"
+    )
+    assert scrubbed("http://me:a/b#c?d@host/x", "http://me:a/b#c?d@host/x") == "http://me:***@host/x"
+    assert scrubbed("mysql://db/x?user=me&password=hunter", "mysql://db/x") == "mysql://db/x?user=me&password=***"
+    assert (
+        scrubbed("mlflow.db of sql://mlflow:mlflow@db", "sql://mlflow:mlflow@db") == "mlflow.db of sql://mlflow:***@db"
     )
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]

@@ -16,7 +16,7 @@ The package is layered; a module imports only from the rings above it:
             `distributed` `engine` `lora` `packaged`
             (+ torch, transformers, accelerate, peft, safetensors, onnx, evaluate, sklearn, cleanlab, optuna,
             sqlalchemy, filelock, psutil, submitit, matplotlib, rich)
-* rim       `tracking` `registry` `pyfunc` `sweep_runs` `jobs` `config` `stores`
+* rim       `origin` `tracking` `registry` `pyfunc` `sweep_runs` `jobs` `config` `stores`
             (+ mlflow, alembic, pandas, hydra, omegaconf)
 
 Importing this package does nothing; import what you need from its modules.

@@ -4,7 +4,6 @@ It decides defaults, so it looks at validation and development parts only, and a
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from stance.errors import StanceError
 from stance.inference import Logits
 from stance.recipe import TrainingConfig
 from stance.records import LABELS, Example, without_places
-from stance.resume import describe
+from stance.resume import digest
 from stance.scores import confusion, rates
 from stance.studies import Memory, Sets
 from stance.transfer import POLAR, two_way
@@ -57,7 +56,7 @@ def check(config: BakeoffConfig) -> None:
     """Refuse what has no meaning."""
     if not config.contenders or not config.seeds or min(config.seeds) < 0:
         raise StanceError(
-            "bakeoff.contenders must name at least one (bakeoff=encodings and bakeoff=recipes do, or a file of your "
+            "bakeoff.contenders must name at least one (bakeoff=encodings, recipes and left_out do, or a file of your "
             "own in conf/bakeoff), bakeoff.seeds hold numbers from 0"
         )
 
@@ -80,9 +79,10 @@ def outcomes(contenders: Sequence[Contender], seeds: Sequence[int], *, sets: Set
         memory: JSON Lines of what is known; a run that was cut off goes on after them.
     """
     done = Memory(memory)
+    known = {c.name: digest(c.model, c.training, c.dataset) for c in contenders}
     for seed in seeds:
         for contender in contenders:
-            key = _key(contender, seed, sets)
+            key = _key(known[contender.name], seed, sets)
             if key not in done.known:
                 done.keep(key, asdict(run(contender, seed, sets=sets)))
             yield Outcome(**(done.known[key] | {"name": contender.name}))
@@ -104,13 +104,10 @@ def score(logits: Logits, rows: Sequence[Example]) -> float:
     return float(rates(confusion(references, logits.argmax(1).tolist()))["macro_f1"])
 
 
-def _key(contender: Contender, seed: int, sets: Sets) -> str:
+def _key(contender: str, seed: int, sets: Sets) -> str:
     """A digest of all that an outcome depends on, but not of its name."""
-    facts = [describe(contender.model, contender.training, contender.dataset), seed]
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for name, rows in sets.items():
-        digest.update(f"{name} {len(rows)} {rows[0].id} {rows[-1].id}".encode())
-    return digest.hexdigest()
+    facts = [f"{name} {len(rows)} {rows[0].id} {rows[-1].id}" for name, rows in sets.items()]
+    return hashlib.sha256("\n".join([contender, str(seed), *facts]).encode()).hexdigest()
 
 
 def table(found: Sequence[Outcome]) -> list[list[str]]:

@@ -12,7 +12,7 @@ from stance.errors import StanceError
 from stance.inference import Logits
 from stance.recipe import TrainingConfig
 from stance.records import Example
-from stance.resume import describe
+from stance.resume import digest
 from stance.splits import shuffled
 from stance.studies import Memory
 
@@ -66,13 +66,13 @@ def points(
         score: from the answers on `others` to scores.
         memory: JSON Lines of finished points; a run that was cut off goes on after them.
     """
-    done = Memory(memory)
+    done, known = Memory(memory), digest(models, recipe, "")
     for seed in config.seeds:
         order = shuffled({example.article_id for example in splits["train"]}, seed)
         for number in sorted({min(n, len(order)) for n in config.articles}):
             chosen = set(order[:number])
             part = [example for example in splits["train"] if example.article_id in chosen]
-            key = _key(part, splits["validation"], describe(models, recipe, ""), seed, sorted(others))
+            key = _key(part, splits["validation"], known, seed, sorted(others))
             if key not in done.known:
                 scores = _train({**splits, "train": part}, models, replace(recipe, seed=seed), others, score)
                 done.keep(key, asdict(Point(number, len(part), seed, scores)))

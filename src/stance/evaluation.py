@@ -27,6 +27,11 @@ from stance.scores import (
 )
 
 MODEL = "model"
+USED = {
+    "train": "the model has learned these very rows",
+    "validation": "these rows chose the epoch that was kept, the temperatures and the thresholds",
+}
+"""What the pipeline did with the rows of a split before they are scored."""
 AS_ASKED, BARE = "as_asked", "without_places"
 
 
@@ -71,6 +76,7 @@ class Report:
         """Scores and counts, without the rows."""
         return {
             "split": self.split,
+            "used_before": USED.get(self.split, ""),
             "pairs": len(self.examples),
             "articles": self.articles,
             "confusion": {"labels": list(LABELS), "rows_true_columns_predicted": self.confusion.tolist()},

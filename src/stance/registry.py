@@ -22,6 +22,7 @@ from stance.errors import StanceError
 from stance.predictor import StancePredictor, sha256, verify
 from stance.records import LABELS, Example
 from stance.scores import StanceScore, only_known
+from stance.stores import scrubbed
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 SIGNATURE = ModelSignature(
@@ -130,8 +131,8 @@ def _directory(version: ModelVersion) -> Path:
         (found,) = folder.glob("artifacts/*/stance.json")
     except (MlflowException, OSError, ValueError) as error:
         raise StanceError(
-            f"the files of the champion, version {version.version} of {version.name}, can't be read ({error}); "
-            f"restore them or delete that version, then export again"
+            f"the files of the champion, version {version.version} of {version.name}, can't be read "
+            f"({scrubbed(error)}); restore them or delete that version, then export again"
         ) from error
     return found.parent
 

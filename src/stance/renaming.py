@@ -231,7 +231,7 @@ def name_words(name: str, without: frozenset[str]) -> set[str]:
 
     Never none, so that a name always shares a word with itself.
     """
-    found = set(_WORD.findall(name.casefold()))
+    found = set(_WORD.findall(name.casefold())) or {name.casefold()}
     return found - without - SHORT or found
 
 

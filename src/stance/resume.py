@@ -4,6 +4,7 @@ The folder is `OUTPUT.partial`. Its `job.json` says what is trained and in which
 `stance.checkpoints`' matter.
 """
 
+import hashlib
 import json
 import shutil
 import sys
@@ -77,7 +78,7 @@ def hold(output: Path) -> Iterator[Path]:
 
 def describe(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) -> dict[str, Any]:
     """All that decides the weights; a resume must not change it."""
-    others = [*config.teacher, *([config.initial] if config.initial else [])]
+    others = [model.name, *config.teacher, *([config.initial] if config.initial else [])]
     return {
         "dataset": dataset_sha256,
         "device": "cuda" if torch.cuda.is_available() else "cpu",
@@ -87,6 +88,12 @@ def describe(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) ->
         "training": asdict(config),
         "weights": {path: sha256(Path(path) / WEIGHTS) for path in others if (Path(path) / WEIGHTS).exists()},
     }
+
+
+def digest(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) -> str:
+    """Of what `describe` tells, without the settings that change no weight: what studies know a training by."""
+    told = jsonl.flatten(describe(model, config, dataset_sha256))
+    return hashlib.sha256(jsonl.dumps({k: v for k, v in told.items() if k not in FREE}).encode()).hexdigest()
 
 
 def find(work: Path, job: Mapping[str, Any], resume: str) -> Before:
@@ -139,7 +146,9 @@ def begin(work: Path, job: Mapping[str, Any], *, resume: str, run: str) -> Path 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     was, is_ = jsonl.flatten(before), jsonl.flatten(now)
-    keys = sorted(key for key in was.keys() | is_.keys() if key not in FREE)
+    # Weights that only one of them names: the setting that names them tells of it, or their file is gone.
+    apart = {key for key in was.keys() ^ is_.keys() if key.startswith("weights.")}
+    keys = sorted(key for key in was.keys() | is_.keys() if key not in FREE and key not in apart)
     return [f"{k} was {was.get(k, 'unset')}, is {is_.get(k, 'unset')}" for k in keys if was.get(k) != is_.get(k)]
 
 

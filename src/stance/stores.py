@@ -1,12 +1,13 @@
 """The databases of MLflow: what an SQLite one must be before MLflow opens it, and what may be logged of it."""
 
+import re
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import mlflow
 from alembic.script import ScriptDirectory
@@ -15,6 +16,7 @@ from alembic.util.exc import CommandError
 from stance.errors import StanceError
 
 LOCK_SECONDS = 5.0
+_PASSWORD = re.compile(r"(?<=://)[^:/@]*:([^@]+)@")
 
 
 def check_sqlite(path: Path) -> None:
@@ -71,5 +73,11 @@ def without_password(settings: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def scrubbed(text: object, uri: str = "") -> str:
     """`text`, such as an error, without the password that the address of MLflow's store, or `uri`, may hold."""
-    password = urlsplit(uri or mlflow.get_tracking_uri()).password
-    return str(text).replace(password, "***").replace(unquote(password), "***") if password else str(text)
+    address = uri or mlflow.get_tracking_uri()
+    said = re.sub(r"([?&]password=)[^&\s]+", r"\1***", str(text))
+    if not (found := _PASSWORD.search(address)):
+        return said
+    hidden, secret = f":{found[1]}@", unquote(found[1])
+    said = said.replace(hidden, ":***@")
+    # Alone, in a message of a driver, only where it can't be taken for a user, a database or a common word.
+    return said.replace(secret, "***") if len(secret) > 5 and secret not in address.replace(hidden, "@") else said

@@ -11,11 +11,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from mlflow.exceptions import MlflowException
 from optuna.trial import FrozenTrial
 
 from stance import tracking
 from stance.dataset import Manifest
 from stance.space import Settings
+from stance.stores import scrubbed
 from stance.study import Opened, wait_for
 from stance.tracking import Run, TrackingConfig
 
@@ -58,12 +60,17 @@ def killed(config: TrackingConfig, trial: FrozenTrial) -> None:
         if run_id:
             tracking.connect(config).set_terminated(run_id, "KILLED")
     except Exception as error:  # the trial is queued again, which must not fail for its record
-        logging.getLogger(__name__).warning("could not end the run of trial %s: %s", trial.number, error)
+        logging.getLogger(__name__).warning("could not end the run of trial %s: %s", trial.number, scrubbed(error))
 
 
 def find(config: TrackingConfig, wanted: str) -> str:
     """The id of the oldest run of the experiment that MLflow's filter `wanted` selects, or an empty text."""
     client = tracking.connect(config)
     experiment = client.get_experiment_by_name(config.experiment)
-    found = client.search_runs([experiment.experiment_id], wanted, order_by=["attributes.start_time"], max_results=1)
+    try:
+        found = client.search_runs(
+            [experiment.experiment_id], wanted, order_by=["attributes.start_time"], max_results=1
+        )
+    except MlflowException as error:
+        raise tracking.refused(config, "can't look for a run", error) from error
     return str(found[0].info.run_id) if found else ""

@@ -7,7 +7,6 @@ the dataset's fingerprint, the run that trained, the digest of the artifact.
 import logging
 import os
 import platform
-import subprocess
 import sys
 import time
 import traceback
@@ -16,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +32,9 @@ from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.history import learning_curves
 from stance.jsonl import flatten
+from stance.origin import git_commit, versions
 from stance.stores import check_sqlite, scrubbed, without_password
 
-PACKAGES = (
-    "accelerate", "datasets", "evaluate", "hydra-core", "mlflow", "numpy", "onnx", "onnxruntime", "peft",
-    "scikit-learn", "spacy", "stance", "tokenizers", "torch", "transformers",
-)  # fmt: skip
 CURVES = "learning_curves.png"
 
 
@@ -153,15 +148,11 @@ def run(
         StanceError: the tracking database can't be used.
     """
     client = connect(config)
-    commit, dirty = git_commit()
-    tags = {"stance.stage": stage, "mlflow.source.git.commit": commit, "stance.git_dirty": str(dirty)}
-    measured, inside = config.system_metrics_seconds > 0, mlflow.active_run() is not None
     before = _interrupted(client, config, resume) if resume else None
-    if before:
-        mlflow.start_run(run_id=resume, nested=inside, log_system_metrics=measured)
-    else:
-        mlflow.start_run(run_name=name, nested=inside, tags=tags, log_system_metrics=measured)
-    active = Run(mlflow.active_run().info.run_id, client, _logged(client, before) if before else ())
+    try:
+        active = _open(client, config, stage, name, before)
+    except MlflowException as error:
+        raise refused(config, "can't open a run", error) from error
     try:
         if before:
             _reopen(client, active, before)
@@ -171,11 +162,23 @@ def run(
         active.flush()
     except MlflowException as error:
         _fail(active, error)
-        raise _refused(config, "failed during the run", error) from error
+        raise refused(config, "failed during the run", error) from error
     except BaseException as error:
         _fail(active, error)
         raise
     mlflow.end_run("FINISHED")
+
+
+def _open(client: MlflowClient, config: TrackingConfig, stage: str, name: str | None, before: Recorded | None) -> Run:
+    measured, inside = config.system_metrics_seconds > 0, mlflow.active_run() is not None
+    if before:
+        logged = _logged(client, before)
+        mlflow.start_run(run_id=before.info.run_id, nested=inside, log_system_metrics=measured)
+        return Run(before.info.run_id, client, logged)
+    commit, dirty = git_commit()
+    tags = {"stance.stage": stage, "mlflow.source.git.commit": commit, "stance.git_dirty": str(dirty)}
+    started = mlflow.start_run(run_name=name, nested=inside, tags=tags, log_system_metrics=measured)
+    return Run(started.info.run_id, client)
 
 
 def connect(config: TrackingConfig) -> MlflowClient:
@@ -197,36 +200,11 @@ def connect(config: TrackingConfig) -> MlflowClient:
             client.create_experiment(config.experiment, artifact_location=_location(config))
         mlflow.set_experiment(config.experiment)
     except MlflowException as error:
-        raise _refused(config, "can't use it", error) from error
+        raise refused(config, "can't use it", error) from error
     if config.system_metrics_seconds > 0:
         mlflow.set_system_metrics_sampling_interval(config.system_metrics_seconds)
         mlflow.set_system_metrics_samples_before_logging(1)
     return client
-
-
-def git_commit() -> tuple[str, bool]:
-    """The commit of the working directory and whether files differ from it; `("unknown", False)` outside git."""
-    try:
-        commit = _git("rev-parse", "HEAD")
-        return commit, bool(_git("status", "--porcelain", "--untracked-files=no"))
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown", False
-
-
-def versions() -> dict[str, str]:
-    """Installed versions of the packages that decide a result."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = packages.version(name)
-        except packages.PackageNotFoundError:
-            continue
-    return found
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 def _location(config: TrackingConfig) -> str | None:
@@ -252,7 +230,7 @@ def _interrupted(client: MlflowClient, config: TrackingConfig, run_id: str) -> R
         found = client.get_run(run_id)
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise _refused(config, f"can't look for run {run_id}", error) from error
+            raise refused(config, f"can't look for run {run_id}", error) from error
         found = None
     experiment = client.get_experiment_by_name(config.experiment).experiment_id
     if found and found.info.lifecycle_stage == "active" and found.info.experiment_id == experiment:
@@ -279,7 +257,8 @@ def _reopen(client: MlflowClient, active: Run, before: Recorded) -> None:
     active.tag(resumed=str(count), resumed_at=datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-def _refused(config: TrackingConfig, what: str, error: MlflowException) -> StanceError:
+def refused(config: TrackingConfig, what: str, error: MlflowException) -> StanceError:
+    """One line about an error of MLflow, without the store's password."""
     reason = str(error).strip().splitlines()[0]
     return StanceError(scrubbed(f"tracking.uri={config.uri}: MLflow {what}: {reason}"))
 

@@ -149,7 +149,8 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
             model: the network.
             inputs: a batch.
             return_outputs: also return the logits.
-            num_items_in_batch: the sum of the weights that the mean is over; that of this batch for None.
+            num_items_in_batch: the sum of the weights that the mean is over; that of this batch for None, as in
+                validation, where `Validation` replaces the loss.
         """
         features = {k: v for k, v in inputs.items() if k not in ANSWERS}
         logits, losses = self._answer(model, features, inputs["targets"])

@@ -105,7 +105,7 @@ def facts(plan: Plan, dataset: str) -> dict[str, Any]:
     config = plan.config
     shared = {"sweep.metric": config.metric, "sweep.direction": config.direction, "sweep.seeds": config.seeds}
     weights = describe(plan.settings.model, plan.settings.training, dataset)["weights"]
-    return found | shared | {"dataset": dataset, "weights": weights}
+    return found | shared | {"dataset": dataset} | ({"weights": weights} if weights else {})
 
 
 def value(trial: Trial, plan: Plan, settings: Settings, record: Record, *, folder: Path) -> float:

@@ -57,11 +57,12 @@ class Validation:
         return {"loss": self.loss(numbers, logits), **self.scores(numbers, logits.argmax(1))}
 
     def loss(self, numbers: npt.NDArray[np.int64], logits: npt.NDArray[np.float32]) -> float:
-        """Mean cross-entropy in nats by the weights of the examples of these numbers; `logits` of shape `(n, 3)`."""
+        """Mean cross-entropy in nats of `logits`, shape `(n, 3)`, for the examples of these numbers.
+
+        Like the scores beside it, and unlike the loss in training, it knows neither weights nor label smoothing.
+        """
         targets = torch.tensor([target(self.examples[i]) for i in numbers])
-        weights = torch.tensor([self.examples[i].weight for i in numbers])
-        losses = cross_entropy(torch.from_numpy(logits), targets)
-        return float((losses * weights).sum() / weights.sum().clamp(min=1e-9))
+        return float(cross_entropy(torch.from_numpy(logits), targets).mean())
 
     def scores(self, numbers: npt.NDArray[np.int64], answers: npt.NDArray[np.int64]) -> dict[str, float]:
         """The metrics of class indices `answers`, shape `(n,)`, to the examples of these numbers."""
