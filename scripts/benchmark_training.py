@@ -1,5 +1,6 @@
 """Training: our recipe against the Trainer with its defaults. Part of benchmark.py."""
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -119,7 +120,7 @@ def quality(bench: Bench, seeds: int, memory: Path) -> dict[str, Figure]:
             do not suffer from other work on the machine, so they may be taken beforehand.
     """
     known = resume.digest(bench.job.model, bench.job.training, dataset.fingerprint(bench.rows))
-    facts = f"{STOCK_EPOCHS} epochs of stock, {origin.versions()}, {known}"
+    facts = hashlib.sha256(f"{STOCK_EPOCHS} {origin.versions()} {known}".encode()).hexdigest()
     done, commit = Memory(memory), origin.git_commit()[0]
     found: dict[str, list[float]] = {"stance": [], "stock": []}
     for seed in range(1, seeds + 1):
