@@ -27,6 +27,8 @@ from stance.studies import Memory
 from stance.trainer import attention_kernels
 
 MARK = 6.0
+OUR_STEPS = 100
+"""Of different lengths, so that it takes many."""
 STOCK_EPOCHS = 3
 """The default of `TrainingArguments`."""
 
@@ -90,11 +92,12 @@ def stock_trainer(bench: Bench, *, seed: int = 42, **settings: Any) -> Trainer:
 
 
 def training_speed(bench: Bench, steps: int) -> dict[str, list[Figure]]:
-    """Training pairs/s: an epoch of ours and `steps` random batches of stock's, drawn from the same pairs."""
+    """Training pairs/s: `OUR_STEPS` batches of ours and `steps` of stock's, drawn at random from the same pairs."""
 
     def ours(turn: int) -> Sequence[float]:
         clock, config = Clock(), replace(bench.job.training, epochs=1, seed=turn)
         trainer, _ = training.assemble(bench.rows, bench.job.model, config, work=bench.work / "ours-run")
+        trainer.args.max_steps = OUR_STEPS
         trainer.add_callback(clock)
         with attention_kernels():
             trainer.train()
