@@ -11,7 +11,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from mlflow.exceptions import MlflowException
 from optuna.trial import FrozenTrial
 
 from stance import tracking
@@ -35,7 +34,7 @@ def parent(config: TrackingConfig, opened: Opened, job: Mapping[str, Any], manif
     earlier = ""
     if not opened.first:
         wait_for(opened.study, "tracked")
-        earlier = find(config, f"tags.`stance.study` = '{opened.key}' and tags.`stance.stage` = 'sweep'")
+        earlier = tracking.find(config, f"tags.`stance.study` = '{opened.key}' and tags.`stance.stage` = 'sweep'")
     quiet, name = replace(config, system_metrics_seconds=0.0), f"sweep {opened.study.study_name}"
     with tracking.run(quiet, stage="sweep", settings=job, name=name, resume=earlier) as active:
         if not earlier:
@@ -56,21 +55,8 @@ def child(config: TrackingConfig, opened: Opened, number: int, settings: Setting
 def killed(config: TrackingConfig, trial: FrozenTrial) -> None:
     """End the run of a trial whose process is gone, if this store has it."""
     try:
-        run_id = find(config, f"attributes.run_id = '{trial.user_attrs.get('run', '')}'")
+        run_id = tracking.find(config, f"attributes.run_id = '{trial.user_attrs.get('run', '')}'")
         if run_id:
             tracking.connect(config).set_terminated(run_id, "KILLED")
     except Exception as error:  # the trial is queued again, which must not fail for its record
         logging.getLogger(__name__).warning("could not end the run of trial %s: %s", trial.number, scrubbed(error))
-
-
-def find(config: TrackingConfig, wanted: str) -> str:
-    """The id of the oldest run of the experiment that MLflow's filter `wanted` selects, or an empty text."""
-    client = tracking.connect(config)
-    experiment = client.get_experiment_by_name(config.experiment)
-    try:
-        found = client.search_runs(
-            [experiment.experiment_id], wanted, order_by=["attributes.start_time"], max_results=1
-        )
-    except MlflowException as error:
-        raise tracking.refused(config, "can't look for a run", error) from error
-    return str(found[0].info.run_id) if found else ""

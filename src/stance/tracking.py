@@ -152,7 +152,7 @@ def run(
     try:
         active = _open(client, config, stage, name, before)
     except MlflowException as error:
-        raise refused(config, "can't open a run", error) from error
+        raise _refused(config, "can't open a run", error) from error
     try:
         if before:
             _reopen(client, active, before)
@@ -162,7 +162,7 @@ def run(
         active.flush()
     except MlflowException as error:
         _fail(active, error)
-        raise refused(config, "failed during the run", error) from error
+        raise _refused(config, "failed during the run", error) from error
     except BaseException as error:
         _fail(active, error)
         raise
@@ -200,11 +200,24 @@ def connect(config: TrackingConfig) -> MlflowClient:
             client.create_experiment(config.experiment, artifact_location=_location(config))
         mlflow.set_experiment(config.experiment)
     except MlflowException as error:
-        raise refused(config, "can't use it", error) from error
+        raise _refused(config, "can't use it", error) from error
     if config.system_metrics_seconds > 0:
         mlflow.set_system_metrics_sampling_interval(config.system_metrics_seconds)
         mlflow.set_system_metrics_samples_before_logging(1)
     return client
+
+
+def find(config: TrackingConfig, wanted: str) -> str:
+    """The id of the oldest run of the experiment that MLflow's filter `wanted` selects, or an empty text."""
+    client = connect(config)
+    experiment = client.get_experiment_by_name(config.experiment)
+    try:
+        found = client.search_runs(
+            [experiment.experiment_id], wanted, order_by=["attributes.start_time"], max_results=1
+        )
+    except MlflowException as error:
+        raise _refused(config, "can't look for a run", error) from error
+    return str(found[0].info.run_id) if found else ""
 
 
 def _location(config: TrackingConfig) -> str | None:
@@ -230,7 +243,7 @@ def _interrupted(client: MlflowClient, config: TrackingConfig, run_id: str) -> R
         found = client.get_run(run_id)
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise refused(config, f"can't look for run {run_id}", error) from error
+            raise _refused(config, f"can't look for run {run_id}", error) from error
         found = None
     experiment = client.get_experiment_by_name(config.experiment).experiment_id
     if found and found.info.lifecycle_stage == "active" and found.info.experiment_id == experiment:
@@ -257,7 +270,7 @@ def _reopen(client: MlflowClient, active: Run, before: Recorded) -> None:
     active.tag(resumed=str(count), resumed_at=datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-def refused(config: TrackingConfig, what: str, error: MlflowException) -> StanceError:
+def _refused(config: TrackingConfig, what: str, error: MlflowException) -> StanceError:
     """One line about an error of MLflow, without the store's password."""
     reason = str(error).strip().splitlines()[0]
     return StanceError(scrubbed(f"tracking.uri={config.uri}: MLflow {what}: {reason}"))
