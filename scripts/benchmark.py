@@ -19,9 +19,8 @@ import tempfile
 from collections.abc import Sequence
 
 import torch
-from transformers.utils import logging as transformers_logging
 
-from benchmark_figures import Bench, markdown, progress
+from benchmark_figures import Bench, markdown, progress, report
 from benchmark_scoring import COLD_STARTS, cold_starts, scored_rows, scoring_speed, started_rows
 from benchmark_training import quality, trained_rows, training_speed
 from stance import dataset, jsonl, origin
@@ -114,8 +113,6 @@ def run(options: argparse.Namespace) -> str:
     job = Script(lambda job: job, job=TrainJob, conf=CONF, name="train").compose()
     if busy(load):
         progress(f"load average {load:.1f} on {os.cpu_count()} cores: the machine is busy, figures will be off")
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
     with tempfile.TemporaryDirectory(prefix="stance-benchmark-") as folder:
         bench = Bench(rows, job, options.artifact, Path(folder), options.repeats, load)
         speed = training_speed(bench, options.steps)
@@ -134,13 +131,10 @@ def run(options: argparse.Namespace) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; returns the exit code."""
     options = parse(arguments)
-    try:
-        print(run(options))
-    except StanceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    progress(f"tables written to {options.output}")
-    return 0
+    code = report(run, options)
+    if code == 0:
+        progress(f"tables written to {options.output}")
+    return code
 
 
 if __name__ == "__main__":

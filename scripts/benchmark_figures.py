@@ -1,12 +1,16 @@
 """Repeated measurements, side by side, and the rows of the table that they make. Part of benchmark.py."""
 
+import argparse
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from transformers.utils import logging as transformers_logging
+
 from stance import encoders
+from stance.errors import StanceError
 from stance.jobs.training import TrainJob
 from stance.records import Example
 
@@ -67,6 +71,18 @@ def alternate(tasks: Mapping[str, Task], rounds: int) -> dict[str, list[Figure]]
             measured[name].append(task(turn))
             progress(f"{name} {turn}/{rounds}: " + ", ".join(f"{value:,.2f}" for value in measured[name][-1]))
     return {name: [Figure(values) for values in zip(*turns, strict=True)] for name, turns in measured.items()}
+
+
+def report(run: Callable[[argparse.Namespace], str], options: argparse.Namespace) -> int:
+    """Print the tables that `run` makes, without the noise of libraries; 2 after one line about an error, else 0."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        print(run(options))
+    except StanceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def progress(message: str) -> None:

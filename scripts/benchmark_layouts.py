@@ -19,22 +19,20 @@ from dataclasses import replace
 from functools import partial
 from itertools import permutations
 
-from transformers.utils import logging as transformers_logging
-
-from benchmark_figures import Figure, Task, alternate, markdown
+from benchmark_figures import Figure, Task, alternate, markdown, report
 from benchmark_peak import assemble
 from benchmark_training import Clock
 from stance import dataset, encoders, inference
 from stance.encoders import ModelConfig
+from stance.encoding import LAYOUTS
 from stance.errors import StanceError
 from stance.jobs import DATASET
 from stance.model import Checkpoint, StanceModel
 from stance.recipe import TrainingConfig
-from stance.records import LABELS, Example, Stance
+from stance.records import LABELS, Example, Stance, without_places
 from stance.trainer import attention_kernels
 
 ASKED = (1, 8, 32, 64)
-LAYOUTS = ("one_pass", "pair")
 
 
 def asked(examples: Sequence[Example], each: int, count: int) -> list[Example]:
@@ -49,8 +47,8 @@ def asked(examples: Sequence[Example], each: int, count: int) -> list[Example]:
         pool = list(own[text] | dict.fromkeys(names[number : number + each]))
         for index, (actor, target) in zip(range(each), permutations(pool, 2), strict=False):
             stance = Stance(LABELS[len(found) % len(LABELS)])
-            question = replace(first, id=f"{number}-{index}", actor=actor, target=target, stance=stance)
-            found.append(replace(question, actor_span=None, target_span=None, soft=(), labels=LABELS))
+            question = without_places(replace(first, actor=actor, target=target, stance=stance, soft=(), labels=LABELS))
+            found.append(replace(question, id=f"{number}-{index}"))
     if len(found) < count:
         raise StanceError(f"the training split has too few passages and names for {count} pairs; lower --pairs")
     return found
@@ -115,14 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.pairs < max(ASKED) or options.repeats < 1:
         parser.error(f"--pairs must be at least {max(ASKED)}, --repeats at least 1")
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        print(run(options))
-    except StanceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return report(run, options)
 
 
 if __name__ == "__main__":

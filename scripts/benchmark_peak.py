@@ -24,9 +24,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import TrainerCallback
-from transformers.utils import logging as transformers_logging
 
-from benchmark_figures import markdown, progress
+from benchmark_figures import markdown, progress, report
 from stance import dataset, training
 from stance.encoders import ModelConfig
 from stance.errors import StanceError
@@ -231,14 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=40, help="batches that are timed, after five")
     parser.add_argument("--compile", action="store_true", help="also with training.compile")
     options = parser.parse_args(arguments)
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        print(run(options))
-    except StanceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return report(run, options)
 
 
 if __name__ == "__main__":

@@ -79,10 +79,10 @@ def outcomes(contenders: Sequence[Contender], seeds: Sequence[int], *, sets: Set
         memory: JSON Lines of what is known; a run that was cut off goes on after them.
     """
     done = Memory(memory)
-    known = {c.name: digest(c.model, c.training, c.dataset) for c in contenders}
+    known = [digest(c.model, c.training, c.dataset) for c in contenders]
     for seed in seeds:
-        for contender in contenders:
-            key = _key(known[contender.name], seed, sets)
+        for contender, learned in zip(contenders, known, strict=True):
+            key = _key(learned, seed, sets)
             if key not in done.known:
                 done.keep(key, asdict(run(contender, seed, sets=sets)))
             yield Outcome(**(done.known[key] | {"name": contender.name}))

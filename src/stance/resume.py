@@ -78,7 +78,6 @@ def hold(output: Path) -> Iterator[Path]:
 
 def describe(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) -> dict[str, Any]:
     """All that decides the weights; a resume must not change it."""
-    others = [model.name, *config.teacher, *([config.initial] if config.initial else [])]
     return {
         "dataset": dataset_sha256,
         "device": "cuda" if torch.cuda.is_available() else "cpu",
@@ -86,8 +85,14 @@ def describe(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) ->
         "precision": choose_precision(config.precision),
         "processes": launch.processes(),
         "training": asdict(config),
-        "weights": {path: sha256(Path(path) / WEIGHTS) for path in others if (Path(path) / WEIGHTS).exists()},
+        "weights": weights(model, config),
     }
+
+
+def weights(model: ModelConfig, config: TrainingConfig) -> dict[str, str]:
+    """The sha256 of the local weights that a training starts from or learns from, by the setting's folder."""
+    folders = [model.name, *config.teacher, *([config.initial] if config.initial else [])]
+    return {folder: sha256(Path(folder) / WEIGHTS) for folder in folders if (Path(folder) / WEIGHTS).exists()}
 
 
 def digest(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) -> str:

@@ -23,7 +23,7 @@ from stance import encoders, recipe, training
 from stance.callbacks import Sink
 from stance.errors import StanceError
 from stance.records import Example
-from stance.resume import FREE, describe
+from stance.resume import FREE, weights
 from stance.space import Settings, Space, changed, extremes, grid, parse, values
 from stance.study import SweepConfig, check
 
@@ -104,8 +104,8 @@ def facts(plan: Plan, dataset: str) -> dict[str, Any]:
         found[f"sweep.space.{key}"] = {"type": described["name"], **described["attributes"]}
     config = plan.config
     shared = {"sweep.metric": config.metric, "sweep.direction": config.direction, "sweep.seeds": config.seeds}
-    weights = describe(plan.settings.model, plan.settings.training, dataset)["weights"]
-    return found | shared | {"dataset": dataset} | ({"weights": weights} if weights else {})
+    local = weights(plan.settings.model, plan.settings.training)
+    return found | shared | {"dataset": dataset} | ({"weights": local} if local else {})
 
 
 def value(trial: Trial, plan: Plan, settings: Settings, record: Record, *, folder: Path) -> float:
