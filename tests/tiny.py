@@ -34,6 +34,7 @@ _EXTRA = {
     "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 48},
     "roberta": {"type_vocab_size": 1, "layer_norm_eps": 1e-5},
     "xlm-roberta": {"type_vocab_size": 1, "layer_norm_eps": 1e-5},
+    "camembert": {"type_vocab_size": 1, "layer_norm_eps": 1e-5},  # not among KINDS: xlm-roberta under another name
     "electra": {"embedding_size": 16},
     "deberta-v2": {
         "relative_attention": True,
@@ -69,7 +70,7 @@ def one_thread() -> Iterator[None]:
 
 def tokenizer(kind: str) -> PreTrainedTokenizerFast:
     """A tokenizer of the kind that `kind` is pretrained with, for the sentences of these tests."""
-    special = _FAIRSEQ if kind in ("roberta", "xlm-roberta", "mpnet") else _CLASSIC
+    special = _FAIRSEQ if kind in ("roberta", "xlm-roberta", "camembert", "mpnet") else _CLASSIC
     made = _byte_level(special) if kind in ("roberta", "modernbert") else _of_words(kind, special)
     role = {token.strip("<>[]").lower(): token for token in special}
     return PreTrainedTokenizerFast(
@@ -97,7 +98,7 @@ def _byte_level(special: Sequence[str]) -> Tokenizer:
 def _of_words(kind: str, special: Sequence[str]) -> Tokenizer:
     """WordPiece or Unigram over the sentences' words and the alphabet; the trainers need far more text."""
     words = sorted({word for example in examples(60) for word in example.text.split()})
-    if kind in ("xlm-roberta", "deberta-v2"):
+    if kind in ("xlm-roberta", "camembert", "deberta-v2"):
         pieces = [f"▁{word}" for word in words] + ["▁", *string.printable[:94]]
         scored = [(piece, -float(rank)) for rank, piece in enumerate([*special, *dict.fromkeys(pieces)])]
         made = Tokenizer(models.Unigram(scored, unk_id=special.index("<unk>" if "<unk>" in special else "[UNK]")))

@@ -8,16 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from stance import encoders, heads, jsonl, relative
+from stance import encoders, heads, jsonl, narrow, relative
 from stance.encoding import Encoding
 from stance.errors import StanceError
 from stance.records import LABELS
+
+EXPORTED_UNSEEN = -60.0
+"""What an exported model adds to the attention score of a token that must not be seen, where PyTorch has minus infinity.
+
+ONNX Runtime's softmax makes denormal numbers of anything below -87, and many processors slow down many times on these. A
+weight of exp(-60) is lost in rounding; that the answers are those of PyTorch is checked at every export.
+"""
 
 
 class StanceModel(nn.Module):
@@ -36,6 +44,9 @@ class StanceModel(nn.Module):
             and encoders.accepts(encoder, "token_type_ids")
         )
         self.head_kind = head
+        self.narrow = self.one_pass and head == "markers" and encoder.config.model_type in narrow.TYPES
+        if self.narrow:
+            narrow.narrow(encoder)
         self.head = heads.head(head, encoder.config.hidden_size, dropout)
 
     def forward(self, input_ids: Tensor, position_ids: Tensor, block_ids: Tensor, markers: Tensor) -> Tensor:
@@ -55,6 +66,9 @@ class StanceModel(nn.Module):
             inputs["position_ids"] = position_ids
         if self.token_types:
             inputs["token_type_ids"] = (block_ids > 0).long()
+        if self.narrow:
+            states = self.encoder(**inputs, queries=markers.flatten(1)).last_hidden_state
+            return self.head(states.reshape(*markers.shape[:2], -1))  # type: ignore[no-any-return]
         states = self.encoder(**inputs).last_hidden_state
         return self.head(heads.features(self.head_kind, states, block_ids, markers))  # type: ignore[no-any-return]
 
@@ -63,7 +77,10 @@ class StanceModel(nn.Module):
             return (block_ids >= 0).long()
         query, key = block_ids[:, :, None], block_ids[:, None, :]
         # Everybody sees the passage, a block sees itself too. Padding sees the passage, so no row is empty.
-        return ((key == 0) | ((key == query) & (key > 0)))[:, None]
+        seen = ((key == 0) | ((key == query) & (key > 0)))[:, None]
+        # Numbers to add, made once: out of truth values every layer would make its own.
+        unseen = EXPORTED_UNSEEN if torch.compiler.is_exporting() else float("-inf")
+        return torch.zeros(seen.shape, device=seen.device).masked_fill(~seen, unseen)
 
 
 @dataclass(frozen=True)

@@ -28,14 +28,15 @@ class PositionedMPNet(MPNetModel):  # type: ignore[misc]
 
         Args:
             input_ids: `(batch, tokens)`.
-            attention_mask: boolean `(batch, 1, tokens, tokens)`: which key each query sees; no row may be empty.
+            attention_mask: `(batch, 1, tokens, tokens)`, to add to the attention scores: 0 where a query sees a key, minus
+                infinity elsewhere; no row may be empty.
             position_ids: `(batch, tokens)`, as numbered by MPNet (from behind the padding token's id).
 
         Returns:
             The last hidden state, `(batch, tokens, hidden)`.
         """
         states = self.embeddings(input_ids=input_ids, position_ids=position_ids)
-        bias = self._bias(position_ids).masked_fill(~attention_mask, float("-inf"))
+        bias = self._bias(position_ids) + attention_mask
         for layer in self.encoder.layer:
             states = layer(states, None, bias)[0]
         return BaseModelOutput(last_hidden_state=states)
