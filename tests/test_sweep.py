@@ -314,6 +314,18 @@ def test_a_teacher_with_other_weights_makes_another_study(encoder: str, tmp_path
     assert {**found[0], "weights": {}} == {**found[1], "weights": {}}
 
 
+def test_a_searched_start_with_other_weights_makes_another_study(encoder: str, tmp_path: Path) -> None:
+    first, found = Bench(tmp_path, encoder), []
+    (tmp_path / "start").mkdir()
+    tree = {"training": {"initial": {"type": "categorical", "choices": ["", str(tmp_path / "start")]}}}
+    searching = replace(first.plan, space=parse(tree))
+    for weights in (b"some", b"others"):
+        (tmp_path / "start" / "model.safetensors").write_bytes(weights)
+        found.append(facts(searching, "0" * 64))
+    assert found[0] != found[1]
+    assert {**found[0], "weights": {}} == {**found[1], "weights": {}}
+
+
 def test_a_value_that_is_searched_as_well_is_named(encoder: str, tmp_path: Path) -> None:
     settings = Bench(tmp_path, encoder).plan.settings
     searched = parse({"training": {"epochs": {"type": "int", "low": 1, "high": 3}, **RATES["training"]}})

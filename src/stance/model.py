@@ -21,10 +21,10 @@ from stance.errors import StanceError
 from stance.records import LABELS
 
 EXPORTED_UNSEEN = -60.0
-"""What an exported model adds to the attention score of a token that must not be seen, where PyTorch has minus infinity.
+"""What an exported model adds to the attention score of a token that must not be seen; PyTorch has minus infinity.
 
-ONNX Runtime's softmax makes denormal numbers of anything below -87, and many processors slow down many times on these. A
-weight of exp(-60) is lost in rounding; that the answers are those of PyTorch is checked at every export.
+ONNX Runtime's softmax makes denormal numbers of anything below -87, and many processors slow down many times on
+these. A weight of exp(-60) is lost in rounding; that the answers are those of PyTorch is checked at every export.
 """
 
 

@@ -1,8 +1,8 @@
 """The last layer at the markers alone: where a head reads nothing else, no other token's answer is worked out.
 
-In the last layer every token is still read (keys and values), but only the markers ask, and only they pass the feed-forward
-part. The answers are the same; of MiniLM's six layers' products an eighth is saved. For encoders of BERT's architecture,
-whose weights and their names stay those of transformers.
+In the last layer every token is still read (keys and values), but only the markers ask, and only they pass the
+feed-forward part. The answers are the same; of the products of MiniLM's six layers an eighth is saved. For encoders of
+BERT's architecture, whose weights and their names stay those of transformers.
 """
 
 from typing import Any
@@ -28,8 +28,8 @@ class _AtQueries(BertAttention):  # type: ignore[misc]
 def narrow(encoder: PreTrainedModel) -> None:
     """Change a loaded encoder of one of `TYPES` in place.
 
-    Its forward then also takes `queries`, `(batch, queries)`: indices of tokens, in whose order the last hidden state
-    comes, `(batch, queries, hidden)`. With them the attention mask must be of shape `(batch, 1, tokens, tokens)`.
+    Its forward then also takes `queries`, `(batch, queries)`: indices of tokens, in whose order the last hidden
+    state comes, `(batch, queries, hidden)`. With them the attention mask must be `(batch, 1, tokens, tokens)`.
     """
     attention = encoder.encoder.layer[-1].attention
     attention.__class__ = _AtQueries

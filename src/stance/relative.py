@@ -28,8 +28,8 @@ class PositionedMPNet(MPNetModel):  # type: ignore[misc]
 
         Args:
             input_ids: `(batch, tokens)`.
-            attention_mask: `(batch, 1, tokens, tokens)`, to add to the attention scores: 0 where a query sees a key, minus
-                infinity elsewhere; no row may be empty.
+            attention_mask: `(batch, 1, tokens, tokens)`, to add to the attention scores: 0 where a query sees
+                a key, minus infinity elsewhere; no row may be empty.
             position_ids: `(batch, tokens)`, as numbered by MPNet (from behind the padding token's id).
 
         Returns:

@@ -104,8 +104,19 @@ def facts(plan: Plan, dataset: str) -> dict[str, Any]:
         found[f"sweep.space.{key}"] = {"type": described["name"], **described["attributes"]}
     config = plan.config
     shared = {"sweep.metric": config.metric, "sweep.direction": config.direction, "sweep.seeds": config.seeds}
-    local = weights(plan.settings.model, plan.settings.training)
+    local = _weights(plan)
     return found | shared | {"dataset": dataset} | ({"weights": local} if local else {})
+
+
+def _weights(plan: Plan) -> dict[str, str]:
+    """The sha256 of all local weights that a trial may start or learn from."""
+    searched = ((key, plan.space.get(key)) for key in ("model.name", "training.initial"))
+    draws = [{key: choice} for key, kind in searched for choice in getattr(kind, "choices", ())]
+    found: dict[str, str] = {}
+    for drawn in ({}, *draws):
+        settings = changed(plan.settings, drawn)
+        found |= weights(settings.model, settings.training)
+    return found
 
 
 def value(trial: Trial, plan: Plan, settings: Settings, record: Record, *, folder: Path) -> float:
