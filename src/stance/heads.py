@@ -52,8 +52,7 @@ def features(kind: str, states: Tensor, block_ids: Tensor, markers: Tensor) -> T
     """
     batch, pairs, _ = markers.shape
     size = states.shape[-1]
-    index = markers.reshape(batch, pairs * 2, 1).expand(-1, -1, size)
-    chosen = states.gather(1, index).reshape(batch, pairs, 2 * size)
+    chosen = at(states, markers.flatten(1)).reshape(batch, pairs, 2 * size)
     if kind == "markers_cls":
         return torch.cat([chosen, states[:, :1].expand(-1, pairs, -1)], -1)
     if kind == "span_mean":
@@ -62,6 +61,11 @@ def features(kind: str, states: Tensor, block_ids: Tensor, markers: Tensor) -> T
         actor, target = chosen[..., :size], chosen[..., size:]
         return torch.cat([chosen, actor * target, (actor - target).abs()], -1)
     return chosen
+
+
+def at(values: Tensor, indices: Tensor) -> Tensor:
+    """Rows of `values`, `(batch, tokens, size)`, at `indices`, `(batch, n)`: `(batch, n, size)`."""
+    return values.gather(1, indices[..., None].expand(-1, -1, values.shape[-1]))
 
 
 def _means(states: Tensor, block_ids: Tensor, markers: Tensor) -> Tensor:

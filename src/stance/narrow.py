@@ -11,6 +11,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.models.bert.modeling_bert import BertAttention, BertCrossAttention
 
+from stance.heads import at
+
 TYPES = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
 
 
@@ -34,8 +36,3 @@ def narrow(encoder: PreTrainedModel) -> None:
     attention = encoder.encoder.layer[-1].attention
     attention.__class__ = _AtQueries
     attention.self.__class__ = BertCrossAttention  # the same weights, asked by other tokens than those that are read
-
-
-def at(values: Tensor, indices: Tensor) -> Tensor:
-    """Rows of `values`, `(batch, tokens, size)`, at `indices`, `(batch, n)`: `(batch, n, size)`."""
-    return values.gather(1, indices[..., None].expand(-1, -1, values.shape[-1]))
