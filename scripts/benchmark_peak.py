@@ -132,17 +132,19 @@ def paced(rows: dict[str, list[Example]], models: ModelConfig, recipe: TrainingC
 
 
 def operations(trainer: StanceTrainer, steps: int) -> tuple[float, float]:
-    """Floating-point operations of a mean training step, backward pass included, and the share of padding."""
+    """Floating-point operations of a mean training step, forward and backward, and the share of padding."""
     counter = FlopCounterMode(display=False)
     tokens = padded = 0
     batches = list(islice(iter(trainer.get_train_dataloader()), steps))
-    with counter, torch.no_grad(), attention_kernels():
+    with counter, attention_kernels():
         for batch in batches:
             inputs = {k: v.to(trainer.args.device) for k, v in batch.items()}
-            trainer.compute_loss(trainer.model.train(), inputs)
+            with trainer.compute_loss_context_manager():
+                loss = trainer.compute_loss(trainer.model.train(), inputs)
+            loss.backward()
             tokens, padded = tokens + batch["block_ids"].numel(), padded + int((batch["block_ids"] < 0).sum())
-    # The backward pass of a product is two of the same size.
-    return 3 * counter.get_total_flops() / len(batches), padded / tokens
+    trainer.model.zero_grad()
+    return counter.get_total_flops() / len(batches), padded / tokens
 
 
 def where(rows: dict[str, list[Example]], models: ModelConfig, recipe: TrainingConfig, steps: int) -> list[list[str]]:

@@ -363,6 +363,7 @@ def test_a_stage_is_taken_again_until_its_inputs_change(tmp_path: Path, capsys: 
     assert len(list((tmp_path / "out.stages").iterdir())) == 1, "the stage of other inputs is gone"
 
 
+@pytest.mark.slow
 def test_a_build_that_is_killed_leaves_nothing_half_written_and_its_stages_serve_again(tmp_path: Path) -> None:
     source = corpus(tmp_path / "c.jsonl", plain())
     code = (

@@ -111,6 +111,7 @@ def test_the_checkpoint_is_that_of_the_best_epoch(trained: tuple[str, Result]) -
     assert expected == max(entry["eval_macro_f1"] for entry in result.history if "eval_macro_f1" in entry)
 
 
+@pytest.mark.slow
 def test_the_checkpoint_exports(encoder: Callable[[str], str], tmp_path: Path) -> None:
     source = train(encoder("bert"), tmp_path / "checkpoint", replace(RECIPE, epochs=1)).checkpoint
     settings = export.ExportConfig(max_label_changes=1.0)

@@ -458,7 +458,8 @@ def metrics(root: Path, run: Recorded) -> dict[str, list[tuple[int, float]]]:
     }
 
 
-@pytest.mark.parametrize("flush", [True, slow(False)], ids=["metrics written ahead", "metrics lost"])
+@pytest.mark.slow
+@pytest.mark.parametrize("flush", [True, False], ids=["metrics written ahead", "metrics lost"])
 def test_a_resumed_training_is_the_same_run_with_every_metric_once(
     built: Workplace, encoder: str, tmp_path: Path, flush: bool
 ) -> None:

@@ -71,6 +71,8 @@ class TrainingConfig:
     """Compute the encoder's activations again in the backward pass: a third slower, far less memory."""
     compile: bool = False
     """Compile the network with torch.compile; it takes a minute, which a GPU makes good in a long training."""
+    frozen_layers: int = 0
+    """Lowest layers of the encoder that keep their pretrained weights, with its embeddings: faster; 0 trains all."""
     lora: LoraConfig = field(default_factory=LoraConfig)
     save_steps: int = 0
     """Also write a checkpoint for a resume after every so many optimizer steps; 0 does so after each epoch only."""
@@ -97,6 +99,11 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
     if config.accumulation < 1:
         raise StanceError(f"training.accumulation={config.accumulation}: expected 1 or more")
     lora.check(config.lora)
+    if config.frozen_layers < 0 or (config.frozen_layers and config.lora.rank):
+        raise StanceError(
+            f"training.frozen_layers={config.frozen_layers}: expected 0 (train all) or more, and 0 with adapters "
+            f"(training.lora.rank={config.lora.rank}), which freeze the encoder themselves"
+        )
     shares = ("warmup", "label_smoothing", "span_dropout", "surface_share", "open_holder")
     for name in (*shares, "mask_names", "swap_names", "swap_direction"):
         if not 0 <= (share := getattr(config, name)) < 1:

@@ -38,7 +38,7 @@ from stance.watch import Listener, Watch, detectors
 class Result:
     """What a training run leaves: where, how good on validation, how fast (training pairs per second of all processes).
 
-    `trained_share` is the share of the parameters that were trained: 1 without adapters;
+    `trained_share` is the share of the parameters that were trained: 1 without adapters and frozen layers;
     `alerts` what a person should know, by name.
     """
 
@@ -201,6 +201,7 @@ def _network(model_config: ModelConfig, config: TrainingConfig) -> tuple[StanceM
     if config.initial:
         load_weights(model, Path(config.initial) / "model.safetensors")
     engine.freeze_idle(model, pretrained.encoding)
+    engine.freeze_lowest(pretrained.encoder, config.frozen_layers)
     if config.gradient_checkpointing:
         engine.recompute(pretrained.encoder, model_config.name)
     distributed.name_blocks(model)

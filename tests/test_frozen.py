@@ -1,0 +1,82 @@
+"""Frozen layers: the lowest keep their pretrained weights, all others learn."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import tiny
+from stance import model as models
+from stance import training
+from stance.encoders import load
+from stance.errors import StanceError
+from stance.lora import LoraConfig
+from stance.recipe import TrainingConfig
+from tiny import one_thread  # noqa: F401
+
+SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2)}
+RECIPE = TrainingConfig(epochs=1, learning_rate=1e-2, tokens_per_batch=128, precision="fp32", frozen_layers=1)
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "mpnet", "modernbert", "roberta"])
+def test_the_lowest_layer_and_the_embeddings_stay_and_all_others_learn(kind: str, tmp_path: Path) -> None:
+    config = tiny.config(name=str(tiny.folder(kind, tmp_path / "encoder")))
+    result = training.train(SPLITS, config, RECIPE, output=tmp_path / "checkpoint", about={})
+    old = load(config).encoder.state_dict()
+    new = models.load(result.checkpoint).model.encoder.state_dict()
+    moved = {name for name in new if not torch.equal(new[name], old[name])}
+    upper = {name for name in new if ".1." in name or name.startswith("layers.1.")}
+    assert upper
+    assert {name for name in upper if name.endswith("weight")} <= moved <= upper
+    assert result.trained_share == pytest.approx(_share(result.checkpoint, upper))
+
+
+def _share(checkpoint: Path, learning: set[str]) -> float:
+    """The share of the parameters that are in `learning`, or in the head."""
+    model = models.load(checkpoint).model
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    kept = sum(size for name, size in sizes.items()
+               if name.startswith("head.") or name.removeprefix("encoder.") in learning)  # fmt: skip
+    return kept / sum(sizes.values())
+
+
+def test_no_work_is_done_below_the_first_layer_that_learns(tmp_path: Path) -> None:
+    config = tiny.config(name=str(tiny.folder("bert", tmp_path / "encoder")))
+    trainer, pretrained = training.assemble(SPLITS, config, RECIPE, work=tmp_path / "work")
+    asked = []
+    layers = pretrained.encoder.encoder.layer
+    layers[0].register_forward_hook(lambda layer, inputs, output: asked.append(output.requires_grad))
+    layers[1].register_forward_hook(lambda layer, inputs, output: asked.append(output.requires_grad))
+    trainer.train()
+    assert asked[:2] == [False, True]
+
+
+def test_a_resumed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
+    config = tiny.config(name=str(tiny.folder("bert", tmp_path / "encoder")))
+    recipe = replace(RECIPE, epochs=3)
+    whole = training.train(SPLITS, config, recipe, output=tmp_path / "whole", about={})
+
+    def cut(metrics: Mapping[str, float], step: int) -> None:
+        if step >= 11:  # in the second epoch
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        training.train(SPLITS, config, recipe, output=tmp_path / "cut", about={}, sink=cut, resume="auto")
+    again = training.train(SPLITS, config, recipe, output=tmp_path / "cut", about={}, resume="auto")
+    states = [models.load(result.checkpoint).model.state_dict() for result in (whole, again)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.parametrize("layers", [2, 7])
+def test_all_layers_frozen_is_refused(layers: int, tmp_path: Path) -> None:
+    config = tiny.config(name=str(tiny.folder("bert", tmp_path / "encoder")))
+    with pytest.raises(StanceError, match=rf"frozen_layers={layers}: the bert encoder has 2 layers; expected fewer"):
+        training.train(SPLITS, config, replace(RECIPE, frozen_layers=layers), output=tmp_path / "c", about={})
+
+
+@pytest.mark.parametrize("recipe", [replace(RECIPE, frozen_layers=-1), replace(RECIPE, lora=LoraConfig(rank=2))])
+def test_a_negative_number_and_adapters_are_refused(recipe: TrainingConfig, tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"training.frozen_layers=-?1: expected 0 .* and 0 with adapters"):
+        training.train(SPLITS, tiny.config(), recipe, output=tmp_path / "checkpoint", about={})
