@@ -122,13 +122,17 @@ def quality(bench: Bench, seeds: int, memory: Path) -> dict[str, Figure]:
         memory: JSON Lines of finished trainings; a run that was cut off goes on after them. Scores, unlike speeds,
             do not suffer from other work on the machine, so they may be taken beforehand.
     """
-    known = resume.digest(bench.job.model, bench.job.training, dataset.fingerprint(bench.rows))
-    facts = hashlib.sha256(f"{STOCK_EPOCHS} {origin.versions()} {known}".encode()).hexdigest()
+    data = dataset.fingerprint(bench.rows)
+    facts = {
+        "stance": resume.digest(bench.job.model, bench.job.training, data),
+        "stock": f"{STOCK_EPOCHS} {bench.job.model.name} {bench.job.model.revision} {data}",  # none of our settings
+    }
+    facts = {side: hashlib.sha256(f"{origin.versions()} {fact}".encode()).hexdigest() for side, fact in facts.items()}
     done, commit = Memory(memory), origin.git_commit()[0]
     found: dict[str, list[float]] = {"stance": [], "stock": []}
     for seed in range(1, seeds + 1):
         for side, train in (("stance", ours), ("stock", stock)):
-            key = f"{side}, seed {seed}, {facts}"
+            key = f"{side}, seed {seed}, {facts[side]}"
             if key not in done.known:
                 done.keep(key, {"macro_f1": train(bench, seed), "commit": commit})
             found[side].append(done.known[key]["macro_f1"])
