@@ -400,7 +400,6 @@ def test_a_mistake_is_told_once_by_all_processes_together(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_submitit_trains_each_job_of_a_multirun_and_a_job_may_have_many_tasks(single: Path, built: Workplace) -> None:
-    pytest.importorskip("submitit")
     done = launch(
         sys.executable, TRAIN, "-m", "training.seed=1,2", "hydra/launcher=submitit_local",
         "hydra.launcher.tasks_per_node=2", *settings(single, built, "jobs"), cwd=single,
@@ -414,7 +413,6 @@ def test_submitit_trains_each_job_of_a_multirun_and_a_job_may_have_many_tasks(si
 
 @pytest.mark.slow
 def test_a_mistake_in_a_job_of_submitit_comes_back_as_one_line(built: Workplace, tmp_path: Path) -> None:
-    pytest.importorskip("submitit")
     done = launch(
         sys.executable, TRAIN, "-m", "training.accumulation=0", "hydra/launcher=submitit_local",
         *settings(tmp_path, built, "job"), cwd=tmp_path,
@@ -423,14 +421,20 @@ def test_a_mistake_in_a_job_of_submitit_comes_back_as_one_line(built: Workplace,
     assert done.stderr.splitlines()[-1] == "error: training.accumulation=0: expected 1 or more"
 
 
-@pytest.mark.usefixtures("process")
-def test_slurm_without_its_extra_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["train.py", "-m", "hydra/launcher=submitit_none"])
-    with pytest.raises(SystemExit, match="2"):
-        script("train").main.cli()
-    (line,) = capsys.readouterr().err.splitlines()
+WITHOUT_PLUGINS = """
+import sys
+sys.modules["hydra_plugins"] = None  # as if no plugin of Hydra were installed
+sys.path[:0] = [sys.argv.pop(1)]
+from conftest import script
+script("predict").main.cli()
+"""
+
+
+def test_slurm_without_its_extra_says_what_to_install(tmp_path: Path) -> None:
+    command = (sys.executable, "-c", WITHOUT_PLUGINS, ROOT / "tests", "-m", "hydra/launcher=submitit_slurm")
+    done = launch(*command, cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")
     assert line.endswith("run `pip install 'stance[slurm]'`")
 

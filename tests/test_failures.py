@@ -134,7 +134,8 @@ def test_the_best_epoch_before_it_is_kept_and_can_be_used(encoder: str, tmp_path
     assert f"export it with checkpoint={folder}" in str(caught.value)
     kept = checkpoints.load(Path(folder))
     assert all(torch.isfinite(p).all() for p in kept.model.parameters())
-    assert kept.about["validation"]["macro_f1"] == pytest.approx(0.167, abs=1e-3)
+    # Untrained, it gives one label to all: an F1 of 1/2 for that one, since a third have it, and 0 for the others.
+    assert kept.about["validation"]["macro_f1"] == pytest.approx(1 / 6)
     assert not output.exists()
     # What the message says to do, with the same output, whose unfinished folder holds the checkpoint.
     result = train(encoder, output, initial=folder, learning_rate=1e-12, weight_decay=0.0, epochs=1)

@@ -229,4 +229,6 @@ def test_the_script_says_licence_and_citation(tmp_path: Path, server: str, capsy
 def test_the_published_files_have_the_sums_of_the_tables(tmp_path: Path) -> None:
     for name in ("dse", "newsmtsc", "seesaw"):
         corpus = published.table(ROOT / "data" / "published", name)
-        published.fetch(corpus, tmp_path, copy=PUBLIC / name, limits=FetchLimits())
+        folder = published.fetch(corpus, tmp_path, copy=PUBLIC / name, limits=FetchLimits())
+        sums = {file.path: hashlib.sha256((folder / file.path).read_bytes()).hexdigest() for file in corpus.files}
+        assert sums == {file.path: file.sha256 for file in corpus.files}

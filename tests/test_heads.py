@@ -79,11 +79,11 @@ def test_padding_does_not_change_the_answer(head: str) -> None:
     assert torch.allclose(score(toy, PAIRS[:1])[0], score(toy, [PAIRS[0], longer])[0], atol=1e-5)
 
 
-@pytest.mark.parametrize("layout", ["one_pass", "pair"])
-@pytest.mark.parametrize("question", QUESTIONS)
-def test_swapping_actor_and_target_changes_the_answer(question: str, layout: str) -> None:
-    if question == "typed" and layout == "one_pass":
-        return
+@pytest.mark.parametrize(
+    ("layout", "question"),
+    [*(("one_pass", question) for question in ONE_PASS_QUESTIONS), *(("pair", question) for question in QUESTIONS)],
+)
+def test_swapping_actor_and_target_changes_the_answer(layout: str, question: str) -> None:
     toy = checkpoint(layout=layout, question=question)
     there, back = score(toy, [PAIRS[0], Pair(TEXT, "the peace initiative", "Pakistan")])
     assert (there - back).abs().max() > 1e-3

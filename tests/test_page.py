@@ -141,10 +141,11 @@ def test_there_is_one_of_each_landmark_and_headings_skip_no_level(whole: str) ->
     assert len(reader.attributes("table")) == len(reader.attributes("caption"))
     scopes = [attributes.get("scope") for attributes in reader.attributes("th")]
     assert set(scopes) == {"row", "col"}
+    assert reader.attributes("svg")
     assert all("aria-label" in svg or svg.get("aria-hidden") == "true" for svg in reader.attributes("svg"))
-    assert all(
-        box["tabindex"] == "0" and box["aria-label"] for box in reader.attributes("div") if "scroll" in box.values()
-    )
+    boxes = [box for box in reader.attributes("div") if "scroll" in box.values()]
+    assert len(boxes) == len(reader.attributes("table"))
+    assert all(box["tabindex"] == "0" and box["aria-label"] for box in boxes)
 
 
 def test_nothing_is_loaded_and_nothing_runs(whole: str) -> None:

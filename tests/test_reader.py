@@ -76,7 +76,9 @@ def read(predictor: StancePredictor) -> list[tuple[Article, list[Triple]]]:
     """Every stance, however unsure, in a few articles of the corpus."""
     rows = [article_from_json(row, where) for where, row in jsonl.read(CORPUS / "part-08.jsonl")][:3]
     reader = ArticleReader(predictor, threshold=0)
-    return [(article, reader.read(article)) for article in rows]
+    found = [(article, reader.read(article)) for article in rows]
+    assert all(len(triples) > 3 for _, triples in found), "what the tests go through"
+    return found
 
 
 def texts() -> st.SearchStrategy[str]:
@@ -142,7 +144,6 @@ def test_text_over_the_limit_is_refused() -> None:
 def test_mentions_of_a_triple_lie_in_the_article_where_they_are_printed(
     read: list[tuple[Article, list[Triple]]],
 ) -> None:
-    assert sum(len(triples) for _, triples in read) > 10
     for article, triples in read:
         for triple in triples:
             assert triple.article_id == article.id

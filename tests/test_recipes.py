@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mlflow.tracking import MlflowClient
 from torch.nn import functional
 
 import tiny
 from conftest import script
-from stance import bakeoff, inference, teacher, training
+from stance import bakeoff, inference, jsonl, teacher, training
 from stance import model as models
 from stance.bakeoff import BakeoffConfig, Contender, Outcome
 from stance.batches import target
@@ -269,6 +270,13 @@ def test_the_script_compares_and_logs(encoder: str, tmp_path: Path, capsys: pyte
     )  # fmt: skip
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in printed[-2:]] == ["plain", "r_drop"]
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("stance").experiment_id])
+    kept = [row for _, row in jsonl.read(tmp_path / "memory.jsonl")]
+    logged = {f"{row['name']}.{key}".replace(" ", "_"): score for row in kept for key, score in row["scores"].items()}
+    assert len(logged) == 4
+    assert {name: run.data.metrics[name] for name in logged} == logged
+    assert {file.path for file in client.list_artifacts(run.info.run_id)} >= {"bakeoff.json", "memory.jsonl"}
 
 
 def test_a_contender_with_an_unknown_setting_is_refused() -> None:

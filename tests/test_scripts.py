@@ -416,13 +416,6 @@ def test_predict_never_overwrites_a_key_of_the_request(exported: Workplace, tmp_
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_predict_refuses_to_overwrite_what_a_request_says(exported: Workplace, tmp_path: Path) -> None:
-    source = requests(tmp_path / "pairs.jsonl", [{**ROWS[0], "stance": "support"}])
-    with pytest.raises(StanceError, match=r"pairs\.jsonl:1: the answer would overwrite stance; rename"):
-        script("predict").main([f"artifact={exported.artifact}", f"input={source}", f"output={tmp_path}/out.jsonl"])
-    assert not (tmp_path / "out.jsonl").exists()
-
-
 def test_predict_without_input_file_is_refused(exported: Workplace, tmp_path: Path) -> None:
     with pytest.raises(StanceError, match=r"none\.jsonl: no such file; expected a JSON Lines file"):
         script("predict").main([f"artifact={exported.artifact}", f"input={tmp_path}/none.jsonl"])

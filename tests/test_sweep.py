@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,10 +24,11 @@ from mlflow.entities import Run as Recorded
 from mlflow.tracking import MlflowClient
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
+from transformers import Trainer
 
 import tiny
 from conftest import ROOT, script
-from stance import dataset, findings, jsonl, space, study, training
+from stance import dataset, findings, jsonl, space, study, sweep_runs
 from stance.dataset import Manifest
 from stance.encoders import ModelConfig
 from stance.errors import StanceError
@@ -35,6 +37,7 @@ from stance.records import LABELS
 from stance.space import Settings, overruled, parse
 from stance.study import Opened, SweepConfig
 from stance.sweep import Worker
+from stance.tracking import TrackingConfig
 from stance.trial import facts, plan
 from tiny import one_thread  # noqa: F401
 
@@ -387,12 +390,15 @@ def test_the_same_sweep_draws_and_scores_the_same(encoder: str, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_hyperband_prunes_what_tpe_draws(encoder: str, tmp_path: Path) -> None:
-    bench = Bench(tmp_path, encoder, sampler="tpe", pruner="hyperband", trials=4)
+    rates = {"learning_rate": {"type": "float", "low": 1e-9, "high": 1e-2, "log": True}}
+    epochs = {"epochs": {"type": "int", "low": 4, "high": 4}}  # of two epochs Hyperband ends none
+    bench = Bench(
+        tmp_path, encoder, sampler="tpe", pruner="hyperband", trials=8, space={"training": {**rates, **epochs}}
+    )
+    bench.opened.study.enqueue_trial({"training.learning_rate": 5e-3, "training.epochs": 4})  # hard to beat
     bench.worker().run()
-    states = {trial.state for trial in bench.trials()}
-    assert TrialState.COMPLETE in states
-    assert states <= {TrialState.COMPLETE, TrialState.PRUNED}
-    assert len({json.dumps(trial.params) for trial in bench.trials()}) == 4
+    assert {trial.state for trial in bench.trials()} == {TrialState.COMPLETE, TrialState.PRUNED}
+    assert len({json.dumps(trial.params) for trial in bench.trials()}) == 8
 
 
 @pytest.mark.slow
@@ -441,24 +447,49 @@ def test_a_training_that_fails_is_marked_with_its_reason_and_the_sweep_goes_on(e
     assert bench.left() == []
 
 
-def test_a_loss_that_diverges_or_memory_that_is_short_fails_the_trial_alone(
-    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "out of memory in training step 1 "),
+        (RuntimeError("CUDA error: an illegal\ninstruction"), "RuntimeError: CUDA error: an illegal instruction"),
+    ],
+)
+def test_an_error_of_pytorch_in_a_step_fails_the_trial_alone(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError, reason: str
 ) -> None:
     bench = Bench(tmp_path, encoder)
-    real = training.train
-    calls = []
+    step, calls = Trainer.training_step, []
 
-    def short(*given: Any, **named: Any) -> Any:
+    def faulty(*given: Any, **named: Any) -> Any:
         calls.append(1)
         if len(calls) == 1:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
-        return real(*given, **named)
+            raise error
+        return step(*given, **named)
 
-    monkeypatch.setattr(training, "train", short)
+    monkeypatch.setattr(Trainer, "training_step", faulty)
     bench.worker().run()
     failed, complete = bench.trials()
-    assert failed.user_attrs["reason"] == "OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"
-    assert complete.state == TrialState.COMPLETE
+    assert (failed.state, complete.state) == (TrialState.FAIL, TrialState.COMPLETE)
+    assert failed.user_attrs["reason"].startswith(reason)
+
+
+@pytest.mark.slow
+def test_runs_in_mlflow_tell_a_poor_trial_and_one_whose_loss_diverges(encoder: str, tmp_path: Path) -> None:
+    rates = (1e30, 5e-3, 1e-9)
+    choices = {"training": {"learning_rate": {"type": "categorical", "choices": list(rates)}}}
+    bench = Bench(tmp_path, encoder, space=choices, seeds=[1, 2], trials=3)
+    for rate in rates:
+        bench.opened.study.enqueue_trial({"training.learning_rate": rate})
+    store = TrackingConfig(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"), system_metrics_seconds=0)
+    Worker(bench.join(), bench.plan, partial(sweep_runs.child, store, bench.opened), bench.lines.append).run()
+    assert [trial.state for trial in bench.trials()] == [TrialState.FAIL, TrialState.COMPLETE, TrialState.PRUNED]
+    runs = sorted(recorded(tmp_path, "trial"), key=lambda run: run.data.tags["stance.trial"])
+    assert [(run.info.status, run.data.tags["stance.state"]) for run in runs] == [
+        ("FAILED", "failed"), ("FINISHED", "complete"), ("FINISHED", "pruned"),
+    ]  # fmt: skip
+    assert [run.info.run_id for run in runs] == [trial.user_attrs["run"] for trial in bench.trials()]
+    assert runs[1].data.metrics["macro_f1"] == bench.trials()[1].value
+    assert runs[0].data.tags["stance.error"].startswith("TrialError: training stopped: the validation loss is nan ")
 
 
 def test_a_sweep_stops_when_trials_fail_in_a_row(encoder: str, tmp_path: Path) -> None:

@@ -159,9 +159,9 @@ def test_lexicon_is_wide(words: Lexicon) -> None:
     assert count > 600
 
 
-@pytest.mark.parametrize(("british", "american"), [("criticise", "criticize"), ("favoured", "favored")])
+@pytest.mark.parametrize(("british", "american"), [("criticise", "criticize"), ("favour", "favor")])
 def test_british_and_american_spellings_are_one(british: str, american: str) -> None:
-    assert lexicon.normal(british) == lexicon.normal(american.replace("favored", "favoured"))
+    assert lexicon.normal(british) == lexicon.normal(american)
 
 
 def test_user_edited_lexicon_changes_the_result(words: Lexicon, tmp_path: Path) -> None:
@@ -332,7 +332,7 @@ def test_long_text_is_read_to_its_end_in_pieces(words: Lexicon) -> None:
 def test_pieces_are_short_and_hold_every_word(text: str) -> None:
     found = list(mentions.pieces(text))
     assert all(len(piece) <= mentions.PIECE and text[start : start + len(piece)] == piece for start, piece in found)
-    assert "".join(piece for _, piece in found).split() == text.split() or len(text.split()) == 1
+    assert "".join(piece for _, piece in found).split() == text.split()
     assert sum(len(re.sub(r"\s", "", piece)) for _, piece in found) == len(re.sub(r"\s", "", text))
 
 
