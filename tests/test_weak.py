@@ -159,7 +159,8 @@ def test_lexicon_is_wide(words: Lexicon) -> None:
     assert count > 600
 
 
-@pytest.mark.parametrize(("british", "american"), [("criticise", "criticize"), ("favour", "favor")])
+@pytest.mark.parametrize(("british", "american"), [("criticise", "criticize"), ("favour", "favor"),
+                                                  ("Favoured", "favored"), ("honouring", "honoring")])  # fmt: skip
 def test_british_and_american_spellings_are_one(british: str, american: str) -> None:
     assert lexicon.normal(british) == lexicon.normal(american)
 

@@ -17,7 +17,10 @@ from stance.records import LABELS, Stance
 
 DEFAULT = "data/lexicon/stance.yaml"
 MAX_BYTES = 1_000_000
-_SPELLINGS = ((re.compile(r"(?<=\w\w)is(e|ing|ed|ation)\b"), r"iz\1"), (re.compile(r"(?<=\w\w)our\b"), "or"))
+_SPELLINGS = (
+    (re.compile(r"(?<=\w\w)is(e|ing|ed|ation)\b"), r"iz\1"),
+    (re.compile(r"(?<=\w\w)our(s|ed|ing|able)?\b"), r"or\1"),
+)
 
 
 @dataclass(frozen=True, slots=True)
