@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import tiny
+from stance import engine, training
 from stance import model as models
-from stance import training
 from stance.encoders import load
 from stance.errors import StanceError
 from stance.lora import LoraConfig
@@ -76,7 +76,26 @@ def test_all_layers_frozen_is_refused(layers: int, tmp_path: Path) -> None:
         training.train(SPLITS, config, replace(RECIPE, frozen_layers=layers), output=tmp_path / "c", about={})
 
 
-@pytest.mark.parametrize("recipe", [replace(RECIPE, frozen_layers=-1), replace(RECIPE, lora=LoraConfig(rank=2))])
-def test_a_negative_number_and_adapters_are_refused(recipe: TrainingConfig, tmp_path: Path) -> None:
-    with pytest.raises(StanceError, match=r"training.frozen_layers=-?1: expected 0 .* and 0 with adapters"):
-        training.train(SPLITS, tiny.config(), recipe, output=tmp_path / "checkpoint", about={})
+@pytest.mark.parametrize(("layers", "frozen"), [(2, 0), (3, 1), (6, 2), (12, 4)])
+def test_by_default_a_third_is_frozen(layers: int, frozen: int) -> None:
+    encoder = tiny.encoder("bert", tiny.tokenizer("bert"), num_hidden_layers=layers)
+    engine.freeze_lowest(encoder, TrainingConfig().frozen_layers)
+    learning = [all(p.requires_grad for p in layer.parameters()) for layer in encoder.encoder.layer]
+    assert learning == [False] * frozen + [True] * (layers - frozen)
+    assert encoder.get_input_embeddings().weight.requires_grad == (not frozen)
+
+
+def test_a_negative_number_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"training.frozen_layers=-1: must not be negative"):
+        training.train(SPLITS, tiny.config(), replace(RECIPE, frozen_layers=-1), output=tmp_path / "c", about={})
+
+
+def test_adapters_are_in_every_layer_all_the_same(tmp_path: Path) -> None:
+    config = tiny.config(name=str(tiny.folder("bert", tmp_path / "encoder")))
+    adapted = [
+        training.assemble(SPLITS, config, replace(RECIPE, frozen_layers=layers, lora=LoraConfig(rank=2)), work=tmp_path)
+        for layers in (0, 1)
+    ]
+    learning = [{n for n, p in trainer.model.named_parameters() if p.requires_grad} for trainer, _ in adapted]
+    assert learning[0] == learning[1]
+    assert any("layer.0." in name for name in learning[1])

@@ -22,25 +22,30 @@ def freeze_idle(model: StanceModel, encoding: Encoding) -> None:
     model.zero_grad()
 
 
-def freeze_lowest(encoder: PreTrainedModel, layers: int) -> None:
+def freeze_lowest(encoder: PreTrainedModel, layers: int | None) -> None:
     """Leave the lowest layers of an encoder as they were pretrained, and all that is no layer: embeddings, biases.
 
     Neither their gradients nor the optimizer's moments are worked out then (Lee et al. 2019, arXiv:1911.03090: the
     last quarter of BERT's layers gives nine tenths of the quality).
 
+    Args:
+        encoder: changed in place.
+        layers: how many; None for a third of them, rounded down. With none the embeddings are trained too.
+
     Raises:
         StanceError: it does not have more layers than that.
     """
-    if not layers:
-        return
     stacks = (m for m in encoder.modules() if isinstance(m, nn.ModuleList))
     found = next((stack for stack in stacks if len(stack) == encoder.config.num_hidden_layers), nn.ModuleList())
-    if layers >= len(found):
+    lowest = len(found) // 3 if layers is None else layers
+    if not lowest:
+        return
+    if lowest >= len(found):
         raise StanceError(
             f"training.frozen_layers={layers}: the {encoder.config.model_type} encoder has {len(found)} layers; "
             "expected fewer, since some must learn (0 trains all)"
         )
-    learning = {parameter for layer in found[layers:] for parameter in layer.parameters()}
+    learning = {parameter for layer in found[lowest:] for parameter in layer.parameters()}
     for parameter in set(encoder.parameters()) - learning:
         parameter.requires_grad_(False)
 

@@ -19,7 +19,7 @@ class TrainingConfig:
 
     epochs: int = 2
     """Most passes over the training split."""
-    learning_rate: float = 1e-4
+    learning_rate: float = 2e-4
     """Peak learning rate of AdamW; linear decay after the warm-up."""
     warmup: float = 0.1
     """Share of the steps in which the learning rate rises."""
@@ -71,8 +71,8 @@ class TrainingConfig:
     """Compute the encoder's activations again in the backward pass: a third slower, far less memory."""
     compile: bool = False
     """Compile the network with torch.compile; it takes a minute, which a GPU makes good in a long training."""
-    frozen_layers: int = 0
-    """Lowest layers of the encoder that keep their pretrained weights, with its embeddings: faster; 0 trains all."""
+    frozen_layers: int | None = None
+    """Lowest layers that stay as pretrained, and the embeddings; null is a third, 0 none. Adapters leave all so."""
     lora: LoraConfig = field(default_factory=LoraConfig)
     save_steps: int = 0
     """Also write a checkpoint for a resume after every so many optimizer steps; 0 does so after each epoch only."""
@@ -99,17 +99,13 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
     if config.accumulation < 1:
         raise StanceError(f"training.accumulation={config.accumulation}: expected 1 or more")
     lora.check(config.lora)
-    if config.frozen_layers < 0 or (config.frozen_layers and config.lora.rank):
-        raise StanceError(
-            f"training.frozen_layers={config.frozen_layers}: expected 0 (train all) or more, and 0 with adapters "
-            f"(training.lora.rank={config.lora.rank}), which freeze the encoder themselves"
-        )
     shares = ("warmup", "label_smoothing", "span_dropout", "surface_share", "open_holder")
     for name in (*shares, "mask_names", "swap_names", "swap_direction"):
         if not 0 <= (share := getattr(config, name)) < 1:
             raise StanceError(f"training.{name}={share}: expected a share, from 0 to below 1")
-    for name in ("weight_decay", "max_grad_norm", "early_stopping", "sampled_weight", "save_steps", "disk_budget_gb"):
-        if getattr(config, name) < 0:
+    counts = "early_stopping", "save_steps", "frozen_layers"
+    for name in ("weight_decay", "max_grad_norm", "sampled_weight", "disk_budget_gb", *counts):
+        if (getattr(config, name) or 0) < 0:
             raise StanceError(f"training.{name}={getattr(config, name)}: must not be negative")
     for name in ("train", "validation"):
         _check_labels(name, splits[name])

@@ -201,7 +201,8 @@ def _network(model_config: ModelConfig, config: TrainingConfig) -> tuple[StanceM
     if config.initial:
         load_weights(model, Path(config.initial) / "model.safetensors")
     engine.freeze_idle(model, pretrained.encoding)
-    engine.freeze_lowest(pretrained.encoder, config.frozen_layers)
+    if not config.lora.rank:
+        engine.freeze_lowest(pretrained.encoder, config.frozen_layers)
     if config.gradient_checkpointing:
         engine.recompute(pretrained.encoder, model_config.name)
     distributed.name_blocks(model)
