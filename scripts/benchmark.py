@@ -60,6 +60,7 @@ def facts(bench: Bench, options: argparse.Namespace) -> list[list[str]]:
         ["dataset", f"{sha256[:12]}, " + ", ".join(f"{len(part)} {split}" for split, part in bench.rows.items())],
         ["artifact", "of this dataset" if trained == sha256 else "**of another dataset**: its macro-F1 says little"],
         ["load average before", f"{bench.load:.1f}" + (" (**the machine was busy**)" if busy(bench.load) else "")],
+        ["settings", ", ".join(options.settings) or "the defaults"],
         ["rounds", f"{bench.repeats}; cold starts {COLD_STARTS}; whole trainings {options.quality}"],
     ]
 
@@ -95,6 +96,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--memory", type=Path, default=Path("outputs/benchmark/quality.jsonl"),
         help="scores of finished trainings: a run that was cut off goes on after them (%(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "settings", nargs="*", metavar="KEY=VALUE", help="of our training, as scripts/train.py takes them"
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     if min(options.repeats, options.steps) < 1 or options.quality < 0:
         parser.error("--repeats and --steps must be at least 1, --quality at least 0")
@@ -110,7 +114,7 @@ def run(options: argparse.Namespace) -> str:
     StancePredictor.load(options.artifact, precision="fp32")
     if not STATUS.is_file():
         raise StanceError(f"{STATUS}: missing; resident memory is measured on Linux only")
-    job = Script(lambda job: job, job=TrainJob, conf=CONF, name="train").compose()
+    job = Script(lambda job: job, job=TrainJob, conf=CONF, name="train").compose(options.settings)
     if busy(load):
         progress(f"load average {load:.1f} on {os.cpu_count()} cores: the machine is busy, figures will be off")
     with tempfile.TemporaryDirectory(prefix="stance-benchmark-") as folder:
