@@ -30,7 +30,7 @@ run: $(READY)    ## build, train, export, evaluate, predict, and a summary; EXPE
 	@$(PY) scripts/summary.py --dataset $(DATASET) --artifact $(OUT)/artifact --report $(OUT)/report.json
 
 test: check      ## ruff, mypy, the corpus validator and the quick tests
-	$(PY) -m pytest -q -m "not slow" -n logical --maxprocesses 4 --dist loadgroup
+	$(PY) -m pytest -q -m "not slow" -n logical --maxprocesses 4 --dist loadfile
 
 test-slow: $(READY) ## the tests that take minutes
 	$(PY) -m pytest -q -m slow

@@ -58,13 +58,6 @@ class Workplace:
         return f"sqlite:///{self.root}/mlruns/mlflow.db"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several test processes (`--dist loadgroup`) one alone makes the workplace; else a file stays together."""
-    for item in items:
-        needs = "built" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("workplace" if needs else item.path.stem))
-
-
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """A dataset of 14 articles, built by the script."""
