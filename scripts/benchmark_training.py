@@ -127,12 +127,12 @@ def quality(bench: Bench, seeds: int, memory: Path) -> dict[str, Figure]:
         "stance": resume.digest(bench.job.model, bench.job.training, data),
         "stock": f"{STOCK_EPOCHS} {bench.job.model.name} {bench.job.model.revision} {data}",  # none of our settings
     }
-    facts = {side: hashlib.sha256(f"{origin.versions()} {fact}".encode()).hexdigest() for side, fact in facts.items()}
     done, commit = Memory(memory), origin.git_commit()[0]
     found: dict[str, list[float]] = {"stance": [], "stock": []}
     for seed in range(1, seeds + 1):
         for side, train in (("stance", ours), ("stock", stock)):
-            key = f"{side}, seed {seed}, {facts[side]}"
+            known = hashlib.sha256(f"{origin.versions()} {facts[side]}".encode()).hexdigest()
+            key = f"{side}, seed {seed}, {known}"
             if key not in done.known:
                 done.keep(key, {"macro_f1": train(bench, seed), "commit": commit})
             found[side].append(done.known[key]["macro_f1"])

@@ -1,7 +1,9 @@
 """What many tests share: the scripts as modules, and one small real dataset, checkpoint and artifact a session."""
 
 import importlib.util
+import socket
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -56,6 +58,21 @@ class Workplace:
     @property
     def uri(self) -> str:
         return f"sqlite:///{self.root}/mlruns/mlflow.db"
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """No connection can be opened; what this thread tries is in the list, since a library may swallow the error."""
+    here, tried = threading.get_ident(), list[object]()
+
+    def refuse(*place: object, **_: object) -> None:
+        if threading.get_ident() == here:  # what threads of earlier tests still try is not meant
+            tried.append(place)
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    return tried
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """Articles from text files, web pages and tables of them, in every condition in which they are found."""
 
 import json
-import socket
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -93,21 +91,12 @@ def test_a_date_that_cannot_be_read_is_left_out_and_reported(tmp_path: Path) -> 
     assert (article.date, changed) == ("", "date 'some Friday' can't be read and was left out")
 
 
-def test_nothing_is_fetched_while_pages_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here, tried = threading.get_ident(), list[object]()  # a library may swallow the error
-
-    def refuse(*place: object, **_: object) -> None:
-        if threading.get_ident() == here:  # what threads of earlier tests still try is not meant
-            tried.append(place)
-        raise OSError("no network")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+def test_nothing_is_fetched_while_pages_are_read(tmp_path: Path, no_network: list[object]) -> None:
     head = '<link rel="canonical" href="https://example.org/a"><script src="https://example.org/x.js"></script>'
     body = f"<p>{FIRST}</p><img src='https://example.org/i.png'><p>{SECOND}</p>"
     article, _ = one(tmp_path / "a.html", page(body, head))
     assert article.text.endswith(SECOND)
-    assert tried == []
+    assert no_network == []
 
 
 def test_markup_is_no_part_of_the_text_and_entities_are_characters(tmp_path: Path) -> None:
