@@ -24,6 +24,8 @@ SHOWN = 5
 """Examples of a batch that a message names."""
 _REQUEST = re.compile(r"allocate ([\d.]+) ?(\w+)")
 _MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED", "bad_alloc")
+_ONEDNN = "could not create a primitive"
+"""All that oneDNN says where it found no memory for the code that it compiles (a known shape fails otherwise)."""
 
 
 class NotFiniteError(StanceError):
@@ -161,8 +163,13 @@ def loading(models: ModelConfig) -> Iterator[None]:
 
 
 def is_memory(error: BaseException) -> bool:
-    """Whether an error of PyTorch, CUDA, numpy or Python says that memory ran out."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in str(error) for sign in _MEMORY)
+    """Whether an error of PyTorch, oneDNN, CUDA, numpy or Python says that memory ran out."""
+    text = str(error)
+    return (
+        isinstance(error, MemoryError | torch.OutOfMemoryError)
+        or any(sign in text for sign in _MEMORY)
+        or text == _ONEDNN
+    )
 
 
 def relief(shape: tuple[int, ...], recipe: TrainingConfig, models: ModelConfig) -> str:
