@@ -7,6 +7,8 @@ READY := $(VENV)/.ready
 export TOKENIZERS_PARALLELISM := false
 # Threads that wait by spinning starve each other as soon as anything else runs on the same two cores.
 export OMP_WAIT_POLICY := passive
+# The environment is installed without bytecode, and each process would compile thousands of files anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # What `make run` runs: a file of conf/experiment/. Presets that learn from the same corpora share a dataset.
 EXPERIMENT ?= quick
