@@ -29,7 +29,7 @@ from stance.errors import StanceError
 from stance.jobs import ARTIFACT, DATASET
 from stance.jobs.training import TrainJob
 from stance.predictor import StancePredictor, read_metadata
-from stance.recipe import choose_precision
+from stance.recipe import bf16_gain, bf16_instructions, choose_precision
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
@@ -43,18 +43,15 @@ def facts(bench: Bench, options: argparse.Namespace) -> list[list[str]]:
     trained = read_metadata(bench.artifact).get("dataset_sha256")
     sha256 = dataset.read_manifest(options.dataset).sha256
     found = origin.versions()
-    has = {
-        "bf16": [n for n in ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16") if features.get(n)],
-        "VNNI": [n for n in ("avx512_vnni", "avx_vnni", "amx_int8", "arm_dot") if features.get(n)],
-    }
-    without = {"bf16": "no; both sides train in fp32", "VNNI": "no; int8 gains less"}
+    bf16, vnni = bf16_instructions(), [n for n in ("avx512_vnni", "avx_vnni", "amx_int8", "arm_dot") if features.get(n)]
     precision = choose_precision(bench.job.training.precision)
     training_on = f"GPU {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "the CPU"
     return [
         ["date", datetime.datetime.now(datetime.UTC).date().isoformat()],
         ["commit", commit[:12] + (" with uncommitted changes" if dirty else "")],
         ["CPU", f"{features.get('cpu_name') or platform.processor()}, {os.cpu_count()} cores"],
-        *([name, f"yes ({', '.join(names)})" if names else without[name]] for name, names in has.items()),
+        ["bf16", f"{', '.join(bf16)}; products {bf16_gain():.1f}× as fast as in fp32" if bf16 else "no"],
+        ["VNNI", ", ".join(vnni) if vnni else "no; int8 gains less"],
         ["training", f"on {training_on}, stance in {precision}, stock in fp32"],
         ["versions", ", ".join(f"{n} {found[n]}" for n in ("python", "torch", "transformers", "onnxruntime"))],
         ["dataset", f"{sha256[:12]}, " + ", ".join(f"{len(part)} {split}" for split, part in bench.rows.items())],

@@ -21,6 +21,7 @@ from killed import SERVER, SPLITS, train
 from stance import checkpoints, files, resume, tracking
 from stance.errors import StanceError
 from stance.lora import LoraConfig
+from stance.recipe import choose_precision
 from stance.tracking import TrackingConfig
 from stance.training import Result
 from tiny import one_thread  # noqa: F401
@@ -304,6 +305,12 @@ def described(output: Path) -> dict[str, Any]:
     before = json.loads((work_of(output) / "job.json").read_text())["job"]
     model, config = killed.job(before["model"]["name"])
     return resume.describe(model, config, before["dataset"])
+
+
+def test_the_precision_that_auto_takes_is_what_counts() -> None:
+    model, config = killed.job("encoder", precision="auto")
+    taken = replace(config, precision=choose_precision("auto"))
+    assert resume.describe(model, config, "0") == resume.describe(model, taken, "0")
 
 
 def test_a_setting_that_changes_no_weight_may_change(encoder: str, whole: Result, tmp_path: Path) -> None:

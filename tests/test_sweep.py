@@ -366,8 +366,8 @@ def test_the_value_of_a_trial_is_the_median_over_its_seeds(encoder: str, tmp_pat
     assert trial.state == TrialState.COMPLETE
     assert set(trial.user_attrs["scores"]) == {"1", "2", "3"}
     assert trial.value == median(trial.user_attrs["scores"].values())
-    assert sorted(trial.intermediate_values) == [0, 1, 2, 3, 4, 5]  # two epochs of each of three seeds
-    assert trial.intermediate_values[5] == trial.value
+    assert sorted(trial.intermediate_values) == [1, 2, 3, 4, 5, 6]  # two epochs of each of three seeds
+    assert trial.intermediate_values[6] == trial.value
     names = {name for name, _, _ in bench.records[trial.number].metrics}
     assert {f"seed_{seed}_validation_macro_f1" for seed in (1, 2, 3)} | {"macro_f1"} <= names
     assert bench.records[trial.number].tags == {"state": "complete"}

@@ -2,7 +2,8 @@
 
 import json
 import platform
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from sklearn.metrics import f1_score, log_loss
 
 import tiny
-from stance import augment, encoders, inference, training
+from stance import augment, encoders, inference, recipe, training
 from stance import model as models
 from stance.calibration import softmax
 from stance.errors import StanceError
@@ -365,14 +366,60 @@ def test_fp32_is_taken_when_asked_for() -> None:
     assert choose_precision("fp32") == "fp32"
 
 
+@pytest.fixture
+def anew() -> Iterator[None]:
+    """The machine's gain by bf16 is measured in this test, and again after it."""
+    recipe.bf16_gain.cache_clear()
+    yield
+    recipe.bf16_gain.cache_clear()
+
+
 @pytest.mark.skipif(
-    platform.machine() != "x86_64" or not Path("/proc/cpuinfo").exists() or torch.cuda.is_available(),
+    platform.machine() != "x86_64" or not Path("/proc/cpuinfo").exists(),
     reason="reads the processor's own list of x86 features",
 )
-def test_auto_takes_bf16_where_the_processor_lists_it() -> None:
-    flags = Path("/proc/cpuinfo").read_text().split()
-    expected = "bf16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "fp32"
-    assert choose_precision("auto") == expected
+def test_bf16_instructions_are_those_that_the_processor_lists() -> None:
+    flags = set(Path("/proc/cpuinfo").read_text().split())
+    assert set(recipe.bf16_instructions()) == {"avx512_bf16", "amx_bf16"} & flags
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU decides by what it supports")
+@pytest.mark.parametrize(("slowed", "expected"), [(torch.bfloat16, "fp32"), (torch.float32, "bf16")])
+def test_auto_takes_the_precision_that_multiplies_faster(
+    anew: None, monkeypatch: pytest.MonkeyPatch, slowed: torch.dtype, expected: str
+) -> None:
+    linear = torch.nn.functional.linear
+
+    def slow(inputs: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+        for _ in range(7 if inputs.dtype == slowed else 0):
+            linear(inputs, *rest)
+        return linear(inputs, *rest)
+
+    monkeypatch.setattr(torch.nn.functional, "linear", slow)
+    assert choose_precision("auto") == (expected if recipe.bf16_instructions() else "fp32")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU decides by what it supports")
+def test_auto_on_this_machine_is_not_the_precision_that_trains_far_slower(anew: None) -> None:
+    layer, inputs = torch.nn.Linear(384, 1536), torch.randn(1024, 384)
+
+    def seconds(precision: str) -> float:
+        start = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            layer(inputs).sum().backward()
+        return time.perf_counter() - start
+
+    taken = {p: min(seconds(p) for _ in range(10)) for p in ("fp32", "bf16")}
+    chosen = choose_precision("auto")
+    assert taken[chosen] < 1.5 * min(taken.values())
+
+
+def test_bf16_is_refused_where_there_are_no_instructions_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert choose_precision("auto") == "fp32"
+    with pytest.raises(StanceError, match=r"training\.precision=bf16: this machine has no bf16 instructions"):
+        choose_precision("bf16")
 
 
 def test_a_crash_leaves_no_output(encoder: str, tmp_path: Path) -> None:

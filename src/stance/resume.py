@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +82,8 @@ def describe(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) ->
         "dataset": dataset_sha256,
         "device": "cuda" if torch.cuda.is_available() else "cpu",
         "model": asdict(model),
-        "precision": choose_precision(config.precision),
         "processes": launch.processes(),
-        "training": asdict(config),
+        "training": asdict(replace(config, precision=choose_precision(config.precision))),
         "weights": weights(model, config),
     }
 

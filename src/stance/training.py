@@ -142,7 +142,7 @@ def _fit(trainer: StanceTrainer, checkpoint: Path | None) -> dict[str, float]:
     if checkpoint and (done := epochs_done(checkpoint)) is not None:
         trainer.args.num_train_epochs = done
     try:
-        with attention_kernels():
+        with attention_kernels(choose_precision(trainer.recipe.precision)):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.accelerator.wait_for_everyone()  # all have read the best epoch before the first removes its file
     finally:

@@ -170,7 +170,8 @@ def _train(plan: Plan, settings: Settings, seed: int, folder: Path, sink: Sink) 
 def _reporter(trial: Trial, plan: Plan, index: int, finished: Sequence[float], record: Record) -> Sink:
     """A sink that reports, after each epoch, the median of the finished seeds' scores and that of the best epoch yet.
 
-    A step is an epoch; those of a seed follow those of the seed before, as if none had stopped early.
+    A step is an epoch, counted from 1 as Hyperband does; those of a seed follow those of the seed before, as if none
+    had stopped early.
     """
     seed, metric = plan.config.seeds[index], f"validation_{plan.config.metric}"
     known = set(trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
@@ -181,13 +182,13 @@ def _reporter(trial: Trial, plan: Plan, index: int, finished: Sequence[float], r
         record.sink({f"seed_{seed}_{name}": number for name, number in kept.items()}, step)
         if "validation_macro_f1" not in metrics:
             return
-        here = index * plan.epochs + len(epochs)
         epochs.append((metrics["validation_macro_f1"], metrics[metric]))
+        here = index * plan.epochs + len(epochs)
         if here in known:  # reported before the process was killed
             return
         _, score = max(epochs, key=lambda epoch: epoch[0])  # as training chooses the epoch that is kept
         trial.report(statistics.median([*finished, score]), here)
-        if here < plan.steps - 1 and trial.should_prune():
+        if here < plan.steps and trial.should_prune():
             raise TrialPruned(f"after epoch {len(epochs)} of seed {seed}")
 
     return sink
