@@ -196,7 +196,13 @@ def run(options: argparse.Namespace) -> str:
     table = []
     for tokens in options.tokens:
         for compiled in (False, True) if options.compile else (False,):
-            recipe = TrainingConfig(epochs=1, early_stopping=0, tokens_per_batch=tokens, compile=compiled)
+            recipe = TrainingConfig(
+                epochs=1,
+                early_stopping=0,
+                tokens_per_batch=tokens,
+                compile=compiled,
+                frozen_layers=options.frozen,
+            )
             # The peak is measured beside each training, since a machine is slower at one time than at another.
             top = peak(8192 if CUDA else 2048, precision)
             table.append(row(paced(rows, models, recipe, options.steps), top, recipe))
@@ -230,6 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="embedded", help="as model.name (%(default)s)")
     parser.add_argument("--layout", default="auto", help="as model.layout (%(default)s)")
     parser.add_argument("--tokens", type=int, nargs="+", default=[1024, 4096], help="training.tokens_per_batch")
+    parser.add_argument("--frozen", type=int, help="training.frozen_layers; without it a third, as by default")
     parser.add_argument("--steps", type=int, default=40, help="batches that are timed, after five")
     parser.add_argument("--compile", action="store_true", help="also with training.compile")
     options = parser.parse_args(arguments)
