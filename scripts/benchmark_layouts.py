@@ -28,9 +28,8 @@ from stance.encoding import LAYOUTS
 from stance.errors import StanceError
 from stance.jobs import DATASET
 from stance.model import Checkpoint, StanceModel
-from stance.recipe import TrainingConfig, choose_precision
+from stance.recipe import TrainingConfig
 from stance.records import LABELS, Example, Stance, without_places
-from stance.trainer import attention_kernels
 
 ASKED = (1, 8, 32, 64)
 
@@ -72,8 +71,7 @@ def training(models: ModelConfig, examples: Sequence[Example]) -> float:
         rows = {"train": list(examples), "validation": list(examples[:32])}
         trainer = assemble(rows, models, recipe, Path(folder) / "work")
         trainer.add_callback(clock)
-        with attention_kernels(choose_precision(recipe.precision)):
-            trainer.train()
+        trainer.train()
     return float(trainer.pairs_seen / clock.seconds)
 
 

@@ -17,11 +17,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import TrainerCallback
@@ -33,7 +35,7 @@ from stance.errors import StanceError
 from stance.jobs import DATASET
 from stance.recipe import TrainingConfig, choose_precision
 from stance.records import Example
-from stance.trainer import StanceTrainer, attention_kernels
+from stance.trainer import StanceTrainer
 
 CUDA = torch.cuda.is_available()
 WARM = 5
@@ -123,8 +125,7 @@ def paced(rows: dict[str, list[Example]], models: ModelConfig, recipe: TrainingC
         trainer.add_callback(clock)
         if CUDA:
             torch.cuda.reset_peak_memory_stats()
-        with attention_kernels(choose_precision(recipe.precision)):
-            trainer.train()
+        trainer.train()
     pairs, seconds = (b - a for a, b in zip(clock.begun, clock.ended, strict=True))
     if seconds <= 0:
         raise StanceError(f"the dataset makes fewer than {WARM + steps} batches; lower --steps or --tokens")
@@ -137,7 +138,8 @@ def operations(trainer: StanceTrainer, steps: int) -> tuple[float, float]:
     counter = FlopCounterMode(display=False)
     tokens = padded = 0
     batches = list(islice(iter(trainer.get_train_dataloader()), steps))
-    with counter, attention_kernels("bf16"):  # on a CPU plain products: the counter does not know the fused kernel
+    # The counter does not know a CPU's fused attention.
+    with counter, nullcontext() if CUDA else sdpa_kernel([SDPBackend.MATH]):
         for batch in batches:
             inputs = {k: v.to(trainer.args.device) for k, v in batch.items()}
             with trainer.compute_loss_context_manager():
@@ -154,7 +156,7 @@ def where(rows: dict[str, list[Example]], models: ModelConfig, recipe: TrainingC
     with tempfile.TemporaryDirectory(prefix="stance-peak-") as folder:
         trainer = assemble(rows, models, recipe, Path(folder) / "work")
         trainer.args.max_steps = steps
-        with attention_kernels(choose_precision(recipe.precision)), profile(activities=activities) as profiler:
+        with profile(activities=activities) as profiler:
             trainer.train()
     spent: Counter[str] = Counter()
     for event in profiler.key_averages():

@@ -21,11 +21,9 @@ from transformers import (
 
 from benchmark_figures import Bench, Figure, alternate, points, progress, rate, yes
 from stance import dataset, origin, resume, training
-from stance.recipe import choose_precision
 from stance.records import LABELS, Example
 from stance.scores import StanceScore
 from stance.studies import Memory
-from stance.trainer import attention_kernels
 
 MARK = 6.0
 OUR_STEPS = 100
@@ -100,8 +98,7 @@ def training_speed(bench: Bench, steps: int) -> dict[str, list[Figure]]:
         trainer, _ = training.assemble(bench.rows, bench.job.model, config, work=bench.work / "ours-run")
         trainer.args.max_steps = OUR_STEPS
         trainer.add_callback(clock)
-        with attention_kernels(choose_precision(config.precision)):
-            trainer.train()
+        trainer.train()
         return [trainer.pairs_seen / clock.seconds]
 
     def stock(turn: int) -> Sequence[float]:

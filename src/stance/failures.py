@@ -25,7 +25,7 @@ SHOWN = 5
 _REQUEST = re.compile(r"allocate ([\d.]+) ?(\w+)")
 _MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED", "bad_alloc")
 _ONEDNN = "could not create a primitive"
-"""All that oneDNN says where it found no memory for the code that it compiles (a known shape fails otherwise)."""
+"""All that oneDNN says where it finds no memory for the code that it compiles for a shape."""
 
 
 class NotFiniteError(StanceError):

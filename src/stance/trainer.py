@@ -1,7 +1,7 @@
 """Hugging Face's Trainer over passages with many pairs: batches, loss, scores, kernels."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,12 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         self.trained_share = lora.trained_share(model)
         self.class_weights = class_weights(config.class_weights, rows["train"].rows)
         distributed.own_noise(config.seed)
+
+    def train(self, *arguments: Any, **options: Any) -> Any:
+        """Train. On a CPU in bf16 the backward pass of the fused attention kernel is slower than plain products."""
+        plain = self.args.bf16 and not torch.cuda.is_available()
+        with sdpa_kernel([SDPBackend.MATH]) if plain else nullcontext():
+            return super().train(*arguments, **options)
 
     def get_train_dataloader(self) -> DataLoader[Row]:
         """Batches of like length under the token budget."""
@@ -176,9 +182,3 @@ def class_weights(mode: str, rows: Sequence[Row]) -> Tensor:
         return torch.ones(len(LABELS))
     counts = np.bincount([label for row in rows for label in row.labels], minlength=len(LABELS))
     return torch.tensor(counts.sum() / (len(LABELS) * counts), dtype=torch.float32)
-
-
-def attention_kernels(precision: str) -> AbstractContextManager[None]:
-    """On a CPU in bf16 the backward pass of the fused attention kernel is slower than plain matrix products."""
-    plain = precision == "bf16" and not torch.cuda.is_available()
-    return sdpa_kernel([SDPBackend.MATH]) if plain else nullcontext()

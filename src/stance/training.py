@@ -29,7 +29,7 @@ from stance.recipe import TrainingConfig, check, choose_precision
 from stance.records import Example
 from stance.resume import begin, describe, find, hold
 from stance.teacher import teach
-from stance.trainer import StanceTrainer, attention_kernels
+from stance.trainer import StanceTrainer
 from stance.validation import Validation
 from stance.watch import Listener, Watch, detectors
 
@@ -142,8 +142,7 @@ def _fit(trainer: StanceTrainer, checkpoint: Path | None) -> dict[str, float]:
     if checkpoint and (done := epochs_done(checkpoint)) is not None:
         trainer.args.num_train_epochs = done
     try:
-        with attention_kernels(choose_precision(trainer.recipe.precision)):
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.accelerator.wait_for_everyone()  # all have read the best epoch before the first removes its file
     finally:
         trainer.view.close()
