@@ -4,7 +4,7 @@ import sys
 
 sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py would hide the package `evaluate`
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from stance import dataset, launch, origin, resume, tracking, training
@@ -16,6 +16,7 @@ from stance.records import Example
 
 def run(job: TrainJob) -> float:
     """Fine-tune an encoder on a dataset and keep the epoch with the best validation macro-F1, which is returned."""
+    job = replace(job, training=training.suit(job.model, job.training))
     rows, manifest = dataset.load(Path(job.dataset))
     if launch.rank():  # the first process alone prints and keeps a record
         return _follow(job, rows)

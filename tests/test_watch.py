@@ -17,7 +17,7 @@ from transformers import EvalPrediction
 
 import tiny
 from stance import baselines, training, watch
-from stance.recipe import TrainingConfig
+from stance.recipe import TrainingConfig, suited
 from stance.records import LABELS, Example, Stance
 from stance.scores import by_group, difference, rates
 from stance.training import Result
@@ -25,7 +25,7 @@ from stance.validation import Validation
 from tiny import one_thread  # noqa: F401
 
 SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2)}
-RECIPE = TrainingConfig()
+RECIPE = suited(TrainingConfig(), 384)
 
 
 @dataclass

@@ -133,10 +133,10 @@ def encoder(kind: str, tokens: PreTrainedTokenizerFast, *, seed: int = 0, **chan
     return AutoModel.from_config(made).eval()
 
 
-def folder(kind: str, path: Path, *, seed: int = 0) -> Path:
+def folder(kind: str, path: Path, *, seed: int = 0, **changes: int) -> Path:
     """A directory that `model.name` can point at."""
     tokens = tokenizer(kind)
-    encoder(kind, tokens, seed=seed).save_pretrained(path)
+    encoder(kind, tokens, seed=seed, **changes).save_pretrained(path)
     tokens.save_pretrained(path)
     return path
 

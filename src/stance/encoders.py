@@ -5,7 +5,8 @@ Knows nothing of pairs or training. Weights are read from safetensors only; no r
 
 import importlib.util
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,23 +83,41 @@ def load(config: ModelConfig) -> Pretrained:
     for name, share in (("dropout", config.dropout), ("encoder_dropout", config.encoder_dropout)):
         if not 0 <= share < 1:
             raise StanceError(f"model.{name}={share}: expected a probability, from 0 to below 1")
-    source = find(config.name)
-    revision = {} if Path(source).is_dir() else {"revision": config.revision}
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # the load report of a pooler that nobody uses
-    try:
+    known = settings(config)
+    set_dropout(known, config.encoder_dropout)
+    with _reading(config) as (source, revision):
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **revision)
-        settings = AutoConfig.from_pretrained(source, trust_remote_code=False, **revision)
-        set_dropout(settings, config.encoder_dropout)
         encoder, info = AutoModel.from_pretrained(
             source,
-            config=settings,
+            config=known,
             output_loading_info=True,
             trust_remote_code=False,
             use_safetensors=True,
             dtype=torch.float32,
             **revision,
         )
+    _check_whole(info["missing_keys"], config.name)
+    return prepare(encoder, tokenizer, config)
+
+
+def settings(config: ModelConfig) -> PretrainedConfig:
+    """The architecture and sizes of the encoder that `config` names, without its weights.
+
+    Raises:
+        StanceError: the model can't be found or read.
+    """
+    with _reading(config) as (source, revision):
+        return AutoConfig.from_pretrained(source, trust_remote_code=False, **revision)
+
+
+@contextmanager
+def _reading(config: ModelConfig) -> Iterator[tuple[str, dict[str, str]]]:
+    """Where the encoder's files are, of which revision; what goes wrong meanwhile is said in our words."""
+    source = find(config.name)
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # the load report of a pooler that nobody uses
+    try:
+        yield source, {} if Path(source).is_dir() else {"revision": config.revision}
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise StanceError(
@@ -107,8 +126,6 @@ def load(config: ModelConfig) -> Pretrained:
         ) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
-    _check_whole(info["missing_keys"], config.name)
-    return prepare(encoder, tokenizer, config)
 
 
 def _check_whole(missing_keys: Iterable[str], name: str) -> None:

@@ -25,7 +25,7 @@ from stance.encoding import PairEncoder
 from stance.errors import StanceError
 from stance.files import check_replaceable, remove_leftovers, replace_directory
 from stance.model import Checkpoint, StanceModel, load_weights, save
-from stance.recipe import TrainingConfig, check, choose_precision
+from stance.recipe import TrainingConfig, check, choose_precision, suited
 from stance.records import Example
 from stance.resume import begin, describe, find, hold
 from stance.teacher import teach
@@ -160,6 +160,7 @@ def assemble(
 ) -> tuple["StanceTrainer", Pretrained]:
     """The trainer that `train` starts and the encoder in it; `work` takes its checkpoints."""
     check(config, splits)
+    config = suit(model_config, config)
     precision = choose_precision(config.precision)
     if config.r_drop and not (model_config.dropout or model_config.encoder_dropout or config.lora.dropout):
         raise StanceError(
@@ -186,6 +187,15 @@ def assemble(
     )
     trainer.add_callback(Keeper(trainer, config.save_steps))
     return trainer, pretrained
+
+
+def suit(model_config: ModelConfig, config: TrainingConfig) -> TrainingConfig:
+    """The recipe with all that is left to the encoder settled (`stance.recipe.suited`).
+
+    Raises:
+        StanceError: the encoder can't be found.
+    """
+    return suited(config, encoders.settings(model_config).hidden_size)
 
 
 def _taught(examples: list[Example], config: TrainingConfig) -> list[Example]:

@@ -84,7 +84,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
 
 def detectors(recipe: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> dict[str, Detector]:
-    """Those of a training run, by the names of their alerts."""
+    """Those of a training run with these settled settings, by the names of their alerts."""
     return {
         "diverging": Divergence(recipe),
         "exploding": Explosion(recipe),
