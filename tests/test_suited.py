@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from transformers import CLIPConfig
 
 import tiny
 from conftest import Workplace
@@ -69,3 +70,9 @@ def test_the_run_and_the_checkpoint_tell_the_rate_that_was_taken(trained: Workpl
 def test_an_encoder_that_is_not_there_is_named(name: str, no_network: list[object]) -> None:
     with pytest.raises(StanceError, match=rf"model\.name={name}: cannot load it"):
         encoders.settings(ModelConfig(name=name))
+
+
+def test_a_model_that_is_no_text_encoder_is_named(tmp_path: Path) -> None:
+    CLIPConfig().save_pretrained(tmp_path)
+    with pytest.raises(StanceError, match=r": a clip model is no text encoder"):
+        encoders.settings(ModelConfig(name=str(tmp_path)))

@@ -104,10 +104,13 @@ def settings(config: ModelConfig) -> PretrainedConfig:
     """The architecture and sizes of the encoder that `config` names, without its weights.
 
     Raises:
-        StanceError: the model can't be found or read.
+        StanceError: the model can't be found or read, or is no text encoder.
     """
     with _reading(config) as (source, revision):
-        return AutoConfig.from_pretrained(source, trust_remote_code=False, **revision)
+        found = AutoConfig.from_pretrained(source, trust_remote_code=False, **revision)
+    if not hasattr(found, "hidden_size"):
+        raise StanceError(f"model.name={config.name}: a {found.model_type} model is no text encoder; expected one")
+    return found
 
 
 @contextmanager

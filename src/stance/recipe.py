@@ -79,7 +79,7 @@ class TrainingConfig:
     compile: bool = False
     """Compile the network with torch.compile; it takes a minute, which a GPU makes good in a long training."""
     frozen_layers: int | None = None
-    """Lowest layers that stay as pretrained, and the embeddings; null is a third, of a wide encoder none, as 0 is."""
+    """Lowest layers that stay as pretrained, and the embeddings; null: a third, none of a wide encoder. Not in LoRA."""
     lora: LoraConfig = field(default_factory=LoraConfig)
     save_steps: int = 0
     """Also write a checkpoint for a resume after every so many optimizer steps; 0 does so after each epoch only."""
