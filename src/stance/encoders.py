@@ -83,9 +83,9 @@ def load(config: ModelConfig) -> Pretrained:
     for name, share in (("dropout", config.dropout), ("encoder_dropout", config.encoder_dropout)):
         if not 0 <= share < 1:
             raise StanceError(f"model.{name}={share}: expected a probability, from 0 to below 1")
-    known = settings(config)
-    set_dropout(known, config.encoder_dropout)
     with _reading(config) as (source, revision):
+        known = _settings(config, source, revision)
+        set_dropout(known, config.encoder_dropout)
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **revision)
         encoder, info = AutoModel.from_pretrained(
             source,
@@ -107,7 +107,11 @@ def settings(config: ModelConfig) -> PretrainedConfig:
         StanceError: the model can't be found or read, or is no text encoder.
     """
     with _reading(config) as (source, revision):
-        found = AutoConfig.from_pretrained(source, trust_remote_code=False, **revision)
+        return _settings(config, source, revision)
+
+
+def _settings(config: ModelConfig, source: str, revision: dict[str, str]) -> PretrainedConfig:
+    found = AutoConfig.from_pretrained(source, trust_remote_code=False, **revision)
     if not hasattr(found, "hidden_size"):
         raise StanceError(f"model.name={config.name}: a {found.model_type} model is no text encoder; expected one")
     return found

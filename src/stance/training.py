@@ -160,7 +160,6 @@ def assemble(
 ) -> tuple["StanceTrainer", Pretrained]:
     """The trainer that `train` starts and the encoder in it; `work` takes its checkpoints."""
     check(config, splits)
-    config = suit(model_config, config)
     precision = choose_precision(config.precision)
     if config.r_drop and not (model_config.dropout or model_config.encoder_dropout or config.lora.dropout):
         raise StanceError(
@@ -170,7 +169,9 @@ def assemble(
     if config.compile:
         engine.check_compiler()
     set_seed(config.seed)
-    model, pretrained = _network(model_config, config)
+    pretrained = encoders.load(model_config)
+    config = suited(config, pretrained.encoder.config.hidden_size)
+    model = _network(pretrained, model_config, config)
     encoder = PairEncoder(pretrained.tokenizer, pretrained.encoding)
     rows = {
         "train": Rows(_taught(vary(splits["train"], config), config), encoder),
@@ -202,9 +203,8 @@ def _taught(examples: list[Example], config: TrainingConfig) -> list[Example]:
     return distributed.on_first(lambda: teach(examples, config)) if config.teacher else examples
 
 
-def _network(model_config: ModelConfig, config: TrainingConfig) -> tuple[StanceModel, Pretrained]:
-    """The model as training starts it, and the encoder that it was made of."""
-    pretrained = encoders.load(model_config)
+def _network(pretrained: Pretrained, model_config: ModelConfig, config: TrainingConfig) -> StanceModel:
+    """The model as training starts it, made of this encoder."""
     layout = pretrained.encoding.layout
     model = StanceModel(pretrained.encoder, layout, model_config.dropout, head=model_config.head)
     if config.initial:
@@ -218,7 +218,7 @@ def _network(model_config: ModelConfig, config: TrainingConfig) -> tuple[StanceM
     if config.lora.rank:
         markers = (pretrained.encoding.actor_id, pretrained.encoding.target_id)
         model.encoder = lora.adapt(pretrained.encoder, config.lora, markers)
-    return model, pretrained
+    return model
 
 
 def _trained(trainer: StanceTrainer, model_config: ModelConfig) -> StanceModel:
@@ -226,7 +226,7 @@ def _trained(trainer: StanceTrainer, model_config: ModelConfig) -> StanceModel:
     model: StanceModel = trainer.model
     if trainer.is_fsdp_enabled:
         state = distributed.weights(trainer)
-        model, _ = _network(model_config, trainer.recipe)
+        model = _network(encoders.load(model_config), model_config, trainer.recipe)
         if launch.rank() == 0:
             model.load_state_dict(state)
     model.encoder = lora.merge(model.encoder)
