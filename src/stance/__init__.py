@@ -9,11 +9,11 @@ The package is layered; a module imports only from the rings above it:
             `labelling` `weak` `tally`
             (+ datasets, datasketch, pyarrow, tqdm, xxhash, yaml, krippendorff, scipy, trafilatura,
             charset_normalizer, requests)
-* training  `launch` `encoders` `heads` `narrow` `relative` `model` `inference` `objective` `teacher` `batches`
-            `callbacks` `recipe` `renaming` `augment` `failures` `validation` `watch` `trainer` `checkpoints`
-            `resume` `training` `export` `scores` `calibration` `abstention` `trust` `baselines` `evaluation`
-            `transfer` `studies` `bakeoff` `curve` `review` `plots` `history` `show` `space` `study` `trial`
-            `findings` `sweep` `distributed` `engine` `lora` `packaged`
+* training  `launch` `encoders` `heads` `narrow` `relative` `model` `inference` `objective` `teacher`
+            `batches` `callbacks` `recipe` `renaming` `rewriting` `augment` `failures` `validation` `watch`
+            `trainer` `checkpoints` `resume` `training` `export` `scores` `calibration` `abstention` `trust`
+            `baselines` `evaluation` `transfer` `studies` `bakeoff` `curve` `review` `plots` `history` `show`
+            `space` `study` `trial` `findings` `sweep` `distributed` `engine` `lora` `packaged`
             (+ torch, transformers, accelerate, peft, safetensors, onnx, evaluate, sklearn, cleanlab, optuna,
             sqlalchemy, filelock, psutil, submitit, matplotlib, rich)
 * rim       `origin` `tracking` `registry` `pyfunc` `sweep_runs` `jobs` `config` `stores`

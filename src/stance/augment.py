@@ -20,6 +20,10 @@ def vary(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
     """
     if config.swap_direction:
         examples = [*examples, *_reversed(examples, config)]
+    if config.deny or config.passive:
+        from stance.rewriting import rewritten  # spaCy takes a second, and few trainings need it
+
+        examples = [*examples, *rewritten(examples, config)]
     random = np.random.default_rng(config.seed)
     draws, holders = random.random((len(examples), 2)), random.random(len(examples))
     agreed = _agreed(examples) if config.open_holder else [False] * len(examples)

@@ -9,7 +9,7 @@ from functools import cache
 
 import torch
 
-from stance import lora
+from stance import lexicon, lora
 from stance.errors import StanceError
 from stance.lora import LoraConfig
 from stance.records import LABELS, Example
@@ -72,6 +72,12 @@ class TrainingConfig:
     """Share of the other training pairs whose names are replaced by those of other pairs of the same corpus."""
     swap_direction: float = 0.0
     """Share of the annotated pairs that are added the other way round as neutral, where nothing says otherwise."""
+    deny: float = 0.0
+    """Share of the stances that a plain verb states that are added denied ("refused to back"), as short passages."""
+    passive: float = 0.0
+    """Share of the stances that a plain verb states that are added in the passive voice, as short passages."""
+    lexicon: str = lexicon.DEFAULT
+    """YAML file with the words that show a stance: where deny and passive look for plain verbs."""
     accumulation: int = 1
     """Batches of an optimizer step; its loss is the mean over all their pairs."""
     gradient_checkpointing: bool = False
@@ -108,8 +114,6 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
         raise StanceError(
             "training.teacher_questions and r_drop must not be negative, teacher_questions_weight must be positive"
         )
-    if not 0 <= config.teacher_weight <= 1:
-        raise StanceError(f"training.teacher_weight={config.teacher_weight}: expected a share, from 0 to 1")
     if config.class_weights not in ("none", "balanced"):
         raise StanceError(f"training.class_weights={config.class_weights}: expected none or balanced")
     rate = 1 if config.learning_rate is None else config.learning_rate
@@ -122,6 +126,9 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
     for name in (*shares, "mask_names", "swap_names", "swap_direction"):
         if not 0 <= (share := getattr(config, name)) < 1:
             raise StanceError(f"training.{name}={share}: expected a share, from 0 to below 1")
+    for name in ("teacher_weight", "deny", "passive"):
+        if not 0 <= (share := getattr(config, name)) <= 1:
+            raise StanceError(f"training.{name}={share}: expected a share, from 0 to 1")
     counts = "early_stopping", "save_steps", "frozen_layers"
     for name in ("weight_decay", "max_grad_norm", "sampled_weight", "disk_budget_gb", *counts):
         if (getattr(config, name) or 0) < 0:

@@ -89,9 +89,12 @@ def describe(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) ->
 
 
 def weights(model: ModelConfig, config: TrainingConfig) -> dict[str, str]:
-    """The sha256 of the local weights that a training starts from or learns from, by the setting's folder."""
+    """The sha256 of the local weights and words that a training starts from or learns from, by the setting's path."""
     folders = [model.name, *config.teacher, *([config.initial] if config.initial else [])]
-    return {folder: sha256(Path(folder) / WEIGHTS) for folder in folders if (Path(folder) / WEIGHTS).exists()}
+    files = {folder: Path(folder) / WEIGHTS for folder in folders}
+    if config.deny or config.passive:
+        files[config.lexicon] = Path(config.lexicon)
+    return {name: sha256(path) for name, path in files.items() if path.is_file()}
 
 
 def digest(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) -> str:

@@ -1,0 +1,186 @@
+"""More training examples from stances that a verb states: denied, and in the passive voice. Their labels are sure.
+
+"Pakistan backed the plan" gives the passages "Pakistan refused to back the plan.", with the label that denial leaves by
+the annotation guidelines, and "The plan was backed by Pakistan.". A verb is taken where a labelling function
+(`stance.readings`) reads the annotated stance off it. What is made of it stands alone, since the rest of the passage
+may give reasons for a stance that is denied now; it is kept where the functions read the expected stance off it, and
+no other. Knows nothing of models.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from spacy.tokens import Doc, Token
+
+from stance import grammar, labelling, lexicon, mentions, readings
+from stance.lexicon import Lexicon
+from stance.readings import Reading
+from stance.recipe import TrainingConfig
+from stance.records import SOMEONE, Example, Span, Stance
+
+REFUSED = ("refused to", "would not", "will not")
+DECLINED = ("declined to", "had not decided whether to")
+MAX_PHRASE = 10
+"""Most tokens of a name's phrase; of a longer one the name alone is taken."""
+MAX_BETWEEN = 4
+"""Most tokens from a verb to its object, as in "threw its weight behind"."""
+_FUNCTIONS = frozenset({"active", "prepositional", "clausal", "deed"})
+_APART = frozenset(",;:()[]\"'“”‘’—–-\n")
+
+
+@dataclass(frozen=True)
+class _Clause:
+    """ACTOR verb TARGET, as an example's passage has it; `between` are the words from the verb to the target.
+
+    `noun` is the target's head word where it is the verb's direct object, and None where it isn't.
+    """
+
+    example: Example
+    actor: str
+    verb: Token
+    between: str
+    target: str
+    noun: Token | None
+
+
+def rewritten(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
+    """What is made of the examples, without them: shares `deny` and `passive` of the verbs that can be used.
+
+    Beside a denied clause stands the same in the future tense, so that short passages are not the denied ones.
+
+    Raises:
+        StanceError: the lexicon can't be read, or spaCy's pipeline is missing.
+    """
+    words = lexicon.load(Path(config.lexicon))
+    random = np.random.default_rng([config.seed, 3])
+    proposals: list[Example] = []
+    for clause in _clauses(examples, words):
+        denied, passive = random.random(2) < (config.deny, config.passive)
+        refusal, weak = str(random.choice(REFUSED)), str(random.choice(DECLINED))
+        if denied:
+            proposals += _denied(clause, refusal if random.random() < 2 / 3 else weak)
+        if passive:
+            proposals += _passive(clause)
+    return _sure(proposals, words)
+
+
+def _clauses(examples: Sequence[Example], words: Lexicon) -> Iterator[_Clause]:
+    """A verb that states the annotated stance, one for each example that has it."""
+    held = [e for e in examples if e.stance != Stance.NEUTRAL and e.provenance != "sampled" and e.actor != SOMEONE]
+    held = [e for e in held if e.actor_span and e.target_span]
+    for example, doc in zip(held, _parsed([e.text for e in held]), strict=True):
+        stated = (r for r in readings.read(doc, words) if r.function in _FUNCTIONS and r.stance == example.stance)
+        clause = next(filter(None, (_clause(example, reading) for reading in stated)), None)
+        if clause is not None:
+            yield clause
+
+
+def _parsed(texts: Sequence[str]) -> Iterator[Doc]:
+    """A parse of each text; equal ones next to each other are parsed once."""
+    known = dict.fromkeys(texts)
+    docs = dict(zip(known, mentions.docs(known, processes=1), strict=True))
+    return (docs[text] for text in texts)
+
+
+def _clause(example: Example, reading: Reading) -> _Clause | None:
+    """What a reading says of the example's pair, if it is of that pair and its words stand close enough together."""
+    actors = (t for t in reading.actors if _inside(t, example.actor_span))
+    targets = (t for t in reading.targets if _inside(t, example.target_span))
+    actor, target, verb = next(actors, None), next(targets, None), reading.at
+    if actor is None or target is None or target.i < verb.i or grammar.passive(verb):
+        return None
+    span = _phrase(target, example.target_span or (0, 0), whole=True)
+    between = verb.doc.text[verb.idx + len(verb) : span[0]]
+    if len(between.split()) > MAX_BETWEEN or not _APART.isdisjoint(between):
+        return None
+    names = _name(example.actor, actor, example.actor_span), _name(example.target, target, span)
+    direct = target if target.dep_ == "dobj" and target.head == verb and not between.strip() else None
+    return _Clause(example, names[0], verb, between.strip(), names[1], direct)
+
+
+def _inside(token: Token, span: Span | None) -> bool:
+    return span is not None and span[0] <= token.idx < span[1]
+
+
+def _name(name: str, token: Token, span: Span | None) -> str:
+    """The words that stand for a name: those of the passage with their article, the name itself for a pronoun."""
+    if token.pos_ == "PRON" or span is None:
+        return name
+    start, end = _phrase(token, span, whole=False)
+    return str(token.doc.text[start:end])
+
+
+def _phrase(head: Token, span: Span, *, whole: bool) -> Span:
+    """A span with the words before it that belong to its head, the `whole` phrase if it is short and of one piece."""
+    text = head.doc.text
+    first, last = head.left_edge, head.right_edge
+    start = min(first.idx, span[0])
+    if first.i < head.i - MAX_PHRASE or not _APART.isdisjoint(text[start : span[0]]) or first.pos_ == "NUM":
+        start = span[0]
+    end = max(last.idx + len(last), span[1]) if whole else span[1]
+    if last.i > head.i + MAX_PHRASE or not _APART.isdisjoint(text[span[1] : end]):
+        end = span[1]
+    return start, end
+
+
+def _denied(clause: _Clause, denial: str) -> list[Example]:
+    """The clause in the future tense, and denied."""
+    own = clause.example.stance
+    left = Stance.OPPOSE if own == Stance.SUPPORT and denial in REFUSED else Stance.NEUTRAL
+    rest = " ".join(filter(None, (clause.verb.lemma_, clause.between)))
+    return [
+        _made(clause, how, clause.actor, f"{said} {rest}", clause.target, stance=stance)
+        for how, said, stance in (("plain", "will", own), ("denied", denial, left))
+    ]
+
+
+def _passive(clause: _Clause) -> list[Example]:
+    """The clause in the passive voice; none where the verb has no direct object or its participle is in doubt."""
+    verb, noun = clause.verb, clause.noun
+    if noun is None or not (verb.tag_ == "VBN" or verb.text.endswith("ed")):
+        return []
+    many = "Plur" in noun.morph.get("Number") or bool(grammar.children(noun, "conj"))
+    done = f"{'were' if many else 'was'} {verb.lower_} by"
+    return [_made(clause, "passive", clause.target, done, clause.actor, stance=clause.example.stance)]
+
+
+def _made(clause: _Clause, how: str, first: str, said: str, last: str, *, stance: Stance) -> Example:
+    """An example whose passage is this sentence."""
+    old = clause.example
+    text = f"{first[0].upper()}{first[1:]} {said} {_small(last)}."
+    spans = [(0, len(first)), (len(text) - 1 - len(last), len(text) - 1)]
+    if how == "passive":
+        spans.reverse()
+    return replace(
+        old,
+        id=f"{old.id}-{how}",
+        text=text,
+        actor_span=spans[0],
+        target_span=spans[1],
+        stance=stance,
+        tags=(),
+        soft=(),
+    )
+
+
+def _small(phrase: str) -> str:
+    """A phrase that no longer begins a sentence."""
+    article, space, rest = phrase.partition(" ")
+    return f"{article.lower()} {rest}" if space and article in ("The", "A", "An") else phrase
+
+
+def _sure(proposals: Sequence[Example], words: Lexicon) -> list[Example]:
+    """The proposals in which the labelling functions read the pair's stance, and no other."""
+    kept = []
+    for example, doc in zip(proposals, _parsed([e.text for e in proposals]), strict=True):
+        stances = {
+            vote.stance
+            for vote in labelling.votes(labelling.scene(doc, words))
+            if labelling.overlap(vote.actor.span, example.actor_span)
+            and labelling.overlap(vote.target.span, example.target_span)
+        }
+        if stances == {example.stance}:
+            kept.append(example)
+    return kept

@@ -1,0 +1,160 @@
+"""Stances that a verb states, denied and in the passive voice: what is made of them and, above all, what is not."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import tiny
+from stance import augment, resume
+from stance.encoders import ModelConfig
+from stance.errors import StanceError
+from stance.recipe import TrainingConfig, check
+from stance.records import Example, Span, Stance
+from stance.rewriting import DECLINED, REFUSED, rewritten
+
+BACKED = "Pakistan backed the Russian initiative on Monday, calling it a step towards peace."
+
+
+def example(text: str, actor: str, target: str, stance: str, number: int = 0) -> Example:
+    """An annotated pair whose names are printed in the text."""
+    return replace(
+        tiny.examples(1)[0],
+        id=f"e{number}",
+        text=text,
+        actor=actor,
+        target=target,
+        actor_span=place(text, actor),
+        target_span=place(text, target),
+        stance=Stance(stance),
+        tags=("coordination",),
+        soft=(),
+    )
+
+
+def place(text: str, name: str) -> Span:
+    start = text.index(name)
+    return start, start + len(name)
+
+
+def denied(*examples: Example, seed: int = 1) -> list[Example]:
+    return rewritten(examples, TrainingConfig(deny=1.0, seed=seed))
+
+
+def passive(*examples: Example) -> list[Example]:
+    return rewritten(examples, TrainingConfig(passive=1.0))
+
+
+def printed(found: Sequence[Example]) -> list[tuple[str, str]]:
+    return [(e.text, e.stance.value) for e in found]
+
+
+def names(found: Example) -> tuple[str, str]:
+    assert found.actor_span is not None
+    assert found.target_span is not None
+    return found.text[slice(*found.actor_span)], found.text[slice(*found.target_span)]
+
+
+def test_support_that_is_refused_is_opposition_and_support_that_is_declined_is_neutral() -> None:
+    seen = {}
+    for seed in range(40):
+        plain, other = denied(example(BACKED, "Pakistan", "Russian initiative", "support"), seed=seed)
+        assert (plain.text, plain.stance) == ("Pakistan will back the Russian initiative.", "support")
+        assert names(other) == names(plain) == ("Pakistan", "the Russian initiative")
+        said = other.text.removeprefix("Pakistan ").removesuffix(" back the Russian initiative.")
+        seen[said] = other.stance.value
+    assert seen == {**dict.fromkeys(REFUSED, "oppose"), **dict.fromkeys(DECLINED, "neutral")}
+
+
+def test_opposition_that_is_denied_is_neutral() -> None:
+    text = "The opposition council condemned the raid. Nobody else did."
+    for seed in range(6):
+        plain, other = denied(example(text, "opposition council", "raid", "oppose"), seed=seed)
+        assert (plain.text, plain.stance) == ("The opposition council will condemn the raid.", "oppose")
+        assert other.stance == "neutral"
+
+
+def test_a_clause_is_turned_into_the_passive_voice() -> None:
+    (found,) = passive(example(BACKED, "Pakistan", "Russian initiative", "support"))
+    assert (found.text, found.stance) == ("The Russian initiative was backed by Pakistan.", "support")
+    assert names(found) == ("Pakistan", "The Russian initiative")
+    assert (found.id, found.actor, found.target, found.tags) == ("e0-passive", "Pakistan", "Russian initiative", ())
+
+
+def test_the_passive_of_several_is_plural_and_an_article_within_is_small() -> None:
+    text = "The Ghani administration rejected the two drafts."
+    (found,) = passive(example(text, "Ghani administration", "two drafts", "oppose"))
+    assert found.text == "The two drafts were rejected by the Ghani administration."
+    assert names(found) == ("the Ghani administration", "The two drafts")
+
+
+def test_a_verb_with_a_preposition_can_be_denied_but_has_no_passive() -> None:
+    pair = example("Iran warned against a return of the Taliban to power.", "Iran", "return", "oppose")
+    assert denied(pair)[0].text.startswith("Iran will warn against a return")
+    assert passive(pair) == []
+
+
+def test_a_pronoun_gives_way_to_its_name() -> None:
+    pair = replace(example("Ireland has spoken. It backed the dam.", "It", "dam", "support"), actor="Ireland")
+    assert [e.text for e in passive(pair)] == ["The dam was backed by Ireland."]
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        example(BACKED, "Pakistan", "Russian initiative", "oppose"),  # the annotator read more than the verb
+        example(BACKED, "Pakistan", "Russian initiative", "neutral"),
+        example("Pakistan did not back the Russian initiative.", "Pakistan", "Russian initiative", "oppose"),
+        example("The Russian initiative was backed by Pakistan.", "Pakistan", "Russian initiative", "support"),
+        example("Pakistan discussed the Russian initiative.", "Pakistan", "Russian initiative", "support"),
+        example("If Pakistan backed the plan, Iran would too.", "Pakistan", "plan", "support"),
+        example("Pakistan spoke. Iran backed the plan.", "Pakistan", "plan", "support"),
+        replace(example(BACKED, "Pakistan", "Russian initiative", "support"), provenance="sampled"),
+        replace(example(BACKED, "Pakistan", "Russian initiative", "support"), actor_span=None),
+        replace(example(BACKED, "Pakistan", "Russian initiative", "support"), actor="someone"),
+    ],
+)
+def test_what_no_verb_states_plainly_is_left_alone(pair: Example) -> None:
+    assert denied(pair) == []
+    assert passive(pair) == []
+
+
+def test_shares_draw_and_the_seed_decides() -> None:
+    pairs = [example("Pakistan backed the plan.", "Pakistan", "plan", "support", number) for number in range(40)]
+    some = rewritten(pairs, TrainingConfig(passive=0.5))
+    assert 8 <= len(some) <= 32
+    assert some == rewritten(pairs, TrainingConfig(passive=0.5))
+    assert some != rewritten(pairs, TrainingConfig(passive=0.5, seed=2))
+
+
+def test_training_takes_them_beside_the_examples() -> None:
+    pair = example(BACKED, "Pakistan", "Russian initiative", "support")
+    config = TrainingConfig(deny=1.0, passive=1.0, span_dropout=0.0, surface_share=0.0)
+    varied = augment.vary([pair], config)
+    assert varied[0] == pair
+    assert [e.id for e in varied] == ["e0", "e0-plain", "e0-denied", "e0-passive"]
+
+
+@pytest.mark.parametrize("name", ["deny", "passive", "teacher_weight"])
+def test_a_share_above_one_is_refused(name: str) -> None:
+    with pytest.raises(StanceError, match=f"training.{name}=1.5: expected a share, from 0 to 1"):
+        check(TrainingConfig(**{name: 1.5}), {"train": tiny.examples(30), "validation": tiny.examples(30)})  # type: ignore[arg-type]
+
+
+def test_a_lexicon_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match="no such file; expected a lexicon"):
+        rewritten([], TrainingConfig(deny=1.0, lexicon=str(tmp_path / "none.yaml")))
+
+
+def test_a_resume_with_other_words_is_another_training(tmp_path: Path) -> None:
+    words = tmp_path / "words.yaml"
+    words.write_text("one")
+    config = TrainingConfig(deny=0.5, lexicon=str(words))
+    before = resume.digest(ModelConfig(), config, "d")
+    words.write_text("two")
+    assert resume.digest(ModelConfig(), config, "d") != before
+    unused = TrainingConfig(lexicon=str(words))
+    before = resume.digest(ModelConfig(), unused, "d")
+    words.write_text("three")
+    assert resume.digest(ModelConfig(), unused, "d") == before
