@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from spacy.tokens import Doc, Token
 
-from stance import grammar, labelling, lexicon, mentions, readings
+from stance import grammar, labelling, launch, lexicon, mentions, readings
 from stance.lexicon import Lexicon
 from stance.readings import Reading
 from stance.recipe import TrainingConfig
@@ -70,6 +70,8 @@ def _clauses(examples: Sequence[Example], words: Lexicon) -> Iterator[_Clause]:
     """A verb that states the annotated stance, one for each example that has it."""
     held = [e for e in examples if e.stance != Stance.NEUTRAL and e.provenance != "sampled" and e.actor != SOMEONE]
     held = [e for e in held if e.actor_span and e.target_span]
+    if launch.rank() == 0:
+        print(f"training.deny, training.passive: reading {len(held)} stances for the verbs that state them")
     for example, doc in zip(held, _parsed([e.text for e in held]), strict=True):
         stated = (r for r in readings.read(doc, words) if r.function in _FUNCTIONS and r.stance == example.stance)
         clause = next(filter(None, (_clause(example, reading) for reading in stated)), None)
