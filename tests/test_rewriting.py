@@ -1,6 +1,5 @@
 """Stances that a verb states, denied and in the passive voice: what is made of them and, above all, what is not."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,10 +43,6 @@ def denied(*examples: Example, seed: int = 1) -> list[Example]:
 
 def passive(*examples: Example) -> list[Example]:
     return rewritten(examples, TrainingConfig(passive=1.0))
-
-
-def printed(found: Sequence[Example]) -> list[tuple[str, str]]:
-    return [(e.text, e.stance.value) for e in found]
 
 
 def names(found: Example) -> tuple[str, str]:

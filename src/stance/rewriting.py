@@ -34,15 +34,17 @@ _APART = frozenset(",;:()[]\"'“”‘’—–-\n")
 class _Clause:
     """ACTOR verb TARGET, as an example's passage has it; `between` are the words from the verb to the target.
 
-    `noun` is the target's head word where it is the verb's direct object, and None where it isn't.
+    `participle` is that of a verb whose direct object is the target, and empty where it isn't or is in doubt; `many`
+    says whether the target is plural.
     """
 
     example: Example
     actor: str
-    verb: Token
+    verb: str
     between: str
     target: str
-    noun: Token | None
+    participle: str
+    many: bool
 
 
 def rewritten(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
@@ -66,24 +68,28 @@ def rewritten(examples: Sequence[Example], config: TrainingConfig) -> list[Examp
     return _sure(proposals, words)
 
 
-def _clauses(examples: Sequence[Example], words: Lexicon) -> Iterator[_Clause]:
+def _clauses(examples: Sequence[Example], words: Lexicon) -> list[_Clause]:
     """A verb that states the annotated stance, one for each example that has it."""
     held = [e for e in examples if e.stance != Stance.NEUTRAL and e.provenance != "sampled" and e.actor != SOMEONE]
     held = [e for e in held if e.actor_span and e.target_span]
     if launch.rank() == 0:
         print(f"training.deny, training.passive: reading {len(held)} stances for the verbs that state them")
-    for example, doc in zip(held, _parsed([e.text for e in held]), strict=True):
-        stated = (r for r in readings.read(doc, words) if r.function in _FUNCTIONS and r.stance == example.stance)
-        clause = next(filter(None, (_clause(example, reading) for reading in stated)), None)
-        if clause is not None:
-            yield clause
+    found: dict[int, _Clause] = {}
+    for number, doc in _parsed([e.text for e in held]):
+        for reading in readings.read(doc, words):
+            if number not in found and reading.function in _FUNCTIONS and reading.stance == held[number].stance:
+                clause = _clause(held[number], reading)
+                found |= {number: clause} if clause else {}
+    return [found[number] for number in sorted(found)]
 
 
-def _parsed(texts: Sequence[str]) -> Iterator[Doc]:
-    """A parse of each text; equal ones next to each other are parsed once."""
-    known = dict.fromkeys(texts)
-    docs = dict(zip(known, mentions.docs(known, processes=1), strict=True))
-    return (docs[text] for text in texts)
+def _parsed(texts: Sequence[str]) -> Iterator[tuple[int, Doc]]:
+    """The number of each text and its parse; equal texts are parsed once, and one after the other."""
+    numbers: dict[str, list[int]] = {}
+    for number, text in enumerate(texts):
+        numbers.setdefault(text, []).append(number)
+    for some, doc in zip(numbers.values(), mentions.docs(numbers, processes=1), strict=True):
+        yield from ((number, doc) for number in some)
 
 
 def _clause(example: Example, reading: Reading) -> _Clause | None:
@@ -98,8 +104,10 @@ def _clause(example: Example, reading: Reading) -> _Clause | None:
     if len(between.split()) > MAX_BETWEEN or not _APART.isdisjoint(between):
         return None
     names = _name(example.actor, actor, example.actor_span), _name(example.target, target, span)
-    direct = target if target.dep_ == "dobj" and target.head == verb and not between.strip() else None
-    return _Clause(example, names[0], verb, between.strip(), names[1], direct)
+    direct = target.dep_ == "dobj" and target.head == verb and not between.strip()
+    participle = verb.lower_ if direct and (verb.tag_ == "VBN" or verb.text.endswith("ed")) else ""
+    many = "Plur" in target.morph.get("Number") or bool(grammar.children(target, "conj"))
+    return _Clause(example, names[0], verb.lemma_, between.strip(), names[1], participle, many)
 
 
 def _inside(token: Token, span: Span | None) -> bool:
@@ -131,7 +139,7 @@ def _denied(clause: _Clause, denial: str) -> list[Example]:
     """The clause in the future tense, and denied."""
     own = clause.example.stance
     left = Stance.OPPOSE if own == Stance.SUPPORT and denial in REFUSED else Stance.NEUTRAL
-    rest = " ".join(filter(None, (clause.verb.lemma_, clause.between)))
+    rest = " ".join(filter(None, (clause.verb, clause.between)))
     return [
         _made(clause, how, clause.actor, f"{said} {rest}", clause.target, stance=stance)
         for how, said, stance in (("plain", "will", own), ("denied", denial, left))
@@ -139,13 +147,10 @@ def _denied(clause: _Clause, denial: str) -> list[Example]:
 
 
 def _passive(clause: _Clause) -> list[Example]:
-    """The clause in the passive voice; none where the verb has no direct object or its participle is in doubt."""
-    verb, noun = clause.verb, clause.noun
-    if noun is None or not (verb.tag_ == "VBN" or verb.text.endswith("ed")):
-        return []
-    many = "Plur" in noun.morph.get("Number") or bool(grammar.children(noun, "conj"))
-    done = f"{'were' if many else 'was'} {verb.lower_} by"
-    return [_made(clause, "passive", clause.target, done, clause.actor, stance=clause.example.stance)]
+    """The clause in the passive voice, if it has one."""
+    done = f"{'were' if clause.many else 'was'} {clause.participle} by"
+    made = _made(clause, "passive", clause.target, done, clause.actor, stance=clause.example.stance)
+    return [made] if clause.participle else []
 
 
 def _made(clause: _Clause, how: str, first: str, said: str, last: str, *, stance: Stance) -> Example:
@@ -175,14 +180,13 @@ def _small(phrase: str) -> str:
 
 def _sure(proposals: Sequence[Example], words: Lexicon) -> list[Example]:
     """The proposals in which the labelling functions read the pair's stance, and no other."""
-    kept = []
-    for example, doc in zip(proposals, _parsed([e.text for e in proposals]), strict=True):
-        stances = {
+    stances: list[set[Stance]] = [set() for _ in proposals]
+    for number, doc in _parsed([e.text for e in proposals]):
+        pair = proposals[number]
+        stances[number] = {
             vote.stance
             for vote in labelling.votes(labelling.scene(doc, words))
-            if labelling.overlap(vote.actor.span, example.actor_span)
-            and labelling.overlap(vote.target.span, example.target_span)
+            if labelling.overlap(vote.actor.span, pair.actor_span)
+            and labelling.overlap(vote.target.span, pair.target_span)
         }
-        if stances == {example.stance}:
-            kept.append(example)
-    return kept
+    return [pair for pair, read in zip(proposals, stances, strict=True) if read == {pair.stance}]
