@@ -15,6 +15,7 @@ import numpy as np
 from spacy.tokens import Doc, Token
 
 from stance import grammar, labelling, launch, lexicon, mentions, readings
+from stance.labelling import Vote
 from stance.lexicon import Lexicon
 from stance.readings import Reading
 from stance.recipe import TrainingConfig
@@ -75,21 +76,21 @@ def _clauses(examples: Sequence[Example], words: Lexicon) -> list[_Clause]:
     if launch.rank() == 0:
         print(f"training.deny, training.passive: reading {len(held)} stances for the verbs that state them")
     found: dict[int, _Clause] = {}
-    for number, doc in _parsed([e.text for e in held]):
-        for reading in readings.read(doc, words):
-            if number not in found and reading.function in _FUNCTIONS and reading.stance == held[number].stance:
-                clause = _clause(held[number], reading)
-                found |= {number: clause} if clause else {}
+    for numbers, doc in _parsed([e.text for e in held]):
+        stated = [reading for reading in readings.read(doc, words) if reading.function in _FUNCTIONS]
+        for number in numbers:
+            own = (_clause(held[number], reading) for reading in stated if reading.stance == held[number].stance)
+            if clause := next(filter(None, own), None):
+                found[number] = clause
     return [found[number] for number in sorted(found)]
 
 
-def _parsed(texts: Sequence[str]) -> Iterator[tuple[int, Doc]]:
-    """The number of each text and its parse; equal texts are parsed once, and one after the other."""
+def _parsed(texts: Sequence[str]) -> Iterator[tuple[list[int], Doc]]:
+    """The parse of each text and the numbers of those that are equal to it."""
     numbers: dict[str, list[int]] = {}
     for number, text in enumerate(texts):
         numbers.setdefault(text, []).append(number)
-    for some, doc in zip(numbers.values(), mentions.docs(numbers, processes=1), strict=True):
-        yield from ((number, doc) for number in some)
+    yield from zip(numbers.values(), mentions.docs(numbers, processes=1), strict=True)
 
 
 def _clause(example: Example, reading: Reading) -> _Clause | None:
@@ -148,9 +149,10 @@ def _denied(clause: _Clause, denial: str) -> list[Example]:
 
 def _passive(clause: _Clause) -> list[Example]:
     """The clause in the passive voice, if it has one."""
+    if not clause.participle:
+        return []
     done = f"{'were' if clause.many else 'was'} {clause.participle} by"
-    made = _made(clause, "passive", clause.target, done, clause.actor, stance=clause.example.stance)
-    return [made] if clause.participle else []
+    return [_made(clause, "passive", clause.target, done, clause.actor, stance=clause.example.stance)]
 
 
 def _made(clause: _Clause, how: str, first: str, said: str, last: str, *, stance: Stance) -> Example:
@@ -180,13 +182,17 @@ def _small(phrase: str) -> str:
 
 def _sure(proposals: Sequence[Example], words: Lexicon) -> list[Example]:
     """The proposals in which the labelling functions read the pair's stance, and no other."""
-    stances: list[set[Stance]] = [set() for _ in proposals]
-    for number, doc in _parsed([e.text for e in proposals]):
-        pair = proposals[number]
-        stances[number] = {
-            vote.stance
-            for vote in labelling.votes(labelling.scene(doc, words))
-            if labelling.overlap(vote.actor.span, pair.actor_span)
-            and labelling.overlap(vote.target.span, pair.target_span)
-        }
-    return [pair for pair, read in zip(proposals, stances, strict=True) if read == {pair.stance}]
+    kept: list[int] = []
+    for numbers, doc in _parsed([e.text for e in proposals]):
+        votes = list(labelling.votes(labelling.scene(doc, words)))
+        kept += [number for number in numbers if _stances(proposals[number], votes) == {proposals[number].stance}]
+    return [proposals[number] for number in sorted(kept)]
+
+
+def _stances(pair: Example, votes: Sequence[Vote]) -> set[Stance]:
+    """What the votes say of an example's pair."""
+    return {
+        vote.stance
+        for vote in votes
+        if labelling.overlap(vote.actor.span, pair.actor_span) and labelling.overlap(vote.target.span, pair.target_span)
+    }
