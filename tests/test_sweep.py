@@ -723,7 +723,7 @@ def test_settings_that_make_no_sweep_are_refused_before_there_is_a_database(toy:
 def test_a_sweep_survives_sigkill_and_is_shared_by_two_processes(toy: Path, tmp_path: Path) -> None:
     more = (
         "sweep.trials=8",  # so many that the slower of the two to start gets a share
-        "sweep.heartbeat=4",
+        "sweep.heartbeat=8",  # three missed ones tell a killed process, never one that waits for a busy machine
         "sweep.space.training.epochs={low:10,high:12}",
         "training.early_stopping=0",
     )
@@ -750,10 +750,11 @@ def test_a_sweep_survives_sigkill_and_is_shared_by_two_processes(toy: Path, tmp_
         first.wait()
     trials = optuna.load_study(storage=f"sqlite:///{tmp_path}/sweeps.db", study_name="smoke").get_trials()
     assert [trial.state for trial in study.counted(trials)] == [TrialState.COMPLETE] * 8
+    trials = [trial for trial in trials if "surplus" not in trial.user_attrs]  # both may take the last free place
     (killed,) = [trial for trial in trials if trial.state == TrialState.FAIL]
     for old in before:
         if old.state == TrialState.COMPLETE:
-            assert trials[old.number] == old
+            assert old in trials
     (again,) = [trial for trial in trials if study.retried(trial) == [killed.number]]
     assert again.params == killed.params
     (parent,) = recorded(tmp_path, "sweep")
