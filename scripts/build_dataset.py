@@ -23,11 +23,14 @@ def run(job: BuildJob) -> Path:
         manifest = build.build(sources, job.examples, job.split, job.leaks, output=output)
         active.dataset(manifest, output, "built")
         active.sink({f"rows_{split}": float(n) for split, n in manifest.rows.items()}, 0)
+        active.sink({"rows_unlabelled": float(manifest.unlabelled)}, 0)
         active.sink({"dropped": float(sum(manifest.dropped.values()))}, 0)
         active.document(asdict(manifest), "manifest.json")
         for name in ("README.md", "dropped.jsonl", "repairs.jsonl", "leaks.json", "page.html"):
             active.file(output / name)
     print(columns(dataset.table(manifest)))
+    if manifest.unlabelled:
+        print(f"{manifest.unlabelled:,} questions without a label, about sentences of training articles")
     found = [leaks.Leak(**row) for row in json.loads((output / "leaks.json").read_text("utf-8"))["before"]]
     if any(leak.rows for leak in found if leak.kind in leaks.LEAKS):
         print(f"leaks found ({job.leaks.action}):\n{columns(leaks.table([leak for leak in found if leak.rows]))}")

@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from stance import build, dataset, duplicates, jsonl
@@ -175,6 +177,124 @@ def test_weak_labels_never_enter_validation_or_test(tmp_path: Path) -> None:
     assert {split: len(part) for split, part in found.items()} == {"train": 10, "validation": 0, "test": 0}
     assert {e.weight for e in found["train"]} == {0.5}
     assert manifest_drops(tmp_path / "out", build.WEAK) == 20
+
+
+# Questions without a label.
+
+
+def asking(output: Path, *sources: CorpusConfig, **settings: Any) -> dict[str, list[Example]]:
+    config = ExamplesConfig(context=0, neutral_ratio=0, unlabelled=4)
+    split, found = settings.pop("split", SplitConfig()), settings.pop("leaks", LeaksConfig())
+    build.build(sources, config, split, found, output=output)
+    return dataset.load(output)[0]
+
+
+def two(number: int, stance: str, split: str, **fields: Any) -> dict[str, Any]:
+    """An article of a labelled sentence and one without a label."""
+    made = row(number, stance, split=split, **fields)
+    more = " ".join(f"v{number}x{i}" for i in range(8))
+    return made | {"text": f"{made['text']} Later {more} came to Town{number}."}
+
+
+def doubled() -> list[dict[str, Any]]:
+    return [two(n, r["annotations"][0]["stance"], r["split"]) for n, r in enumerate(plain())]
+
+
+def test_questions_without_a_label_are_of_training_articles_and_change_no_label(tmp_path: Path) -> None:
+    source = corpus(tmp_path / "c.jsonl", doubled())
+    rows = asking(tmp_path / "out", source)
+    labelled = made(tmp_path / "plain", source)
+    assert {split: rows[split] for split in SPLITS} == labelled
+    asked = rows["unlabelled"]
+    assert {e.article_id for e in asked} == {e.article_id for e in rows["train"]}
+    assert {e.provenance for e in asked} == {"unlabelled"}
+    known = {(e.text, e.actor, e.target) for part in labelled.values() for e in part}
+    questions = [(e.text, e.actor, e.target) for e in asked]
+    assert len(set(questions)) == len(questions) == 24 * 3  # two sentences, both ways, but for what has a label
+    assert not known & set(questions)
+    manifest, before = (dataset.read_manifest(tmp_path / name) for name in ("out", "plain"))
+    assert manifest.unlabelled == len(asked)
+    assert (manifest.rows, manifest.labels, manifest.dropped) == (before.rows, before.labels, before.dropped)
+    assert manifest.sha256 != before.sha256, "a training with them is another one"
+    assert (before.unlabelled, sorted(p.stem for p in (tmp_path / "plain" / "data").iterdir())) == (0, sorted(SPLITS))
+
+
+def test_questions_without_a_label_have_no_class_for_the_datasets_library(tmp_path: Path) -> None:
+    asking(tmp_path / "out", corpus(tmp_path / "c.jsonl", doubled()))
+    found = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert set(found) == {*SPLITS, "unlabelled"}
+    assert set(found["unlabelled"]["stance"]) == {-1}
+    assert set(found["train"]["stance"]) == {0, 1, 2}
+    assert "Nobody has answered them" in (tmp_path / "out" / "README.md").read_text("utf-8")
+
+
+def test_an_altered_question_is_noticed(tmp_path: Path) -> None:
+    asking(tmp_path / "out", corpus(tmp_path / "c.jsonl", doubled()))
+    file = tmp_path / "out" / "data" / "unlabelled.parquet"
+    pq.write_table(pq.read_table(file)[1:], file)
+    with pytest.raises(StanceError, match="a file was altered; build it again"):
+        dataset.load(tmp_path / "out")
+
+
+def test_no_question_without_a_label_repeats_a_held_out_text(tmp_path: Path) -> None:
+    rows = doubled()
+    held = next(r for r in rows if r["split"] == "test")
+    copied = {"id": "copy", "text": f"{held['text']} Peru met Chile in Lima.", "split": "train", "annotations": []}
+    note = row(0, "support", text=held["text"])["annotations"][0] | {
+        "evidence": [[len(held["text"]) + 1, len(copied["text"])]]
+    }
+    source = corpus(tmp_path / "c.jsonl", [*rows, copied | {"annotations": [note]}])
+    got = asking(tmp_path / "out", source)
+    tested = {e.text for e in got["test"]}
+    assert not tested & {e.text for e in got["unlabelled"]}
+    assert "copy" in {e.article_id for e in got["unlabelled"]}, "its other sentences are asked about"
+    leaks = {
+        (n["split"], n["of"], n["kind"]): n["rows"]
+        for n in json.loads((tmp_path / "out" / "leaks.json").read_text())["before"]
+    }
+    assert leaks["test", "unlabelled", "text"] == 1
+    with pytest.raises(StanceError, match=r"1 of \d+ test rows have same text as unlabelled"):
+        asking(tmp_path / "fail", source, leaks=LeaksConfig(action="fail"))
+    kept = asking(tmp_path / "keep", source, leaks=LeaksConfig(action="keep"))
+    assert tested & {e.text for e in kept["unlabelled"]}
+    clean = {r["id"] for _, r in jsonl.read(tmp_path / "keep" / "clean.jsonl")}
+    assert {e.id for e in kept["test"]} - clean == {e.id for e in kept["test"] if e.article_id == held["id"]}
+
+
+def test_zero_shot_no_name_of_the_test_is_asked_about_without_a_label(tmp_path: Path) -> None:
+    rows = [two(n, list(VERBS)[n % 3], "", note={"target": {"name": f"The Name{n % 25}"}}) for n in range(90)]
+    got = asking(tmp_path / "out", corpus(tmp_path / "c.jsonl", rows, splits="none"), split=SplitConfig(by="target"))
+    held = {e.target.casefold() for e in (*got["test"], *got["validation"])}
+    assert got["unlabelled"]
+    assert not held & {e.target.casefold() for e in got["unlabelled"]}
+
+
+def test_a_cap_and_the_share_of_unusable_rows_count_labels_alone(tmp_path: Path) -> None:
+    polar = ("oppose", "support")
+    two_way = corpus(tmp_path / "two.jsonl", plain(60, 100, polar), cap=7, label_set=["support", "oppose"], weight=0.5)
+    got = asking(tmp_path / "out", corpus(tmp_path / "one.jsonl", doubled()), two_way)
+    assert len([e for e in got["train"] if e.corpus == "two"]) == 7
+    mine = [e for e in got["unlabelled"] if e.corpus == "two"]
+    assert len({e.article_id for e in mine}) == 40, "of all training articles"
+    assert {(e.weight, e.labels) for e in mine} == {(0.5, polar)}
+    bad = [{"id": f"bad{n}", "text": "Town1 met Town2.", "annotations": [{"actor": {}}]} for n in range(8)]
+    with pytest.raises(StanceError, match=r"8 of 38 rows can't be used"):
+        asking(tmp_path / "bad", corpus(tmp_path / "bad.jsonl", [*doubled(), *bad], max_dropped=0.2))
+
+
+def test_articles_that_nobody_annotated_are_all_for_training(tmp_path: Path) -> None:
+    raw = [
+        {"id": f"raw{n}", "text": f"Peru met Chile in town{n} on the u{n}x1 u{n}x2 u{n}x3 u{n}x4.", "annotations": []}
+        for n in range(12)
+    ]
+    got = asking(
+        tmp_path / "out",
+        corpus(tmp_path / "c.jsonl", plain(), splits="none"),
+        corpus(tmp_path / "raw.jsonl", raw, splits="none"),
+    )
+    mine = [e for e in got["unlabelled"] if e.corpus == "raw"]
+    assert {e.article_id for e in mine} == {f"raw/raw{n}" for n in range(12)}
+    assert {(e.actor, e.target) for e in mine} >= {("Peru", "Chile"), ("Chile", "Peru")}
 
 
 # Mixtures.

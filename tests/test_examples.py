@@ -14,7 +14,7 @@ from stance import corpora, examples, mentions
 from stance.corpora.source import Dropped
 from stance.errors import StanceError
 from stance.examples import ExamplesConfig
-from stance.records import Annotation, Article, Example, Mention, Span, Stance
+from stance.records import SOMEONE, Annotation, Article, Example, Mention, Span, Stance
 
 CORPUS = Path(__file__).resolve().parents[1] / "data" / "corpus"
 SENTENCES = (
@@ -341,3 +341,100 @@ def test_a_negative_ratio_is_refused() -> None:
 def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(StanceError, match=r"examples\.seed=-1: expected 0 or more"):
         make(article(oppose()), ExamplesConfig(seed=-1))
+
+
+# Questions without a label.
+
+
+def asked(made: Sequence[Example]) -> list[Example]:
+    return [example for example in made if example.provenance == "unlabelled"]
+
+
+def praise() -> Annotation:
+    phrase = at(SENTENCES[1])
+    return Annotation(mention("Ana Ruiz"), Mention("the mayor of Geneva"), Stance.SUPPORT, (phrase,))
+
+
+def test_each_sentence_of_an_annotated_article_is_asked_about_pairs_of_its_names() -> None:
+    one = article(oppose(), praise(), exhaustive=False)
+    config = ExamplesConfig(unlabelled=3, alone=1)
+    made, _ = make(one, config)
+    labelled, _ = make(one, replace(config, unlabelled=0))
+    assert [e for e in made if e.provenance != "unlabelled"] == labelled, "labels don't depend on the questions"
+    counts = Counter(e.text for e in asked(made))
+    assert set(counts) == set(SENTENCES)
+    assert set(counts.values()) <= {2, 3}, "a pair that has a label already is not asked about again"
+    known = {"On Holding", "toll plan", "Ana Ruiz", "the mayor of Geneva"}
+    for example in asked(made):
+        assert {example.actor, example.target} < known
+        assert example.actor != example.target
+        for name, span in ((example.actor, example.actor_span), (example.target, example.target_span)):
+            assert (span is not None) == (name in example.text)
+            assert span is None or example.text[slice(*span)] == name
+    assert len({e.id for e in made}) == len(made)
+
+
+def test_more_pairs_than_there_are_give_them_all_and_each_once() -> None:
+    made, _ = make(article(oppose(), exhaustive=False), ExamplesConfig(unlabelled=50, alone=1))
+    pairs = Counter((e.text, e.actor, e.target) for e in asked(made))
+    names = ("On Holding", "toll plan")
+    wanted = [(sentence, a, t) for sentence in SENTENCES for a, t in (names, names[::-1])]
+    assert pairs == Counter(wanted[1:]), "the first has a label"
+
+
+def test_names_that_share_a_word_are_no_pair_and_nobody_is_a_target() -> None:
+    notes = [
+        oppose(actor=Mention(SOMEONE)),
+        oppose(actor=Mention("the author"), target=mention("German government")),
+        oppose(actor=Mention("the government of Canada"), target=mention("toll plan")),
+    ]
+    made, _ = make(article(*notes, exhaustive=False), ExamplesConfig(unlabelled=50, alone=1))
+    pairs = {(e.actor, e.target) for e in asked(made)}
+    assert {target for _, target in pairs} == {"German government", "toll plan"}, "the others are never printed"
+    assert {actor for actor, _ in pairs} == {
+        SOMEONE, "the author", "the government of Canada", "German government", "toll plan",
+    }  # fmt: skip
+    assert ("the government of Canada", "German government") not in pairs
+
+
+def test_names_of_the_passage_are_asked_about_more_often() -> None:
+    notes = [oppose(target=Mention(name)) for name in ("Peru", "Chile", "Cuba", "Mali", "Chad", "toll plan")]
+    counts = Counter[str]()
+    for number in range(40):
+        made, _ = make(replace(article(*notes, exhaustive=False), id=f"n{number}"), ExamplesConfig(unlabelled=1))
+        counts += Counter(e.target for e in asked(made) if "toll plan" in e.text)
+    assert counts["toll plan"] > max(counts[name] for name in ("Peru", "Chile", "Cuba", "Mali", "Chad"))
+
+
+def test_an_article_without_annotations_is_asked_about_the_names_that_its_passages_print() -> None:
+    made, dropped = make(article(exhaustive=False), ExamplesConfig(unlabelled=9, alone=1))
+    assert not dropped
+    assert asked(made) == made
+    pairs = {(e.actor, e.target) for e in made}
+    assert {("Brazil", "World Bank"), ("Canada", "German")} <= pairs
+    assert all(e.text[slice(*e.actor_span)] == e.actor for e in made if e.actor_span)
+    assert all(e.actor_span and e.target_span for e in made)
+
+
+def test_a_question_has_the_context_that_a_label_would_have() -> None:
+    made, _ = make(article(oppose(), exhaustive=False), ExamplesConfig(unlabelled=1, alone=0, context=1))
+    assert {e.text for e in asked(made)} >= {" ".join(SENTENCES[:2]), " ".join(SENTENCES[:3])}
+    short, _ = make(
+        article(oppose(), exhaustive=False), ExamplesConfig(unlabelled=1, alone=1, max_passage_characters=40)
+    )
+    assert {e.text for e in asked(short)} == {SENTENCES[3]}, "a longer passage would be dropped if it had a label"
+
+
+def test_an_article_too_long_to_parse_has_no_questions_but_keeps_labels_that_need_no_parser() -> None:
+    text = "Bern rejected it. " + "x" * mentions.MAX_CHARACTERS
+    note = Annotation(Mention("Bern", 0, 4), Mention("it", 14, 16), Stance.OPPOSE, ((0, 17),))
+    one = Article(id="long", text=text, annotations=(note,), where="f.jsonl:1")
+    made, dropped = make(one, ExamplesConfig(unlabelled=5, context=0))
+    assert [e.provenance for e in made] == ["gold"]
+    assert not dropped
+
+
+@pytest.mark.parametrize("wrong", [-1, 1001])
+def test_a_number_of_questions_without_a_meaning_is_refused(wrong: int) -> None:
+    with pytest.raises(StanceError, match=rf"examples\.unlabelled={wrong}: expected pairs of a sentence, from 0 to 1"):
+        make(article(oppose()), ExamplesConfig(unlabelled=wrong))

@@ -22,7 +22,7 @@ from stance.config import override
 from stance.errors import StanceError
 from stance.jobs.studies import BakeoffJob
 from stance.objective import consistency, cross_entropy
-from stance.recipe import TrainingConfig
+from stance.recipe import TrainingConfig, teachers
 from stance.records import LABELS, SOMEONE, Example, Stance
 from tiny import one_thread  # noqa: F401
 
@@ -194,6 +194,83 @@ def test_a_student_learns_what_only_its_teacher_knows(taught_by: Path, encoder: 
     student, master = (inference.logits(models.load(path), pairs).argmax(1) for path in (done.checkpoint, taught_by))
     labels = np.array([LABELS.index(e.stance) for e in lies])
     assert (student == master).mean() > (student == labels).mean()
+
+
+def unlabelled(number: int, corpus: str = "toy") -> list[Example]:
+    rows = [replace(e, provenance="unlabelled", corpus=corpus, weight=0.5) for e in tiny.examples(number, seed=7)]
+    return [replace(e, stance=Stance.NEUTRAL) for e in rows]
+
+
+def test_what_has_no_label_has_the_teachers_answer_alone(taught_by: Path, tmp_path: Path) -> None:
+    recipe = replace(
+        RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path), teacher_weight=0.1, teacher_questions_weight=0.4
+    )
+    asked = unlabelled(12)
+    found = teacher.teach(SPLITS["train"], recipe, asked)
+    assert found[: len(SPLITS["train"])] == teacher.teach(SPLITS["train"], recipe)
+    said = softmax(inference.logits(models.load(taught_by), [example.pair() for example in asked]))
+    more = found[len(SPLITS["train"]) :]
+    np.testing.assert_allclose([e.soft for e in more], said, atol=1e-5)
+    assert [e.stance for e in more] == [LABELS[i] for i in said.argmax(1)]
+    assert {e.weight for e in more} == {0.5 * 0.4}, "its corpus's weight counts too"
+
+
+def test_without_a_teacher_what_has_no_label_is_left_out_and_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert teacher.teach(SPLITS["train"], RECIPE, unlabelled(12)) == SPLITS["train"]
+    assert "12 questions without a label are left out: training.teacher names none" in capsys.readouterr().out
+
+
+def test_a_teacher_of_one_corpus_answers_for_it_alone(taught_by: Path, tmp_path: Path) -> None:
+    other = [replace(e, corpus="other") for e in tiny.examples(10, seed=5)]
+    recipe = replace(RECIPE, teacher=[f"toy:{taught_by}"], teacher_cache=str(tmp_path), teacher_weight=1.0)
+    found = teacher.teach([*SPLITS["train"], *other], recipe, [*unlabelled(8), *unlabelled(6, "other")])
+    alone = teacher.teach(SPLITS["train"], replace(recipe, teacher=[str(taught_by)]), unlabelled(8))
+    assert found == [*alone[: len(SPLITS["train"])], *other, *alone[len(SPLITS["train"]) :]]
+
+
+def test_teachers_of_one_and_of_all_corpora_answer_together(taught_by: Path, encoder: str, tmp_path: Path) -> None:
+    second = training.train(SPLITS, tiny.config(name=encoder), replace(RECIPE, seed=9), output=tmp_path / "b", about={})
+    mixed = [*SPLITS["train"], *(replace(e, corpus="other") for e in SPLITS["train"])]
+
+    def shares(*folders: str) -> np.ndarray:
+        recipe = replace(RECIPE, teacher=list(folders), teacher_cache=str(tmp_path / "cache"), teacher_weight=1.0)
+        return np.array([e.soft for e in teacher.teach(mixed, recipe)])
+
+    a, b = shares(str(taught_by)), shares(str(second.checkpoint))
+    half = len(SPLITS["train"])
+    both = shares(f"toy:{taught_by}", str(second.checkpoint))
+    np.testing.assert_allclose(both[:half], (a[:half] + b[:half]) / 2, atol=1e-6)
+    np.testing.assert_allclose(both[half:], b[half:], atol=1e-6)
+
+
+def test_a_teacher_of_a_corpus_that_is_not_there_is_refused(taught_by: Path, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, teacher=[f"seesaw:{taught_by}"], teacher_cache=str(tmp_path))
+    with pytest.raises(StanceError, match=rf"training\.teacher=seesaw:{taught_by}: no training pair is of that corpus"):
+        teacher.teach(SPLITS["train"], recipe)
+
+
+def test_a_colon_in_a_path_names_no_corpus() -> None:
+    given = ["outputs/a:b", "seesaw:outputs/a:b", "seesaw:"]
+    assert teachers(TrainingConfig(teacher=given)) == [
+        ("", Path("outputs/a:b")), ("seesaw", Path("outputs/a:b")), ("", Path("seesaw:")),
+    ]  # fmt: skip
+
+
+def test_a_training_learns_from_what_has_no_label(taught_by: Path, encoder: str, tmp_path: Path) -> None:
+    recipe = replace(
+        RECIPE, epochs=1, teacher=[str(taught_by)], teacher_cache=str(tmp_path / "cache"), teacher_questions_weight=1.0
+    )
+
+    def trained(name: str, more: Sequence[Example]) -> tuple[bytes, float]:
+        splits = {**SPLITS, "unlabelled": more} if more else SPLITS
+        done = training.train(splits, tiny.config(name=encoder), recipe, output=tmp_path / name, about={})
+        pairs = [example.pair() for example in unlabelled(40)]
+        master, pupil = (softmax(inference.logits(models.load(path), pairs)) for path in (taught_by, done.checkpoint))
+        return (done.checkpoint / "model.safetensors").read_bytes(), float(np.abs(master - pupil).mean())
+
+    (weights, far), (more, near) = trained("plain", []), trained("more", unlabelled(400))
+    assert weights != more
+    assert near < far, "nearer to the teacher where it was asked"
 
 
 def test_a_teacher_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Studies over many trainings, in miniature but with the real encoder: learning curve, review queue, transfer."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,13 @@ import pytest
 
 import tiny
 from conftest import CORPUS, Workplace, script
-from stance import curve, dataset, jsonl, transfer
+from stance import curve, dataset, jsonl, training, transfer
 from stance.curve import CurveConfig, Point
 from stance.errors import StanceError
 from stance.predictor import StancePredictor
+from stance.recipe import TrainingConfig
 from stance.records import Stance
+from stance.splits import shuffled
 from stance.transfer import TransferConfig
 from test_abstention import altered
 from test_public import DSE, write_dse, write_seesaw
@@ -105,6 +109,35 @@ def test_the_learning_curve_plots_every_point_and_goes_on_where_it_was_cut_off(
     )
     assert again == out
     assert len(list(jsonl.read(out.with_suffix(".jsonl")))) == 3
+
+
+def test_a_point_learns_from_questions_without_a_label_of_its_own_articles_alone(tmp_path: Path) -> None:
+    encoder = str(tiny.folder("bert", tmp_path / "encoder"))
+    recipe = TrainingConfig(epochs=1, tokens_per_batch=128, precision="fp32", teacher_cache=str(tmp_path / "cache"))
+    splits = {
+        "train": [replace(e, article_id=f"a{n % 4}") for n, e in enumerate(tiny.examples(24, seed=1))],
+        "validation": tiny.examples(12, seed=2),
+    }
+    taught = training.train(splits, tiny.config(name=encoder), recipe, output=tmp_path / "teacher", about={})
+    recipe = replace(recipe, teacher=[str(taught.checkpoint)])
+    (first,) = shuffled({"a0", "a1", "a2", "a3"}, 1)[:1]
+
+    def points(more: Mapping[str, int]) -> int:
+        """How many trainings there were in all after one with so many questions of each article."""
+        asked = [
+            replace(e, id=f"{name}{n}", article_id=name, provenance="unlabelled")
+            for name, number in more.items()
+            for n, e in enumerate(tiny.examples(number, seed=3))
+        ]
+        found = curve.points(
+            {**splits, "unlabelled": asked}, tiny.config(name=encoder), recipe,
+            CurveConfig(articles=[1], seeds=[1]), others={}, score=lambda answers: {}, memory=tmp_path / "memory.jsonl",
+        )  # fmt: skip
+        assert [(point.articles, point.pairs) for point in found] == [(1, 6)]
+        return len(list(jsonl.read(tmp_path / "memory.jsonl")))
+
+    other = next(f"a{n}" for n in range(4) if f"a{n}" != first)
+    assert [points({}), points({other: 3}), points({first: 3}), points({first: 3, other: 6})] == [1, 1, 2, 2]
 
 
 def test_the_table_of_a_curve_gives_mean_and_range_over_seeds() -> None:

@@ -305,6 +305,13 @@ def test_a_study_with_another_dataset_or_recipe_is_refused(encoder: str, tmp_pat
         study.join(bench.config, storage, facts(replace(bench.plan, settings=other), "0" * 64))
 
 
+def test_a_sweep_asks_its_teachers_what_has_no_label_too_and_never_sees_the_test(encoder: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, encoder)
+    rows = {name: tiny.examples(12, seed=n) for n, name in enumerate(("train", "validation", "test", "unlabelled"))}
+    planned = plan(bench.config, bench.plan.settings, rows, scratch=tmp_path)
+    assert set(planned.splits) == {"train", "validation", "unlabelled"}
+
+
 def test_a_teacher_with_other_weights_makes_another_study(encoder: str, tmp_path: Path) -> None:
     first = Bench(tmp_path, encoder)
     (tmp_path / "teacher").mkdir()

@@ -4,7 +4,7 @@ The package is layered; a module imports only from the rings above it:
 
 * serving   `errors` `files` `jsonl` `records` `forms` `lookup` `encoding` `predictor`  (numpy, onnxruntime, tokenizers)
 * reading   `mentions` `reader`                                        (+ spacy)
-* building  `corpora` `agreement` `annotators` `examples` `duplicates` `splits` `division` `ledger` `stages`
+* building  `corpora` `agreement` `annotators` `questions` `examples` `duplicates` `splits` `division` `ledger` `stages`
             `leaks` `dataset` `markup` `page` `writing` `build` `versions` `lexicon` `grammar` `readings`
             `labelling` `weak` `tally`
             (+ datasets, datasketch, pyarrow, tqdm, xxhash, yaml, krippendorff, scipy, trafilatura,

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 from xxhash import xxh64_intdigest
 
-from stance import dataset, division, leaks, splits, stages, writing
+from stance import dataset, division, leaks, questions, splits, stages, writing
 from stance.corpora.source import CorpusConfig
 from stance.dataset import Manifest
 from stance.division import Units
@@ -24,7 +24,7 @@ from stance.duplicates import Hashes, Index, Numbers
 from stance.errors import StanceError
 from stance.examples import ExamplesConfig
 from stance.files import check_replaceable, replace_directory
-from stance.leaks import NONE, TRAIN, LeaksConfig, Rows
+from stance.leaks import NONE, TRAIN, UNLABELLED, LeaksConfig, Rows
 from stance.records import LABELS, folded
 from stance.splits import SPLITS, SplitConfig
 from stance.stages import Stage
@@ -34,7 +34,7 @@ WEAK = "weak labels are for training only"
 CAPPED = "over the cap of its corpus"
 NO_SPLIT = "its article has no split"
 UNKNOWN = "its stance is none of the labels of its corpus (label_set)"
-RANKS = ("gold", "sampled", "weak")
+RANKS = ("gold", "sampled", "weak", questions.PROVENANCE)
 """Which of two rows that repeat each other stays."""
 
 
@@ -152,9 +152,9 @@ def _units(sources: Sequence[CorpusConfig], made: Sequence[Stage], texts: Texts,
 
 
 def _weak_articles(stage: Stage) -> list[bool]:
-    """For each article whether it has rows, and weak ones alone."""
+    """For each article whether it has rows, and only weak ones or questions without a label."""
     table = stage.table("rows").select(["article", "provenance"])
-    weak = pc.equal(table.column("provenance"), "weak").to_numpy().astype(bool)
+    weak = pc.is_in(table.column("provenance"), pa.array(["weak", questions.PROVENANCE])).to_numpy().astype(bool)
     articles = _numbers(table, "article")
     counts = np.bincount(articles, minlength=stage.articles)
     found: list[bool] = ((counts > 0) & (np.bincount(articles, weak, stage.articles) == counts)).tolist()
@@ -188,7 +188,10 @@ def _labels(sources: Sequence[CorpusConfig]) -> list[list[int]]:
 
 
 def _rows(made: Sequence[Stage], texts: Texts, chosen: Sequence[str], labels: Sequence[list[int]]) -> Rows:
-    """The numbers of every row. Weak labels are for training only; a label that its corpus does not know is none."""
+    """The numbers of every row. Weak labels and questions without one are for training only.
+
+    A label that its corpus does not know is none.
+    """
     tables = [stage.table("rows") for stage in made]
     starts = np.cumsum([0, *(stage.articles for stage in made)])
     article = np.concatenate([_numbers(table, "article") + starts[i] for i, table in enumerate(tables)])
@@ -202,9 +205,11 @@ def _rows(made: Sequence[Stage], texts: Texts, chosen: Sequence[str], labels: Se
         stance=np.concatenate([_codes(table, "stance", LABELS) for table in tables]),
         rank=np.concatenate([_codes(table, "provenance", RANKS) for table in tables]),
     )
-    rows.drop(np.flatnonzero(rows.split == NONE), NO_SPLIT)
+    asked = rows.rank == RANKS.index(questions.PROVENANCE)
+    rows.split[asked] = np.where(rows.split[asked] == TRAIN, UNLABELLED, NONE)
+    rows.drop(np.flatnonzero((rows.split == NONE) & ~asked), NO_SPLIT)
     known = [np.isin(_codes(table, "stance", LABELS), codes) for table, codes in zip(tables, labels, strict=True)]
-    rows.drop(np.flatnonzero(~np.concatenate(known) & (rows.split != NONE)), UNKNOWN)
+    rows.drop(np.flatnonzero(~np.concatenate(known) & (rows.split != NONE) & ~asked), UNKNOWN)
     rows.drop(np.flatnonzero((rows.rank == RANKS.index("weak")) & (rows.split > TRAIN)), WEAK)
     return rows
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from stance.inference import Logits
 from stance.recipe import TrainingConfig
 from stance.records import Example
 from stance.resume import digest
-from stance.splits import shuffled
+from stance.splits import UNLABELLED, shuffled
 from stance.studies import Memory
 
+LEARNED = ("train", UNLABELLED)
 Score = Callable[[Mapping[str, Logits]], Mapping[str, float]]
 
 
@@ -71,11 +73,11 @@ def points(
         order = shuffled({example.article_id for example in splits["train"]}, seed)
         for number in sorted({min(n, len(order)) for n in config.articles}):
             chosen = set(order[:number])
-            part = [example for example in splits["train"] if example.article_id in chosen]
-            key = _key(part, splits["validation"], known, seed, sorted(others))
+            learned = {name: [e for e in splits[name] if e.article_id in chosen] for name in LEARNED if name in splits}
+            key = _key([*chain(*learned.values()), *splits["validation"]], known, seed, sorted(others))
             if key not in done.known:
-                scores = _train({**splits, "train": part}, models, replace(recipe, seed=seed), others, score)
-                done.keep(key, asdict(Point(number, len(part), seed, scores)))
+                scores = _train({**splits, **learned}, models, replace(recipe, seed=seed), others, score)
+                done.keep(key, asdict(Point(number, len(learned["train"]), seed, scores)))
             yield Point(**done.known[key])
 
 
@@ -90,9 +92,9 @@ def _train(
     return {"validation_macro_f1": result.scores["macro_f1"], **score(answers)}
 
 
-def _key(part: Sequence[Example], validation: Sequence[Example], *settings: Any) -> str:
+def _key(examples: Sequence[Example], *settings: Any) -> str:
     """A digest of all that a point depends on."""
-    rows = [example.to_json() for example in (*part, *validation)]
+    rows = [example.to_json() for example in examples]
     return hashlib.sha256(jsonl.dumps({"settings": settings, "rows": rows}).encode()).hexdigest()
 
 

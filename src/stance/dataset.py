@@ -1,6 +1,7 @@
 """A dataset on disk: Parquet splits that `datasets.load_dataset(path)` opens, a card, and a manifest.
 
-Layout: `data/{train,validation,test}.parquet`, `README.md`, `page.html`, `leaks.json`, `clean.jsonl` (ids of held-out
+Layout: `data/{train,validation,test}.parquet`, `data/unlabelled.parquet` if questions were asked for that nobody has
+answered (`examples.unlabelled`), `README.md`, `page.html`, `leaks.json`, `clean.jsonl` (ids of held-out
 rows that repeat nothing of training), `dropped.jsonl`, `repairs.jsonl`, and `manifest.json`, written last. How one is
 made: `stance.build`.
 """
@@ -18,9 +19,11 @@ import yaml
 
 from stance.errors import StanceError
 from stance.records import LABELS, Example, Stance
-from stance.splits import SPLITS
+from stance.splits import PARTS, SPLITS, UNLABELLED
 
 FORMAT_VERSION = 3
+NO_LABEL = -1
+"""The class of a row that has none, as in other datasets of Hugging Face."""
 ENTRIES = frozenset(
     {"README.md", "page.html", "data", "dropped.jsonl", "repairs.jsonl", "leaks.json", "clean.jsonl", "manifest.json"}
 )
@@ -58,6 +61,7 @@ class Manifest:
     dropped: dict[str, int]
     corpora: dict[str, dict[str, int]] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
+    unlabelled: int = 0
     format_version: int = FORMAT_VERSION
 
 
@@ -81,11 +85,12 @@ class Fingerprint:
     def add(self, split: str, row: Mapping[str, Any]) -> None:
         """Count a row, in the form of `Example.to_json`, in."""
         line = json.dumps(row, ensure_ascii=False, sort_keys=True)
-        self.digests[split].update(line.encode() + b"\n")
+        self.digests.setdefault(split, hashlib.sha256()).update(line.encode() + b"\n")
 
     def hexdigest(self) -> str:
         """One digest of all splits."""
-        return hashlib.sha256("".join(d.hexdigest() for d in self.digests.values()).encode()).hexdigest()
+        found = (self.digests[part].hexdigest() for part in PARTS if part in self.digests)
+        return hashlib.sha256("".join(found).encode()).hexdigest()
 
 
 def fingerprint(rows: Mapping[str, Sequence[Example]]) -> str:
@@ -100,11 +105,14 @@ def fingerprint(rows: Mapping[str, Sequence[Example]]) -> str:
 def load(path: Path) -> tuple[dict[str, list[Example]], Manifest]:
     """Open a dataset that `build` wrote and check it against its manifest.
 
+    Questions without a label are there as `unlabelled`, if it has any; their stance is a placeholder.
+
     Raises:
         StanceError: it is missing, not whole, or its content is not what the manifest says.
     """
     manifest = read_manifest(path)
-    rows = {split: _read_split(path / "data" / f"{split}.parquet") for split in SPLITS}
+    parts = PARTS if manifest.unlabelled else SPLITS
+    rows = {part: _read_split(path / "data" / f"{part}.parquet") for part in parts}
     if fingerprint(rows) != manifest.sha256:
         raise StanceError(
             f"{path}: the rows are not those of manifest.json (sha256 differs): a file was altered; build it again"
@@ -154,9 +162,14 @@ def _read_split(path: Path) -> list[Example]:
         found, expected = (", ".join(f"{f.name}: {f.type}" for f in s) for s in (table.schema, FEATURES.arrow_schema))
         raise StanceError(f"{path}: columns {found}, expected {expected}; build it again")
     try:
-        return [example(row | {"stance": LABELS[row["stance"]]}) for row in table.to_pylist()]
+        return [example(row | {"stance": _stance(row["stance"])}) for row in table.to_pylist()]
     except (IndexError, TypeError) as error:
         raise StanceError(f"{path}: a row is no example ({error}); build the dataset again") from error
+
+
+def _stance(code: int) -> str:
+    """The stance of a class; of a row without one a placeholder, as the stages have it."""
+    return Stance.NEUTRAL.value if code == NO_LABEL else LABELS[code]
 
 
 def example(row: Mapping[str, Any]) -> Example:
@@ -203,13 +216,23 @@ def card(manifest: Manifest, span: tuple[str, str], leaks: Sequence[Sequence[str
         "annotated. `actor_span` and `target_span` are `[start, end)` in `text`, or null when the passage does "
         "not print the name. `labels` are the stances that the row's corpus knows.\n\n## Leaks\n\n"
         f"{_markdown(leaks)}\n\n## Dropped\n\n{dropped}\n\nEach one is in `dropped.jsonl`.\n\n"
-        f"## Configuration\n\n```json\n{config}\n```\n"
+        f"{_questions(manifest)}## Configuration\n\n```json\n{config}\n```\n"
+    )
+
+
+def _questions(manifest: Manifest) -> str:
+    if not manifest.unlabelled:
+        return ""
+    return (
+        f"## Questions without a label\n\n`{UNLABELLED}` has {manifest.unlabelled:,} pairs of names, asked of "
+        f"sentences of training articles. Nobody has answered them (`stance` is {NO_LABEL}); only a teacher does.\n\n"
     )
 
 
 def _header(manifest: Manifest) -> str:
     sources = manifest.config["corpora"]
-    files = [{"split": split, "path": f"data/{split}.parquet"} for split in SPLITS if manifest.rows[split]]
+    there = [*(split for split in SPLITS if manifest.rows[split]), *([UNLABELLED] if manifest.unlabelled else [])]
+    files = [{"split": part, "path": f"data/{part}.parquet"} for part in there]
     facts = {
         "license": sources[0]["licence"] if len(sources) == 1 else "other",
         "language": ["en"],

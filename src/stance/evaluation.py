@@ -25,6 +25,7 @@ from stance.scores import (
     rates,
     slice_rates,
 )
+from stance.splits import SPLITS
 
 MODEL = "model"
 USED = {
@@ -182,10 +183,10 @@ def _annotated_baselines(
 
 def check(config: EvaluationConfig, rows: Mapping[str, Sequence[Example]]) -> None:
     """Refuse a split that the dataset does not have, and settings without a meaning."""
-    if config.split not in rows:
-        raise StanceError(f"evaluation.split={config.split}: unknown split; expected one of {', '.join(rows)}")
+    if config.split not in SPLITS:
+        raise StanceError(f"evaluation.split={config.split}: unknown split; expected one of {', '.join(SPLITS)}")
     if not rows[config.split]:
-        there = ", ".join(name for name, part in rows.items() if part)
+        there = ", ".join(name for name in SPLITS if rows[name])
         raise StanceError(f"evaluation.split={config.split}: the dataset has no rows in it; choose one of {there}")
     if config.resamples < 1 or config.seed < 0:
         raise StanceError("evaluation.resamples must be at least 1 and evaluation.seed 0 or more")

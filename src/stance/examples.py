@@ -5,25 +5,20 @@ the annotations made, so that a passage is seen with pairs that hold a stance in
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, product, zip_longest
 
 import numpy as np
 
-from stance import mentions
+from stance import mentions, questions
 from stance.corpora.source import Dropped
 from stance.errors import StanceError
-from stance.mentions import Candidate, Parsed
+from stance.mentions import Candidate, Parsed, words
 from stance.records import Annotation, Article, Example, Mention, Span, Stance
 
 BATCH = 64
 """Articles that are parsed together."""
-_WORD = re.compile(r"\w+")
-_FILLERS = frozenset(
-    {"a", "an", "and", "at", "by", "for", "from", "in", "its", "of", "on", "or", "that", "the", "to", "with"}
-)
 
 
 @dataclass
@@ -38,6 +33,9 @@ class ExamplesConfig:
     """Sampled neutral pairs for each annotation of an exhaustively annotated article."""
     max_passage_characters: int = 4000
     """Annotations whose evidence spans more text than this are dropped."""
+    unlabelled: int = 0
+    """Pairs of names without a label for each sentence of a training article, at most; only training.teacher uses
+    them."""
     seed: int = 13
     """Of the sampling."""
 
@@ -53,15 +51,18 @@ def make(
     check(config)
     for batch in batched(articles, BATCH):
         # Parsing is what takes the time: articles that need none are not parsed.
-        wanted = [article for article in batch if _wants_parsing(article, config)]
+        wanted = [article for article in batch if config.unlabelled or _wants_parsing(article, config)]
         short = [article for article in wanted if len(article.text) <= mentions.MAX_CHARACTERS]
         parsed = dict(zip(map(id, short), mentions.parse(article.text for article in short), strict=True))
-        long = {id(article) for article in wanted} - parsed.keys()
         for article in batch:
-            if id(article) in long:
+            found, needed = parsed.get(id(article)), _wants_parsing(article, config)
+            if needed and found is None:
                 yield [], list(_too_long(article))
             else:
-                yield _article(article, parsed.get(id(article)), config, corpus)
+                rows, dropped = _article(article, found if needed else None, config, corpus)
+                known = {row.id for row in rows}
+                more = (asked for asked in _unlabelled(article, found, config, corpus) if asked.id not in known)
+                yield [*rows, *more], dropped
 
 
 def _too_long(article: Article) -> Iterator[Dropped]:
@@ -81,6 +82,8 @@ def check(config: ExamplesConfig) -> None:
     """Refuse settings without a meaning."""
     if config.context < 0 or not 0 <= config.neutral_ratio <= 1000:
         raise StanceError("examples.context and examples.neutral_ratio must not be negative nor the ratio over 1000")
+    if not 0 <= config.unlabelled <= 1000:
+        raise StanceError(f"examples.unlabelled={config.unlabelled}: expected pairs of a sentence, from 0 to 1000")
     if not 0 <= config.alone <= 1:
         raise StanceError(f"examples.alone={config.alone}: expected a share, from 0 to 1")
     if config.seed < 0:
@@ -131,6 +134,16 @@ def _article(
         for place, names in _draw(pools, wanted)
     ]
     return [*examples.values(), *drawn], dropped
+
+
+def _unlabelled(article: Article, parsed: Parsed | None, config: ExamplesConfig, corpus: str) -> Iterator[Example]:
+    """Questions about each sentence of an article. They have no answer: their stance is a placeholder."""
+    if parsed is None or not config.unlabelled:
+        return
+    places = (_place(article, [sentence], parsed, config) for sentence in parsed.sentences)
+    short = (place for place in places if place[1] - place[0] <= config.max_passage_characters)
+    for place, names in questions.draw(article, parsed, short, config.unlabelled, seed=config.seed):
+        yield _example(article, place, names, Stance.NEUTRAL, corpus, questions.PROVENANCE)
 
 
 def _place(article: Article, evidence: Sequence[Span], parsed: Parsed | None, config: ExamplesConfig) -> Span:
@@ -247,15 +260,15 @@ def _unannotated(article: Article, parsed: Parsed, place: Span) -> tuple[list[tu
     actors = [m for m in known.values() if kinds[m.name]] + [c.mention for c in others if c.actor]
     names = [*known.values(), *(c.mention for c in others if c.named or c.actor)]
     phrases = [c.mention for c in others if not (c.named or c.actor)]
-    taken = [(_words(a.actor.name), _words(a.target.name)) for a in article.annotations]
+    taken = [(words(a.actor.name), words(a.target.name)) for a in article.annotations]
 
     seen: set[tuple[str, str]] = set()
 
     def pairs(targets: Sequence[Mention]) -> list[tuple[Mention, Mention]]:
         found = []
         for actor, target in product(actors, targets):
-            words, key = (_words(actor.name), _words(target.name)), (actor.name, target.name)
-            if key not in seen and not words[0] & words[1] and not any(words[0] & a and words[1] & t for a, t in taken):
+            told, key = (words(actor.name), words(target.name)), (actor.name, target.name)
+            if key not in seen and not told[0] & told[1] and not any(told[0] & a and told[1] & t for a, t in taken):
                 seen.add(key)
                 found.append((actor, target))
         return found
@@ -268,10 +281,3 @@ def _free(candidate: Candidate, place: Span, known: dict[Span, Mention]) -> bool
     if span is None or span[0] < place[0] or span[1] > place[1]:
         return False
     return not any(a < span[1] and span[0] < b for a, b in known)
-
-
-def _words(name: str) -> frozenset[str]:
-    """The words that tell a name from others; never none, so that a name ("On", "€") always shares with itself."""
-    folded = name.casefold()
-    words = frozenset(_WORD.findall(folded)) or frozenset([folded])
-    return words - _FILLERS or words

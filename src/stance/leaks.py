@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from stance.duplicates import Index, Numbers
 from stance.errors import StanceError
-from stance.splits import SPLITS
+from stance.splits import PARTS, SPLITS
 
 Mask = npt.NDArray[np.bool_]
-TRAIN, VALIDATION, TEST = range(len(SPLITS))
+TRAIN, VALIDATION, TEST, UNLABELLED = range(len(PARTS))
 NONE = -1
 """The split of a row that was dropped."""
 KINDS = {
@@ -26,6 +26,8 @@ KINDS = {
     "article": "same article",
     "pair": "same pair of names",
 }
+HELD = {TEST: (TRAIN, VALIDATION, UNLABELLED), VALIDATION: (TRAIN, UNLABELLED)}
+"""The splits that are held out, and what must not repeat them."""
 LEAKS = ("text", "near", "article")
 """Kinds that are dropped; the others are reported (`row` and `question` are part of `text`)."""
 
@@ -45,7 +47,7 @@ class LeaksConfig:
 
 @dataclass
 class Rows:
-    """What is compared, one place a row. `split` is an index of SPLITS, or NONE; `actor` and `target` are hashes.
+    """What is compared, one place a row. `split` is an index of PARTS, or NONE; `actor` and `target` are hashes.
 
     Of rows that repeat each other the one of the lowest `rank` stays.
     """
@@ -61,9 +63,10 @@ class Rows:
     """Why a row was dropped."""
 
     def drop(self, places: Numbers, reason: str) -> None:
-        """Take rows out of their split."""
+        """Take rows out of their split. Questions without a label were drawn from very many: no reason is kept."""
+        labelled = places[self.split[places] != UNLABELLED]
         self.split[places] = NONE
-        self.reasons |= dict.fromkeys(places.tolist(), reason)
+        self.reasons |= dict.fromkeys(labelled.tolist(), reason)
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def check(config: LeaksConfig) -> None:
 
 def only_unseen(rows: Rows, names: npt.NDArray[np.uint64], what: str) -> None:
     """Zero-shot: drop rows of train and validation with a name of the test, and of train with one of validation."""
-    for held, others in ((TEST, (TRAIN, VALIDATION)), (VALIDATION, (TRAIN,))):
+    for held, others in HELD.items():
         seen = np.isin(names, np.unique(names[rows.split == held]))
         rows.drop(np.flatnonzero(seen & np.isin(rows.split, others)), f"its {what} is one of the {SPLITS[held]} split")
 
@@ -128,16 +131,17 @@ def mend(rows: Rows, index: Index, config: LeaksConfig) -> Report:
     if config.repeated == "drop":
         again = _again(rows, np.flatnonzero(rows.split == TRAIN))
         rows.drop(again, "repeats text, pair and stance of another training row")
+    rows.drop(_answered(rows), "")
     before = _leaks(rows, index, groups)
     if config.action == "fail":
         _refuse(before)
     if config.action == "drop":
-        for held, others in ((TEST, (TRAIN, VALIDATION)), (VALIDATION, (TRAIN,))):
+        for held, others in HELD.items():
             for other in others:
                 _drop(rows, index, groups, held=held, other=other)
     after = _leaks(rows, index, groups) if config.action == "drop" else before
     judged = np.flatnonzero((rows.split == VALIDATION) | (rows.split == TEST))
-    dirty = _marked(rows, index, groups, judged, np.flatnonzero(rows.split == TRAIN))
+    dirty = _marked(rows, index, groups, judged, np.flatnonzero((rows.split == TRAIN) | (rows.split == UNLABELLED)))
     clean = judged[~(dirty["near"] | dirty["article"])]
     return Report(before, after, within, dict(Counter(rows.reasons.values())), clean)
 
@@ -148,6 +152,15 @@ def _again(rows: Rows, places: Numbers) -> Numbers:
     keys = np.stack([rows.passage, rows.actor.view(np.int64), rows.target.view(np.int64), rows.stance], 1)[places]
     _, first = np.unique(keys, axis=0, return_index=True)
     return np.sort(np.delete(places, first))
+
+
+def _answered(rows: Rows) -> Numbers:
+    """Questions without a label that a training row asks too, or another one of them."""
+    places = np.concatenate([np.flatnonzero(rows.split == TRAIN), np.flatnonzero(rows.split == UNLABELLED)])
+    keys = np.stack([rows.passage, rows.actor.view(np.int64), rows.target.view(np.int64)], 1)[places]
+    _, first = np.unique(keys, axis=0, return_index=True)
+    again = np.delete(places, first)
+    return np.sort(again[rows.split[again] == UNLABELLED])
 
 
 def _within(rows: Rows, groups: Numbers, split: int) -> dict[str, int]:
@@ -163,16 +176,16 @@ def _within(rows: Rows, groups: Numbers, split: int) -> dict[str, int]:
 
 def _leaks(rows: Rows, index: Index, groups: Numbers) -> list[Leak]:
     found = []
-    for held, of in ((VALIDATION, TRAIN), (TEST, TRAIN), (TEST, VALIDATION)):
+    for held, of in ((VALIDATION, TRAIN), (TEST, TRAIN), (TEST, VALIDATION), *((h, UNLABELLED) for h in HELD)):
         mine, theirs = np.flatnonzero(rows.split == held), np.flatnonzero(rows.split == of)
-        if not len(mine):
+        if not len(mine) or (of == UNLABELLED and not len(theirs)):
             continue
         articles = rows.article[mine]
         size = len(np.unique(articles))
         for kind, mask in _marked(rows, index, groups, mine, theirs).items():
             whole = np.setdiff1d(articles, articles[~mask]) if kind == "row" else np.unique(articles[mask])
             counts = int(mask.sum()), len(whole), len(mine), size
-            found.append(Leak(SPLITS[held], SPLITS[of], kind, *counts))
+            found.append(Leak(SPLITS[held], PARTS[of], kind, *counts))
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stance import duplicates, jsonl
+from stance import duplicates, jsonl, questions
 from stance.corpora.source import Dropped, Repair
 from stance.duplicates import BANDS
 from stance.records import Article, Example
@@ -54,7 +54,7 @@ class Writer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.articles = self.rows = self.unusable = self.repaired = 0
+        self.articles = self.rows = self.unlabelled = self.unusable = self.repaired = 0
         self.dropped: Counter[str] = Counter()
         self.known: dict[bytes, int] = {}
         self.open = ExitStack()
@@ -86,7 +86,7 @@ class Writer:
     def facts(self) -> dict[str, Any]:
         """What the stage's manifest says."""
         counts = {"articles": self.articles, "rows": self.rows, "texts": len(self.known), "unusable": self.unusable}
-        return counts | {"dropped": dict(self.dropped), "repaired": self.repaired}
+        return counts | {"unlabelled": self.unlabelled, "dropped": dict(self.dropped), "repaired": self.repaired}
 
     def remark(self, item: Dropped | Repair, *, unusable: bool = False) -> None:
         """Keep what was dropped or mended."""
@@ -108,6 +108,7 @@ class Writer:
             self.remark(item)
         self.articles += 1
         self.rows += len(made.rows)
+        self.unlabelled += sum(row.provenance == questions.PROVENANCE for row in made.rows)
 
     def _text(self, text: str, bands: duplicates.Hashes) -> int:
         key = hashlib.blake2b(text.encode(), digest_size=12).digest()

@@ -31,6 +31,10 @@ _ACTOR_HEADS = frozenset({
 _QUANTITIES = frozenset({"CARDINAL", "DATE", "MONEY", "ORDINAL", "PERCENT", "QUANTITY", "TIME"})
 _ARTICLE = re.compile(r"^(?:the|a|an)\s+", re.IGNORECASE)
 _POSSESSIVE = re.compile(r"\s*['’]s\s*$")
+_WORD = re.compile(r"\w+")
+_FILLERS = frozenset(
+    {"a", "an", "and", "at", "by", "for", "from", "in", "its", "of", "on", "or", "that", "the", "to", "with"}
+)
 MAX_CHARACTERS = 1_000_000
 PIECE = 20_000
 BATCH = 16
@@ -124,6 +128,13 @@ def candidates(doc: Doc) -> Iterator[Candidate]:
         types = {span.label_, span.root.ent_type_}
         actor = not ACTOR_TYPES.isdisjoint(types) or not _ACTOR_HEADS.isdisjoint(_singulars(span.root.lower_))
         yield Candidate(Mention(whole[start:end], start, end), named, actor)
+
+
+def words(name: str) -> frozenset[str]:
+    """The words that tell a name from others; never none, so that a name ("On", "€") always shares with itself."""
+    folded = name.casefold()
+    found = frozenset(_WORD.findall(folded)) or frozenset([folded])
+    return found - _FILLERS or found
 
 
 def _singulars(word: str) -> set[str]:

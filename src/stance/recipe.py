@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -51,13 +52,14 @@ class TrainingConfig:
     open_holder: float = 0.0
     """Share of the training pairs that ask what "someone" thinks of the target, where the article's holders agree."""
     teacher: list[str] = field(default_factory=list)
-    """Checkpoint directories whose mean answer the model also learns (distillation); empty for none."""
+    """Checkpoint directories whose mean answer the model also learns (distillation); CORPUS:DIRECTORY answers for one
+    corpus alone; empty for none."""
     teacher_weight: float = 0.5
     """Share of the wanted answer that is the teachers'; the rest is the annotators'."""
     teacher_questions: float = 0.0
     """Further questions for each training pair, of names of its passage, that only the teachers answer."""
     teacher_questions_weight: float = 0.5
-    """Weight in the loss of those further questions; annotated pairs have 1."""
+    """Weight in the loss of those further questions, and of a dataset's `unlabelled` ones; annotated pairs have 1."""
     teacher_cache: str = "outputs/teacher"
     """Directory that keeps the teachers' answers, so that the next run with the same questions need not ask again."""
     r_drop: float = 0.0
@@ -93,6 +95,12 @@ class TrainingConfig:
     """Most gigabytes that checkpoints may take while training runs; 0 sets no limit but the free space."""
     initial: str = ""
     """A checkpoint directory to start from instead of the pretrained encoder alone."""
+
+
+def teachers(config: TrainingConfig) -> list[tuple[str, Path]]:
+    """The corpus that each teacher answers for, empty where it answers for all, and its checkpoint directory."""
+    parts = [entry.partition(":") for entry in config.teacher]
+    return [(a, Path(b)) if b and "/" not in a else ("", Path(a + colon + b)) for a, colon, b in parts]
 
 
 def suited(config: TrainingConfig, width: int) -> TrainingConfig:

@@ -23,7 +23,7 @@ from stance.encoders import ModelConfig
 from stance.errors import StanceError
 from stance.files import check_replaceable
 from stance.predictor import sha256
-from stance.recipe import TrainingConfig, choose_precision
+from stance.recipe import TrainingConfig, choose_precision, teachers
 
 LOCK, JOB, RESCUED = "training.lock", "job.json", "best"
 WEIGHTS = "model.safetensors"
@@ -90,7 +90,11 @@ def describe(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) ->
 
 def weights(model: ModelConfig, config: TrainingConfig) -> dict[str, str]:
     """The sha256 of the local weights and words that a training starts from or learns from, by the setting's path."""
-    folders = [model.name, *config.teacher, *([config.initial] if config.initial else [])]
+    folders = [
+        model.name,
+        *(str(folder) for _, folder in teachers(config)),
+        *([config.initial] if config.initial else []),
+    ]
     files = {folder: Path(folder) / WEIGHTS for folder in folders}
     if config.deny or config.passive:
         files[config.lexicon] = Path(config.lexicon)

@@ -18,6 +18,9 @@ from stance.errors import StanceError
 from stance.records import Article
 
 SPLITS = ("train", "validation", "test")
+UNLABELLED = "unlabelled"
+PARTS = (*SPLITS, UNLABELLED)
+"""What a dataset has: its splits, and questions about training articles that nobody has answered."""
 BY = ("article", "story", "time", "actor", "target", "fold")
 SIZE = 5
 """How much more the number of articles counts than any other feature when splits are balanced."""

@@ -33,7 +33,7 @@ from stance.files import replace_directory
 from stance.ledger import Made, Writer
 from stance.records import Article
 
-VERSION = 1
+VERSION = 2
 """Of what a stage holds; another one is made anew."""
 ALONE = 512
 """Articles that one process handles before others are started."""
@@ -43,12 +43,16 @@ CHUNK, CHARACTERS = 128, 2_000_000
 
 @dataclass(frozen=True)
 class Stage:
-    """A finished stage: its folder and what its manifest says. `unusable` counts what the reader dropped."""
+    """A finished stage: its folder and what its manifest says. `unusable` counts what the reader dropped.
+
+    `unlabelled` is how many of its rows are questions without a label.
+    """
 
     folder: Path
     articles: int
     rows: int
     texts: int
+    unlabelled: int
     dropped: dict[str, int]
     repaired: int
     unusable: int
@@ -134,10 +138,11 @@ def _fill(folder: Path, source: CorpusConfig, config: ExamplesConfig, processes:
 
 def _check_usable(found: Stage, source: CorpusConfig) -> None:
     file = found.folder / "dropped.jsonl"
-    if found.unusable > source.max_dropped * (found.rows + found.unusable):
+    labelled = found.rows - found.unlabelled + found.unusable
+    if found.unusable > source.max_dropped * labelled:
         _, first = next(jsonl.read(file))
         raise StanceError(
-            f"{source.path}: {found.unusable} of {found.rows + found.unusable} rows can't be used, first "
+            f"{source.path}: {found.unusable} of {labelled} rows can't be used, first "
             f"{first['where']}: {first['reason']}; all of them are in {file}; mend them, or allow more "
             f"with max_dropped (now {source.max_dropped:g})"
         )

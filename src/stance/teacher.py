@@ -1,5 +1,8 @@
 """Distillation: checkpoints that answer the training questions, and more questions that nobody annotated.
 
+The latter are pairs of names of a labelled passage (`training.teacher_questions`), or of sentences that have no label
+(`examples.unlabelled`).
+
 What the teachers say becomes the wanted answer of an example (`Example.soft`), so that the loss needs to know
 nothing of teachers (Hinton et al., 2015, at temperature 1). Several teachers answer with their mean probabilities.
 """
@@ -15,56 +18,78 @@ import numpy.typing as npt
 import torch
 from safetensors.numpy import load_file, save_file
 
-from stance import inference, jsonl, model
+from stance import inference, jsonl, model, questions
 from stance.calibration import softmax
 from stance.errors import StanceError
 from stance.predictor import sha256
-from stance.recipe import TrainingConfig, choose_precision
-from stance.records import LABELS, SOMEONE, Example, Stance
+from stance.recipe import TrainingConfig, choose_precision, teachers
+from stance.records import LABELS, SOMEONE, Example, Pair, Stance
 from stance.scores import only_known
 
 Shares = npt.NDArray[np.float64]
 PROVENANCE = "distilled"
+OPEN = (PROVENANCE, questions.PROVENANCE)
+"""Where an example comes from that only a teacher answers."""
 FILES = ("model.safetensors", "checkpoint.json", "config.json", "tokenizer.json")
 """What decides a checkpoint's answers."""
 
 
-def teach(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
+def teach(examples: Sequence[Example], config: TrainingConfig, unlabelled: Sequence[Example] = ()) -> list[Example]:
     """The examples with the teachers' answers mixed into theirs, and further questions that only teachers answer.
 
-    Without `training.teacher` they are returned as they are.
+    Without `training.teacher` they are returned as they are, without the unlabelled ones. Where no teacher answers for
+    a corpus, the same is true of its examples.
 
     Raises:
-        StanceError: a teacher is no checkpoint of ours.
+        StanceError: a teacher is no checkpoint of ours, or there is nothing of the corpus that it answers for.
     """
     if not config.teacher:
+        if unlabelled:
+            print(f"{len(unlabelled):,} questions without a label are left out: training.teacher names none to answer")
         return list(examples)
-    asked = [*examples, *_further(examples, config.teacher_questions, config.seed)]
-    shares = only_known(answers(asked, config), asked)
-    return [_taught(example, wanted, config) for example, wanted in zip(asked, shares, strict=True)]
+    asked = [*examples, *_further(examples, config.teacher_questions, config.seed), *unlabelled]
+    shares = answers(asked, config)
+    heard = (shares.sum(1) > 0).tolist()
+    shares = only_known(shares, asked)
+    return [
+        _taught(example, shares[i], config) if heard[i] else example
+        for i, example in enumerate(asked)
+        if heard[i] or example.provenance not in OPEN
+    ]
 
 
 def answers(asked: Sequence[Example], config: TrainingConfig) -> Shares:
-    """The mean probabilities of the teachers, shape `(examples, 3)`; each teacher's are kept in `teacher_cache`."""
-    pairs = [example.pair() for example in asked]
-    digest = hashlib.sha256()
-    for example in asked:
-        digest.update(jsonl.dumps(asdict(example.pair())).encode())
-    found = []
+    """The mean probabilities of the teachers, shape `(examples, 3)`: 0 for an example that none of them answers.
+
+    Each teacher's answers are kept in `teacher_cache`.
+    """
+    total, count = np.zeros((len(asked), len(LABELS))), np.zeros(len(asked))
+    for corpus, folder in teachers(config):
+        _check(folder)
+        places = [i for i, example in enumerate(asked) if corpus in ("", example.corpus)]
+        if not places:
+            known = ", ".join(sorted({example.corpus for example in asked}))
+            raise StanceError(f"training.teacher={corpus}:{folder}: no training pair is of that corpus; found {known}")
+        total[places] += _answers(folder, [asked[i].pair() for i in places], config)
+        count[places] += 1
+    return np.asarray(total / count.clip(1)[:, None])
+
+
+def _answers(folder: Path, pairs: Sequence[Pair], config: TrainingConfig) -> Shares:
+    """The probabilities of one teacher."""
     precision = choose_precision(config.precision)
+    digest = hashlib.sha256()
+    for pair in pairs:
+        digest.update(jsonl.dumps(asdict(pair)).encode())
+    files = " ".join(sha256(folder / part) for part in FILES)
     where = f"{precision} {'cuda' if torch.cuda.is_available() else 'cpu'} {digest.hexdigest()}"
-    for name in config.teacher:
-        _check(Path(name))
-        files = " ".join(sha256(Path(name) / part) for part in FILES)
-        key = hashlib.sha256(f"{files} {where}".encode()).hexdigest()
-        path = Path(config.teacher_cache) / f"{key}.safetensors"
-        if not path.is_file():
-            print(f"teacher {name} answers {len(pairs)} questions")
-            scores = inference.logits(model.load(Path(name)), pairs, precision=precision)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file({"logits": scores}, path)
-        found.append(softmax(load_file(path)["logits"]))
-    return np.asarray(np.mean(found, axis=0))
+    path = Path(config.teacher_cache) / f"{hashlib.sha256(f'{files} {where}'.encode()).hexdigest()}.safetensors"
+    if not path.is_file():
+        print(f"teacher {folder} answers {len(pairs):,} questions")
+        scores = inference.logits(model.load(folder), pairs, precision=precision)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({"logits": scores}, path)
+    return softmax(load_file(path)["logits"])
 
 
 def _check(directory: Path) -> None:
@@ -78,9 +103,11 @@ def _check(directory: Path) -> None:
 
 def _taught(example: Example, shares: Shares, config: TrainingConfig) -> Example:
     """The example with `teacher_weight` of its answer from the teachers: all of it where nobody annotated it."""
-    if example.provenance == PROVENANCE:
-        stance = Stance(LABELS[int(shares.argmax())])
-        return replace(example, soft=tuple(shares.tolist()), stance=stance, weight=config.teacher_questions_weight)
+    if example.provenance in OPEN:
+        stance, weight = Stance(LABELS[int(shares.argmax())]), config.teacher_questions_weight
+        if example.provenance == questions.PROVENANCE:
+            weight *= example.weight  # its corpus has one
+        return replace(example, soft=tuple(shares.tolist()), stance=stance, weight=weight)
     share = config.teacher_weight
     mixed = tuple((1 - share) * a + share * b for a, b in zip(example.shares(), shares.tolist(), strict=True))
     return replace(example, soft=mixed)

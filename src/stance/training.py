@@ -28,6 +28,7 @@ from stance.model import Checkpoint, StanceModel, load_weights, save
 from stance.recipe import TrainingConfig, check, choose_precision, suited
 from stance.records import Example
 from stance.resume import begin, describe, find, hold
+from stance.splits import UNLABELLED
 from stance.teacher import teach
 from stance.trainer import StanceTrainer
 from stance.validation import Validation
@@ -68,7 +69,7 @@ def train(
     Of several processes (`stance.distributed`) each calls this; the first alone writes, and needs `about` and `sink`.
 
     Args:
-        splits: examples by split.
+        splits: examples by split, and questions without a label as `unlabelled` for `training.teacher`, if any.
         model_config: the encoder and its input.
         config: the recipe.
         output: the checkpoint directory, written only when training has ended well.
@@ -174,7 +175,7 @@ def assemble(
     model = _network(pretrained, model_config, config)
     encoder = PairEncoder(pretrained.tokenizer, pretrained.encoding)
     rows = {
-        "train": Rows(_taught(vary(splits["train"], config), config), encoder),
+        "train": Rows(_taught(vary(splits["train"], config), config, splits.get(UNLABELLED, ())), encoder),
         "validation": Rows(splits["validation"], encoder),
     }
     trainer = StanceTrainer(
@@ -199,8 +200,10 @@ def suit(model_config: ModelConfig, config: TrainingConfig) -> TrainingConfig:
     return suited(config, encoders.settings(model_config).hidden_size)
 
 
-def _taught(examples: list[Example], config: TrainingConfig) -> list[Example]:
-    return distributed.on_first(lambda: teach(examples, config)) if config.teacher else examples
+def _taught(examples: list[Example], config: TrainingConfig, unlabelled: Sequence[Example]) -> list[Example]:
+    if not config.teacher and not unlabelled:
+        return examples
+    return distributed.on_first(lambda: teach(examples, config, unlabelled))
 
 
 def _network(pretrained: Pretrained, model_config: ModelConfig, config: TrainingConfig) -> StanceModel:

@@ -80,7 +80,7 @@ def plan(config: SweepConfig, settings: Settings, rows: Mapping[str, Sequence[Ex
     """
     check(config)
     space = parse(config.space)
-    splits = {name: rows[name] for name in ("train", "validation")}
+    splits = {name: part for name, part in rows.items() if name != "test"}
     if config.sampler == "grid":
         config = replace(config, trials=min(config.trials, math.prod(len(choices) for choices in grid(space).values())))
     ends: list[dict[str, Any]] = [{key: end} for key, kind in space.items() for end in extremes(kind)]

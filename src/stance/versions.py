@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from stance.dataset import NO_LABEL
 from stance.errors import StanceError
 from stance.records import LABELS
 
@@ -220,6 +221,8 @@ def _read(path: Path, parts: Sequence[Sequence[str]]) -> _Rows:
 
 
 def _label(value: Any) -> str:
+    if value == NO_LABEL:
+        return "no label"
     return LABELS[value] if type(value) is int and 0 <= value < len(LABELS) else str(value)
 
 

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from stance import dataset, jsonl, leaks, ledger, page
+from stance import dataset, jsonl, leaks, ledger, page, questions
 from stance.corpora.source import CorpusConfig
 from stance.dataset import FEATURES, Fingerprint, Manifest
 from stance.division import Units
-from stance.leaks import NONE, Report, Rows
+from stance.leaks import NONE, UNLABELLED, Report, Rows
 from stance.records import LABELS
-from stance.splits import SPLITS
+from stance.splits import PARTS, SPLITS
 from stance.stages import Stage
 
 BATCH = 4096
@@ -51,9 +51,13 @@ class _Counts:
         self.corpora = {split: Counter[str]() for split in SPLITS}
         self.articles = {split: set[int]() for split in SPLITS}
         self.summary = page.Summary()
+        self.unlabelled = 0
 
     def add(self, split: str, article: int, row: dict[str, Any], theme: str) -> None:
         self.fingerprint.add(split, row)
+        if split not in SPLITS:
+            self.unlabelled += 1
+            return
         self.summary.add(split, dataset.example(row), theme)
         self.rows[split] += 1
         self.labels[split][row["stance"]] += 1
@@ -72,12 +76,13 @@ def write(folder: Path, made: Sequence[Stage], plan: Plan) -> Manifest:
     (folder / "data").mkdir()
     with ExitStack() as files:
         writers = {
-            split: files.enter_context(pq.ParquetWriter(folder / "data" / f"{split}.parquet", FEATURES.arrow_schema))
-            for split in SPLITS
+            part: files.enter_context(pq.ParquetWriter(folder / "data" / f"{part}.parquet", FEATURES.arrow_schema))
+            for part in (PARTS if (plan.rows.split == UNLABELLED).any() else SPLITS)
         }
         for batch in _batches(made, plan, counts):
-            for split, rows in batch.items():
-                writers[split].write_table(_table(rows))
+            for part, rows in batch.items():
+                if rows:  # `datasets` can't read a file whose first row group is empty
+                    writers[part].write_table(_table(rows))
     known = {label for source in plan.sources for label in source.label_set or LABELS}
     dataset.check_labels(
         counts.labels, [label for label in LABELS if label in known], tested=not any(plan.units.official)
@@ -89,20 +94,20 @@ def write(folder: Path, made: Sequence[Stage], plan: Plan) -> Manifest:
 
 
 def _batches(made: Sequence[Stage], plan: Plan, counts: _Counts) -> Iterator[dict[str, list[dict[str, Any]]]]:
-    """Rows by split, a few thousand at a time, each counted."""
+    """Rows by split or `unlabelled`, a few thousand at a time, each counted."""
     place = start = 0
     total = sum(stage.rows for stage in made)
     with tqdm(total=total, desc="writing", unit="row", disable=total < 100_000) as bar:
         for stage, source in zip(made, plan.sources, strict=True):
             themes = stage.table("articles").column("theme").to_pylist()
             for batch in stage.table("rows").to_batches(BATCH):
-                parts: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+                parts: dict[str, list[dict[str, Any]]] = {part: [] for part in PARTS}
                 for number, raw in enumerate(batch.to_pylist(), place):
                     code = int(plan.rows.split[number])
                     if code != NONE:
                         row = _row(raw, source, mixed=len(made) > 1)
-                        parts[SPLITS[code]].append(row)
-                        counts.add(SPLITS[code], start + raw["article"], row, themes[raw["article"]])
+                        parts[PARTS[code]].append(row)
+                        counts.add(PARTS[code], start + raw["article"], row, themes[raw["article"]])
                 place += len(batch)
                 bar.update(len(batch))
                 yield parts
@@ -118,8 +123,12 @@ def _row(raw: dict[str, Any], source: CorpusConfig, *, mixed: bool) -> dict[str,
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> pa.Table:
-    coded = [row | {"stance": LABELS.index(row["stance"])} for row in rows]
+    coded = [row | {"stance": _code(row)} for row in rows]
     return pa.Table.from_pylist(coded, FEATURES.arrow_schema)
+
+
+def _code(row: dict[str, Any]) -> int:
+    return dataset.NO_LABEL if row["provenance"] == questions.PROVENANCE else LABELS.index(row["stance"])
 
 
 def _dropped(made: Sequence[Stage], plan: Plan, counts: Counter[str]) -> Iterator[dict[str, Any]]:
@@ -157,6 +166,7 @@ def _describe(folder: Path, plan: Plan, counts: _Counts, lost: Counter[str]) -> 
         dropped=dict(lost),
         corpora={split: dict(sorted(found.items())) for split, found in counts.corpora.items()},
         config=plan.config,
+        unlabelled=counts.unlabelled,
     )
     jsonl.write_json(folder / "leaks.json", leaks.to_json(plan.report))
     jsonl.write(folder / "clean.jsonl", _clean(folder, plan))
