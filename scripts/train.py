@@ -12,6 +12,7 @@ from stance.config import Script
 from stance.dataset import Manifest
 from stance.jobs.training import TrainJob
 from stance.records import Example
+from stance.splits import UNLABELLED
 
 
 def run(job: TrainJob) -> float:
@@ -21,8 +22,8 @@ def run(job: TrainJob) -> float:
     if launch.rank():  # the first process alone prints and keeps a record
         return _follow(job, rows)
     print(
-        f"train: {job.model.name} on {len(rows['train'])} pairs of {job.dataset}, at most {job.training.epochs} "
-        f"epochs -> checkpoint in {job.output}"
+        f"train: {job.model.name} on {len(rows['train'])} pairs of {job.dataset}{_asked(job, rows)}, at most "
+        f"{job.training.epochs} epochs -> checkpoint in {job.output}"
     )
     with resume.hold(Path(job.output)) as work:
         before = resume.find(work, resume.describe(job.model, job.training, manifest.sha256), job.resume)
@@ -58,6 +59,12 @@ def _train(job: TrainJob, rows: dict[str, list[Example]], manifest: Manifest, ac
     active.document(result.cuts, "cuts.json")
     active.tag(precision=result.precision)
     return result
+
+
+def _asked(job: TrainJob, rows: dict[str, list[Example]]) -> str:
+    """How many questions without a label the teachers will answer, if any."""
+    number = len(rows.get(UNLABELLED, ())) if job.training.teacher else 0
+    return f" and {number} questions without a label" if number else ""
 
 
 def _follow(job: TrainJob, rows: dict[str, list[Example]]) -> float:

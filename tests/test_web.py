@@ -281,3 +281,10 @@ def test_a_path_with_nothing_to_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(b"%PDF")
     with pytest.raises(StanceError, match=r"expected a table .*, found \.pdf"):
         found(tmp_path / "a.pdf")
+
+
+@pytest.mark.parametrize("kind", ["web", "brat"])
+def test_a_progress_bar_counts_files_where_each_is_an_article(tmp_path: Path, kind: str) -> None:
+    for name in ("a.txt", "b.txt", "a.ann", "b.ann") if kind == "brat" else ("a.txt", "b.html"):
+        (tmp_path / name).write_text(f"{FIRST}\n{SECOND}\nThe end.\n")
+    assert corpora.size(CorpusConfig(name="toy", format=kind, path=str(tmp_path))) == 2

@@ -56,6 +56,8 @@ def size(source: CorpusConfig) -> int | None:
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path] if path.is_file() else []
     if source.limit or not files:
         return source.limit or None
+    if source.format in ("web", "brat") and path.is_dir():  # a file is an article, in BRAT with another one beside it
+        return sum(file.suffix != ".ann" for file in files)
     listed = [file for file in files if file.suffix in (".jsonl", ".csv", ".tsv", ".txt")]
     if listed and len(listed) < 100:
         return sum(_lines(file) for file in listed)
