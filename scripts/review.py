@@ -23,7 +23,7 @@ def run(job: ReviewJob) -> Path:
     read = {source.name: corpora.sound(source) for source in sources(job.corpora)}
 
     def made(ratio: float) -> list[Example]:
-        settings = replace(job.examples, neutral_ratio=ratio)
+        settings = replace(job.examples, neutral_ratio=ratio, unlabelled=0)
         made = (examples.make(articles, settings, corpus=name) for name, articles in read.items())
         return [row for kept, _ in chain.from_iterable(made) for row in kept]
 

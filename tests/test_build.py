@@ -239,7 +239,8 @@ def test_an_altered_question_is_noticed(tmp_path: Path) -> None:
 def test_no_question_without_a_label_repeats_a_held_out_text(tmp_path: Path) -> None:
     rows = doubled()
     held = next(r for r in rows if r["split"] == "test")
-    copied = {"id": "copy", "text": f"{held['text']} Peru met Chile in Lima.", "split": "train", "annotations": []}
+    other = " ".join(f"Peru met Chile in Lima{n} on o{n}x0 o{n}x1 o{n}x2 o{n}x3 o{n}x4." for n in range(9))
+    copied = {"id": "copy", "text": f"{held['text']} {other}", "split": "train", "annotations": []}
     note = row(0, "support", text=held["text"])["annotations"][0] | {
         "evidence": [[len(held["text"]) + 1, len(copied["text"])]]
     }
@@ -261,6 +262,45 @@ def test_no_question_without_a_label_repeats_a_held_out_text(tmp_path: Path) -> 
     assert {e.id for e in kept["test"]} - clean == {e.id for e in kept["test"] if e.article_id == held["id"]}
 
 
+def test_nothing_is_asked_about_a_raw_copy_of_a_held_out_article(tmp_path: Path) -> None:
+    rows = [two(n, list(VERBS)[n % 3], "") for n in range(60)]
+    raw = [{"id": f"raw{n}", "text": f"{r['text']} (Agencies)", "annotations": []} for n, r in enumerate(rows)]
+    source = corpus(tmp_path / "c.jsonl", rows, splits="none")
+    config = ExamplesConfig(context=1, alone=0.5, neutral_ratio=0, unlabelled=4)
+    copies = corpus(tmp_path / "raw.jsonl", raw, splits="none")
+    build.build([source, copies], config, SplitConfig(), LeaksConfig(), output=tmp_path / "out")
+    got = dataset.load(tmp_path / "out")[0]
+    held = {e.article_id.removeprefix("c/a") for e in (*got["test"], *got["validation"])}
+    asked = {e.article_id.removeprefix("raw/raw") for e in got["unlabelled"] if e.corpus == "raw"}
+    assert len(held) == 18
+    assert asked
+    assert not held & asked
+    assert not [e.text for e in got["unlabelled"] if any(one.text in e.text for one in got["test"])]
+
+
+def test_a_raw_corpus_with_one_unreadable_page_in_many_is_built(tmp_path: Path) -> None:
+    folder = tmp_path / "pages"
+    folder.mkdir()
+    for n in range(120):
+        (folder / f"p{n}.txt").write_text(
+            f"Peru met Chile in town{n} on the u{n}x1 u{n}x2 u{n}x3 u{n}x4 u{n}x5 u{n}x6."
+        )
+    (folder / "empty.txt").write_text("")
+    web = CorpusConfig(name="web", format="web", path=str(folder))
+    got = asking(tmp_path / "out", corpus(tmp_path / "c.jsonl", plain()), web)
+    assert len({e.article_id for e in got["unlabelled"] if e.corpus == "web"}) == 120
+    with pytest.raises(StanceError, match=r"1 of 121 rows can't be used"):
+        asking(tmp_path / "no", corpus(tmp_path / "c.jsonl", plain()), replace(web, max_dropped=0.001))
+
+
+def test_a_corpus_that_loses_all_its_labels_is_refused_whatever_is_asked(tmp_path: Path) -> None:
+    lost = [two(n, "support", "train") for n in range(100, 110)]
+    for one in lost:
+        one["annotations"] += [note | {"stance": "oppose"} for note in one["annotations"]]
+    with pytest.raises(StanceError, match="no row can be made of its 10 articles"):
+        asking(tmp_path / "out", corpus(tmp_path / "c.jsonl", plain()), corpus(tmp_path / "lost.jsonl", lost))
+
+
 def test_zero_shot_no_name_of_the_test_is_asked_about_without_a_label(tmp_path: Path) -> None:
     rows = [two(n, list(VERBS)[n % 3], "", note={"target": {"name": f"The Name{n % 25}"}}) for n in range(90)]
     got = asking(tmp_path / "out", corpus(tmp_path / "c.jsonl", rows, splits="none"), split=SplitConfig(by="target"))
@@ -280,6 +320,17 @@ def test_a_cap_and_the_share_of_unusable_rows_count_labels_alone(tmp_path: Path)
     bad = [{"id": f"bad{n}", "text": "Town1 met Town2.", "annotations": [{"actor": {}}]} for n in range(8)]
     with pytest.raises(StanceError, match=r"8 of 38 rows can't be used"):
         asking(tmp_path / "bad", corpus(tmp_path / "bad.jsonl", [*doubled(), *bad], max_dropped=0.2))
+
+
+def test_questions_without_a_label_change_no_division(tmp_path: Path) -> None:
+    bare = [
+        {"id": f"bare{n}", "text": f"{sentence(n, 'support')} Peru met Chile.", "annotations": []}
+        for n in range(120, 150)
+    ]
+    source = corpus(tmp_path / "c.jsonl", [*plain(120), *bare], splits="none")
+    rows = asking(tmp_path / "out", source)
+    assert {split: rows[split] for split in SPLITS} == made(tmp_path / "plain", source)
+    assert 0 < len({e.article_id for e in rows["unlabelled"] if e.article_id.startswith("bare")}) < 30
 
 
 def test_articles_that_nobody_annotated_are_all_for_training(tmp_path: Path) -> None:

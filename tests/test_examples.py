@@ -1,6 +1,7 @@
 """Examples: nothing is lost without a reason, offsets are exact, and a sampled pair is nobody's annotation."""
 
 import re
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stance import corpora, examples, mentions
+from stance import corpora, examples, mentions, questions
 from stance.corpora.source import Dropped
 from stance.errors import StanceError
 from stance.examples import ExamplesConfig
+from stance.mentions import Candidate, Parsed
 from stance.records import SOMEONE, Annotation, Article, Example, Mention, Span, Stance
 
 CORPUS = Path(__file__).resolve().parents[1] / "data" / "corpus"
@@ -438,3 +440,21 @@ def test_an_article_too_long_to_parse_has_no_questions_but_keeps_labels_that_nee
 def test_a_number_of_questions_without_a_meaning_is_refused(wrong: int) -> None:
     with pytest.raises(StanceError, match=rf"examples\.unlabelled={wrong}: expected pairs of a sentence, from 0 to 1"):
         make(article(oppose()), ExamplesConfig(unlabelled=wrong))
+
+
+def test_questions_about_a_long_article_take_time_in_step_with_its_length() -> None:
+    def seconds(number: int) -> float:
+        sentences = [(60 * n, 60 * n + 59) for n in range(number)]
+        candidates = [
+            Candidate(Mention(f"Name{n}x{i}", 60 * n + 10 * i, 60 * n + 10 * i + 9), named=True, actor=True)
+            for n in range(number)
+            for i in range(3)
+        ]
+        one = Article(id="long", text=" " * 60 * number)
+        start = time.process_time()
+        found = list(questions.draw(one, Parsed(tuple(sentences), tuple(candidates)), sentences, 2, seed=1))
+        assert len(found) == 2 * number
+        return time.process_time() - start
+
+    seconds(100)
+    assert seconds(8000) < 40 * seconds(800)  # each for each would take a hundred times as long

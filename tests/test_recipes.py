@@ -206,26 +206,38 @@ def test_what_has_no_label_has_the_teachers_answer_alone(taught_by: Path, tmp_pa
         RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path), teacher_weight=0.1, teacher_questions_weight=0.4
     )
     asked = unlabelled(12)
-    found = teacher.teach(SPLITS["train"], recipe, asked)
-    assert found[: len(SPLITS["train"])] == teacher.teach(SPLITS["train"], recipe)
+    found = teacher.answer(asked, recipe)
     said = softmax(inference.logits(models.load(taught_by), [example.pair() for example in asked]))
-    more = found[len(SPLITS["train"]) :]
-    np.testing.assert_allclose([e.soft for e in more], said, atol=1e-5)
-    assert [e.stance for e in more] == [LABELS[i] for i in said.argmax(1)]
-    assert {e.weight for e in more} == {0.5 * 0.4}, "its corpus's weight counts too"
+    np.testing.assert_allclose([e.soft for e in found], said, atol=1e-5)
+    assert [e.stance for e in found] == [LABELS[i] for i in said.argmax(1)]
+    assert {e.weight for e in found} == {0.5 * 0.4}, "its corpus's weight counts too"
+    assert [e.pair() for e in found] == [e.pair() for e in asked]
 
 
-def test_without_a_teacher_what_has_no_label_is_left_out_and_said(capsys: pytest.CaptureFixture[str]) -> None:
-    assert teacher.teach(SPLITS["train"], RECIPE, unlabelled(12)) == SPLITS["train"]
+def test_without_a_teacher_what_has_no_label_is_left_out_and_said(
+    encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    splits = {**SPLITS, "unlabelled": unlabelled(12)}
+    recipe = replace(RECIPE, epochs=1)
+    bare, more = (
+        training.train(given, tiny.config(name=encoder), recipe, output=tmp_path / name, about={}).checkpoint
+        for name, given in (("bare", SPLITS), ("more", splits))
+    )
     assert "12 questions without a label are left out: training.teacher names none" in capsys.readouterr().out
+    assert (bare / "model.safetensors").read_bytes() == (more / "model.safetensors").read_bytes()
 
 
-def test_a_teacher_of_one_corpus_answers_for_it_alone(taught_by: Path, tmp_path: Path) -> None:
+def test_a_teacher_of_one_corpus_answers_for_it_alone(
+    taught_by: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     other = [replace(e, corpus="other") for e in tiny.examples(10, seed=5)]
     recipe = replace(RECIPE, teacher=[f"toy:{taught_by}"], teacher_cache=str(tmp_path), teacher_weight=1.0)
-    found = teacher.teach([*SPLITS["train"], *other], recipe, [*unlabelled(8), *unlabelled(6, "other")])
-    alone = teacher.teach(SPLITS["train"], replace(recipe, teacher=[str(taught_by)]), unlabelled(8))
-    assert found == [*alone[: len(SPLITS["train"])], *other, *alone[len(SPLITS["train"]) :]]
+    everywhere = replace(recipe, teacher=[str(taught_by)])
+    taught = teacher.teach([*SPLITS["train"], *other], recipe)
+    assert taught == [*teacher.teach(SPLITS["train"], everywhere), *other]
+    answered = teacher.answer([*unlabelled(8), *unlabelled(6, "other")], recipe)
+    assert answered == teacher.answer(unlabelled(8), everywhere)
+    assert "6 questions without a label are left out" in capsys.readouterr().out
 
 
 def test_teachers_of_one_and_of_all_corpora_answer_together(taught_by: Path, encoder: str, tmp_path: Path) -> None:
@@ -243,10 +255,34 @@ def test_teachers_of_one_and_of_all_corpora_answer_together(taught_by: Path, enc
     np.testing.assert_allclose(both[half:], b[half:], atol=1e-6)
 
 
-def test_a_teacher_of_a_corpus_that_is_not_there_is_refused(taught_by: Path, tmp_path: Path) -> None:
+def test_a_teacher_of_a_corpus_that_is_not_there_is_refused(taught_by: Path, encoder: str, tmp_path: Path) -> None:
     recipe = replace(RECIPE, teacher=[f"seesaw:{taught_by}"], teacher_cache=str(tmp_path))
-    with pytest.raises(StanceError, match=rf"training\.teacher=seesaw:{taught_by}: no training pair is of that corpus"):
-        teacher.teach(SPLITS["train"], recipe)
+    with pytest.raises(StanceError, match=rf"seesaw:{taught_by}: the dataset has no such corpus; found toy"):
+        training.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / "none", about={})
+
+
+def test_another_seed_takes_the_answers_to_what_has_no_label_from_the_cache(
+    taught_by: Path, encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = replace(RECIPE, epochs=1, teacher=[str(taught_by)], teacher_cache=str(tmp_path / "cache"))
+    for seed in (1, 2):
+        output = tmp_path / str(seed)
+        splits = {**SPLITS, "unlabelled": unlabelled(20)}
+        training.train(splits, tiny.config(name=encoder), replace(recipe, seed=seed), output=output, about={})
+    printed = capsys.readouterr().out
+    assert printed.count(f"answers {len(unlabelled(20))} questions") == 1
+    assert printed.count(f"answers {len(SPLITS['train'])} questions") == 2, "their varied questions differ by seed"
+
+
+def test_what_has_no_label_loses_its_places_as_labels_do(taught_by: Path, encoder: str, tmp_path: Path) -> None:
+    recipe = replace(
+        RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path), span_dropout=0.5, deny=1.0, open_holder=0.9
+    )
+    learned = training._learned({**SPLITS, "unlabelled": unlabelled(200)}, replace(recipe, deny=0.0))
+    asked = [e for e in learned if e.provenance == "unlabelled"]
+    assert len(asked) == len(unlabelled(200))
+    assert 0.3 < np.mean([e.actor_span is None for e in asked]) < 0.7
+    assert SOMEONE not in {e.actor for e in asked}, "nobody knows whether its holders agree"
 
 
 def test_a_colon_in_a_path_names_no_corpus() -> None:

@@ -41,6 +41,11 @@ def vary(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
     return varied
 
 
+def without_labels(config: TrainingConfig) -> TrainingConfig:
+    """The changes that suit questions without a label: none that is sure because of what people annotated."""
+    return replace(config, swap_direction=0.0, deny=0.0, passive=0.0, open_holder=0.0)
+
+
 def _reversed(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
     """Neutral pairs: a share of those with a stance the other way round, where that is surely no stance.
 

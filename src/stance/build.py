@@ -63,6 +63,7 @@ def build(
     units = _units(sources, made, texts, split_config)
     chosen = division.divide(units, split_config)
     rows = _rows(made, texts, chosen, _labels(sources))
+    _hold_back(rows, units, chosen)
     if split_config.by == "time":
         undated = [place for place, reason in rows.reasons.items() if reason == NO_SPLIT]
         rows.reasons |= dict.fromkeys(undated, division.UNDATED)
@@ -152,9 +153,15 @@ def _units(sources: Sequence[CorpusConfig], made: Sequence[Stage], texts: Texts,
 
 
 def _weak_articles(stage: Stage) -> list[bool]:
-    """For each article whether it has rows, and only weak ones or questions without a label."""
+    """For each article whether it has weak labels alone; or no label, as all others of its corpus.
+
+    Questions without a label change the division of no corpus that has labels.
+    """
     table = stage.table("rows").select(["article", "provenance"])
-    weak = pc.is_in(table.column("provenance"), pa.array(["weak", questions.PROVENANCE])).to_numpy().astype(bool)
+    table = table.filter(pc.not_equal(table.column("provenance"), questions.PROVENANCE))
+    if not len(table):
+        return [True] * stage.articles
+    weak = pc.equal(table.column("provenance"), "weak").to_numpy().astype(bool)
     articles = _numbers(table, "article")
     counts = np.bincount(articles, minlength=stage.articles)
     found: list[bool] = ((counts > 0) & (np.bincount(articles, weak, stage.articles) == counts)).tolist()
@@ -212,6 +219,13 @@ def _rows(made: Sequence[Stage], texts: Texts, chosen: Sequence[str], labels: Se
     rows.drop(np.flatnonzero(~np.concatenate(known) & (rows.split != NONE) & ~asked), UNKNOWN)
     rows.drop(np.flatnonzero((rows.rank == RANKS.index("weak")) & (rows.split > TRAIN)), WEAK)
     return rows
+
+
+def _hold_back(rows: Rows, units: Units, chosen: Sequence[str]) -> None:
+    """Ask nothing about an article that is nearly one of validation or test: raw copies of the news are common."""
+    held = np.unique(units.groups[[name in SPLITS[1:] for name in chosen]])
+    near = np.isin(units.groups, held)[rows.article]
+    rows.drop(np.flatnonzero(near & (rows.split == UNLABELLED)), "")
 
 
 def _names(table: pa.Table, role: str) -> Hashes:

@@ -60,7 +60,8 @@ def points(
     """Train one model a number of articles and seed; the epoch is chosen on validation, as in any training.
 
     Args:
-        splits: the dataset; every model is scored on all of `validation`.
+        splits: the dataset; every model is scored on all of `validation`. Of `unlabelled` the questions about a
+            point's own articles are learned from, so none about articles without a label.
         models: the encoder.
         recipe: of each training, but for its seed.
         config: the points.

@@ -162,7 +162,11 @@ def _read_split(path: Path) -> list[Example]:
         found, expected = (", ".join(f"{f.name}: {f.type}" for f in s) for s in (table.schema, FEATURES.arrow_schema))
         raise StanceError(f"{path}: columns {found}, expected {expected}; build it again")
     try:
-        return [example(row | {"stance": _stance(row["stance"])}) for row in table.to_pylist()]
+        texts: dict[str, str] = {}  # many rows ask about one passage
+        return [
+            example(row | {"stance": _stance(row["stance"]), "text": texts.setdefault(row["text"], row["text"])})
+            for row in table.to_pylist()
+        ]
     except (IndexError, TypeError) as error:
         raise StanceError(f"{path}: a row is no example ({error}); build the dataset again") from error
 

@@ -140,8 +140,12 @@ def _unlabelled(article: Article, parsed: Parsed | None, config: ExamplesConfig,
     """Questions about each sentence of an article. They have no answer: their stance is a placeholder."""
     if parsed is None or not config.unlabelled:
         return
-    places = (_place(article, [sentence], parsed, config) for sentence in parsed.sentences)
-    short = (place for place in places if place[1] - place[0] <= config.max_passage_characters)
+    places = []
+    for number, sentence in enumerate(parsed.sentences):
+        around = 0 if _alone(article, [sentence], config.alone) else config.context
+        reached = parsed.sentences[max(number - around, 0) : number + around + 1]
+        places.append((reached[0][0], reached[-1][1]))
+    short = [place for place in places if place[1] - place[0] <= config.max_passage_characters]
     for place, names in questions.draw(article, parsed, short, config.unlabelled, seed=config.seed):
         yield _example(article, place, names, Stance.NEUTRAL, corpus, questions.PROVENANCE)
 

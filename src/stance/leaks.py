@@ -126,7 +126,7 @@ def mend(rows: Rows, index: Index, config: LeaksConfig) -> Report:
         StanceError: the action is to fail, and there is a leak.
     """
     check(config)
-    groups = index.groups(np.unique(rows.passage))
+    groups = index.groups(np.unique(rows.passage[rows.split != NONE]))
     within = {name: _within(rows, groups, number) for number, name in enumerate(SPLITS)}
     if config.repeated == "drop":
         again = _again(rows, np.flatnonzero(rows.split == TRAIN))

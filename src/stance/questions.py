@@ -6,6 +6,7 @@ canonical names mostly don't. Of an article that nobody annotated they are the n
 
 import hashlib
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -33,7 +34,7 @@ class _Name:
 
     def within(self, place: Span) -> "_Name":
         """The name as a passage prints it, or without a place."""
-        inside = (span for span in self.places if place[0] <= span[0] and span[1] <= place[1])
+        inside = (span for span in _starting(self.places, place) if span[1] <= place[1])
         return replace(self, mention=Mention(self.mention.name, *next(inside, (None, None))))
 
 
@@ -50,8 +51,13 @@ def draw(article: Article, parsed: Parsed, places: Iterable[Span], most: int, *,
     digest = hashlib.sha256(f"{PROVENANCE}:{article.id}".encode()).digest()
     random = np.random.default_rng([seed, *digest[:8]])
     known = _annotated(article)
+    printed = {} if known else _named(parsed)
+    spans = sorted(printed)
     for place in dict.fromkeys(places):
-        names = [name.within(place) for name in known] if known else list(_named(parsed, place))
+        names = [name.within(place) for name in known]
+        if not known:
+            inside = (printed[span] for span in _starting(spans, place) if span[1] <= place[1])
+            names = list({name.mention.name: name for name in inside}.values())
         yield from ((place, pair) for pair in _pairs(names, words(article.text[slice(*place)]), most, random))
 
 
@@ -71,15 +77,18 @@ def _annotated(article: Article) -> list[_Name]:
     return found
 
 
-def _named(parsed: Parsed, place: Span) -> Iterator[_Name]:
-    """The names that the parser finds in a passage, each once."""
-    seen = set()
-    for candidate in parsed.candidates:
-        mention = candidate.mention
-        inside = mention.span and place[0] <= mention.span[0] and mention.span[1] <= place[1]
-        if candidate.named and inside and mention.name not in seen:
-            seen.add(mention.name)
-            yield _Name(mention, acts=candidate.actor, aimed=True)
+def _named(parsed: Parsed) -> dict[Span, _Name]:
+    """The names that the parser finds, by where they are printed."""
+    return {
+        candidate.mention.span: _Name(candidate.mention, acts=candidate.actor, aimed=True)
+        for candidate in parsed.candidates
+        if candidate.named and candidate.mention.span
+    }
+
+
+def _starting(spans: Sequence[Span], place: Span) -> Sequence[Span]:
+    """Those of sorted spans that start within a passage."""
+    return spans[bisect_left(spans, (place[0], 0)) : bisect_left(spans, (place[1], 0))]
 
 
 def _pairs(

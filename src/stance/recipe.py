@@ -59,7 +59,8 @@ class TrainingConfig:
     teacher_questions: float = 0.0
     """Further questions for each training pair, of names of its passage, that only the teachers answer."""
     teacher_questions_weight: float = 0.5
-    """Weight in the loss of those further questions, and of a dataset's `unlabelled` ones; annotated pairs have 1."""
+    """Weight in the loss of those further questions, and of a dataset's `unlabelled` ones (times their corpus's
+    weight); annotated pairs have 1."""
     teacher_cache: str = "outputs/teacher"
     """Directory that keeps the teachers' answers, so that the next run with the same questions need not ask again."""
     r_drop: float = 0.0

@@ -138,15 +138,17 @@ def _fill(folder: Path, source: CorpusConfig, config: ExamplesConfig, processes:
 
 def _check_usable(found: Stage, source: CorpusConfig) -> None:
     file = found.folder / "dropped.jsonl"
-    labelled = found.rows - found.unlabelled + found.unusable
-    if found.unusable > source.max_dropped * labelled:
+    labelled = found.rows - found.unlabelled
+    whole = (labelled or (found.articles if found.unlabelled else 0)) + found.unusable
+    if found.unusable > source.max_dropped * whole:
         _, first = next(jsonl.read(file))
         raise StanceError(
-            f"{source.path}: {found.unusable} of {labelled} rows can't be used, first "
+            f"{source.path}: {found.unusable} of {whole} rows can't be used, first "
             f"{first['where']}: {first['reason']}; all of them are in {file}; mend them, or allow more "
             f"with max_dropped (now {source.max_dropped:g})"
         )
-    if not found.rows:
+    lost = sum(found.dropped.values()) > found.unusable
+    if not found.rows or (not labelled and lost):
         why = "; ".join(f"{n} × {reason}" for reason, n in list(found.dropped.items())[:3])
         raise StanceError(
             f"{source.path}: no row can be made of its {found.articles} articles ({why or 'no annotation'})"

@@ -8,7 +8,7 @@ nothing of teachers (Hinton et al., 2015, at temperature 1). Several teachers an
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from itertools import permutations
 from pathlib import Path
@@ -34,20 +34,47 @@ FILES = ("model.safetensors", "checkpoint.json", "config.json", "tokenizer.json"
 """What decides a checkpoint's answers."""
 
 
-def teach(examples: Sequence[Example], config: TrainingConfig, unlabelled: Sequence[Example] = ()) -> list[Example]:
+def teach(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
     """The examples with the teachers' answers mixed into theirs, and further questions that only teachers answer.
 
-    Without `training.teacher` they are returned as they are, without the unlabelled ones. Where no teacher answers for
-    a corpus, the same is true of its examples.
+    Without `training.teacher` they are returned as they are; so are those of a corpus that no teacher answers for.
 
     Raises:
-        StanceError: a teacher is no checkpoint of ours, or there is nothing of the corpus that it answers for.
+        StanceError: a teacher is no checkpoint of ours.
     """
     if not config.teacher:
-        if unlabelled:
-            print(f"{len(unlabelled):,} questions without a label are left out: training.teacher names none to answer")
         return list(examples)
-    asked = [*examples, *_further(examples, config.teacher_questions, config.seed), *unlabelled]
+    asked = [*examples, *_further(examples, config.teacher_questions, config.seed)]
+    return _answered(asked, config)
+
+
+def answer(unlabelled: Sequence[Example], config: TrainingConfig) -> list[Example]:
+    """Questions without a label (`examples.unlabelled`) with the teachers' answers, those that none answers left out.
+
+    Asked as they are, whatever the seed, so that trainings with other seeds take the answers from `teacher_cache`.
+
+    Raises:
+        StanceError: a teacher is no checkpoint of ours.
+    """
+    found = _answered(unlabelled, config) if config.teacher and unlabelled else []
+    if len(found) < len(unlabelled):
+        left = len(unlabelled) - len(found)
+        print(f"{left:,} questions without a label are left out: training.teacher names none to answer them")
+    return found
+
+
+def check_corpora(config: TrainingConfig, examples: Iterable[Example]) -> None:
+    """Refuse a teacher of a corpus that the dataset does not have."""
+    known = sorted({example.corpus for example in examples})
+    for corpus, folder in teachers(config):
+        if corpus and corpus not in known:
+            raise StanceError(
+                f"training.teacher={corpus}:{folder}: the dataset has no such corpus; found {', '.join(known)}"
+            )
+
+
+def _answered(asked: Sequence[Example], config: TrainingConfig) -> list[Example]:
+    """Examples with the teachers' answers; one that nobody annotated is left out where no teacher answers it."""
     shares = answers(asked, config)
     heard = (shares.sum(1) > 0).tolist()
     shares = only_known(shares, asked)
@@ -67,11 +94,9 @@ def answers(asked: Sequence[Example], config: TrainingConfig) -> Shares:
     for corpus, folder in teachers(config):
         _check(folder)
         places = [i for i, example in enumerate(asked) if corpus in ("", example.corpus)]
-        if not places:
-            known = ", ".join(sorted({example.corpus for example in asked}))
-            raise StanceError(f"training.teacher={corpus}:{folder}: no training pair is of that corpus; found {known}")
-        total[places] += _answers(folder, [asked[i].pair() for i in places], config)
-        count[places] += 1
+        if places:
+            total[places] += _answers(folder, [asked[i].pair() for i in places], config)
+            count[places] += 1
     return np.asarray(total / count.clip(1)[:, None])
 
 

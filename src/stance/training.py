@@ -5,6 +5,7 @@ Metrics leave through a `Sink`; the result is a checkpoint directory (see `stanc
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from transformers import (
 )
 
 from stance import distributed, encoders, engine, failures, launch, lora
-from stance.augment import vary
+from stance.augment import vary, without_labels
 from stance.batches import Rows
 from stance.callbacks import Sink
 from stance.checkpoints import Keeper, check_disk, epochs_done, newest
@@ -29,7 +30,7 @@ from stance.recipe import TrainingConfig, check, choose_precision, suited
 from stance.records import Example
 from stance.resume import begin, describe, find, hold
 from stance.splits import UNLABELLED
-from stance.teacher import teach
+from stance.teacher import answer, check_corpora, teach
 from stance.trainer import StanceTrainer
 from stance.validation import Validation
 from stance.watch import Listener, Watch, detectors
@@ -175,7 +176,7 @@ def assemble(
     model = _network(pretrained, model_config, config)
     encoder = PairEncoder(pretrained.tokenizer, pretrained.encoding)
     rows = {
-        "train": Rows(_taught(vary(splits["train"], config), config, splits.get(UNLABELLED, ())), encoder),
+        "train": Rows(_learned(splits, config), encoder),
         "validation": Rows(splits["validation"], encoder),
     }
     trainer = StanceTrainer(
@@ -200,10 +201,17 @@ def suit(model_config: ModelConfig, config: TrainingConfig) -> TrainingConfig:
     return suited(config, encoders.settings(model_config).hidden_size)
 
 
-def _taught(examples: list[Example], config: TrainingConfig, unlabelled: Sequence[Example]) -> list[Example]:
-    if not config.teacher and not unlabelled:
+def _learned(splits: Mapping[str, Sequence[Example]], config: TrainingConfig) -> list[Example]:
+    """What is trained on: the training pairs, varied and taught, and what only teachers answer, varied as well."""
+    examples, unlabelled = vary(splits["train"], config), splits.get(UNLABELLED, ())
+    if not config.teacher:
+        if launch.rank() == 0:
+            answer(unlabelled, config)  # says that nobody does
         return examples
-    return distributed.on_first(lambda: teach(examples, config, unlabelled))
+    check_corpora(config, chain(*splits.values()))
+    return distributed.on_first(
+        lambda: [*teach(examples, config), *vary(answer(unlabelled, config), without_labels(config))]
+    )
 
 
 def _network(pretrained: Pretrained, model_config: ModelConfig, config: TrainingConfig) -> StanceModel:
