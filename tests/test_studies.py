@@ -170,6 +170,7 @@ def test_the_review_lists_doubts_of_models_that_did_not_see_the_article(
             "review.confidence=0.34",
             "review.per_article=2",
             "training.epochs=1",
+            "examples.unlabelled=3",
             *built.tracking,
         ]
     )
@@ -177,6 +178,8 @@ def test_the_review_lists_doubts_of_models_that_did_not_see_the_article(
     assert {row["kind"] for row in rows} <= {"label", "missed"}
     labels = [row for row in rows if row["kind"] == "label"]
     assert labels
+    known = {(note["actor"]["name"], note["target"]["name"]) for line in lines for note in line["annotations"]}
+    assert {(row["actor"], row["target"]) for row in labels} <= known, "what has no label is no label error"
     for row in labels:
         assert row["predicted"] != row["stance"]
         assert 0 <= row["quality"] <= row["confidence"] <= 1
