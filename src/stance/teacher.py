@@ -45,7 +45,7 @@ def teach(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
     if not config.teacher:
         return list(examples)
     asked = [*examples, *_further(examples, config.teacher_questions, config.seed)]
-    return _answered(asked, config)
+    return _with_answers(asked, config)
 
 
 def answer(unlabelled: Sequence[Example], config: TrainingConfig) -> list[Example]:
@@ -56,7 +56,7 @@ def answer(unlabelled: Sequence[Example], config: TrainingConfig) -> list[Exampl
     Raises:
         StanceError: a teacher is no checkpoint of ours.
     """
-    found = _answered(unlabelled, config) if config.teacher and unlabelled else []
+    found = _with_answers(unlabelled, config) if config.teacher and unlabelled else []
     if len(found) < len(unlabelled):
         left = len(unlabelled) - len(found)
         print(f"{left:,} questions without a label are left out: training.teacher names none to answer them")
@@ -73,7 +73,7 @@ def check_corpora(config: TrainingConfig, examples: Iterable[Example]) -> None:
             )
 
 
-def _answered(asked: Sequence[Example], config: TrainingConfig) -> list[Example]:
+def _with_answers(asked: Sequence[Example], config: TrainingConfig) -> list[Example]:
     """Examples with the teachers' answers; one that nobody annotated is left out where no teacher answers it."""
     shares = answers(asked, config)
     heard = (shares.sum(1) > 0).tolist()
@@ -95,12 +95,12 @@ def answers(asked: Sequence[Example], config: TrainingConfig) -> Shares:
         _check(folder)
         places = [i for i, example in enumerate(asked) if corpus in ("", example.corpus)]
         if places:
-            total[places] += _answers(folder, [asked[i].pair() for i in places], config)
+            total[places] += _ask(folder, [asked[i].pair() for i in places], config)
             count[places] += 1
     return np.asarray(total / count.clip(1)[:, None])
 
 
-def _answers(folder: Path, pairs: Sequence[Pair], config: TrainingConfig) -> Shares:
+def _ask(folder: Path, pairs: Sequence[Pair], config: TrainingConfig) -> Shares:
     """The probabilities of one teacher."""
     precision = choose_precision(config.precision)
     digest = hashlib.sha256()
