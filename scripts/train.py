@@ -11,8 +11,7 @@ from stance import dataset, launch, origin, recipe, resume, tracking, training
 from stance.config import Script
 from stance.dataset import Manifest
 from stance.jobs.training import TrainJob
-from stance.records import Example
-from stance.splits import UNLABELLED
+from stance.records import UNLABELLED, Example
 
 
 def run(job: TrainJob) -> float:

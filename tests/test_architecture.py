@@ -161,6 +161,11 @@ def test_importing_the_package_loads_no_module_of_it() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+def test_a_training_does_not_wait_for_the_parser() -> None:
+    code = "import sys, stance.training; print('spacy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
 @pytest.mark.parametrize(("package", "modules"), [("mlflow", MLFLOW), ("hydra", HYDRA)])
 def test_mlflow_and_hydra_are_imported_by_their_own_modules_alone(package: str, modules: set[str]) -> None:
     assert {name for name, path in MODULES.items() if package in packages(parse(path))} == modules

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 from xxhash import xxh64_intdigest
 
-from stance import dataset, division, leaks, questions, splits, stages, writing
+from stance import dataset, division, leaks, records, splits, stages, writing
 from stance.corpora.source import CorpusConfig
 from stance.dataset import Manifest
 from stance.division import Units
@@ -34,7 +34,7 @@ WEAK = "weak labels are for training only"
 CAPPED = "over the cap of its corpus"
 NO_SPLIT = "its article has no split"
 UNKNOWN = "its stance is none of the labels of its corpus (label_set)"
-RANKS = ("gold", "sampled", "weak", questions.PROVENANCE)
+RANKS = ("gold", "sampled", "weak", records.UNLABELLED)
 """Which of two rows that repeat each other stays."""
 
 
@@ -158,7 +158,7 @@ def _weak_articles(stage: Stage) -> list[bool]:
     Questions without a label change the division of no corpus that has labels.
     """
     table = stage.table("rows").select(["article", "provenance"])
-    table = table.filter(pc.not_equal(table.column("provenance"), questions.PROVENANCE))
+    table = table.filter(pc.not_equal(table.column("provenance"), records.UNLABELLED))
     if not len(table):
         return [True] * stage.articles
     weak = pc.equal(table.column("provenance"), "weak").to_numpy().astype(bool)
@@ -212,7 +212,7 @@ def _rows(made: Sequence[Stage], texts: Texts, chosen: Sequence[str], labels: Se
         stance=np.concatenate([_codes(table, "stance", LABELS) for table in tables]),
         rank=np.concatenate([_codes(table, "provenance", RANKS) for table in tables]),
     )
-    asked = rows.rank == RANKS.index(questions.PROVENANCE)
+    asked = rows.rank == RANKS.index(records.UNLABELLED)
     rows.split[asked] = np.where(rows.split[asked] == TRAIN, UNLABELLED, NONE)
     rows.drop(np.flatnonzero((rows.split == NONE) & ~asked), NO_SPLIT)
     known = [np.isin(_codes(table, "stance", LABELS), codes) for table, codes in zip(tables, labels, strict=True)]

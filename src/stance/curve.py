@@ -12,9 +12,9 @@ from stance.encoders import ModelConfig
 from stance.errors import StanceError
 from stance.inference import Logits
 from stance.recipe import TrainingConfig
-from stance.records import Example
+from stance.records import UNLABELLED, Example
 from stance.resume import digest
-from stance.splits import UNLABELLED, shuffled
+from stance.splits import shuffled
 from stance.studies import Memory
 
 LEARNED = ("train", UNLABELLED)

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import yaml
 
 from stance.errors import StanceError
-from stance.records import LABELS, Example, Stance
-from stance.splits import PARTS, SPLITS, UNLABELLED
+from stance.records import LABELS, UNLABELLED, Example, Stance
+from stance.splits import PARTS, SPLITS
 
 FORMAT_VERSION = 3
 NO_LABEL = -1

@@ -5,9 +5,11 @@ the annotations made, so that a passage is seen with pairs that hold a stance in
 """
 
 import hashlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, product, zip_longest
+from operator import itemgetter
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from stance import mentions, questions
 from stance.corpora.source import Dropped
 from stance.errors import StanceError
 from stance.mentions import Candidate, Parsed, words
-from stance.records import Annotation, Article, Example, Mention, Span, Stance
+from stance.records import UNLABELLED, Annotation, Article, Example, Mention, Span, Stance
 
 BATCH = 64
 """Articles that are parsed together."""
@@ -51,15 +53,16 @@ def make(
     check(config)
     for batch in batched(articles, BATCH):
         # Parsing is what takes the time: articles that need none are not parsed.
-        wanted = [article for article in batch if config.unlabelled or _wants_parsing(article, config)]
+        needed = {id(article) for article in batch if _wants_parsing(article, config)}
+        wanted = [article for article in batch if config.unlabelled or id(article) in needed]
         short = [article for article in wanted if len(article.text) <= mentions.MAX_CHARACTERS]
         parsed = dict(zip(map(id, short), mentions.parse(article.text for article in short), strict=True))
         for article in batch:
-            found, needed = parsed.get(id(article)), _wants_parsing(article, config)
-            if needed and found is None:
+            found = parsed.get(id(article))
+            if id(article) in needed and found is None:
                 yield [], list(_too_long(article))
             else:
-                rows, dropped = _article(article, found if needed else None, config, corpus)
+                rows, dropped = _article(article, found if id(article) in needed else None, config, corpus)
                 known = {row.id for row in rows}
                 more = (asked for asked in _unlabelled(article, found, config, corpus) if asked.id not in known)
                 yield [*rows, *more], dropped
@@ -101,8 +104,8 @@ def _wants_parsing(article: Article, config: ExamplesConfig) -> bool:
 def passage(evidence: Sequence[Span], sentences: Sequence[Span], context: int) -> Span:
     """The text from the first to the last evidence, with `context` whole sentences around it."""
     start, end = min(a for a, _ in evidence), max(b for _, b in evidence)
-    touched = [i for i, (a, b) in enumerate(sentences) if a < end and start < b]
-    first, last = max(touched[0] - context, 0), min(touched[-1] + context, len(sentences) - 1)
+    touched = bisect_right(sentences, start, key=itemgetter(1)), bisect_left(sentences, end, key=itemgetter(0)) - 1
+    first, last = max(touched[0] - context, 0), min(touched[1] + context, len(sentences) - 1)
     return min(start, sentences[first][0]), max(end, sentences[last][1])
 
 
@@ -140,14 +143,10 @@ def _unlabelled(article: Article, parsed: Parsed | None, config: ExamplesConfig,
     """Questions about each sentence of an article. They have no answer: their stance is a placeholder."""
     if parsed is None or not config.unlabelled:
         return
-    places = []
-    for number, sentence in enumerate(parsed.sentences):
-        around = 0 if _alone(article, [sentence], config.alone) else config.context
-        reached = parsed.sentences[max(number - around, 0) : number + around + 1]
-        places.append((reached[0][0], reached[-1][1]))
-    short = [place for place in places if place[1] - place[0] <= config.max_passage_characters]
+    places = (_place(article, [sentence], parsed, config) for sentence in parsed.sentences)
+    short = (place for place in places if place[1] - place[0] <= config.max_passage_characters)
     for place, names in questions.draw(article, parsed, short, config.unlabelled, seed=config.seed):
-        yield _example(article, place, names, Stance.NEUTRAL, corpus, questions.PROVENANCE)
+        yield _example(article, place, names, Stance.NEUTRAL, corpus, UNLABELLED)
 
 
 def _place(article: Article, evidence: Sequence[Span], parsed: Parsed | None, config: ExamplesConfig) -> Span:

@@ -149,18 +149,20 @@ def mend(rows: Rows, index: Index, config: LeaksConfig) -> Report:
 def _again(rows: Rows, places: Numbers) -> Numbers:
     """Those of `places` that repeat another one: text, pair and stance."""
     places = places[np.lexsort((places, rows.rank[places]))]
-    keys = np.stack([rows.passage, rows.actor.view(np.int64), rows.target.view(np.int64), rows.stance], 1)[places]
-    _, first = np.unique(keys, axis=0, return_index=True)
-    return np.sort(np.delete(places, first))
+    return np.sort(_later(places, rows.passage, rows.actor.view(np.int64), rows.target.view(np.int64), rows.stance))
 
 
 def _answered(rows: Rows) -> Numbers:
     """Questions without a label that a training row asks too, or another one of them."""
     places = np.concatenate([np.flatnonzero(rows.split == TRAIN), np.flatnonzero(rows.split == UNLABELLED)])
-    keys = np.stack([rows.passage, rows.actor.view(np.int64), rows.target.view(np.int64)], 1)[places]
-    _, first = np.unique(keys, axis=0, return_index=True)
-    again = np.delete(places, first)
+    again = _later(places, rows.passage, rows.actor.view(np.int64), rows.target.view(np.int64))
     return np.sort(again[rows.split[again] == UNLABELLED])
+
+
+def _later(places: Numbers, *columns: npt.NDArray[np.int64] | npt.NDArray[np.int8]) -> Numbers:
+    """Those of `places` whose values in all columns an earlier one has."""
+    _, first = np.unique(np.stack(columns, 1)[places], axis=0, return_index=True)
+    return np.delete(places, first)
 
 
 def _within(rows: Rows, groups: Numbers, split: int) -> dict[str, int]:

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stance import duplicates, jsonl, questions
+from stance import duplicates, jsonl
 from stance.corpora.source import Dropped, Repair
 from stance.duplicates import BANDS
-from stance.records import Article, Example
+from stance.records import UNLABELLED, Article, Example
 
 _DETAIL = re.compile(r"'[^']*'|\S*:\d+|\d[\d,.]*")
 _SPAN = pa.list_(pa.int32())
@@ -108,7 +108,7 @@ class Writer:
             self.remark(item)
         self.articles += 1
         self.rows += len(made.rows)
-        self.unlabelled += sum(row.provenance == questions.PROVENANCE for row in made.rows)
+        self.unlabelled += sum(row.provenance == UNLABELLED for row in made.rows)
 
     def _text(self, text: str, bands: duplicates.Hashes) -> int:
         key = hashlib.blake2b(text.encode(), digest_size=12).digest()

@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stance.mentions import Parsed, words
-from stance.records import SOMEONE, Article, Mention, Span
+from stance.records import SOMEONE, UNLABELLED, Article, Mention, Span
 
-PROVENANCE = "unlabelled"
 THERE = 5.0
 """How much more often a name is asked about that shares a word with the passage."""
 
@@ -48,7 +47,7 @@ def draw(article: Article, parsed: Parsed, places: Iterable[Span], most: int, *,
         most: pairs of a passage.
         seed: of the draw.
     """
-    digest = hashlib.sha256(f"{PROVENANCE}:{article.id}".encode()).digest()
+    digest = hashlib.sha256(f"{UNLABELLED}:{article.id}".encode()).digest()
     random = np.random.default_rng([seed, *digest[:8]])
     known = _annotated(article)
     printed = {} if known else _named(parsed)

@@ -23,6 +23,8 @@ _ARTICLE = re.compile(r"^(?:the|an?)\s+")
 _QUOTES = str.maketrans("‘’“”", "''\"\"")
 PROVENANCES = ("gold", "sampled", "weak")
 """Where a label comes from: a person, a pair that nobody annotated (neutral), or labelling functions."""
+UNLABELLED = "unlabelled"
+"""Where a question without a label comes from, and the part of a dataset that holds them."""
 
 
 class Stance(StrEnum):

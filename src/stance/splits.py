@@ -15,10 +15,9 @@ import numpy.typing as npt
 
 from stance import duplicates, jsonl
 from stance.errors import StanceError
-from stance.records import Article
+from stance.records import UNLABELLED, Article
 
 SPLITS = ("train", "validation", "test")
-UNLABELLED = "unlabelled"
 PARTS = (*SPLITS, UNLABELLED)
 """What a dataset has: its splits, and questions about training articles that nobody has answered."""
 BY = ("article", "story", "time", "actor", "target", "fold")

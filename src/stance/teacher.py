@@ -18,17 +18,17 @@ import numpy.typing as npt
 import torch
 from safetensors.numpy import load_file, save_file
 
-from stance import inference, jsonl, model, questions
+from stance import inference, jsonl, model
 from stance.calibration import softmax
 from stance.errors import StanceError
 from stance.predictor import sha256
 from stance.recipe import TrainingConfig, choose_precision, teachers
-from stance.records import LABELS, SOMEONE, Example, Pair, Stance
+from stance.records import LABELS, SOMEONE, UNLABELLED, Example, Pair, Stance
 from stance.scores import only_known
 
 Shares = npt.NDArray[np.float64]
 PROVENANCE = "distilled"
-OPEN = (PROVENANCE, questions.PROVENANCE)
+OPEN = (PROVENANCE, UNLABELLED)
 """Where an example comes from that only a teacher answers."""
 FILES = ("model.safetensors", "checkpoint.json", "config.json", "tokenizer.json")
 """What decides a checkpoint's answers."""
@@ -130,7 +130,7 @@ def _taught(example: Example, shares: Shares, config: TrainingConfig) -> Example
     """The example with `teacher_weight` of its answer from the teachers: all of it where nobody annotated it."""
     if example.provenance in OPEN:
         stance, weight = Stance(LABELS[int(shares.argmax())]), config.teacher_questions_weight
-        if example.provenance == questions.PROVENANCE:
+        if example.provenance == UNLABELLED:
             weight *= example.weight  # its corpus has one
         return replace(example, soft=tuple(shares.tolist()), stance=stance, weight=weight)
     share = config.teacher_weight

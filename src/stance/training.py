@@ -27,9 +27,8 @@ from stance.errors import StanceError
 from stance.files import check_replaceable, remove_leftovers, replace_directory
 from stance.model import Checkpoint, StanceModel, load_weights, save
 from stance.recipe import TrainingConfig, check, choose_precision, suited
-from stance.records import Example
+from stance.records import UNLABELLED, Example
 from stance.resume import begin, describe, find, hold
-from stance.splits import UNLABELLED
 from stance.teacher import answer, check_corpora, teach
 from stance.trainer import StanceTrainer
 from stance.validation import Validation

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from stance import dataset, jsonl, leaks, ledger, page, questions
+from stance import dataset, jsonl, leaks, ledger, page, records
 from stance.corpora.source import CorpusConfig
 from stance.dataset import FEATURES, Fingerprint, Manifest
 from stance.division import Units
@@ -128,7 +128,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> pa.Table:
 
 
 def _code(row: dict[str, Any]) -> int:
-    return dataset.NO_LABEL if row["provenance"] == questions.PROVENANCE else LABELS.index(row["stance"])
+    return dataset.NO_LABEL if row["provenance"] == records.UNLABELLED else LABELS.index(row["stance"])
 
 
 def _dropped(made: Sequence[Stage], plan: Plan, counts: Counter[str]) -> Iterator[dict[str, Any]]:
