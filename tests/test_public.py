@@ -116,6 +116,9 @@ def test_transfer_takes_what_is_there_and_leaves_leaked_rows_out(tmp_path: Path)
     write_dse(tmp_path / "dse", DSE, DSE[:1])
     rows = transfer.load(TransferConfig(root=str(tmp_path)))
     assert {name: len(part) for name, part in rows.items()} == {"seesaw-valid": 3, "dse-valid-clean": 4}
+    assert [row.text for row in rows["seesaw-valid"]] == SENTENCES, "each is asked about alone"
+    wide = transfer.load(TransferConfig(root=str(tmp_path), context=1))["seesaw-valid"]
+    assert [row.text for row in wide] == [" ".join(SENTENCES[a:b]) for a, b in ((0, 2), (0, 3), (1, 3))]
     with pytest.raises(StanceError, match="no public corpus there"):
         transfer.load(TransferConfig(root=str(tmp_path / "none")))
 

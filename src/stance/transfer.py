@@ -32,7 +32,7 @@ class TransferConfig:
 
     root: str = "data/public"
     """Directory with seesaw/SEESAW, dse/{train,valid}.txt, newsmtsc/{rw,mt}_dev.jsonl; what is missing is left out."""
-    context: int = 1
+    context: int = 0
     """Sentences before and after the evidence (SEESAW; the others are single sentences)."""
     resamples: int = 1000
     """Bootstrap samples of articles for each interval."""
@@ -87,7 +87,7 @@ def load(config: TransferConfig) -> dict[str, list[Example]]:
         raise StanceError(
             f"transfer.root={root}: no public corpus there; expected seesaw/SEESAW, dse or newsmtsc below it"
         )
-    settings = ExamplesConfig(context=config.context, neutral_ratio=0)
+    settings = ExamplesConfig(context=config.context, alone=0, neutral_ratio=0)
     return {
         name: [row for kept, _ in examples.make(articles, settings, corpus=name) for row in kept]
         for name, articles in found.items()
