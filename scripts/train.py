@@ -7,7 +7,7 @@ sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py 
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import dataset, launch, origin, recipe, resume, tracking, training
+from stance import dataset, launch, origin, resume, teacher, tracking, training
 from stance.config import Script
 from stance.dataset import Manifest
 from stance.jobs.training import TrainJob
@@ -62,8 +62,7 @@ def _train(job: TrainJob, rows: dict[str, list[Example]], manifest: Manifest, ac
 
 def _asked(job: TrainJob, rows: dict[str, list[Example]]) -> str:
     """How many questions without a label the teachers will answer, if any."""
-    corpora = {corpus for corpus, _ in recipe.teachers(job.training)}
-    number = sum("" in corpora or example.corpus in corpora for example in rows.get(UNLABELLED, ()))
+    number = sum(teacher.heard(example.corpus, job.training) for example in rows.get(UNLABELLED, ()))
     return f" and {number} questions without a label" if number else ""
 
 

@@ -309,6 +309,22 @@ def test_a_training_learns_from_what_has_no_label(taught_by: Path, encoder: str,
     assert near < far, "nearer to the teacher where it was asked"
 
 
+def test_a_teacher_that_learned_from_another_dataset_is_warned_of(
+    encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def train(name: str, sha256: str, *teachers: Path) -> Path:
+        recipe = replace(RECIPE, epochs=1, teacher=[str(t) for t in teachers], teacher_cache=str(tmp_path / "cache"))
+        about = {"dataset_sha256": sha256}
+        return training.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / name, about=about).checkpoint
+
+    here, elsewhere = train("here", "a" * 64), train("elsewhere", "b" * 64)
+    assert "another dataset" not in capsys.readouterr().err
+    train("pupil", "a" * 64, here, elsewhere)
+    (warning,) = (line for line in capsys.readouterr().err.splitlines() if "another dataset" in line)
+    assert str(elsewhere) in warning
+    assert "(sha256 bbbbbbbbbbbb, here aaaaaaaaaaaa)" in warning
+
+
 def test_a_teacher_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StanceError, match=r"checkpoint\.json: missing; expected a checkpoint directory"):
         taught(tmp_path, [tmp_path / "nobody"])

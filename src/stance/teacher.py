@@ -8,6 +8,7 @@ nothing of teachers (Hinton et al., 2015, at temperature 1). Several teachers an
 """
 
 import hashlib
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from itertools import permutations
@@ -73,15 +74,32 @@ def check_corpora(config: TrainingConfig, examples: Iterable[Example]) -> None:
             )
 
 
+def warn_foreign(config: TrainingConfig, dataset_sha256: str) -> None:
+    """Say on stderr which teachers learned from another dataset: perhaps from what is held out here."""
+    for _, folder in teachers(config):
+        other = model.about(folder).get("dataset_sha256")
+        if other and other != dataset_sha256:
+            print(
+                f"warning: training.teacher={folder} learned from another dataset (sha256 {other[:12]}, here "
+                f"{dataset_sha256[:12]}): where that one has other splits, its answers may know held-out rows",
+                file=sys.stderr,
+            )
+
+
+def heard(corpus: str, config: TrainingConfig) -> bool:
+    """Whether a teacher answers for a corpus."""
+    return any(own in ("", corpus) for own, _ in teachers(config))
+
+
 def _with_answers(asked: Sequence[Example], config: TrainingConfig) -> list[Example]:
     """Examples with the teachers' answers; one that nobody annotated is left out where no teacher answers it."""
     shares = answers(asked, config)
-    heard = (shares.sum(1) > 0).tolist()
     shares = only_known(shares, asked)
+    taught = [heard(example.corpus, config) for example in asked]
     return [
-        _taught(example, shares[i], config) if heard[i] else example
+        _taught(example, shares[i], config) if taught[i] else example
         for i, example in enumerate(asked)
-        if heard[i] or example.provenance not in OPEN
+        if taught[i] or example.provenance not in OPEN
     ]
 
 
