@@ -35,7 +35,7 @@ test: check      ## ruff, mypy, the corpus validator and the quick tests
 	$(PY) -m pytest -q -m "not slow" -n logical --maxprocesses 4 --dist loadfile
 
 test-slow: $(READY) ## the tests that take minutes
-	$(PY) -m pytest -q -m slow
+	$(PY) -m pytest -q -m slow -n logical --maxprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)
 	$(VENV)/bin/ruff check .

@@ -20,14 +20,16 @@ from stance.show import columns
 def run(job: ReviewJob) -> Path:
     """Train on folds of the articles and write a queue of what the models doubt."""
     review.check(job.review)
-    read = [(source, corpora.sound(source)) for source in sources(job.corpora)]
+    read = {source.name: corpora.sound(source) for source in sources(job.corpora)}
 
     def made(ratio: float) -> list[Example]:
         settings = replace(job.examples, neutral_ratio=ratio, unlabelled=0)
-        made = (examples.make(found, examples.of(source, settings), corpus=source.name) for source, found in read)
+        made = (examples.make(articles, settings, corpus=name) for name, articles in read.items())
         return [row for kept, _ in chain.from_iterable(made) for row in kept]
 
-    print(f"review: {', '.join(f'{len(found)} articles of {source.name}' for source, found in read)} -> {job.output}")
+    print(
+        f"review: {', '.join(f'{len(articles)} articles of {name}' for name, articles in read.items())} -> {job.output}"
+    )
     with tracking.run(job.tracking, stage="review", settings=asdict(job)) as active:
         rows, asked = made(job.examples.neutral_ratio), made(job.review.candidates)
         found = review.review(rows, asked, job.model, job.training, job.review)

@@ -368,31 +368,6 @@ def test_a_mixture_has_weights_caps_and_label_sets(tmp_path: Path) -> None:
     assert made(tmp_path / "again", one, two) == got
 
 
-def test_a_corpus_may_have_a_context_of_its_own(tmp_path: Path) -> None:
-    def around(number: int, name: str) -> dict[str, Any]:
-        """The labelled sentence between two others."""
-        middle = row(number, list(VERBS)[number % 3], split=("train", "validation", "test")[number // 3 % 3])
-        before, after = (f"{word} {name}{number} came rain to all of us." for word in ("Before", "After"))
-        start = len(before) + 1
-        middle["annotations"][0]["evidence"] = [[start, start + len(middle["text"])]]
-        return middle | {"text": f"{before} {middle['text']} {after}"}
-
-    wide = corpus(tmp_path / "wide.jsonl", [around(n, "wide") for n in range(9)])
-    bare = corpus(tmp_path / "bare.jsonl", [around(n, "bare") for n in range(9, 18)], context=0)
-    config = ExamplesConfig(context=1, alone=0, neutral_ratio=0)
-
-    def sentences(*sources: CorpusConfig) -> dict[str, set[int]]:
-        build.build(sources, config, SplitConfig(), LeaksConfig(), output=tmp_path / "out")
-        rows = dataset.load(tmp_path / "out")[0]
-        found: dict[str, set[int]] = {}
-        for example in (e for part in rows.values() for e in part):
-            found.setdefault(example.corpus, set()).add(example.text.count("."))
-        return found
-
-    assert sentences(wide, bare) == {"wide": {3}, "bare": {1}}
-    assert sentences(wide, replace(bare, context=None)) == {"wide": {3}, "bare": {3}}, "its stage is made anew"
-
-
 def test_leaks_between_corpora_are_found(tmp_path: Path) -> None:
     copies = [r | {"id": f"b-{r['id']}", "split": "train"} for r in plain()]
     got = made(tmp_path / "out", corpus(tmp_path / "one.jsonl", plain()), corpus(tmp_path / "two.jsonl", copies))
@@ -408,7 +383,6 @@ def test_leaks_between_corpora_are_found(tmp_path: Path) -> None:
         ({"name": ""}, "the corpus name ''"),
         ({"weight": -1.0}, "weight and cap must not be negative"),
         ({"label_set": ["pro"]}, "label_set: unknown stance 'pro'; expected oppose"),
-        ({"context": -1}, r"corpora\.c\.context=-1: must not be negative"),
         ({"path": ""}, r"corpora\.c\.path: not set"),
         ({"format": "moon"}, "unknown corpus format 'moon'; expected one of jsonl"),
     ],

@@ -92,8 +92,6 @@ def _check(sources: Sequence[CorpusConfig]) -> None:
             raise StanceError(f"corpora.{source.name}.path: not set; give a file or a directory, as the format has it")
         if source.limit < 0:
             raise StanceError(f"corpora.{source.name}.limit={source.limit}: expected 0 or more; 0 takes all articles")
-        if source.context is not None and source.context < 0:
-            raise StanceError(f"corpora.{source.name}.context={source.context}: must not be negative")
         for label in source.label_set:
             if label not in LABELS:
                 expected = ", ".join(LABELS)

@@ -14,7 +14,7 @@ from operator import itemgetter
 import numpy as np
 
 from stance import mentions, questions
-from stance.corpora.source import CorpusConfig, Dropped
+from stance.corpora.source import Dropped
 from stance.errors import StanceError
 from stance.mentions import Candidate, Parsed, words
 from stance.records import UNLABELLED, Annotation, Article, Example, Mention, Span, Stance
@@ -28,7 +28,7 @@ class ExamplesConfig:
     """How annotations become examples."""
 
     context: int = 1
-    """Sentences of context before and after the evidence, where the corpus has no context of its own."""
+    """Sentences of context before and after the evidence."""
     alone: float = 0.5
     """Share of the evidences that stand alone, without context: a service may ask about single sentences."""
     neutral_ratio: float = 1.0
@@ -40,11 +40,6 @@ class ExamplesConfig:
     them."""
     seed: int = 13
     """Of the sampling."""
-
-
-def of(source: CorpusConfig, config: ExamplesConfig) -> ExamplesConfig:
-    """How the examples of a corpus are made: it may have a context of its own."""
-    return config if source.context is None else replace(config, context=source.context)
 
 
 def make(

@@ -72,14 +72,13 @@ def stage(source: CorpusConfig, config: ExamplesConfig, *, work: Path, processes
 
     Args:
         source: the corpus.
-        config: how examples are made; the corpus may have another context.
+        config: how examples are made.
         work: the directory of stages.
         processes: at most so many; 0 takes one a core.
 
     Raises:
         StanceError: the corpus can't be read, or more of it is dropped than `source.max_dropped`.
     """
-    config = examples.of(source, config)
     examples.check(config)
     folder = work / f"{source.name}-{_key(source, config)[:16]}"
     if (folder / "stage.json").is_file():
@@ -105,7 +104,7 @@ def _cores() -> int:
 
 def _key(source: CorpusConfig, config: ExamplesConfig) -> str:
     """A digest of all that the rows depend on: settings, versions of what parses, and the content of every file."""
-    settled = replace(source, weight=1.0, cap=0, splits="", licence="", label_set=[], max_dropped=1.0, context=None)
+    settled = replace(source, weight=1.0, cap=0, splits="", licence="", label_set=[], max_dropped=1.0)
     parser = [f"{name} {metadata.version(name)}" for name in ("spacy", mentions.PIPELINE.replace("_", "-"), "stance")]
     facts = [VERSION, parser, asdict(settled), asdict(config)]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())

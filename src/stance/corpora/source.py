@@ -53,8 +53,6 @@ class CorpusConfig:
     """Most training rows to take, drawn at random; 0 takes all."""
     label_set: list[str] = field(default_factory=list)
     """The stances that the corpus knows; its rows teach and judge only these. Empty takes all three."""
-    context: int | None = None
-    """Sentences of context before and after the evidence in its passages; null takes examples.context."""
     max_dropped: float = 0.01
     """Largest share of rows that the reader may find unusable; with more the build fails."""
     licence: str = "other"
