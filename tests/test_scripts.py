@@ -1,6 +1,7 @@
 """The scripts as a person meets them: help, composition, one-line errors, exit codes, and calls from Python."""
 
 import dataclasses
+import gc
 import json
 import shutil
 import signal
@@ -71,6 +72,15 @@ def test_help_says_what_the_script_does_and_shows_examples(name: str) -> None:
     text = script(name).main.help()
     assert text.startswith(script(name).run.__doc__[:40])
     assert text.count(f"python scripts/{name}.py ") >= 2
+
+
+def test_a_script_leaves_what_was_imported_out_of_garbage_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    main, before = script("predict").main, [[0]]
+    assert any(one is before for one in gc.get_objects())
+    monkeypatch.setattr(sys, "argv", ["predict.py", "--help"])
+    with pytest.raises(SystemExit):
+        main.cli()
+    assert not any(one is before for one in gc.get_objects())
 
 
 @pytest.mark.parametrize(("name", "group", "option"), GROUPS)

@@ -8,6 +8,7 @@ be many (`torchrun`, `accelerate launch`) and, with `-m hydra/launcher=submitit_
 import ast
 import dataclasses
 import difflib
+import gc
 import inspect
 import itertools
 import os
@@ -81,6 +82,7 @@ class Script(Generic[Job, Result]):
 
     def cli(self) -> None:
         """Run from the command line and exit: 0, or 2 after one line about a user's mistake."""
+        gc.freeze()  # what was imported: each collection of a training would look through it, the last one for seconds
         if {"--help", "-h"} & set(sys.argv[1:]):
             print(self.help())
             sys.exit(0)
