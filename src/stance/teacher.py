@@ -8,7 +8,6 @@ nothing of teachers (Hinton et al., 2015, at temperature 1). Several teachers an
 """
 
 import hashlib
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from itertools import permutations
@@ -74,16 +73,19 @@ def check_corpora(config: TrainingConfig, examples: Iterable[Example]) -> None:
             )
 
 
-def warn_foreign(config: TrainingConfig, dataset_sha256: str) -> None:
-    """Say on stderr which teachers learned from another dataset: perhaps from what is held out here."""
-    for _, folder in teachers(config):
-        other = model.about(folder).get("dataset_sha256")
-        if other and other != dataset_sha256:
-            print(
-                f"warning: training.teacher={folder} learned from another dataset (sha256 {other[:12]}, here "
-                f"{dataset_sha256[:12]}): where that one has other splits, its answers may know held-out rows",
-                file=sys.stderr,
-            )
+def foreign(config: TrainingConfig, dataset_sha256: str) -> list[str]:
+    """A warning for each teacher that learned from another dataset: perhaps from what is held out here.
+
+    Raises:
+        StanceError: a teacher is no checkpoint of ours.
+    """
+    learned = {folder: model.about(folder).get("dataset_sha256") for _, folder in teachers(config)}
+    return [
+        f"warning: training.teacher={folder} learned from another dataset (sha256 {other[:12]}, here "
+        f"{dataset_sha256[:12]}): where that one has other splits, its answers may know held-out rows"
+        for folder, other in learned.items()
+        if other and other != dataset_sha256
+    ]
 
 
 def heard(corpus: str, config: TrainingConfig) -> bool:

@@ -3,6 +3,7 @@
 Metrics leave through a `Sink`; the result is a checkpoint directory (see `stance.model`).
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
@@ -29,7 +30,7 @@ from stance.model import Checkpoint, StanceModel, load_weights, save
 from stance.recipe import TrainingConfig, check, choose_precision, suited
 from stance.records import UNLABELLED, Example
 from stance.resume import begin, describe, find, hold
-from stance.teacher import answer, check_corpora, teach, warn_foreign
+from stance.teacher import answer, check_corpora, foreign, teach
 from stance.trainer import StanceTrainer
 from stance.validation import Validation
 from stance.watch import Listener, Watch, detectors
@@ -86,8 +87,9 @@ def train(
     with hold(output) as work:
         job = describe(model_config, config, about.get("dataset_sha256") or fingerprint(splits))
         find(work, job, resume)
-        if launch.rank() == 0:
-            warn_foreign(config, job["dataset"])
+        warnings = foreign(config, job["dataset"])
+        if warnings and launch.rank() == 0:
+            print("\n".join(warnings), file=sys.stderr)
         with failures.loading(model_config):
             trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink, listener=listener)
         keep = _keeper(trainer, pretrained, model_config, about)
