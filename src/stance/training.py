@@ -80,16 +80,13 @@ def train(
         resume: `auto` goes on where an interrupted training into `output` stopped, if there is one; `never` does not.
 
     Raises:
-        StanceError: a setting has no meaning, a label has no example, the checkpoint does not fit, another training
-            writes `output` or was interrupted there, a loss or gradient is no number, or memory ran out.
+        StanceError: settings, data or checkpoint don't fit, `output` is taken, a loss is no number, or memory ran out.
     """
     check_replaceable(output, marker="checkpoint.json")
     with hold(output) as work:
         job = describe(model_config, config, about.get("dataset_sha256") or fingerprint(splits))
         find(work, job, resume)
-        warnings = foreign(config, job["dataset"])
-        if warnings and launch.rank() == 0:
-            print("\n".join(warnings), file=sys.stderr)
+        _warn(foreign(config, job["dataset"]))
         with failures.loading(model_config):
             trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink, listener=listener)
         keep = _keeper(trainer, pretrained, model_config, about)
@@ -97,6 +94,12 @@ def train(
             scores = _fit(trainer, _begin(trainer, job, resume=resume, run=about.get("train_run", "")))
         keep(scores, output)
         return _end(trainer, output, scores)
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    """Print what the first of all processes knows to be doubtful."""
+    for warning in warnings if launch.rank() == 0 else ():
+        print(warning, file=sys.stderr)
 
 
 def _keeper(
