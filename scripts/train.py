@@ -62,7 +62,7 @@ def _train(job: TrainJob, rows: dict[str, list[Example]], manifest: Manifest, ac
 
 def _asked(job: TrainJob, rows: dict[str, list[Example]]) -> str:
     """How many questions without a label the teachers will answer, if any."""
-    number = sum(teacher.heard(example.corpus, job.training) for example in rows.get(UNLABELLED, ()))
+    number = sum(teacher.heard(rows.get(UNLABELLED, ()), job.training))
     return f" and {number} questions without a label" if number else ""
 
 

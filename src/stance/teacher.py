@@ -88,16 +88,17 @@ def foreign(config: TrainingConfig, dataset_sha256: str) -> list[str]:
     ]
 
 
-def heard(corpus: str, config: TrainingConfig) -> bool:
-    """Whether a teacher answers for a corpus."""
-    return any(own in ("", corpus) for own, _ in teachers(config))
+def heard(examples: Iterable[Example], config: TrainingConfig) -> list[bool]:
+    """For each example whether a teacher answers for its corpus."""
+    corpora = {corpus for corpus, _ in teachers(config)}
+    return ["" in corpora or example.corpus in corpora for example in examples]
 
 
 def _with_answers(asked: Sequence[Example], config: TrainingConfig) -> list[Example]:
     """Examples with the teachers' answers; one that nobody annotated is left out where no teacher answers it."""
     shares = answers(asked, config)
     shares = only_known(shares, asked)
-    taught = [heard(example.corpus, config) for example in asked]
+    taught = heard(asked, config)
     return [
         _taught(example, shares[i], config) if taught[i] else example
         for i, example in enumerate(asked)

@@ -98,8 +98,9 @@ def train(
 
 def _warn(warnings: Sequence[str]) -> None:
     """Print what the first of all processes knows to be doubtful."""
-    for warning in warnings if launch.rank() == 0 else ():
-        print(warning, file=sys.stderr)
+    if launch.rank() == 0:
+        for warning in warnings:
+            print(warning, file=sys.stderr)
 
 
 def _keeper(
