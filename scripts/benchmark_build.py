@@ -72,9 +72,7 @@ def rows(source: Path, wanted: int) -> Iterator[dict[str, Any]]:
 def build(path: Path, output: Path) -> None:
     """In a process of its own: build, then print seconds and the largest resident memory of it and its workers."""
     from stance import build
-    from stance.examples import ExamplesConfig
-    from stance.leaks import LeaksConfig
-    from stance.splits import SplitConfig
+    from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig
 
     start = time.perf_counter()
     source = CorpusConfig(name="made", path=str(path), splits="none")

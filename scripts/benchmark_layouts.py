@@ -23,13 +23,12 @@ from benchmark_figures import Figure, Task, alternate, markdown, report
 from benchmark_peak import assemble
 from benchmark_training import Clock
 from stance import dataset, encoders, inference
-from stance.encoders import ModelConfig
 from stance.encoding import LAYOUTS
 from stance.errors import StanceError
 from stance.jobs import DATASET
 from stance.model import Checkpoint, StanceModel
-from stance.recipe import TrainingConfig
 from stance.records import LABELS, Example, Stance, without_places
+from stance.settings.training import ModelConfig, TrainingConfig
 
 ASKED = (1, 8, 32, 64)
 

@@ -30,11 +30,11 @@ from transformers import TrainerCallback
 
 from benchmark_figures import markdown, progress, report
 from stance import dataset, training
-from stance.encoders import ModelConfig
 from stance.errors import StanceError
 from stance.jobs import DATASET
-from stance.recipe import TrainingConfig, choose_precision
+from stance.recipe import choose_precision
 from stance.records import Example
+from stance.settings.training import ModelConfig, TrainingConfig
 from stance.trainer import StanceTrainer
 
 CUDA = torch.cuda.is_available()

@@ -4,43 +4,12 @@ import sys
 
 sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py would hide the package `evaluate`
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
-from stance import build, dataset, leaks, tracking
 from stance.config import Script
-from stance.jobs import building
 from stance.jobs.building import BuildJob
-from stance.show import columns
-
-
-def run(job: BuildJob) -> Path:
-    """Build a labelled dataset from annotated articles: examples, splits without leaks, card, manifest."""
-    output, sources = Path(job.output), building.sources(job.corpora)
-    print(f"build: {', '.join(f'{s.name} ({s.path})' for s in sources)} -> dataset in {output}")
-    with tracking.run(job.tracking, stage="build", settings=asdict(job)) as active:
-        manifest = build.build(sources, job.examples, job.split, job.leaks, output=output)
-        active.dataset(manifest, output, "built")
-        active.sink({f"rows_{split}": float(n) for split, n in manifest.rows.items()}, 0)
-        active.sink({"rows_unlabelled": float(manifest.unlabelled)}, 0)
-        active.sink({"dropped": float(sum(manifest.dropped.values()))}, 0)
-        active.document(asdict(manifest), "manifest.json")
-        for name in ("README.md", "dropped.jsonl", "repairs.jsonl", "leaks.json", "page.html"):
-            active.file(output / name)
-    print(columns(dataset.table(manifest)))
-    if manifest.unlabelled:
-        print(f"{manifest.unlabelled:,} questions without a label, about sentences of training articles")
-    found = [leaks.Leak(**row) for row in json.loads((output / "leaks.json").read_text("utf-8"))["before"]]
-    if any(leak.rows for leak in found if leak.kind in leaks.LEAKS):
-        print(f"leaks found ({job.leaks.action}):\n{columns(leaks.table([leak for leak in found if leak.rows]))}")
-    for reason, count in sorted(manifest.dropped.items()):
-        print(f"dropped {count:,}: {reason} (each in {output / 'dropped.jsonl'})")
-    return output
-
 
 main = Script(
-    run,
     job=BuildJob,
     conf=Path(__file__).resolve().parents[1] / "conf",
     name="build_dataset",

@@ -4,61 +4,12 @@ import sys
 
 sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py would hide the package `evaluate`
 
-from dataclasses import asdict
 from pathlib import Path
 
-from stance import dataset, evaluation, jsonl, plots, registry, tracking
 from stance.config import Script
-from stance.evaluation import AS_ASKED, MODEL
 from stance.jobs.training import EvaluateJob
-from stance.predictor import StancePredictor
-from stance.show import columns
-
-
-def run(job: EvaluateJob) -> float:
-    """Score the exported model and baselines with intervals over articles; returns the model's macro-F1."""
-    rows, manifest = dataset.load(Path(job.dataset))
-    predictor = StancePredictor.load(job.artifact, precision=job.precision)
-    split = job.evaluation.split
-    evaluation.check(job.evaluation, rows)
-    origin = predictor.metadata.get("checkpoint", {})
-    dataset.check_same(manifest, origin.get("dataset_sha256", ""), allowed=job.other_dataset)
-    print(f"evaluate: {job.artifact} ({job.precision}) on {len(rows[split])} {split} pairs of {job.dataset}")
-    if split in evaluation.USED:
-        print(f"scores and confidence will look too good: {evaluation.USED[split]}")
-    with tracking.run(job.tracking, stage="evaluate", settings=asdict(job)) as active:
-        active.dataset(manifest, Path(job.dataset), split)
-        active.tag(train_run=origin.get("train_run", ""), export_run=predictor.metadata.get("export_run", ""))
-        report = evaluation.score(predictor, rows, job.evaluation)
-        active.sink(evaluation.metrics(report), 0)
-        active.figure(plots.confusion_matrix(report.confusion, f"{split}, {job.precision}"), "confusion_matrix.png")
-        active.figure(plots.reliability_diagram(report.answers, split), "reliability.png")
-        curve = plots.risk_coverage_curve(report.answers, split, report.kept.get(AS_ASKED))
-        active.figure(curve, "risk_coverage.png")
-        active.table(report.predictions(), "predictions.json")
-        jsonl.write_json(Path(job.output), report.to_json() | {"dataset_sha256": manifest.sha256})
-        active.file(Path(job.output))
-        macro_f1, tested = report.scores[MODEL]["macro_f1"], dataset.fingerprint({split: rows[split]})
-        tags = {
-            f"{job.precision}_{split}_macro_f1": str(macro_f1),
-            f"{split}_dataset": manifest.sha256,
-            f"{split}_rows": tested,
-            "evaluate_run": active.id,
-        }
-        version = registry.annotate(job.tracking.model, Path(job.artifact), tags)
-        active.tag(model_version=version or "not registered", **{f"{split}_rows": tested})
-        others = registry.rivals(job.tracking.model, split, tested)
-    print(columns(evaluation.table(report)))
-    for part in (evaluation.confidence, evaluation.per_class, evaluation.names_alone, evaluation.per_phenomenon):
-        print(f"\n{columns(part(report))}")
-    print("", *(f"abstaining, {way.replace('_', ' ')}: {kept}" for way, kept in report.kept.items()), sep="\n")
-    if len(others) > 1:
-        print(f"\n{columns(others)}")
-    return macro_f1.value
-
 
 main = Script(
-    run,
     job=EvaluateJob,
     conf=Path(__file__).resolve().parents[1] / "conf",
     name="evaluate",

@@ -4,42 +4,12 @@ import sys
 
 sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py would hide the package `evaluate`
 
-from dataclasses import asdict
 from pathlib import Path
 
-from stance import dataset, export, model, origin, registry, tracking
 from stance.config import Script
 from stance.jobs.training import ExportJob
 
-
-def run(job: ExportJob) -> Path:
-    """Export a checkpoint to ONNX in fp32 and int8, check both against PyTorch, and register the artifact."""
-    output = Path(job.output)
-    rows, manifest = dataset.load(Path(job.dataset))
-    about = model.about(Path(job.checkpoint))
-    dataset.check_same(manifest, about.get("dataset_sha256", ""), allowed=job.other_dataset)
-    print(f"export: {job.checkpoint} -> artifact in {output}, checked on {len(rows['validation'])} validation pairs")
-    with tracking.run(job.tracking, stage="export", settings=asdict(job)) as active:
-        active.dataset(manifest, Path(job.dataset), "validation")
-        active.tag(train_run=str(about.get("train_run", "")))
-        facts = {
-            "dataset_sha256": manifest.sha256,
-            "commit": origin.git_commit()[0],
-            "export_run": active.id,
-        }
-        exported = export.write(Path(job.checkpoint), rows["validation"], job.export, output=output, about=facts)
-        active.sink(export.metrics(exported), 0)
-        active.file(output / "stance.json")
-        print(exported.parity, *exported.trust.lines(), sep="\n")
-        if job.register:
-            version = registry.register(output, rows["validation"], name=job.tracking.model, run_id=active.id)
-            active.tag(model_version=version.version, alias=version.alias)
-            print(f"registered {job.tracking.model} version {version.version} as {version.alias}: {version.reason}")
-    return output
-
-
 main = Script(
-    run,
     job=ExportJob,
     conf=Path(__file__).resolve().parents[1] / "conf",
     name="export",

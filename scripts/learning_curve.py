@@ -4,53 +4,12 @@ import sys
 
 sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py would hide the package `evaluate`
 
-from dataclasses import asdict
 from pathlib import Path
 
-from stance import curve, dataset, plots, tracking, transfer
 from stance.config import Script
-from stance.inference import Logits
 from stance.jobs.studies import CurveJob
-from stance.show import columns
-
-
-def run(job: CurveJob) -> Path:
-    """Train on ever more articles over seeds, and plot what each model scores."""
-    curve.check(job.curve)
-    rows, manifest = dataset.load(Path(job.dataset))
-    others = transfer.load(job.transfer) if job.public else {}
-    output = Path(job.output)
-
-    def score(answers: dict[str, Logits]) -> dict[str, float]:
-        found = transfer.score(answers, others, job.transfer)
-        return {f"{t.name} {t.headline}": t.scores[t.headline].value for t in found}
-
-    print(f"learning curve: {job.curve.articles} articles of {job.dataset}, seeds {job.curve.seeds} -> {output}")
-    with tracking.run(job.tracking, stage="learning_curve", settings=asdict(job)) as active:
-        active.dataset(manifest, Path(job.dataset), "training")
-        found = []
-        memory = output.with_suffix(".jsonl")
-        for point in curve.points(rows, job.model, job.training, job.curve, others=others, score=score, memory=memory):
-            found.append(point)
-            print(
-                f"{point.articles} articles, seed {point.seed}: "
-                + ", ".join(f"{k} {v:.3f}" for k, v in point.scores.items())
-            )
-            active.sink(
-                {f"seed_{point.seed}_{k.replace(' ', '_')}": v for k, v in point.scores.items()}, point.articles
-            )
-        series = {name: [(p.articles, p.scores[name]) for p in found] for name in found[0].scores}
-        figure = plots.learning_by_size(series)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(output, dpi=120)
-        active.figure(figure, output.name)
-        active.file(memory)
-    print(columns(curve.table(found)))
-    return output
-
 
 main = Script(
-    run,
     job=CurveJob,
     conf=Path(__file__).resolve().parents[1] / "conf",
     name="learning_curve",

@@ -4,55 +4,12 @@ import sys
 
 sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py would hide the package `evaluate`
 
-from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import dataset, findings, study, sweep_runs, trial
 from stance.config import Script
-from stance.jobs import DATASET
 from stance.jobs.studies import SweepJob
-from stance.space import Settings, overruled, written
-from stance.sweep import Worker
-
-
-def run(job: SweepJob) -> float:
-    """Search for better settings of a training; several processes and machines can share a search.
-
-    The same command goes on with a search that was killed; given twice at a time, two processes share it. What it
-    finds is used by `python scripts/train.py $(cat outputs/sweep/NAME/best.overrides)`. More in docs/SWEEPS.md.
-    """
-    rows, manifest = dataset.load(Path(job.dataset))
-    folder = Path(job.output) / job.sweep.name
-    plan = trial.plan(job.sweep, Settings(job.model, job.training), rows, scratch=folder)
-    for key, value in overruled(plan.settings, plan.space).items():
-        print(f"{key}={value} is not used: sweep.space searches it")
-    storage = study.connect(job.sweep, on_stale=lambda found: sweep_runs.killed(job.tracking, found))
-    opened = study.join(job.sweep, storage, trial.facts(plan, manifest.sha256))
-    where = study.shown(job.sweep.storage)
-    print(
-        f"sweep: study {job.sweep.name} in {where}, {study.tally(opened.study).done} of {plan.config.trials} done, "
-        f"seeds {job.sweep.seeds}; {len(plan.splits['train'])} pairs of {job.dataset}, findings in {folder}",
-        flush=True,
-    )
-    settings = asdict(replace(job, sweep=replace(job.sweep, storage=where)))  # a URL may hold a password
-    with sweep_runs.parent(job.tracking, opened, settings, manifest) as active:
-        Worker(opened, plan, lambda number, drawn: sweep_runs.child(job.tracking, opened, number, drawn)).run()
-        extra = {} if job.dataset == DATASET else {"dataset": written(job.dataset)}
-        files = findings.write(opened.study, plan, folder, extra=extra)
-        for path in (*files, *findings.draw(opened.study, job.sweep, folder)):
-            active.file(path)
-        best, value = opened.study.best_trial.number, opened.study.best_value
-        active.sink({f"best_{job.sweep.metric}": value}, best)
-        active.tag(best_trial=str(best))
-    print(
-        f"best: trial {best}, median {job.sweep.metric} {value:.3f} over seeds {job.sweep.seeds}; train with it by\n"
-        f"python scripts/train.py $(cat {folder / 'best.overrides'})"
-    )
-    return value
-
 
 main = Script(
-    run,
     job=SweepJob,
     conf=Path(__file__).resolve().parents[1] / "conf",
     name="sweep",

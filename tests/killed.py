@@ -13,15 +13,14 @@ from transformers import Trainer
 import tiny
 from conftest import script
 from stance import checkpoints, resume, tracking, training
-from stance.encoders import ModelConfig
-from stance.recipe import TrainingConfig
 from stance.records import Example
+from stance.settings.training import ModelConfig, TrainingConfig
 from stance.training import Result
 
 SPLITS = {"train": tiny.examples(64, seed=1), "validation": tiny.examples(24, seed=2)}
 RECIPE = {"epochs": 3, "learning_rate": 3e-3, "tokens_per_batch": 128, "precision": "fp32", "early_stopping": 0}
 SERVER = multiprocessing.get_context("forkserver")  # imports torch once, then forks before any thread runs
-SERVER.set_forkserver_preload(["stance.training", "stance.tracking", "stance.jobs.training", "stance.config"])
+SERVER.set_forkserver_preload(["stance.training", "stance.tracking", "stance.commands.train", "stance.config"])
 
 
 def job(encoder: str, **changes: Any) -> tuple[ModelConfig, TrainingConfig]:

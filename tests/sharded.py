@@ -15,8 +15,7 @@ from accelerate.utils import DistributedType
 
 import tiny
 from stance import launch, training
-from stance.lora import LoraConfig
-from stance.recipe import TrainingConfig
+from stance.settings.training import LoraConfig, TrainingConfig
 
 CONFIG = Path(__file__).resolve().parents[1] / "conf" / "accelerate" / "fsdp_gpus.yaml"
 SPLITS = {"train": tiny.examples(47, seed=1), "validation": tiny.examples(23, seed=2)}

@@ -20,13 +20,12 @@ from conftest import Workplace, script
 from stance import abstention, dataset, evaluation, export, jsonl, registry, tracking
 from stance.abstention import COVERAGES, Abstention, Kept
 from stance.errors import StanceError
-from stance.evaluation import EvaluationConfig
-from stance.export import ExportConfig
 from stance.predictor import StancePredictor
 from stance.reader import ArticleReader
 from stance.records import Article, Example, Pair
 from stance.scores import Answers, Estimate
-from stance.tracking import TrackingConfig
+from stance.settings.scoring import EvaluationConfig, ExportConfig
+from stance.settings.tracking import TrackingConfig
 from test_reader import biased
 
 TEXT = "Iran praised the Russian proposal but warned against a return of the Taliban to power."

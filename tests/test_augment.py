@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import tiny
 from stance import augment
-from stance.recipe import TrainingConfig
 from stance.records import SOMEONE, Example, Stance
+from stance.settings.training import TrainingConfig
 
 PLAIN = {"span_dropout": 0.0, "surface_share": 0.0}
 

@@ -18,10 +18,9 @@ import pytest
 from stance import build, dataset, duplicates, jsonl
 from stance.corpora.source import CorpusConfig
 from stance.errors import StanceError
-from stance.examples import ExamplesConfig
-from stance.leaks import LeaksConfig
 from stance.records import Example
-from stance.splits import SPLITS, SplitConfig
+from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig
+from stance.splits import SPLITS
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLIC = Path(os.environ.get("STANCE_PUBLIC_CORPORA", ROOT.parent / "shared" / "corpora"))

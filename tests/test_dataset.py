@@ -25,11 +25,10 @@ from stance import corpora, dataset, jsonl
 from stance.corpora.source import CorpusConfig
 from stance.dataset import Manifest
 from stance.errors import StanceError
-from stance.examples import ExamplesConfig
 from stance.files import replace_directory
-from stance.leaks import LeaksConfig
 from stance.records import LABELS, Example, Stance
-from stance.splits import SPLITS, SplitConfig
+from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig
+from stance.splits import SPLITS
 
 CORPUS = Path(__file__).resolve().parents[1] / "data" / "corpus"
 LIMIT = 14

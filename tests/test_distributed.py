@@ -28,8 +28,8 @@ from stance import model as models
 from stance.batches import IGNORED, TokenBudget
 from stance.distributed import Shared, Shares
 from stance.errors import StanceError
-from stance.recipe import TrainingConfig
 from stance.records import Example
+from stance.settings.training import TrainingConfig
 from stance.training import Result
 from tiny import one_thread  # noqa: F401
 

@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from stance.encoders import ModelConfig, Pretrained, load
+from stance.encoders import Pretrained, load
 from stance.encoding import ACTOR, TARGET, Cuts, Encoded, Encoding, PairEncoder, collate
 from stance.errors import StanceError
 from stance.lookup import find_mention
 from stance.records import Pair
+from stance.settings.training import ModelConfig
 
 # The real tokenizer takes a while on its first call; what is tested is never a matter of time.
 patient = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from stance import corpora, examples, mentions, questions
 from stance.corpora.source import Dropped
 from stance.errors import StanceError
-from stance.examples import ExamplesConfig
 from stance.mentions import Candidate, Parsed
 from stance.records import SOMEONE, Annotation, Article, Example, Mention, Span, Stance
+from stance.settings.building import ExamplesConfig
 
 CORPUS = Path(__file__).resolve().parents[1] / "data" / "corpus"
 SENTENCES = (

@@ -19,10 +19,10 @@ from stance import model as models
 from stance.calibration import softmax
 from stance.encoding import PairEncoder, collate
 from stance.errors import StanceError
-from stance.export import ExportConfig
 from stance.model import Checkpoint, StanceModel
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, Pair
+from stance.settings.scoring import ExportConfig
 
 VALIDATION = tiny.examples(24, seed=2)
 

@@ -22,11 +22,10 @@ import tiny
 from conftest import ROOT, script
 from stance import failures, training
 from stance import model as checkpoints
-from stance.encoders import ModelConfig
 from stance.errors import StanceError
 from stance.jobs.training import TrainJob
-from stance.recipe import TrainingConfig
 from stance.records import Example
+from stance.settings.training import ModelConfig, TrainingConfig
 from tiny import one_thread  # noqa: F401
 
 SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2), "test": tiny.examples(6, seed=3)}

@@ -12,8 +12,7 @@ from stance import engine, training
 from stance import model as models
 from stance.encoders import load
 from stance.errors import StanceError
-from stance.lora import LoraConfig
-from stance.recipe import TrainingConfig
+from stance.settings.training import LoraConfig, TrainingConfig
 from tiny import one_thread  # noqa: F401
 
 SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2)}

@@ -19,8 +19,8 @@ from stance import model as models
 from stance.encoding import QUESTIONS, PairEncoder, collate
 from stance.errors import StanceError
 from stance.model import Checkpoint, StanceModel
-from stance.recipe import TrainingConfig
 from stance.records import LABELS, Pair
+from stance.settings.training import TrainingConfig
 from tiny import one_thread  # noqa: F401
 
 TEXT = "Pakistan welcomed the peace initiative while Ghani rejected the ceasefire , officials said ."

@@ -22,9 +22,9 @@ import tiny
 from stance import tracking, training
 from stance.callbacks import Pace
 from stance.errors import StanceError
-from stance.recipe import TrainingConfig
 from stance.records import LABELS
-from stance.tracking import TrackingConfig
+from stance.settings.tracking import TrackingConfig
+from stance.settings.training import TrainingConfig
 from stance.training import Result
 from tiny import one_thread  # noqa: F401
 

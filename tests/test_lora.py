@@ -15,11 +15,10 @@ from stance import export, inference, lora, training
 from stance import model as models
 from stance.encoders import load
 from stance.errors import StanceError
-from stance.lora import LoraConfig
 from stance.model import Checkpoint
 from stance.predictor import StancePredictor
-from stance.recipe import TrainingConfig
 from stance.records import LABELS
+from stance.settings.training import LoraConfig, TrainingConfig
 from stance.training import Result
 from tiny import one_thread  # noqa: F401
 

@@ -11,7 +11,7 @@ from stance import corpora, transfer
 from stance.corpora import dse
 from stance.errors import StanceError
 from stance.records import Article
-from stance.transfer import TransferConfig
+from stance.settings.scoring import TransferConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLIC = Path(os.environ.get("STANCE_PUBLIC_CORPORA", ROOT.parent / "shared" / "corpora"))

@@ -15,15 +15,17 @@ import tiny
 from conftest import script
 from stance import bakeoff, inference, jsonl, teacher, training
 from stance import model as models
-from stance.bakeoff import BakeoffConfig, Contender, Outcome
+from stance.bakeoff import Contender, Outcome
 from stance.batches import target
 from stance.calibration import softmax
 from stance.config import override
 from stance.errors import StanceError
 from stance.jobs.studies import BakeoffJob
 from stance.objective import consistency, cross_entropy
-from stance.recipe import TrainingConfig, teachers
+from stance.recipe import teachers
 from stance.records import LABELS, SOMEONE, Example, Stance
+from stance.settings.studies import BakeoffConfig
+from stance.settings.training import TrainingConfig
 from tiny import one_thread  # noqa: F401
 
 SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2)}

@@ -11,10 +11,10 @@ from transformers.models.mpnet.modeling_mpnet import MPNetEncoder, MPNetModel
 import tiny
 from conftest import ROOT
 from stance import encoders, relative
-from stance.encoders import ModelConfig
 from stance.encoding import PairEncoder, collate
 from stance.model import StanceModel
 from stance.records import Pair
+from stance.settings.training import ModelConfig
 from tiny import one_thread  # noqa: F401
 
 TEXT = "Pakistan welcomed the peace initiative while Ghani rejected the ceasefire , officials said ."

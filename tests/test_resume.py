@@ -20,9 +20,9 @@ from conftest import Workplace, script
 from killed import SERVER, SPLITS, train
 from stance import checkpoints, files, resume, tracking
 from stance.errors import StanceError
-from stance.lora import LoraConfig
 from stance.recipe import choose_precision
-from stance.tracking import TrackingConfig
+from stance.settings.tracking import TrackingConfig
+from stance.settings.training import LoraConfig
 from stance.training import Result
 from tiny import one_thread  # noqa: F401
 

@@ -7,11 +7,11 @@ import pytest
 
 import tiny
 from stance import augment, resume
-from stance.encoders import ModelConfig
 from stance.errors import StanceError
-from stance.recipe import TrainingConfig, check
+from stance.recipe import check
 from stance.records import Example, Span, Stance
 from stance.rewriting import DECLINED, REFUSED, rewritten
+from stance.settings.training import ModelConfig, TrainingConfig
 
 BACKED = "Pakistan backed the Russian initiative on Monday, calling it a step towards peace."
 

@@ -16,11 +16,12 @@ from sklearn.metrics import f1_score, matthews_corrcoef, precision_recall_fscore
 from conftest import Workplace
 from stance import baselines, calibration, dataset, evaluation, plots, scores
 from stance.errors import StanceError
-from stance.evaluation import MODEL, EvaluationConfig, Report
+from stance.evaluation import MODEL, Report
 from stance.history import learning_curves
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, Stance
 from stance.scores import StanceScore
+from stance.settings.scoring import EvaluationConfig
 
 CLASSES = st.integers(0, 2)
 ANSWERS = st.lists(st.tuples(CLASSES, CLASSES), min_size=1, max_size=60)

@@ -2,12 +2,14 @@
 
 import dataclasses
 import gc
+import inspect
 import json
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +72,40 @@ def test_help_names_every_setting_with_its_meaning(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_help_says_what_the_script_does_and_shows_examples(name: str) -> None:
     text = script(name).main.help()
-    assert text.startswith(script(name).run.__doc__[:40])
+    purpose = import_module(f"stance.commands.{name}").run.__doc__
+    assert len(purpose) > 40
+    assert text.startswith(inspect.cleandoc(purpose))
     assert text.count(f"python scripts/{name}.py ") >= 2
 
 
-def test_a_script_leaves_what_was_imported_out_of_garbage_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_and_a_typo_need_not_wait_for_a_library() -> None:
+    slow = {"torch", "transformers", "datasets", "mlflow", "spacy", "sklearn", "optuna", "onnxruntime", "pandas"}
+    code = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "tests")!r})
+from conftest import script
+for name in {NAMES}:
+    script(name).main.help()
+    script(name).main.compose()
+print(sorted(set(sys.modules) & {slow}))
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout == "[]\n"
+
+
+def test_help_may_be_read_in_part() -> None:
+    command = f"{sys.executable} scripts/train.py --help | head -n 1"
+    process = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert process.stdout.startswith("Fine-tune")
+    assert process.stderr == ""
+
+
+def test_a_script_leaves_what_was_imported_out_of_garbage_collection(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     main, before = script("predict").main, [[0]]
     assert any(one is before for one in gc.get_objects())
-    monkeypatch.setattr(sys, "argv", ["predict.py", "--help"])
+    monkeypatch.setattr(sys, "argv", ["predict.py", f"artifact={tmp_path}/none"])
     with pytest.raises(SystemExit):
         main.cli()
     assert not any(one is before for one in gc.get_objects())
@@ -181,8 +209,7 @@ def yaml(tmp_path: Path) -> Path:
 
 
 def compose(conf: Path) -> Any:
-    train = script("train")
-    return Script(train.run, job=train.main.job, conf=conf, name="train").compose()
+    return Script(job=script("train").main.job, conf=conf, name="train").compose()
 
 
 def test_settings_in_yaml_reach_the_job(yaml: Path) -> None:

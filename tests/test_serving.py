@@ -23,7 +23,7 @@ from stance import dataset, tracking
 from stance.errors import StanceError
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Pair
-from stance.tracking import TrackingConfig
+from stance.settings.tracking import TrackingConfig
 
 MODEL = "models:/stance@champion"
 COLUMNS = ["stance", "confidence", *LABELS]

@@ -18,7 +18,8 @@ from stance.corpora.__main__ import main
 from stance.division import Units
 from stance.errors import StanceError
 from stance.records import Article
-from stance.splits import SPLITS, SplitConfig
+from stance.settings.building import SplitConfig
+from stance.splits import SPLITS
 
 ARTICLES = corpora.read(Path(__file__).resolve().parents[1] / "data" / "corpus")[:40]
 THRESHOLD = SplitConfig().near_duplicate

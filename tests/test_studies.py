@@ -12,13 +12,14 @@ import pytest
 import tiny
 from conftest import CORPUS, Workplace, script
 from stance import curve, dataset, jsonl, training, transfer
-from stance.curve import CurveConfig, Point
+from stance.curve import Point
 from stance.errors import StanceError
 from stance.predictor import StancePredictor
-from stance.recipe import TrainingConfig
 from stance.records import Stance
+from stance.settings.scoring import TransferConfig
+from stance.settings.studies import CurveConfig
+from stance.settings.training import TrainingConfig
 from stance.splits import shuffled
-from stance.transfer import TransferConfig
 from test_abstention import altered
 from test_public import DSE, write_dse, write_seesaw
 

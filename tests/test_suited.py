@@ -11,9 +11,9 @@ from transformers import CLIPConfig
 import tiny
 from conftest import Workplace
 from stance import encoders, training
-from stance.encoders import ModelConfig
 from stance.errors import StanceError
-from stance.recipe import TrainingConfig, suited
+from stance.recipe import suited
+from stance.settings.training import ModelConfig, TrainingConfig
 
 SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2)}
 

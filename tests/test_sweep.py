@@ -30,14 +30,14 @@ import tiny
 from conftest import ROOT, script
 from stance import dataset, findings, jsonl, space, study, sweep_runs
 from stance.dataset import Manifest
-from stance.encoders import ModelConfig
 from stance.errors import StanceError
-from stance.recipe import TrainingConfig
 from stance.records import LABELS
+from stance.settings.studies import SweepConfig
+from stance.settings.tracking import TrackingConfig
+from stance.settings.training import ModelConfig, TrainingConfig
 from stance.space import Settings, overruled, parse
-from stance.study import Opened, SweepConfig
+from stance.study import Opened
 from stance.sweep import Worker
-from stance.tracking import TrackingConfig
 from stance.trial import facts, plan
 from tiny import one_thread  # noqa: F401
 

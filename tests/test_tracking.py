@@ -24,15 +24,15 @@ import tiny
 from conftest import ROOT, Workplace, script
 from stance import dataset, encoders, export, jsonl, origin, registry, tracking
 from stance import model as models
-from stance.encoders import ModelConfig
 from stance.errors import StanceError
 from stance.evaluation import MODEL
-from stance.export import ExportConfig
 from stance.model import Checkpoint, StanceModel
 from stance.predictor import StancePredictor, sha256
 from stance.records import Example, Stance
+from stance.settings.scoring import ExportConfig
+from stance.settings.tracking import TrackingConfig
+from stance.settings.training import ModelConfig
 from stance.stores import scrubbed
-from stance.tracking import TrackingConfig
 
 OLD_REVISION = "451aebb31d03"  # the first one of MLflow's migrations
 

@@ -18,8 +18,9 @@ from stance import augment, encoders, inference, recipe, training
 from stance import model as models
 from stance.calibration import softmax
 from stance.errors import StanceError
-from stance.recipe import TrainingConfig, choose_precision
+from stance.recipe import choose_precision
 from stance.records import LABELS, SOMEONE, Example, Stance
+from stance.settings.training import TrainingConfig
 from stance.training import Result
 from tiny import one_thread  # noqa: F401
 

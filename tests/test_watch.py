@@ -17,9 +17,10 @@ from transformers import EvalPrediction
 
 import tiny
 from stance import baselines, training, watch
-from stance.recipe import TrainingConfig, suited
+from stance.recipe import suited
 from stance.records import LABELS, Example, Stance
 from stance.scores import by_group, difference, rates
+from stance.settings.training import TrainingConfig
 from stance.training import Result
 from stance.validation import Validation
 from tiny import one_thread  # noqa: F401

@@ -17,9 +17,10 @@ from stance.labelling import Vote
 from stance.lexicon import Lexicon
 from stance.readings import FUNCTIONS
 from stance.records import Annotation, Article, Mention, Stance
-from stance.weak import WeakConfig
+from stance.settings import LEXICON
+from stance.settings.building import WeakConfig
 
-LEXICON = ROOT / lexicon.DEFAULT
+WORDS = ROOT / LEXICON
 ONE = WeakConfig(processes=1)
 SHARES = {"active": 0.9, "deed": 0.8, "negated/neutral": 0.6, "unvoted": 0.9}
 
@@ -111,7 +112,7 @@ SENTENCES = {
 
 @pytest.fixture(scope="session")
 def words() -> Lexicon:
-    return lexicon.load(LEXICON)
+    return lexicon.load(WORDS)
 
 
 def votes(text: str, words: Lexicon) -> list[Vote]:
@@ -147,7 +148,7 @@ def test_votes_name_places_of_the_text_within_their_sentence(words: Lexicon) -> 
 
 
 def edited(tmp_path: Path, old: str, new: str) -> Path:
-    text = LEXICON.read_text("utf-8")
+    text = WORDS.read_text("utf-8")
     assert old in text
     path = tmp_path / "mine.yaml"
     path.write_text(text.replace(old, new, 1), "utf-8")
@@ -171,7 +172,7 @@ def test_user_edited_lexicon_changes_the_result(words: Lexicon, tmp_path: Path) 
     mine = lexicon.load(edited(tmp_path, "applaud,", ""))
     assert said(sentence, mine) == []
     (tmp_path / "turned.yaml").write_text(
-        LEXICON.read_text("utf-8").replace("applaud,", "", 1).replace("abhor,", "abhor, applaud,", 1), "utf-8"
+        WORDS.read_text("utf-8").replace("applaud,", "", 1).replace("abhor,", "abhor, applaud,", 1), "utf-8"
     )
     assert said(sentence, lexicon.load(tmp_path / "turned.yaml")) == ["active: Brazil oppose treaty"]
 
@@ -427,7 +428,7 @@ def test_only_the_train_split_tells_the_accuracies(tmp_path: Path) -> None:
 def weak_label(tmp_path: Path, *overrides: str) -> list[str]:
     return [
         f"source.path={tmp_path}/in.jsonl", f"output={tmp_path}/weak.jsonl", "weak.processes=1",
-        f"weak.lexicon={LEXICON}", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db",
+        f"weak.lexicon={WORDS}", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db",
         f"tracking.artifacts={tmp_path}/artifacts", "tracking.system_metrics_seconds=0", *overrides,
     ]  # fmt: skip
 
@@ -457,7 +458,7 @@ def test_script_writes_labelled_articles_and_logs_the_report(
 def test_script_takes_the_lexicon_s_accuracies_without_gold(tmp_path: Path) -> None:
     jsonl.write(tmp_path / "in.jsonl", [article_to_json(Article("one", TEXT))])
     out = script("weak_label").main(weak_label(tmp_path, "weak.gold=''"))
-    stated = lexicon.load(LEXICON).accuracy
+    stated = lexicon.load(WORDS).accuracy
     ((_, row),) = jsonl.read(out)
     assert row["annotations"][0]["weight"] == pytest.approx(stated["active/support"], abs=1e-4)
 

@@ -18,8 +18,9 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedToken
 
 from stance import jsonl
 from stance.dataset import FEATURES, Manifest, fingerprint
-from stance.encoders import ModelConfig, set_dropout
+from stance.encoders import set_dropout
 from stance.records import LABELS, Example, Stance
+from stance.settings.training import ModelConfig
 
 ONE_PASS = ("bert", "distilbert", "roberta", "xlm-roberta", "electra", "mpnet")
 PAIR = ("deberta-v2", "modernbert")

@@ -2,7 +2,8 @@
 
 The package is layered; a module imports only from the rings above it:
 
-* serving   `errors` `files` `jsonl` `records` `forms` `lookup` `encoding` `predictor`  (numpy, onnxruntime, tokenizers)
+* serving   `errors` `settings` `files` `jsonl` `records` `forms` `lookup` `encoding` `predictor`
+            (numpy, onnxruntime, tokenizers)
 * reading   `mentions` `reader`                                        (+ spacy)
 * building  `corpora` `agreement` `annotators` `questions` `examples` `duplicates` `splits` `division` `ledger` `stages`
             `leaks` `dataset` `markup` `page` `writing` `build` `versions` `lexicon` `grammar` `readings`
@@ -16,7 +17,7 @@ The package is layered; a module imports only from the rings above it:
             `space` `study` `trial` `findings` `sweep` `distributed` `engine` `lora` `packaged`
             (+ torch, transformers, accelerate, peft, safetensors, onnx, evaluate, sklearn, cleanlab, optuna,
             sqlalchemy, filelock, psutil, submitit, matplotlib, rich)
-* rim       `origin` `tracking` `registry` `pyfunc` `sweep_runs` `jobs` `config` `stores`
+* rim       `origin` `tracking` `registry` `pyfunc` `sweep_runs` `jobs` `commands` `config` `stores`
             (+ mlflow, alembic, pandas, hydra, omegaconf)
 
 Importing this package does nothing; import what you need from its modules.

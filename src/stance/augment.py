@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from stance.recipe import TrainingConfig
 from stance.records import SOMEONE, Example, Stance, as_printed, folded, without_places
 from stance.renaming import name_words, rename
+from stance.settings.training import TrainingConfig
 
 _ARTICLE = frozenset({"the"})
 

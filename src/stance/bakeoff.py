@@ -5,30 +5,20 @@ It decides defaults, so it looks at validation and development parts only, and a
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
 from stance import studies
-from stance.encoders import ModelConfig
 from stance.errors import StanceError
 from stance.inference import Logits
-from stance.recipe import TrainingConfig
 from stance.records import LABELS, Example, without_places
 from stance.resume import digest
 from stance.scores import confusion, rates
+from stance.settings.studies import BakeoffConfig
+from stance.settings.training import ModelConfig, TrainingConfig
 from stance.studies import Memory, Sets
 from stance.transfer import POLAR, two_way
-
-
-@dataclass
-class BakeoffConfig:
-    """What is compared."""
-
-    contenders: dict[str, list[str]] = field(default_factory=dict)
-    """By name, the settings in which a contender differs: [dataset=…, model.…=…, training.…=…]."""
-    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
-    """Each contender is trained once a seed."""
 
 
 @dataclass(frozen=True)

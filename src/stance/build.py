@@ -22,11 +22,11 @@ from stance.dataset import Manifest
 from stance.division import Units
 from stance.duplicates import Hashes, Index, Numbers
 from stance.errors import StanceError
-from stance.examples import ExamplesConfig
 from stance.files import check_replaceable, replace_directory
-from stance.leaks import NONE, TRAIN, UNLABELLED, LeaksConfig, Rows
+from stance.leaks import NONE, TRAIN, UNLABELLED, Rows
 from stance.records import LABELS, folded
-from stance.splits import SPLITS, SplitConfig
+from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig
+from stance.splits import SPLITS
 from stance.stages import Stage
 from stance.writing import Plan
 

@@ -19,7 +19,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from stance import jsonl
 from stance.callbacks import SinkCallback
 from stance.errors import StanceError
-from stance.recipe import TrainingConfig
+from stance.settings.training import TrainingConfig
 from stance.trainer import StanceTrainer
 
 WHOLE, STATE = "whole.json", "trainer_state.json"

@@ -1,14 +1,18 @@
 """Hydra at the rim: command line and YAML in, a typed job out. The only module that imports hydra.
 
-A script is `main = Script(run, job=TrainJob, conf=...)`: `main(["training.epochs=1"])` runs it from Python and
-returns what `run` returns; `main.cli()` is the command line with `--help`, `-m` and one-line errors. Its processes may
-be many (`torchrun`, `accelerate launch`) and, with `-m hydra/launcher=submitit_slurm`, run elsewhere.
+A script is `main = Script(job=TrainJob, conf=..., name="train")`: `main(["training.epochs=1"])` runs
+`stance.commands.train` from Python and returns what its `run` returns; `main.cli()` is the command line with `--help`,
+`-m` and one-line errors. A command is imported once its settings are known to be sound, since its libraries take
+seconds. Processes may be many (`torchrun`, `accelerate launch`) and, with `-m hydra/launcher=submitit_slurm`, run
+elsewhere.
 """
 
 import ast
 import dataclasses
 import difflib
 import gc
+import importlib
+import importlib.util
 import inspect
 import itertools
 import os
@@ -17,7 +21,7 @@ import signal
 import sys
 import textwrap
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -34,43 +38,34 @@ from stance import launch
 from stance.errors import StanceError
 
 Job = TypeVar("Job")
-Result = TypeVar("Result")
 USAGE_ERROR = 2
 CONFIGURATION_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 
 
-class Script(Generic[Job, Result]):
-    """A job's function with its configuration: callable from Python, and a command line.
+class Script(Generic[Job]):
+    """A command with its configuration: callable from Python, and a command line.
 
     Args:
-        run: does the work.
         job: the dataclass of its settings.
         conf: the directory of YAML files; the primary one is called like the script.
-        name: the script's name without `.py`.
+        name: the script's name without `.py`; `run` of `stance.commands.NAME` does the work.
         examples: lines of the help text that show how it is used.
         many: whether several processes can share the work; `run` is then called in each.
     """
 
     def __init__(
-        self,
-        run: Callable[[Job], Result],
-        *,
-        job: type[Job],
-        conf: Path,
-        name: str,
-        examples: Sequence[str] = (),
-        many: bool = False,
+        self, *, job: type[Job], conf: Path, name: str, examples: Sequence[str] = (), many: bool = False
     ) -> None:
-        self.run, self.job, self.conf, self.name, self.examples, self.many = run, job, conf, name, examples, many
+        self.job, self.conf, self.name, self.examples, self.many = job, conf, name, examples, many
         ConfigStore.instance().store(name=f"{name}_schema", node=job)
 
-    def __call__(self, overrides: Sequence[str] = ()) -> Result:
+    def __call__(self, overrides: Sequence[str] = ()) -> Any:
         """Compose the configuration with `overrides` and run.
 
         Raises:
             StanceError: an override has no meaning, or the job can't be done.
         """
-        return self.run(self.compose(overrides))
+        return self._run(self.compose(overrides))
 
     def compose(self, overrides: Sequence[str] = ()) -> Job:
         """The typed job that the YAML and `overrides` make."""
@@ -82,15 +77,13 @@ class Script(Generic[Job, Result]):
 
     def cli(self) -> None:
         """Run from the command line and exit: 0, or 2 after one line about a user's mistake."""
-        gc.freeze()  # what was imported: each collection of a training would look through it, the last one for seconds
         if {"--help", "-h"} & set(sys.argv[1:]):
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader such as `head` may have seen enough
             print(self.help())
             sys.exit(0)
         # Makes Hydra raise instead of printing a message of its own; `explain` says it in one line.
         os.environ["HYDRA_FULL_ERROR"] = "1"
-        if launch.rank():
-            launch.stay_quiet()
-        else:
+        if not launch.rank():
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         if launch.processes() > 1 and not self.many:
             _exit(f"scripts/{self.name}.py works in one process; start it with python, without torchrun or accelerate")
@@ -111,7 +104,7 @@ class Script(Generic[Job, Result]):
     def help(self) -> str:
         """What the script does, the groups to choose from, every setting with its default, and examples."""
         lines = [
-            inspect.getdoc(self.run) or "",
+            _purpose(self._command),
             "",
             f"usage: python scripts/{self.name}.py [-m] [KEY=VALUE ...]",
         ]
@@ -130,6 +123,13 @@ class Script(Generic[Job, Result]):
             lines += ["", "examples:", *(f"  {line}" for line in self.examples)]
         return "\n".join(lines)
 
+    @property
+    def _command(self) -> str:
+        return f"stance.commands.{self.name}"
+
+    def _run(self, job: Job) -> Any:
+        return importlib.import_module(self._command).run(job)
+
     def _primary(self) -> str:
         return (self.conf / f"{self.name}.yaml").read_text("utf-8")
 
@@ -144,7 +144,11 @@ class Script(Generic[Job, Result]):
             if many and output:
                 path, number = Path(output), HydraConfig.get().job.num
                 setattr(job, "output", str(path.with_name(f"{path.stem}-{number}{path.suffix}")))  # noqa: B010
-            result = self.run(job)
+            if launch.rank():
+                launch.stay_quiet()
+            importlib.import_module(self._command)
+            gc.freeze()  # what was imported: each collection of a training would look through it, the last for seconds
+            result = self._run(job)
         except StanceError as error:
             if elsewhere:  # goes back to the process that submitted the job
                 raise
@@ -190,6 +194,14 @@ def settings(job: type[Any], prefix: str = "") -> list[tuple[str, Any, str]]:
         else:
             found.append((f"{prefix}{field.name}", default, texts.get(field.name, "")))
     return found
+
+
+def _purpose(module: str) -> str:
+    """The docstring of a module's function `run`, which is read and not imported."""
+    spec = importlib.util.find_spec(module)
+    source = Path(spec.origin).read_text("utf-8") if spec and spec.origin else ""
+    functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == "run"]
+    return "\n".join(ast.get_docstring(function) or "" for function in functions)
 
 
 def field_docs(job: type[Any]) -> dict[str, str]:

@@ -2,33 +2,23 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from stance import jsonl, studies
-from stance.encoders import ModelConfig
 from stance.errors import StanceError
 from stance.inference import Logits
-from stance.recipe import TrainingConfig
 from stance.records import UNLABELLED, Example
 from stance.resume import digest
+from stance.settings.studies import CurveConfig
+from stance.settings.training import ModelConfig, TrainingConfig
 from stance.splits import shuffled
 from stance.studies import Memory
 
 LEARNED = ("train", UNLABELLED)
 Score = Callable[[Mapping[str, Logits]], Mapping[str, float]]
-
-
-@dataclass
-class CurveConfig:
-    """The points of a learning curve."""
-
-    articles: list[int] = field(default_factory=lambda: [14, 28, 56, 112, 224])
-    """Numbers of training articles; smaller sets are part of larger ones. Numbers above what there is take all."""
-    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
-    """Each seed draws other articles and trains anew."""
 
 
 @dataclass(frozen=True)

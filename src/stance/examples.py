@@ -7,7 +7,7 @@ the annotations made, so that a passage is seen with pairs that hold a stance in
 import hashlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice, product, zip_longest
 from operator import itemgetter
 
@@ -18,28 +18,10 @@ from stance.corpora.source import Dropped
 from stance.errors import StanceError
 from stance.mentions import Candidate, Parsed, words
 from stance.records import UNLABELLED, Annotation, Article, Example, Mention, Span, Stance
+from stance.settings.building import ExamplesConfig
 
 BATCH = 64
 """Articles that are parsed together."""
-
-
-@dataclass
-class ExamplesConfig:
-    """How annotations become examples."""
-
-    context: int = 1
-    """Sentences of context before and after the evidence."""
-    alone: float = 0.5
-    """Share of the evidences that stand alone, without context: a service may ask about single sentences."""
-    neutral_ratio: float = 1.0
-    """Sampled neutral pairs for each annotation of an exhaustively annotated article."""
-    max_passage_characters: int = 4000
-    """Annotations whose evidence spans more text than this are dropped."""
-    unlabelled: int = 0
-    """Pairs of names without a label for each sentence of a training article, at most; only training.teacher uses
-    them."""
-    seed: int = 13
-    """Of the sampling."""
 
 
 def make(

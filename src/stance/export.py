@@ -30,27 +30,11 @@ from stance.model import Checkpoint
 from stance.predictor import FORMAT_VERSION, StancePredictor, sha256
 from stance.records import LABELS, Example, without_places
 from stance.scores import UNKNOWN, Answers, StanceScore, known
+from stance.settings.scoring import ExportConfig
 from stance.trust import Asked, Trust, fit
 
 MIN_PLACED = 100
 """Fewer pairs with places than this tell no temperature or threshold of their own."""
-
-
-@dataclass
-class ExportConfig:
-    """What an export must keep to."""
-
-    max_label_changes: float = 0.05
-    """Largest share of validation pairs whose label may differ between PyTorch and int8."""
-    tolerance: float = 1e-3
-    """Largest difference of probabilities between PyTorch and ONNX in fp32."""
-    opset: int = 20
-    """ONNX operator set."""
-    target_risk: float = 0.1
-    """Largest share of wrong answers when the model may abstain: the least confidence of an answer is chosen for it on
-    validation and kept in the artifact; 0 chooses none."""
-    risk_confidence: float = 0.95
-    """How probable it must be that new pairs of the same kind keep to target_risk."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,8 @@ from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from stance.batches import IGNORED, Rows
-from stance.encoders import ModelConfig
 from stance.errors import StanceError
-from stance.recipe import TrainingConfig
+from stance.settings.training import ModelConfig, TrainingConfig
 
 if TYPE_CHECKING:
     from stance.trainer import StanceTrainer

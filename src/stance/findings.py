@@ -17,8 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from stance import jsonl
 from stance.errors import StanceError
+from stance.settings.studies import SweepConfig
 from stance.space import changed, overrides, written
-from stance.study import SweepConfig, counted, retried, tally
+from stance.study import counted, retried, tally
 from stance.trial import Plan
 
 STATES = {

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from stance.duplicates import Index, Numbers
 from stance.errors import StanceError
+from stance.settings.building import LeaksConfig
 from stance.splits import PARTS, SPLITS
 
 Mask = npt.NDArray[np.bool_]
@@ -30,19 +31,6 @@ HELD = {TEST: (TRAIN, VALIDATION, UNLABELLED), VALIDATION: (TRAIN, UNLABELLED)}
 """The splits that are held out, and what must not repeat them."""
 LEAKS = ("text", "near", "article")
 """Kinds that are dropped; the others are reported (`row` and `question` are part of `text`)."""
-
-
-@dataclass
-class LeaksConfig:
-    """What is done about leaks."""
-
-    action: str = "drop"
-    """drop: leave out training rows that repeat validation or test, and validation rows that repeat test; keep: only
-    report; fail: stop the build."""
-    near_duplicate: float = 0.5
-    """Passages whose word 5-grams overlap by at least this Jaccard similarity are nearly the same."""
-    repeated: str = "drop"
-    """Training rows with the text, pair and stance of an earlier one: drop or keep."""
 
 
 @dataclass

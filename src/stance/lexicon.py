@@ -14,8 +14,8 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from stance.errors import StanceError
 from stance.records import LABELS, Stance
+from stance.settings import LEXICON
 
-DEFAULT = "data/lexicon/stance.yaml"
 MAX_BYTES = 1_000_000
 _SPELLINGS = (
     (re.compile(r"(?<=\w\w)is(e|ing|ed|ation)\b"), r"iz\1"),
@@ -76,7 +76,7 @@ def load(path: Path) -> Lexicon:
             entry that is no text, empty or stands twice; with file and line.
     """
     if not path.is_file():
-        raise StanceError(f"{path}: no such file; expected a lexicon of stance words (YAML), such as {DEFAULT}")
+        raise StanceError(f"{path}: no such file; expected a lexicon of stance words (YAML), such as {LEXICON}")
     if path.stat().st_size > MAX_BYTES:
         raise StanceError(f"{path}: over {MAX_BYTES:,} bytes, the most that is read of a lexicon")
     try:

@@ -6,30 +6,15 @@ pretraining. After `merge` nothing of peft is left: checkpoint, export and predi
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
 from transformers import PreTrainedModel
 
 from stance.errors import StanceError
+from stance.settings.training import ALL, LoraConfig
 
-ALL = "all-linear"
 UNUSED = "pooler"
-
-
-@dataclass
-class LoraConfig:
-    """Adapters of low rank instead of all the encoder's weights."""
-
-    rank: int = 0
-    """Rank of the adapters; 0 trains all weights."""
-    alpha: float = 32.0
-    """The adapters' output is scaled by alpha / rank."""
-    dropout: float = 0.0
-    """Dropout before the adapters."""
-    targets: list[str] = field(default_factory=lambda: [ALL])
-    """Names of the layers that get one, as in [query,value]; all-linear takes every linear layer."""
 
 
 def check(config: LoraConfig) -> None:

@@ -4,98 +4,21 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import torch
 
-from stance import lexicon, lora
+from stance import lora
 from stance.errors import StanceError
-from stance.lora import LoraConfig
 from stance.records import LABELS, Example
+from stance.settings.training import TrainingConfig
 
 WORTH_CASTING = 1.2
 """How many times as fast products in bf16 must be on a CPU: training in it also has weights and gradients to cast."""
 WIDE = 512
 """Hidden sizes from here on are not of the small tier: base-size encoders have 768, MiniLM 384."""
-
-
-@dataclass
-class TrainingConfig:
-    """How the model is fine-tuned."""
-
-    epochs: int = 2
-    """Most passes over the training split."""
-    learning_rate: float | None = None
-    """Peak learning rate of AdamW; linear decay after the warm-up. null suits the encoder: 2e-4, of a wide one 3e-5."""
-    warmup: float = 0.1
-    """Share of the steps in which the learning rate rises."""
-    weight_decay: float = 0.01
-    """Decoupled weight decay of AdamW."""
-    max_grad_norm: float = 1.0
-    """Gradients are clipped to this norm."""
-    tokens_per_batch: int = 1024
-    """Most tokens of a batch, padding included."""
-    class_weights: str = "none"
-    """none, or balanced: the loss weighs a class by the inverse of its frequency."""
-    label_smoothing: float = 0.0
-    """Share of a label's mass that is spread over all labels."""
-    early_stopping: int = 3
-    """Stop after so many epochs without a better validation macro-F1; 0 never stops early."""
-    span_dropout: float = 0.3
-    """Share of the training pairs that are asked by their names alone, without the mentions' places."""
-    sampled_weight: float = 1.0
-    """Weight in the loss of the neutral pairs that nobody annotated; annotated pairs have 1."""
-    surface_share: float = 0.5
-    """Share of the training pairs that are asked by the passage's own words instead of the canonical names."""
-    open_holder: float = 0.0
-    """Share of the training pairs that ask what "someone" thinks of the target, where the article's holders agree."""
-    teacher: list[str] = field(default_factory=list)
-    """Checkpoint directories whose mean answer the model also learns (distillation); CORPUS:DIRECTORY answers for one
-    corpus alone; empty for none."""
-    teacher_weight: float = 0.5
-    """Share of the wanted answer that is the teachers'; the rest is the annotators'."""
-    teacher_questions: float = 0.0
-    """Further questions for each training pair, of names of its passage, that only the teachers answer."""
-    teacher_questions_weight: float = 0.5
-    """Weight in the loss of those further questions, and of a dataset's `unlabelled` ones (times their corpus's
-    weight); annotated pairs have 1."""
-    teacher_cache: str = "outputs/teacher"
-    """Directory that keeps the teachers' answers, so that the next run with the same questions need not ask again."""
-    r_drop: float = 0.0
-    """Weight of the divergence between two answers under dropout (R-Drop); 0 is off, else each step costs two."""
-    precision: str = "auto"
-    """fp32, bf16, or auto: bf16 where the hardware is faster in it."""
-    seed: int = 1
-    """Of initialisation, dropout and batches."""
-    mask_names: float = 0.0
-    """Share of the training pairs whose names are replaced by placeholders, in the passage too; costs passes."""
-    swap_names: float = 0.0
-    """Share of the other training pairs whose names are replaced by those of other pairs of the same corpus."""
-    swap_direction: float = 0.0
-    """Share of the annotated pairs that are added the other way round as neutral, where nothing says otherwise."""
-    deny: float = 0.0
-    """Share of the stances that a plain verb states that are added denied ("refused to back"), as short passages."""
-    passive: float = 0.0
-    """Share of the stances that a plain verb states that are added in the passive voice, as short passages."""
-    lexicon: str = lexicon.DEFAULT
-    """YAML file with the words that show a stance: where deny and passive look for plain verbs."""
-    accumulation: int = 1
-    """Batches of an optimizer step; its loss is the mean over all their pairs."""
-    gradient_checkpointing: bool = False
-    """Compute the encoder's activations again in the backward pass: a third slower, far less memory."""
-    compile: bool = False
-    """Compile the network with torch.compile; it takes a minute, which a GPU makes good in a long training."""
-    frozen_layers: int | None = None
-    """Lowest layers that stay as pretrained, and the embeddings; null: a third, none of a wide encoder. Not in LoRA."""
-    lora: LoraConfig = field(default_factory=LoraConfig)
-    save_steps: int = 0
-    """Also write a checkpoint for a resume after every so many optimizer steps; 0 does so after each epoch only."""
-    disk_budget_gb: float = 0.0
-    """Most gigabytes that checkpoints may take while training runs; 0 sets no limit but the free space."""
-    initial: str = ""
-    """A checkpoint directory to start from instead of the pretrained encoder alone."""
 
 
 def teachers(config: TrainingConfig) -> list[tuple[str, Path]]:

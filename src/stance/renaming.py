@@ -13,8 +13,8 @@ from itertools import pairwise
 import numpy as np
 
 from stance.lookup import FILLERS
-from stance.recipe import TrainingConfig
 from stance.records import SOMEONE, Example, Span
+from stance.settings.training import TrainingConfig
 
 PLACEHOLDERS = ("Alpha", "Beta", "Gamma", "Sigma", "Kappa", "Omega")
 """Names for masked ones, in any role: a passage that printed the roles would give away what the question has to ask."""

@@ -19,11 +19,11 @@ from filelock import FileLock, Timeout
 
 from stance import jsonl, launch
 from stance.checkpoints import keep, newest, step_of
-from stance.encoders import ModelConfig
 from stance.errors import StanceError
 from stance.files import check_replaceable
 from stance.predictor import sha256
-from stance.recipe import TrainingConfig, choose_precision, teachers
+from stance.recipe import choose_precision, teachers
+from stance.settings.training import ModelConfig, TrainingConfig
 
 LOCK, JOB, RESCUED = "training.lock", "job.json", "best"
 WEIGHTS = "model.safetensors"

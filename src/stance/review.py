@@ -16,26 +16,12 @@ from cleanlab.rank import get_label_quality_scores
 
 from stance import baselines, splits, studies
 from stance.calibration import softmax
-from stance.encoders import ModelConfig
 from stance.errors import StanceError
-from stance.recipe import TrainingConfig
 from stance.records import LABELS, Example, Stance
 from stance.scores import Estimate, by_group, estimates
-from stance.splits import SplitConfig
-
-
-@dataclass
-class ReviewConfig:
-    """How doubts are found."""
-
-    folds: int = 3
-    """Models that are trained, each without its share of the articles."""
-    candidates: float = 6.0
-    """Unannotated pairs that are asked for each annotation."""
-    confidence: float = 0.9
-    """Unannotated pairs that are called support or oppose with at least this probability are listed."""
-    per_article: int = 6
-    """Most such pairs of an article; the surest ones."""
+from stance.settings.building import SplitConfig
+from stance.settings.studies import ReviewConfig
+from stance.settings.training import ModelConfig, TrainingConfig
 
 
 @dataclass(frozen=True)

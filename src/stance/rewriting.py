@@ -18,8 +18,8 @@ from stance import grammar, labelling, launch, lexicon, mentions, readings
 from stance.labelling import Vote
 from stance.lexicon import Lexicon
 from stance.readings import Reading
-from stance.recipe import TrainingConfig
 from stance.records import SOMEONE, Example, Span, Stance
+from stance.settings.training import TrainingConfig
 
 REFUSED = ("refused to", "would not", "will not")
 DECLINED = ("declined to", "had not decided whether to")

@@ -18,9 +18,8 @@ from typing import Any
 from optuna import Trial
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from stance.encoders import ModelConfig
 from stance.errors import StanceError
-from stance.recipe import TrainingConfig
+from stance.settings.training import ModelConfig, TrainingConfig
 
 Space = Mapping[str, BaseDistribution]
 """Distributions by dotted key."""

@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from stance import duplicates, jsonl
 from stance.errors import StanceError
 from stance.records import UNLABELLED, Article
+from stance.settings.building import SplitConfig
 
 SPLITS = ("train", "validation", "test")
 PARTS = (*SPLITS, UNLABELLED)
@@ -23,27 +23,6 @@ PARTS = (*SPLITS, UNLABELLED)
 BY = ("article", "story", "time", "actor", "target", "fold")
 SIZE = 5
 """How much more the number of articles counts than any other feature when splits are balanced."""
-
-
-@dataclass
-class SplitConfig:
-    """How articles are divided."""
-
-    validation: float = 0.15
-    """Share of the articles for choosing epochs and settings."""
-    test: float = 0.15
-    """Share of the articles for the final scores."""
-    by: str = "article"
-    """What must not span two splits: article (with its near duplicates), story (and those of the same topic), time (the
-    newest articles are the test), actor or target (no name of the test split is ever trained on), or fold."""
-    folds: int = 5
-    """With by=fold: into how many parts; part number `fold` is the test, the next one is for validation."""
-    fold: int = 0
-    """With by=fold: the part that is the test, from 0."""
-    near_duplicate: float = 0.5
-    """Articles whose word 5-grams overlap by at least this Jaccard similarity stay together."""
-    seed: int = 7
-    """Of the division."""
 
 
 def groups(articles: Sequence[Article], threshold: float) -> list[list[int]]:

@@ -28,10 +28,10 @@ from tqdm import tqdm
 from stance import corpora, duplicates, examples, jsonl, mentions
 from stance.corpora.source import CorpusConfig
 from stance.errors import StanceError
-from stance.examples import ExamplesConfig
 from stance.files import replace_directory
 from stance.ledger import Made, Writer
 from stance.records import Article
+from stance.settings.building import ExamplesConfig
 
 VERSION = 2
 """Of what a stage holds; another one is made anew."""

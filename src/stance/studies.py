@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from stance import inference, jsonl, model, training
-from stance.encoders import ModelConfig
 from stance.inference import Logits
-from stance.recipe import TrainingConfig
 from stance.records import Example
+from stance.settings.training import ModelConfig, TrainingConfig
 from stance.training import Result
 
 Sets = Mapping[str, Sequence[Example]]

@@ -10,7 +10,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from stance.errors import StanceError
 from stance.scores import rates
+from stance.settings.studies import SweepConfig
 from stance.space import Space, grid
 
 LOCK_SECONDS = 120.0
@@ -35,43 +36,6 @@ OPENING_SECONDS = 30.0
 MISSED_BEATS = 3
 METRICS = (*rates(np.ones((3, 3))), "loss")
 SAMPLERS, PRUNERS, DIRECTIONS = ("tpe", "random", "grid"), ("median", "hyperband", "none"), ("maximize", "minimize")
-
-
-@dataclass
-class SweepConfig:
-    """A search for better settings."""
-
-    name: str = "sweep"
-    """Name of the study. The same name goes on with it; another search needs another name."""
-    storage: str = "sqlite:///mlruns/sweeps.db"
-    """Database of studies: sqlite:///FILE, or a URL such as postgresql://… that several machines reach."""
-    space: dict[str, Any] = field(default_factory=dict)
-    """Searched settings: training.KEY or model.KEY: {type: float|int, low, high, log, step} or
-    {type: categorical, choices: [...]}; sweep=NAME takes conf/sweep/NAME.yaml."""
-    trials: int = 30
-    """Trials in all, over all processes and restarts. Pruned and failed ones count, those of killed processes don't."""
-    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
-    """A trial trains a model for each seed; its value is the median."""
-    metric: str = "macro_f1"
-    """Validation score that is searched for: macro_f1, accuracy, mcc, LABEL_f1, LABEL_precision, LABEL_recall, loss."""
-    direction: str = "maximize"
-    """maximize, or minimize for the loss."""
-    sampler: str = "tpe"
-    """tpe learns from the finished trials, random does not, grid takes all combinations."""
-    pruner: str = "median"
-    """Ends poor trials after an epoch: median, hyperband or none."""
-    startup: int = 8
-    """First trials: tpe draws them at random, and median lets them finish."""
-    timeout: float = 0.0
-    """Seconds after which this process starts no more trials; 0 sets no limit."""
-    seed: int = 1
-    """Of the sampler, not of the training."""
-    heartbeat: int = 20
-    """Seconds between two signs of life; after three missed ones a trial counts as killed and is started again."""
-    retries: int = 3
-    """How often a trial whose process was killed is started again."""
-    max_failures: int = 5
-    """Stop when so many trials in a row failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,10 @@ from stance import inference, jsonl, model
 from stance.calibration import softmax
 from stance.errors import StanceError
 from stance.predictor import sha256
-from stance.recipe import TrainingConfig, choose_precision, teachers
+from stance.recipe import choose_precision, teachers
 from stance.records import LABELS, SOMEONE, UNLABELLED, Example, Pair, Stance
 from stance.scores import only_known
+from stance.settings.training import TrainingConfig
 
 Shares = npt.NDArray[np.float64]
 PROVENANCE = "distilled"

@@ -13,7 +13,6 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,25 +32,10 @@ from stance.errors import StanceError
 from stance.history import learning_curves
 from stance.jsonl import flatten
 from stance.origin import git_commit, versions
+from stance.settings.tracking import TrackingConfig
 from stance.stores import check_sqlite, scrubbed, without_password
 
 CURVES = "learning_curves.png"
-
-
-@dataclass
-class TrackingConfig:
-    """Where MLflow keeps runs and models."""
-
-    uri: str = "sqlite:///mlruns/mlflow.db"
-    """MLflow tracking URI: sqlite:///FILE, another database, or http://HOST:PORT."""
-    artifacts: str = "mlruns/artifacts"
-    """Where files of a new experiment go."""
-    experiment: str = "stance"
-    """Name of the experiment."""
-    model: str = "stance"
-    """Name under which exported models are registered."""
-    system_metrics_seconds: float = 5.0
-    """Interval of CPU, memory and GPU readings; 0 takes none."""
 
 
 class Run:

@@ -21,8 +21,8 @@ from stance import distributed, launch, lora, objective
 from stance.batches import ANSWERS, IGNORED, Row, Rows, TokenBudget
 from stance.callbacks import LiveView, Pace, Sink, SinkCallback
 from stance.failures import Guard
-from stance.recipe import TrainingConfig
 from stance.records import LABELS
+from stance.settings.training import TrainingConfig
 from stance.validation import Validation
 from stance.watch import Watch
 

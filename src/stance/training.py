@@ -22,14 +22,15 @@ from stance.batches import Rows
 from stance.callbacks import Sink
 from stance.checkpoints import Keeper, check_disk, epochs_done, newest
 from stance.dataset import fingerprint
-from stance.encoders import ModelConfig, Pretrained
+from stance.encoders import Pretrained
 from stance.encoding import PairEncoder
 from stance.errors import StanceError
 from stance.files import check_replaceable, remove_leftovers, replace_directory
 from stance.model import Checkpoint, StanceModel, load_weights, save
-from stance.recipe import TrainingConfig, check, choose_precision, suited
+from stance.recipe import check, choose_precision, suited
 from stance.records import UNLABELLED, Example
 from stance.resume import begin, describe, find, hold
+from stance.settings.training import ModelConfig, TrainingConfig
 from stance.teacher import answer, check_corpora, foreign, teach
 from stance.trainer import StanceTrainer
 from stance.validation import Validation

@@ -17,27 +17,14 @@ from stance import abstention, calibration, corpora, examples
 from stance.abstention import Kept
 from stance.corpora import dse
 from stance.errors import StanceError
-from stance.examples import ExamplesConfig
 from stance.inference import Logits
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Article, Example, Stance
 from stance.scores import Answers, Estimate, by_group, estimates, slice_rates
+from stance.settings.building import ExamplesConfig
+from stance.settings.scoring import TransferConfig
 
 POLAR = [LABELS.index(Stance.OPPOSE), LABELS.index(Stance.SUPPORT)]
-
-
-@dataclass
-class TransferConfig:
-    """Where the public corpora are and how they are asked."""
-
-    root: str = "data/public"
-    """Directory with seesaw/SEESAW, dse/{train,valid}.txt, newsmtsc/{rw,mt}_dev.jsonl; what is missing is left out."""
-    context: int = 0
-    """Sentences before and after the evidence (SEESAW; the others are single sentences)."""
-    resamples: int = 1000
-    """Bootstrap samples of articles for each interval."""
-    seed: int = 11
-    """Of the bootstrap."""
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ from stance.callbacks import Sink
 from stance.errors import StanceError
 from stance.records import Example
 from stance.resume import FREE, weights
+from stance.settings.studies import SweepConfig
 from stance.space import Settings, Space, changed, extremes, grid, parse, values
-from stance.study import SweepConfig, check
+from stance.study import check
 
 
 class Record(Protocol):

@@ -17,8 +17,8 @@ from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from stance.callbacks import Sink
-from stance.recipe import TrainingConfig
 from stance.records import LABELS, Example
+from stance.settings.training import TrainingConfig
 from stance.validation import GUESS, NAMES
 
 Entry = Mapping[str, float]

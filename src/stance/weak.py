@@ -15,39 +15,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stance import labelling, lexicon, mentions
+from stance import labelling, mentions
 from stance.errors import StanceError
 from stance.labelling import Vote
 from stance.lexicon import Lexicon
 from stance.readings import FUNCTIONS
 from stance.records import LABELS, Annotation, Article, Mention, Stance
+from stance.settings.building import WeakConfig
 
 UNVOTED = "unvoted"
 """The name under which pairs that no function votes on are neutral."""
 UNKNOWN = 0.6
 """Accuracy of a function of which nothing is known."""
 _DRAWN = 100  # of the pairs of a piece of text that no function votes on, how many are kept to draw from
-
-
-@dataclass
-class WeakConfig:
-    """How weak labels are made."""
-
-    lexicon: str = lexicon.DEFAULT
-    """YAML file with the words that show a stance."""
-    gold: str = "data/corpus"
-    """Annotated articles (ours, JSONL) whose train split tells how often each function is right; empty takes
-    `accuracy` of the lexicon."""
-    confidence: float = 0.5
-    """Labels below this confidence are left out."""
-    neutral: bool = True
-    """Keep neutral labels, not only support and oppose."""
-    unvoted: float = 0.0
-    """Pairs that no function votes on, written as neutral, for each label of an article; drawn at random."""
-    processes: int = 0
-    """Processes that parse; 0 takes one a core."""
-    seed: int = 17
-    """Of the drawing."""
 
 
 @dataclass(frozen=True)

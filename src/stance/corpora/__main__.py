@@ -15,7 +15,8 @@ from stance.corpora.source import CorpusConfig, Dropped
 from stance.errors import StanceError
 from stance.forms import article_to_json
 from stance.records import LABELS, Article
-from stance.splits import SPLITS, SplitConfig
+from stance.settings.building import SplitConfig
+from stance.splits import SPLITS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,12 +3,9 @@
 from dataclasses import dataclass, field, replace
 
 from stance.corpora.source import CorpusConfig
-from stance.examples import ExamplesConfig
 from stance.jobs import DATASET
-from stance.leaks import LeaksConfig
-from stance.splits import SplitConfig
-from stance.tracking import TrackingConfig
-from stance.weak import WeakConfig
+from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig, WeakConfig
+from stance.settings.tracking import TrackingConfig
 
 
 @dataclass

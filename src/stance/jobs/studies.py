@@ -2,17 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from stance.bakeoff import BakeoffConfig
 from stance.corpora.source import CorpusConfig
-from stance.curve import CurveConfig
-from stance.encoders import ModelConfig
-from stance.examples import ExamplesConfig
 from stance.jobs import DATASET
-from stance.recipe import TrainingConfig
-from stance.review import ReviewConfig
-from stance.study import SweepConfig
-from stance.tracking import TrackingConfig
-from stance.transfer import TransferConfig
+from stance.settings.building import ExamplesConfig
+from stance.settings.scoring import TransferConfig
+from stance.settings.studies import BakeoffConfig, CurveConfig, ReviewConfig, SweepConfig
+from stance.settings.tracking import TrackingConfig
+from stance.settings.training import ModelConfig, TrainingConfig
 
 
 @dataclass

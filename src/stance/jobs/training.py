@@ -2,13 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from stance.encoders import ModelConfig
-from stance.evaluation import EvaluationConfig
-from stance.export import ExportConfig
 from stance.jobs import ARTIFACT, CHECKPOINT, DATASET
-from stance.recipe import TrainingConfig
-from stance.tracking import TrackingConfig
-from stance.transfer import TransferConfig
+from stance.settings.scoring import EvaluationConfig, ExportConfig, TransferConfig
+from stance.settings.tracking import TrackingConfig
+from stance.settings.training import ModelConfig, TrainingConfig
 
 
 @dataclass

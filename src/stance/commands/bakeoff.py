@@ -1,0 +1,45 @@
+"""Ways to train, compared over seeds."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from stance import bakeoff, dataset, tracking, transfer
+from stance.config import override
+from stance.jobs.studies import BakeoffJob
+from stance.show import columns
+
+
+def contenders(job: BakeoffJob) -> Iterator[bakeoff.Contender]:
+    """What the job compares, each with its dataset, which is read once."""
+    read = {}
+    for name, changes in job.bakeoff.contenders.items():
+        own = override(job, changes)
+        if own.dataset not in read:
+            read[own.dataset] = dataset.load(Path(own.dataset))
+        rows, manifest = read[own.dataset]
+        yield bakeoff.Contender(name, manifest.sha256, rows, own.model, own.training)
+
+
+def run(job: BakeoffJob) -> Path:
+    """Train every contender with every seed, score all on the same development sets and print the table."""
+    bakeoff.check(job.bakeoff)
+    rows, manifest = dataset.load(Path(job.dataset))
+    sets = bakeoff.own(rows["validation"]) | (transfer.load(job.transfer) if job.public else {})
+    memory = Path(job.output)
+    compared = list(contenders(job))
+    print(f"bake-off: {', '.join(job.bakeoff.contenders)}, seeds {job.bakeoff.seeds} -> {memory}")
+    with tracking.run(job.tracking, stage="bakeoff", settings=asdict(job)) as active:
+        active.dataset(manifest, Path(job.dataset), "validation")
+        found = []
+        for outcome in bakeoff.outcomes(compared, job.bakeoff.seeds, sets=sets, memory=memory):
+            found.append(outcome)
+            print(
+                f"{outcome.name}, seed {outcome.seed}: " + ", ".join(f"{k} {v:.3f}" for k, v in outcome.scores.items())
+            )
+            active.sink({f"{outcome.name}.{k}".replace(" ", "_"): v for k, v in outcome.scores.items()}, outcome.seed)
+        table = bakeoff.table(found)
+        active.table([dict(zip(table[0], row, strict=True)) for row in table[1:]], "bakeoff.json")
+        active.file(memory)
+    print(columns(table))
+    return memory

@@ -1,0 +1,33 @@
+"""Stances of pairs with an exported model."""
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from stance import jsonl
+from stance.errors import StanceError
+from stance.forms import pair_from_json
+from stance.jobs.serving import PredictJob
+from stance.predictor import StancePredictor
+from stance.records import LABELS
+
+CHUNK = 512
+ANSWER = {"stance", "confidence", *LABELS}
+ABSTAINED = {"abstained"}
+
+
+def run(job: PredictJob) -> Path:
+    """Score a JSON Lines file of {text, actor, target}; the answers come in the same order."""
+    predictor = StancePredictor.load(job.artifact, precision=job.precision, threads=job.threads)
+    rows = list(jsonl.read(Path(job.input)))
+    pairs = [pair_from_json(row, where) for where, row in rows]
+    for where, row in rows:
+        if taken := sorted((ANSWER | ABSTAINED if job.abstain else ANSWER) & set(row)):
+            raise StanceError(f"{where}: the answer would overwrite {', '.join(taken)}; rename these keys of the input")
+    print(f"predict: {len(pairs)} pairs of {job.input} with {job.artifact} ({job.precision}) -> {job.output}")
+    answers = []
+    for start in tqdm(range(0, len(pairs), CHUNK), "pairs", unit="chunk"):
+        answers += predictor.predict(pairs[start : start + CHUNK], abstain=job.abstain)
+    output = Path(job.output)
+    jsonl.write(output, ({**row, **a.to_json()} for (_, row), a in zip(rows, answers, strict=True)))
+    return output

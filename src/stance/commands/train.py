@@ -1,0 +1,67 @@
+"""A dataset to a checkpoint."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from stance import dataset, launch, origin, resume, teacher, tracking, training
+from stance.dataset import Manifest
+from stance.jobs.training import TrainJob
+from stance.records import UNLABELLED, Example
+
+
+def run(job: TrainJob) -> float:
+    """Fine-tune an encoder on a dataset and keep the epoch with the best validation macro-F1, which is returned."""
+    job = replace(job, training=training.suit(job.model, job.training))
+    rows, manifest = dataset.load(Path(job.dataset))
+    if launch.rank():  # the first process alone prints and keeps a record
+        return _follow(job, rows)
+    print(
+        f"train: {job.model.name} on {len(rows['train'])} pairs of {job.dataset}{_asked(job, rows)}, at most "
+        f"{job.training.epochs} epochs -> checkpoint in {job.output}"
+    )
+    with resume.hold(Path(job.output)) as work:
+        before = resume.find(work, resume.describe(job.model, job.training, manifest.sha256), job.resume)
+        with tracking.run(job.tracking, stage="train", settings=asdict(job), resume=before.run) as active:
+            active.dataset(manifest, Path(job.dataset), "training")
+            result = _train(job, rows, manifest, active)
+    for split, cuts in result.cuts.items():
+        print(f"{split}: {cuts}")
+    print(
+        f"trained in {result.precision} at {result.pairs_per_second:.0f} pairs/s; "
+        f"validation macro-F1 {result.scores['macro_f1']:.3f}"
+        + (f"; adapters: {result.trained_share:.1%} of the parameters were trained" if job.training.lora.rank else "")
+    )
+    return result.scores["macro_f1"]
+
+
+def _train(job: TrainJob, rows: dict[str, list[Example]], manifest: Manifest, active: tracking.Run) -> training.Result:
+    """Train within a tracked run."""
+    about = {"dataset_sha256": manifest.sha256, "train_run": active.id, "commit": origin.git_commit()[0]}
+    result = training.train(
+        rows,
+        job.model,
+        job.training,
+        output=Path(job.output),
+        about=about,
+        sink=active.sink,
+        listener=active,
+        resume=job.resume,
+    )
+    active.sink({"pairs_per_second": result.pairs_per_second}, 0)
+    active.sink({f"best_validation_{name}": value for name, value in result.scores.items()}, 0)
+    active.epoch(result.history)
+    active.document(result.cuts, "cuts.json")
+    active.tag(precision=result.precision)
+    return result
+
+
+def _asked(job: TrainJob, rows: dict[str, list[Example]]) -> str:
+    """How many questions without a label the teachers will answer, if any."""
+    number = sum(teacher.heard(rows.get(UNLABELLED, ()), job.training))
+    return f" and {number} questions without a label" if number else ""
+
+
+def _follow(job: TrainJob, rows: dict[str, list[Example]]) -> float:
+    """Train as one of the further processes."""
+    output = Path(job.output)
+    return training.train(rows, job.model, job.training, output=output, about={}, resume=job.resume).scores["macro_f1"]

@@ -1,0 +1,30 @@
+"""An artifact on public corpora that it was not trained on."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from stance import jsonl, tracking, transfer
+from stance.jobs.training import TransferJob
+from stance.predictor import StancePredictor
+from stance.show import columns
+
+
+def run(job: TransferJob) -> float:
+    """Score the exported model on the development parts of public corpora; returns the mean of the headline scores."""
+    predictor = StancePredictor.load(job.artifact, precision=job.precision)
+    rows = transfer.load(job.transfer)
+    print(f"transfer: {job.artifact} ({job.precision}) on {', '.join(f'{n} ({len(r)})' for n, r in rows.items())}")
+    with tracking.run(job.tracking, stage="transfer", settings=asdict(job)) as active:
+        active.tag(train_run=predictor.metadata.get("checkpoint", {}).get("train_run", ""))
+        answers = {name: predictor.probabilities([row.pair() for row in part]) for name, part in rows.items()}
+        found = transfer.score(answers, rows, job.transfer)
+        trust = transfer.confidence(answers, rows, job.transfer, predictor)
+        scores = {t.name: t.scores | c.estimates() for t, c in zip(found, trust, strict=True)}
+        flat = {f"{name}_{n}".replace("-", "_"): e.value for name, values in scores.items() for n, e in values.items()}
+        active.sink(flat, 0)
+        plain = {name: {n: asdict(e) for n, e in values.items()} for name, values in scores.items()}
+        jsonl.write_json(Path(job.output), {t.name: {"pairs": t.pairs, "scores": plain[t.name]} for t in found})
+        active.file(Path(job.output))
+    print(columns(transfer.table(found)))
+    print(f"* the score that is published for this corpus\n\n{columns(transfer.confidence_table(trust))}")
+    return sum(t.scores[t.headline].value for t in found) / len(found)

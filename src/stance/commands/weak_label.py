@@ -1,0 +1,68 @@
+"""Weak labels for articles that nobody annotated."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from stance import corpora, jsonl, lexicon, tally, tracking, weak
+from stance.corpora.source import Dropped
+from stance.errors import StanceError
+from stance.forms import article_to_json
+from stance.jobs.building import WeakJob
+from stance.records import Article
+from stance.show import columns
+from stance.tally import Outcome, Tally
+
+
+def run(job: WeakJob) -> Path:
+    """Let labelling functions annotate articles, and report how often each votes and is right against gold."""
+    weak.check(job.weak)
+    words = lexicon.load(Path(job.weak.lexicon))
+    stated = weak.given(words)
+    print(f"weak_label: {job.source.path} -> {job.output}")
+    with tracking.run(job.tracking, stage="weak", settings=asdict(job)) as active:
+        known = Tally()
+        if job.weak.gold:
+            articles = tally.gold(Path(job.weak.gold))
+            known = tally.measure(weak.vote(tqdm(articles, "gold articles", unit=""), words, job.weak))
+        shares = {**stated, **tally.shares(known)}
+        seen, outcome, lost = Tally(), Outcome(), Counter[str]()
+
+        def rows() -> Iterator[dict[str, Any]]:
+            for voted in weak.vote(tqdm(_articles(job, lost), "articles", unit=""), words, job.weak):
+                labelled = weak.label(voted, shares, job.weak)
+                seen.add(voted)
+                outcome.add(labelled, voted.article.annotations)
+                if labelled.annotations:
+                    yield article_to_json(labelled)
+
+        jsonl.write(Path(job.output), rows())
+        active.sink(tally.metrics(outcome), 0)
+        active.table(tally.rows(seen, known), "functions.json")
+        active.document({"shares": shares, "not_used": dict(lost)}, "weak.json")
+    print(columns(tally.table(seen, known)))
+    print(
+        f"\n{outcome.labels} labels in {outcome.articles} articles; {sum(lost.values())} rows not used",
+        *lost,
+        sep="\n  ",
+    )
+    if outcome.own:
+        print(columns(tally.outcome_table(outcome)))
+    return Path(job.output)
+
+
+def _articles(job: WeakJob, lost: Counter[str]) -> Iterator[Article]:
+    found = False
+    for item in corpora.stream(job.source):
+        if isinstance(item, Dropped):
+            lost[item.reason if len(lost) < 20 else "for further reasons"] += 1
+        elif isinstance(item, Article) and job.part in ("", item.split):
+            found = True
+            yield item
+    if not found:
+        part = f" of the split {job.part!r}" if job.part else ""
+        raise StanceError(f"source.path={job.source.path}: no article{part} there; expected some to label")
