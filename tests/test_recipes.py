@@ -1,10 +1,12 @@
 """What a model may learn from beside its labels, and the comparison of ways to train: loss, teachers, contenders."""
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 import torch
@@ -395,7 +397,8 @@ def test_the_script_compares_and_logs(encoder: str, tmp_path: Path, capsys: pyte
             f"dataset={folder}", f"output={tmp_path}/memory.jsonl", f"model.name={encoder}",
             "model.max_passage_tokens=48", "model.dropout=0.1",
             "training.learning_rate=3e-3", "training.epochs=1", "training.precision=fp32", "bakeoff.seeds=[1]",
-            "+bakeoff.contenders={plain: [], r_drop: ['training.r_drop=1.0']}", "tracking.system_metrics_seconds=0",
+            "+bakeoff.contenders={plain: [], r_drop: ['training.r_drop=1.0', 'training.learning_rate=null']}",
+            "tracking.system_metrics_seconds=0",
             f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", f"tracking.artifacts={tmp_path}/artifacts",
         ]
     )  # fmt: skip
@@ -408,6 +411,9 @@ def test_the_script_compares_and_logs(encoder: str, tmp_path: Path, capsys: pyte
     assert len(logged) == 4
     assert {name: run.data.metrics[name] for name in logged} == logged
     assert {file.path for file in client.list_artifacts(run.info.run_id)} >= {"bakeoff.json", "memory.jsonl"}
+    recipes = json.loads(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/contenders.json"))
+    assert {name: recipe["training"]["r_drop"] for name, recipe in recipes.items()} == {"plain": 0.0, "r_drop": 1.0}
+    assert [recipe["training"]["learning_rate"] for recipe in recipes.values()] == [3e-3, 2e-4]
 
 
 def test_a_contender_with_an_unknown_setting_is_refused() -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import inspect
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -137,7 +138,7 @@ def test_the_examples_of_the_help_compose(name: str) -> None:
     main = script(name).main
     assert main.examples
     for example in main.examples:
-        overrides = example.partition(f"scripts/{name}.py")[2].split()
+        overrides = shlex.split(example.partition(f"scripts/{name}.py")[2])
         if "-m" not in overrides:
             assert isinstance(main.compose(overrides), main.job)
 

@@ -109,6 +109,10 @@ def test_the_learning_curve_plots_every_point_and_goes_on_where_it_was_cut_off(
         [*settings, "curve.articles=[3,99]", "public=true", f"transfer.root={public}"]
     )
     assert again == out
+    client = MlflowClient(built.uri)
+    place = client.get_experiment_by_name("stance").experiment_id
+    runs = client.search_runs([place], filter_string="tags.`stance.stage` = 'learning_curve'")
+    assert {run.data.params["training.learning_rate"] for run in runs} == {"0.0002"}  # what null means here
     assert len(list(jsonl.read(out.with_suffix(".jsonl")))) == 3
 
 

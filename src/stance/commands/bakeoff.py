@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import bakeoff, dataset, tracking, transfer
+from stance import bakeoff, dataset, tracking, training, transfer
 from stance.config import override
 from stance.jobs.studies import BakeoffJob
 from stance.show import columns
@@ -18,7 +18,7 @@ def contenders(job: BakeoffJob) -> Iterator[bakeoff.Contender]:
         if own.dataset not in read:
             read[own.dataset] = dataset.load(Path(own.dataset))
         rows, manifest = read[own.dataset]
-        yield bakeoff.Contender(name, manifest.sha256, rows, own.model, own.training)
+        yield bakeoff.Contender(name, manifest.sha256, rows, own.model, training.suit(own.model, own.training))
 
 
 def run(job: BakeoffJob) -> Path:
@@ -31,6 +31,10 @@ def run(job: BakeoffJob) -> Path:
     print(f"bake-off: {', '.join(job.bakeoff.contenders)}, seeds {job.bakeoff.seeds} -> {memory}")
     with tracking.run(job.tracking, stage="bakeoff", settings=asdict(job)) as active:
         active.dataset(manifest, Path(job.dataset), "validation")
+        recipes = {
+            c.name: {"dataset": c.dataset, "model": asdict(c.model), "training": asdict(c.training)} for c in compared
+        }
+        active.document(recipes, "contenders.json")
         found = []
         for outcome in bakeoff.outcomes(compared, job.bakeoff.seeds, sets=sets, memory=memory):
             found.append(outcome)

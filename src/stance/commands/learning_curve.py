@@ -1,10 +1,10 @@
 """Scores by the number of training articles."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import curve, dataset, plots, tracking, transfer
+from stance import curve, dataset, plots, tracking, training, transfer
 from stance.inference import Logits
 from stance.jobs.studies import CurveJob
 from stance.show import columns
@@ -13,6 +13,7 @@ from stance.show import columns
 def run(job: CurveJob) -> Path:
     """Train on ever more articles over seeds, and plot what each model scores."""
     curve.check(job.curve)
+    job = replace(job, training=training.suit(job.model, job.training))
     rows, manifest = dataset.load(Path(job.dataset))
     others = transfer.load(job.transfer) if job.public else {}
     output = Path(job.output)

@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 
-from stance import corpora, examples, jsonl, review, tracking
+from stance import corpora, examples, jsonl, review, tracking, training
 from stance.evaluation import slug
 from stance.jobs.building import sources
 from stance.jobs.studies import ReviewJob
@@ -15,6 +15,7 @@ from stance.show import columns
 def run(job: ReviewJob) -> Path:
     """Train on folds of the articles and write a queue of what the models doubt."""
     review.check(job.review)
+    job = replace(job, training=training.suit(job.model, job.training))
     read = {source.name: corpora.sound(source) for source in sources(job.corpora)}
 
     def made(ratio: float) -> list[Example]:
