@@ -27,7 +27,7 @@ def vary(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
     random = np.random.default_rng(config.seed)
     draws, holders = random.random((len(examples), 2)), random.random(len(examples))
     agreed = _agreed(examples) if config.open_holder else [False] * len(examples)
-    if config.mask_names or config.swap_names:
+    if config.mask_names or config.swap_names or config.hide_names:
         examples = rename(examples, config)
     varied = []
     for example, (place, wording), holder, known in zip(examples, draws, holders, agreed, strict=True):

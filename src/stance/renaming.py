@@ -1,8 +1,9 @@
-"""Training examples under other names: masked, or under names of other examples. Their labels stay true.
+"""Training examples under other names: masked, under names of other examples, or hidden. Their labels stay true.
 
 A name is replaced in the question and wherever the passage prints it, so that nothing but what the passage says of
-it is left to go by ("entity masking"; Zhang et al., EMNLP 2017, for relations). Where a form of the name would be left
-over, or the two names have a word in common, an example is not changed. Knows nothing of models.
+it is left to go by ("entity masking"; Zhang et al., EMNLP 2017, for relations); a hidden one stays in the question.
+Where a form of the name would be left over, or the two names have a word in common, an example is not changed. Knows
+nothing of models.
 """
 
 import re
@@ -18,6 +19,14 @@ from stance.settings.training import TrainingConfig
 
 PLACEHOLDERS = ("Alpha", "Beta", "Gamma", "Sigma", "Kappa", "Omega")
 """Names for masked ones, in any role: a passage that printed the roles would give away what the question has to ask."""
+SIGNS = ("Qxactor", "Qxtarget")
+"""What stands for a hidden name until a word of reference takes its place; no passage prints these."""
+NAMED = (
+    ("he", "she", "they", "it"),
+    ("the group", "the government", "the leader", "officials", "the party", "the organisation"),
+)
+THINGS = (("it", "this", "that"), ("it", "this", "the plan", "the move", "the idea", "the decision"))
+"""Pronouns and nouns that refer to a name with a capital letter, and to any other one."""
 _WORD = re.compile(r"\w+")
 _ARTICLE = re.compile(r"(?:the|an?)\s+", re.IGNORECASE)
 SHORT = frozenset({"a", "an", "as", "at", "by", "he", "in", "is", "it", "of", "on", "or", "s", "she", "to", "was"})
@@ -38,16 +47,56 @@ _TRIES = 4
 
 
 def rename(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
-    """The examples: a share of them masked (`mask_names`), a share of the others under drawn names (`swap_names`)."""
-    random = np.random.default_rng([config.seed, 1])
+    """The examples: a share of them masked (`mask_names`), a share of the others under drawn names (`swap_names`).
+
+    Of those that are left, a share is hidden (`hide_names`); it has a stream of random numbers of its own.
+    """
+    random, hiding = (np.random.default_rng([config.seed, stream]) for stream in (1, 3))
     pool = _pool(examples) if config.swap_names else {}
     renamed = []
-    for example, (mask, swap) in zip(examples, random.random((len(examples), 2)), strict=True):
+    draws = random.random((len(examples), 2)), hiding.random(len(examples))
+    for example, (mask, swap), hide in zip(examples, *draws, strict=True):
         if mask < config.mask_names:
             renamed.append(masked(example, random))
+        elif swap < config.swap_names:
+            renamed.append(_swapped(example, pool, random))
         else:
-            renamed.append(_swapped(example, pool, random) if swap < config.swap_names else example)
+            renamed.append(hidden(example, hiding) if hide < config.hide_names else example)
     return renamed
+
+
+def hidden(example: Example, random: np.random.Generator) -> Example:
+    """The example with a passage that refers to its names, or to one of them, in other words and prints them nowhere.
+
+    The question keeps the names, without their places. What can't be changed for sure stays as it was.
+    """
+    both, actor, target = SIGNS, (SIGNS[0], ""), ("", SIGNS[1])
+    which = random.random()
+    for signs in [both, actor, target] if which < 0.6 else [actor] if which < 0.8 else [target]:
+        if found := replaced(example, actor=signs[0], target=signs[1]):
+            names = zip(signs, (example.actor, example.target), strict=True)
+            edits = sorted(e for sign, name in names if sign for e in _references(found.text, sign, name, random))
+            return replace(
+                found,
+                text=_edited(found.text, edits),
+                actor=example.actor,
+                target=example.target,
+                actor_span=None if signs[0] else _moved(found.actor_span, edits),
+                target_span=None if signs[1] else _moved(found.target_span, edits),
+            )
+    return example
+
+
+def _references(text: str, sign: str, name: str, random: np.random.Generator) -> Iterator[_Edit]:
+    """Edits that put a word of reference wherever a sign stands: a pronoun at the start of a sentence, else a noun."""
+    pronouns, nouns = NAMED if _bare(name)[0].isupper() else THINGS
+    pronoun, noun = str(random.choice(pronouns)), str(random.choice(nouns))
+    for found in re.finditer(rf"(?:\b(?:the|an?)\s+)?{sign}(?:['’]s?)?", text, re.IGNORECASE):
+        before = text[: found.start()].rstrip(" \"“'‘(")
+        starts = not before or before[-1] in ".!?:\n—"
+        owns = found[0].rstrip("s").endswith(("'", "’"))
+        word = f"{noun}'s" if owns else pronoun if starts else noun
+        yield found.span(), word[0].upper() + word[1:] if starts else word
 
 
 def masked(example: Example, random: np.random.Generator) -> Example:
