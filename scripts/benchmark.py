@@ -111,7 +111,7 @@ def run(options: argparse.Namespace) -> str:
     StancePredictor.load(options.artifact, precision="fp32")
     if not STATUS.is_file():
         raise StanceError(f"{STATUS}: missing; resident memory is measured on Linux only")
-    job = Script(lambda job: job, job=TrainJob, conf=CONF, name="train").compose(options.settings)
+    job = Script(job=TrainJob, conf=CONF, name="train").compose(options.settings)
     if busy(load):
         progress(f"load average {load:.1f} on {os.cpu_count()} cores: the machine is busy, figures will be off")
     with tempfile.TemporaryDirectory(prefix="stance-benchmark-") as folder:

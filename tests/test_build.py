@@ -538,8 +538,8 @@ def test_a_build_that_is_killed_leaves_nothing_half_written_and_its_stages_serve
     source = corpus(tmp_path / "c.jsonl", plain())
     code = (
         "import os, signal, sys; from pathlib import Path; from stance import build, division\n"
-        "from stance.corpora.source import CorpusConfig; from stance.examples import ExamplesConfig\n"
-        "from stance.leaks import LeaksConfig; from stance.splits import SplitConfig\n"
+        "from stance.corpora.source import CorpusConfig\n"
+        "from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig\n"
         "division.divide = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"c = CorpusConfig(name='c', path={source.path!r}, splits='official')\n"
         "build.build([c], ExamplesConfig(context=0, neutral_ratio=0), SplitConfig(), LeaksConfig(), "

@@ -88,8 +88,7 @@ def test_the_same_articles_and_configuration_give_the_same_bytes(made: tuple[Pat
     # In another process with other hash seeds, since the order of a set differs there.
     code = (
         "from pathlib import Path; from stance import build; from stance.corpora.source import CorpusConfig;"
-        "from stance.examples import ExamplesConfig; from stance.leaks import LeaksConfig;"
-        "from stance.splits import SplitConfig;"
+        "from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig;"
         f"c = CorpusConfig(name='stance-news', path={str(CORPUS)!r}, limit={LIMIT}, splits='none',"
         " licence='cc-by-4.0');"
         "build.build([c], ExamplesConfig(), SplitConfig(), LeaksConfig(), "

@@ -19,6 +19,7 @@ from stance.encoding import ACTOR, TARGET, PairEncoder, collate
 from stance.errors import StanceError
 from stance.model import StanceModel
 from stance.records import Pair
+from stance.settings.training import ModelConfig
 from tiny import one_thread  # noqa: F401
 
 MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
@@ -191,7 +192,8 @@ def test_a_hub_name_without_network_is_one_clear_error() -> None:
     code = (
         "from stance import encoders\n"
         "from stance.errors import StanceError\n"
-        "try:\n    encoders.load(encoders.ModelConfig(name='FacebookAI/roberta-base'))\n"
+        "from stance.settings.training import ModelConfig\n"
+        "try:\n    encoders.load(ModelConfig(name='FacebookAI/roberta-base'))\n"
         "except StanceError as error:\n    print(error)\n"
     )
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": "/nonexistent"}
@@ -250,5 +252,5 @@ def test_altered_embedded_weights_are_refused(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_group_composes_into_a_train_job(name: str) -> None:
     job = script("train").main.compose([f"model={name}"])
-    assert isinstance(job.model, encoders.ModelConfig)
+    assert isinstance(job.model, ModelConfig)
     assert ("embedded" if name == "minilm" else "/") in job.model.name

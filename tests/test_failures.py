@@ -193,7 +193,7 @@ TRAINED = """
 import tiny
 from test_failures import LONG, SPLITS, many
 from stance import training
-from stance.recipe import TrainingConfig
+from stance.settings.training import TrainingConfig
 
 def train(splits, tokens):
     values = TrainingConfig(epochs=1, tokens_per_batch=tokens, precision="fp32")
@@ -209,7 +209,8 @@ except Exception as error:
 SCRIPT = """
 from conftest import script
 main = script("train").main
-import stance.training, mlflow.store.tracking.sqlalchemy_store, sklearn.linear_model, torch._dynamo  # no later imports
+# no later imports
+import stance.commands.train, mlflow.store.tracking.sqlalchemy_store, sklearn.linear_model, torch._dynamo
 limit()
 main.cli()
 """

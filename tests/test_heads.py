@@ -20,6 +20,7 @@ from stance.encoding import QUESTIONS, PairEncoder, collate
 from stance.errors import StanceError
 from stance.model import Checkpoint, StanceModel
 from stance.records import LABELS, Pair
+from stance.settings.scoring import ExportConfig
 from stance.settings.training import TrainingConfig
 from tiny import one_thread  # noqa: F401
 
@@ -123,7 +124,7 @@ def test_span_mean_takes_the_whole_name() -> None:
 )
 def test_onnx_gives_the_logits_of_pytorch(head: str, tmp_path: Path) -> None:
     toy = checkpoint(question="hypothesis", head=head)
-    export.to_onnx(toy, tmp_path / "model.onnx", export.ExportConfig().opset)
+    export.to_onnx(toy, tmp_path / "model.onnx", ExportConfig().opset)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     for pairs in (PAIRS[:1], [e.pair() for e in tiny.examples(9, seed=8)] + PAIRS):
         rows, _ = PairEncoder(toy.tokenizer, toy.encoding).encode(pairs)

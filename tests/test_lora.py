@@ -18,6 +18,7 @@ from stance.errors import StanceError
 from stance.model import Checkpoint
 from stance.predictor import StancePredictor
 from stance.records import LABELS
+from stance.settings.scoring import ExportConfig
 from stance.settings.training import LoraConfig, TrainingConfig
 from stance.training import Result
 from tiny import one_thread  # noqa: F401
@@ -113,7 +114,7 @@ def test_the_checkpoint_is_that_of_the_best_epoch(trained: tuple[str, Result]) -
 @pytest.mark.slow
 def test_the_checkpoint_exports(encoder: Callable[[str], str], tmp_path: Path) -> None:
     source = train(encoder("bert"), tmp_path / "checkpoint", replace(RECIPE, epochs=1)).checkpoint
-    settings = export.ExportConfig(max_label_changes=1.0)
+    settings = ExportConfig(max_label_changes=1.0)
     export.write(source, SPLITS["validation"], settings, output=tmp_path / "artifact", about={})
     predictor = StancePredictor.load(tmp_path / "artifact", precision="fp32")
     answers = predictor.predict([example.pair() for example in SPLITS["validation"]])

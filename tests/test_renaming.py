@@ -3,7 +3,6 @@
 import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 import tiny
 from stance import augment
 from stance.records import SOMEONE, Example, Span, Stance
-from stance.renaming import NAMED, PLACEHOLDERS, THINGS, hidden, replaced
+from stance.renaming import PLACEHOLDERS, replaced
 from stance.settings.training import TrainingConfig
 
 NAMES = ("Pakistan", "the Ghani administration", "Abdul Rashid Dostum", "ECOWAS", "farmers", "the peace deal", "U.N.")
@@ -129,63 +128,6 @@ def test_a_placeholder_tells_no_role() -> None:
     assert set(PLACEHOLDERS) <= bare["actor"] & bare["target"]
 
 
-def hide(before: Example) -> list[Example]:
-    """Some ways in which a pair is hidden."""
-    return [hidden(before, np.random.default_rng(seed)) for seed in range(20)]
-
-
-def test_a_hidden_name_is_asked_for_and_printed_nowhere() -> None:
-    text = "Pakistan opposes the peace deal. “It is Pakistan's loss,” Iran said."
-    before = example(text, "Pakistan", "the peace deal")
-    seen = set()
-    for after in hide(before):
-        assert (after.actor, after.target, after.stance) == (before.actor, before.target, before.stance)
-        seen.add((after.actor_span is None, after.target_span is None))
-        for role, name in (("actor", "Pakistan"), ("target", "the peace deal")):
-            span = getattr(after, f"{role}_span")
-            assert (span is None) == (name not in after.text)
-            assert span is None or after.text[slice(*span)] == name
-        assert after.text.endswith("” Iran said.")
-    assert seen == {(True, True), (True, False), (False, True)}
-
-
-def test_a_hidden_name_leaves_a_pronoun_at_the_start_of_a_sentence_and_a_noun_elsewhere() -> None:
-    text = "Pakistan left. India and Pakistan blame the deal; Pakistan's army, a deal."
-    before = example(text, "Pakistan", "the deal")
-    named, things = (f"({'|'.join(nouns)})" for nouns in (NAMED[1], THINGS[1]))
-    form = rf"(He|She|They|It) left\. India and {named} blame {things}; {named}'s army, {things}\."
-    found = [match for after in hide(before) if (match := re.fullmatch(form, after.text))]
-    assert len(found) >= 5
-    assert all(match[2] == match[4] and match[3] == match[5] for match in found)
-
-
-@given(before=printed_pairs(), seed=st.integers(0, 100))
-def test_hiding_leaves_the_places_of_the_other_name_true(before: Example, seed: int) -> None:
-    after = hidden(before, np.random.default_rng(seed))
-    for role in ("actor", "target"):
-        old, new = getattr(before, f"{role}_span"), getattr(after, f"{role}_span")
-        assert new is None or after.text[slice(*new)] == before.text[slice(*old)]
-    assert "qx" not in after.text.casefold()
-    assert (after.actor, after.target, after.stance) == (before.actor, before.target, before.stance)
-
-
-def test_a_name_that_cannot_be_hidden_for_sure_is_left() -> None:
-    before = example("The Russian envoy said that Russia rejects it.", "Russia", "the deal")
-    assert set(hide(before)) == {before}
-
-
-def test_a_share_of_the_pairs_is_hidden_and_masks_draw_as_before() -> None:
-    before = tiny.examples(200, seed=4)
-    plain = {"span_dropout": 0.0, "surface_share": 0.0}
-    after = augment.vary(before, TrainingConfig(**plain, hide_names=0.4))  # type: ignore[arg-type]
-    assert 50 <= sum(a != b for a, b in zip(before, after, strict=True)) <= 110
-    masks = augment.vary(before, TrainingConfig(**plain, mask_names=0.4))  # type: ignore[arg-type]
-    both = augment.vary(before, TrainingConfig(**plain, mask_names=0.4, hide_names=0.4))  # type: ignore[arg-type]
-    masked = [m for m, b in zip(masks, before, strict=True) if m != b]
-    assert len(masked) >= 50
-    assert set(masked) <= set(both)
-
-
 def test_swapped_names_come_from_the_same_corpus_and_role_and_have_the_same_shape() -> None:
     one = [replace(e, corpus="one") for e in tiny.examples(80, seed=5)]
     other = [
@@ -206,7 +148,7 @@ def test_swapped_names_come_from_the_same_corpus_and_role_and_have_the_same_shap
             assert shapes[0] == shapes[1]
 
 
-@pytest.mark.parametrize("option", ["mask_names", "swap_names", "hide_names"])
+@pytest.mark.parametrize("option", ["mask_names", "swap_names"])
 def test_the_same_seed_draws_the_same_names(option: str) -> None:
     before = tiny.examples(100, seed=7)
 

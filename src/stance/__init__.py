@@ -11,7 +11,7 @@ The package is layered; a module imports only from the rings above it:
             (+ datasets, datasketch, pyarrow, tqdm, xxhash, yaml, krippendorff, scipy, trafilatura,
             charset_normalizer, requests)
 * training  `launch` `encoders` `heads` `narrow` `relative` `model` `inference` `objective` `teacher`
-            `batches` `callbacks` `recipe` `renaming` `rewriting` `augment` `failures` `validation` `watch`
+            `batches` `callbacks` `recipe` `renaming` `hiding` `rewriting` `augment` `failures` `validation` `watch`
             `trainer` `checkpoints` `resume` `training` `export` `scores` `calibration` `abstention` `trust`
             `baselines` `evaluation` `transfer` `studies` `bakeoff` `curve` `review` `plots` `history` `show`
             `space` `study` `trial` `findings` `sweep` `distributed` `engine` `lora` `packaged`

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from stance.hiding import hide
 from stance.records import SOMEONE, Example, Stance, as_printed, folded, without_places
 from stance.renaming import name_words, rename
 from stance.settings.training import TrainingConfig
@@ -27,8 +28,10 @@ def vary(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
     random = np.random.default_rng(config.seed)
     draws, holders = random.random((len(examples), 2)), random.random(len(examples))
     agreed = _agreed(examples) if config.open_holder else [False] * len(examples)
-    if config.mask_names or config.swap_names or config.hide_names:
+    if config.mask_names or config.swap_names:
         examples = rename(examples, config)
+    if config.hide_names:
+        examples = hide(examples, config)
     varied = []
     for example, (place, wording), holder, known in zip(examples, draws, holders, agreed, strict=True):
         asked = as_printed(example) if wording < config.surface_share else example

@@ -147,6 +147,8 @@ class Script(Generic[Job]):
             if launch.rank():
                 launch.stay_quiet()
             importlib.import_module(self._command)
+            if many:
+                gc.collect()  # what the job before left in circles, a model perhaps, must not be frozen
             gc.freeze()  # what was imported: each collection of a training would look through it, the last for seconds
             result = self._run(job)
         except StanceError as error:

@@ -1,4 +1,4 @@
-"""The recipe of a training run: its settings, what they may be, and the precision of the hardware."""
+"""The recipe of a training run: what its settings may be, and the precision of the hardware."""
 
 import math
 import time
@@ -55,7 +55,7 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
         raise StanceError(f"training.accumulation={config.accumulation}: expected 1 or more")
     lora.check(config.lora)
     shares = ("warmup", "label_smoothing", "span_dropout", "surface_share", "open_holder")
-    for name in (*shares, "mask_names", "swap_names", "swap_direction"):
+    for name in (*shares, "mask_names", "swap_names", "hide_names", "swap_direction"):
         if not 0 <= (share := getattr(config, name)) < 1:
             raise StanceError(f"training.{name}={share}: expected a share, from 0 to below 1")
     for name in ("teacher_weight", "deny", "passive"):

@@ -1,9 +1,8 @@
-"""Training examples under other names: masked, under names of other examples, or hidden. Their labels stay true.
+"""Training examples under other names: masked, or under names of other examples. Their labels stay true.
 
 A name is replaced in the question and wherever the passage prints it, so that nothing but what the passage says of
-it is left to go by ("entity masking"; Zhang et al., EMNLP 2017, for relations); a hidden one stays in the question.
-Where a form of the name would be left over, or the two names have a word in common, an example is not changed. Knows
-nothing of models.
+it is left to go by ("entity masking"; Zhang et al., EMNLP 2017, for relations). Where a form of the name would be left
+over, or the two names have a word in common, an example is not changed. Knows nothing of models.
 """
 
 import re
@@ -19,14 +18,6 @@ from stance.settings.training import TrainingConfig
 
 PLACEHOLDERS = ("Alpha", "Beta", "Gamma", "Sigma", "Kappa", "Omega")
 """Names for masked ones, in any role: a passage that printed the roles would give away what the question has to ask."""
-SIGNS = ("Qxactor", "Qxtarget")
-"""What stands for a hidden name until a word of reference takes its place; no passage prints these."""
-NAMED = (
-    ("he", "she", "they", "it"),
-    ("the group", "the government", "the leader", "officials", "the party", "the organisation"),
-)
-THINGS = (("it", "this", "that"), ("it", "this", "the plan", "the move", "the idea", "the decision"))
-"""Pronouns and nouns that refer to a name with a capital letter, and to any other one."""
 _WORD = re.compile(r"\w+")
 _ARTICLE = re.compile(r"(?:the|an?)\s+", re.IGNORECASE)
 SHORT = frozenset({"a", "an", "as", "at", "by", "he", "in", "is", "it", "of", "on", "or", "s", "she", "to", "was"})
@@ -36,7 +27,7 @@ _PRONOUNS = frozenset({
     "our", "ours", "us", "my", "mine", "me", "your", "yours", "who", "whom", "whose", "which", "that", "this",
     "these", "those", "himself", "herself", "itself", "themselves", "ourselves", "one", "someone",
 })  # fmt: skip
-_TITLES = frozenset({
+TITLES = frozenset({
     "mr", "mrs", "ms", "dr", "president", "vice", "senator", "sen", "rep", "representative", "congressman",
     "congresswoman", "secretary", "minister", "premier", "chancellor", "governor", "gov", "mayor", "judge",
     "justice", "king", "queen", "prince", "general", "gen", "sir", "lord", "speaker", "chairman",
@@ -47,56 +38,16 @@ _TRIES = 4
 
 
 def rename(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
-    """The examples: a share of them masked (`mask_names`), a share of the others under drawn names (`swap_names`).
-
-    Of those that are left, a share is hidden (`hide_names`); it has a stream of random numbers of its own.
-    """
-    random, hiding = (np.random.default_rng([config.seed, stream]) for stream in (1, 3))
+    """The examples: a share of them masked (`mask_names`), a share of the others under drawn names (`swap_names`)."""
+    random = np.random.default_rng([config.seed, 1])
     pool = _pool(examples) if config.swap_names else {}
     renamed = []
-    draws = random.random((len(examples), 2)), hiding.random(len(examples))
-    for example, (mask, swap), hide in zip(examples, *draws, strict=True):
+    for example, (mask, swap) in zip(examples, random.random((len(examples), 2)), strict=True):
         if mask < config.mask_names:
             renamed.append(masked(example, random))
-        elif swap < config.swap_names:
-            renamed.append(_swapped(example, pool, random))
         else:
-            renamed.append(hidden(example, hiding) if hide < config.hide_names else example)
+            renamed.append(_swapped(example, pool, random) if swap < config.swap_names else example)
     return renamed
-
-
-def hidden(example: Example, random: np.random.Generator) -> Example:
-    """The example with a passage that refers to its names, or to one of them, in other words and prints them nowhere.
-
-    The question keeps the names, without their places. What can't be changed for sure stays as it was.
-    """
-    both, actor, target = SIGNS, (SIGNS[0], ""), ("", SIGNS[1])
-    which = random.random()
-    for signs in [both, actor, target] if which < 0.6 else [actor] if which < 0.8 else [target]:
-        if found := replaced(example, actor=signs[0], target=signs[1]):
-            names = zip(signs, (example.actor, example.target), strict=True)
-            edits = sorted(e for sign, name in names if sign for e in _references(found.text, sign, name, random))
-            return replace(
-                found,
-                text=_edited(found.text, edits),
-                actor=example.actor,
-                target=example.target,
-                actor_span=None if signs[0] else _moved(found.actor_span, edits),
-                target_span=None if signs[1] else _moved(found.target_span, edits),
-            )
-    return example
-
-
-def _references(text: str, sign: str, name: str, random: np.random.Generator) -> Iterator[_Edit]:
-    """Edits that put a word of reference wherever a sign stands: a pronoun at the start of a sentence, else a noun."""
-    pronouns, nouns = NAMED if _bare(name)[0].isupper() else THINGS
-    pronoun, noun = str(random.choice(pronouns)), str(random.choice(nouns))
-    for found in re.finditer(rf"(?:\b(?:the|an?)\s+)?{sign}(?:['’]s?)?", text, re.IGNORECASE):
-        before = text[: found.start()].rstrip(" \"“'‘(")
-        starts = not before or before[-1] in ".!?:\n—"
-        owns = found[0].rstrip("s").endswith(("'", "’"))
-        word = f"{noun}'s" if owns else pronoun if starts else noun
-        yield found.span(), word[0].upper() + word[1:] if starts else word
 
 
 def masked(example: Example, random: np.random.Generator) -> Example:
@@ -129,7 +80,7 @@ def _pool(examples: Sequence[Example]) -> dict[_Shape, list[str]]:
     found: dict[_Shape, dict[str, None]] = {}
     for example in examples:
         for role in ("actor", "target"):
-            found.setdefault(_shape(example, role), {})[_bare(getattr(example, role))] = None
+            found.setdefault(_shape(example, role), {})[bare(getattr(example, role))] = None
     return {
         shape: [name for name in names if name != SOMEONE and not name.endswith(("'s", "’s", "'", "’"))]
         for shape, names in found.items()
@@ -137,7 +88,7 @@ def _pool(examples: Sequence[Example]) -> dict[_Shape, list[str]]:
 
 
 def _shape(example: Example, role: str) -> _Shape:
-    return example.corpus, role, tuple(word[0].isupper() for word in _bare(getattr(example, role)).split())
+    return example.corpus, role, tuple(word[0].isupper() for word in bare(getattr(example, role)).split())
 
 
 def replaced(example: Example, *, actor: str = "", target: str = "") -> Example | None:
@@ -168,21 +119,21 @@ def replaced(example: Example, *, actor: str = "", target: str = "") -> Example 
         return None
     return replace(
         example,
-        text=_edited(example.text, edits),
+        text=edited(example.text, edits),
         actor=asked[0],
         target=asked[1],
-        actor_span=_moved(example.actor_span, edits),
-        target_span=_moved(example.target_span, edits),
+        actor_span=moved(example.actor_span, edits),
+        target_span=moved(example.target_span, edits),
     )
 
 
 def _mentions(text: str, name: str, span: Span | None) -> Iterator[tuple[Span, bool]]:
     """Where a passage prints a name, without articles, in order; and whether only its last word, as of a person."""
     surface = text[slice(*span)] if span else ""
-    forms = [_bare(name)]
+    forms = [bare(name)]
     if span and surface.casefold() not in _PRONOUNS and surface != name:
-        forms += [_bare(surface)] if any(map(str.isupper, _bare(surface))) else []
-    given = (span[1] - len(_bare(surface)), span[1]) if span and surface.casefold() not in _PRONOUNS else None
+        forms += [bare(surface)] if any(map(str.isupper, bare(surface))) else []
+    given = (span[1] - len(bare(surface)), span[1]) if span and surface.casefold() not in _PRONOUNS else None
     whole = [given] if given and not _cuts_words(text, given) else []
     for form in forms:
         flags = re.IGNORECASE if len(form) > 4 else 0
@@ -204,24 +155,24 @@ def _cuts_words(text: str, span: Span) -> bool:
 
 
 def _is_last(name: str, surface: str) -> bool:
-    words = _bare(name).split()
+    words = bare(name).split()
     return len(words) > 1 and surface == words[-1]
 
 
 def _surnames(text: str, name: str) -> Iterator[Span]:
     """Where the last word of a name stands for it: not behind another name than a title ("Mr. Trump")."""
-    words = _bare(name).split()
+    words = bare(name).split()
     if len(words) < 2 or not all(word[0].isupper() for word in words):
         return
     for found in re.finditer(rf"(?<!\w){re.escape(words[-1])}(?!\w)", text):
         before = re.search(r"(\w+)\.?\s+$", text[: found.start()])
-        if before is None or not before[1][0].isupper() or before[1].casefold() in _TITLES:
+        if before is None or not before[1][0].isupper() or before[1].casefold() in TITLES:
             yield found.span()
 
 
 def _survives(example: Example, edits: Sequence[_Edit], names: Sequence[tuple[str, Span | None, str]]) -> bool:
     """Whether a form of a replaced name is left in the passage."""
-    rest = set(_WORD.findall(_edited(example.text, [(place, " ") for place, _ in edits])))
+    rest = set(_WORD.findall(edited(example.text, [(place, " ") for place, _ in edits])))
     for name, span, new in names:
         surface = example.text[slice(*span)] if span else ""
         old = f"{name} {surface}" if surface.casefold() not in _PRONOUNS else name
@@ -248,13 +199,13 @@ def _question(name: str, new: str) -> str:
     return (article[0] if article else "") + new if new else name
 
 
-def _edited(text: str, edits: Sequence[_Edit]) -> str:
+def edited(text: str, edits: Sequence[_Edit]) -> str:
     for (start, end), new in reversed(edits):
         text = text[:start] + new + text[end:]
     return text
 
 
-def _moved(span: Span | None, edits: Sequence[_Edit]) -> Span | None:
+def moved(span: Span | None, edits: Sequence[_Edit]) -> Span | None:
     """Where a span lies after the edits; one that an edit touches holds all of it."""
     if span is None:
         return None
@@ -269,7 +220,7 @@ def _moved(span: Span | None, edits: Sequence[_Edit]) -> Span | None:
     return start + before, end + before + grown
 
 
-def _bare(name: str) -> str:
+def bare(name: str) -> str:
     """A name without leading article."""
     name = name.strip()
     return _ARTICLE.sub("", name, count=1) if _ARTICLE.match(name) else name

@@ -254,7 +254,7 @@ def verdicts(scores: Entry) -> dict[str, str]:
         compared = _compared(scores, NAMES, "a classifier that sees the names of actor and target alone")
         return {
             "names_only": f"on annotated validation pairs {compared}: it may have learned names instead of reading; "
-            "train on more articles, or hide names (training.mask_names, training.swap_names)"
+            "train on more articles, or change names (training.mask_names, training.swap_names, training.hide_names)"
         }
     return {}
 

@@ -100,8 +100,8 @@ class TrainingConfig:
     swap_names: float = 0.0
     """Share of the other training pairs whose names are replaced by those of other pairs of the same corpus."""
     hide_names: float = 0.0
-    """Share of the other training pairs whose passage refers to the names ("they", "the plan") and prints them nowhere;
-    costs passes."""
+    """Share of the training pairs whose passage refers to the names ("they", "the plan") and prints them nowhere; costs
+    passes."""
     swap_direction: float = 0.0
     """Share of the annotated pairs that are added the other way round as neutral, where nothing says otherwise."""
     deny: float = 0.0

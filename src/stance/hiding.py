@@ -1,0 +1,87 @@
+"""Training examples whose question has names that the passage prints nowhere, as "he" and "the plan" leave many.
+
+Half of the names that SEESAW asks about are in no word of the sentence, of ours hardly any (docs/LOG.md). Knows nothing
+of models.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from stance.records import Example, Span
+from stance.renaming import TITLES, bare, edited, moved, replaced
+from stance.settings.training import TrainingConfig
+
+SIGNS = ("Qxactor", "Qxtarget")
+"""What stands for a hidden name until a word of reference takes its place; no passage prints these."""
+NAMED = (
+    ("he", "she", "they", "it"),
+    ("the group", "the government", "the leader", "officials", "the party", "the organisation"),
+)
+THINGS = (("it", "this", "that"), ("the plan", "the move", "the idea", "the decision", "the matter"))
+"""Pronouns and nouns that refer to an actor or to a target with a capital letter, and to any other target."""
+_DETERMINED = re.compile(
+    r"\b(?:the|an?|its|their|his|her|our|my|your|no|any|\w+['’]s)\s+(?:(?!(?:and|at|by|for|from|in|of|on|or|to|with)\b)[\w-]+\s+)?$",
+    re.IGNORECASE,
+)
+_TITLE = "|".join(sorted(TITLES))
+_WORD = re.compile(r"\w+")
+_Edit = tuple[Span, str]
+
+
+def hide(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
+    """The examples, a share of them (`hide_names`) with hidden names."""
+    random = np.random.default_rng([config.seed, 3])
+    draws = random.random(len(examples))
+    return [hidden(e, random) if draw < config.hide_names else e for e, draw in zip(examples, draws, strict=True)]
+
+
+def hidden(example: Example, random: np.random.Generator) -> Example:
+    """The example with a passage that refers to its names, or to one of them, in other words and prints them nowhere.
+
+    The question keeps the names, without their places. What can't be changed for sure stays as it was.
+    """
+    both, actor, target = SIGNS, (SIGNS[0], ""), ("", SIGNS[1])
+    which = random.random()
+    for signs in [both, actor, target] if which < 0.6 else [actor] if which < 0.8 else [target]:
+        found = replaced(example, actor=signs[0], target=signs[1])
+        words = _references(example, random)
+        if found and not re.search(rf"[-–/](?:{'|'.join(SIGNS)})", found.text):
+            edits = sorted(
+                e for sign, word in zip(signs, words, strict=True) if sign for e in _put(found.text, sign, word)
+            )
+            return replace(
+                found,
+                text=edited(found.text, edits),
+                actor=example.actor,
+                target=example.target,
+                actor_span=None if signs[0] else moved(found.actor_span, edits),
+                target_span=None if signs[1] else moved(found.target_span, edits),
+            )
+    return example
+
+
+def _references(example: Example, random: np.random.Generator) -> list[tuple[str, str]]:
+    """A pronoun and a noun for each name, none for both names, and no noun that the passage or the other name has."""
+    there = set(_WORD.findall(f"{example.text} {example.actor} {example.target}".casefold()))
+    words: list[tuple[str, str]] = []
+    for pronouns, nouns in (NAMED, NAMED if bare(example.target)[0].isupper() else THINGS):
+        taken = {word for pair in words for word in pair}
+        free = [noun for noun in nouns if noun not in taken and noun.split()[-1] not in there] or list(nouns[-1:])
+        pronoun = random.choice([pronoun for pronoun in pronouns if pronoun not in taken])
+        words.append((str(pronoun), str(random.choice(free))))
+    return words
+
+
+def _put(text: str, sign: str, words: tuple[str, str]) -> Iterator[_Edit]:
+    """Edits that refer to a name wherever its sign stands: by a pronoun at the start of a sentence, else by a noun."""
+    pronoun, noun = words
+    for found in re.finditer(rf"(?:\b(?:the|an?)\s+)?(?:\b(?:{_TITLE})\b\.?\s+)*{sign}(['’]s\b)?", text, re.IGNORECASE):
+        before = text[: found.start()].rstrip(" \"“'‘(")
+        starts = not before or before[-1] in ".!?\n"
+        owner = noun.removeprefix("the ") if _DETERMINED.search(text[: found.start()]) else noun
+        owns = ("'" if noun.endswith("s") else "'s") if found[1] else ""
+        word = pronoun if starts and not owns else owner + owns
+        yield found.span(), word[0].upper() + word[1:] if starts else word
