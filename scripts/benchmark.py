@@ -105,13 +105,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def run(options: argparse.Namespace) -> str:
     """Measure everything and write the tables, which are returned."""
     load = os.getloadavg()[0]
+    job = Script(job=TrainJob, conf=CONF, name="train").compose(options.settings)
     before, behind = read_document(options.output)
     rows, _ = dataset.load(options.dataset)
     StancePredictor.load(options.artifact)
     StancePredictor.load(options.artifact, precision="fp32")
     if not STATUS.is_file():
         raise StanceError(f"{STATUS}: missing; resident memory is measured on Linux only")
-    job = Script(job=TrainJob, conf=CONF, name="train").compose(options.settings)
     if busy(load):
         progress(f"load average {load:.1f} on {os.cpu_count()} cores: the machine is busy, figures will be off")
     with tempfile.TemporaryDirectory(prefix="stance-benchmark-") as folder:

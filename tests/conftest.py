@@ -2,9 +2,12 @@
 
 import gc
 import importlib.util
+import os
+import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -65,6 +68,16 @@ class Workplace:
     @property
     def uri(self) -> str:
         return f"sqlite:///{self.root}/mlruns/mlflow.db"
+
+
+@pytest.fixture
+def process() -> Iterator[None]:
+    """For tests that call `cli()`: the process gets its own handler and environment back."""
+    handler, environment = signal.getsignal(signal.SIGTERM), dict(os.environ)
+    yield
+    signal.signal(signal.SIGTERM, handler)
+    os.environ.clear()
+    os.environ.update(environment)
 
 
 @pytest.fixture

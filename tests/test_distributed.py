@@ -2,11 +2,10 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -248,16 +247,6 @@ def test_sharding_finds_the_layers_of_an_encoder(kind: str, tmp_path: Path) -> N
     (name,) = trainer.model._no_split_modules
     layers = [module for module in trainer.model.modules() if type(module).__name__ == name]
     assert len(layers) == trainer.model.encoder.config.num_hidden_layers
-
-
-@pytest.fixture
-def process() -> Iterator[None]:
-    """For tests that call `cli()`: the process gets its own handler and environment back."""
-    handler, environment = signal.getsignal(signal.SIGTERM), dict(os.environ)
-    yield
-    signal.signal(signal.SIGTERM, handler)
-    os.environ.clear()
-    os.environ.update(environment)
 
 
 @pytest.mark.usefixtures("process")
