@@ -1,7 +1,7 @@
 """Training examples whose question has names that the passage prints nowhere, as "he" and "the plan" leave many.
 
-Half of the names that SEESAW asks about are in no word of the sentence, of ours hardly any (docs/LOG.md). Knows nothing
-of models.
+Nearly half of the names that SEESAW asks about are in no word of its sentences, of ours one in ten (docs/LOG.md). Knows
+nothing of models.
 """
 
 import re
