@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 import tiny
@@ -34,18 +35,16 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def runs(place: Workplace, stage: str) -> list[Run]:
+    """The runs of a stage, the newest first."""
+    client = MlflowClient(place.uri)
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return list(client.search_runs(experiments, filter_string=f"tags.`stance.stage` = '{stage}'"))
+
+
 def metrics(place: Workplace, stage: str) -> dict[str, float]:
     """The metrics of the last run of a stage."""
-    import mlflow
-
-    mlflow.set_tracking_uri(place.uri)
-    (run,) = mlflow.search_runs(
-        search_all_experiments=True,
-        filter_string=f"tags.`stance.stage` = '{stage}'",
-        max_results=1,
-        output_format="list",
-    )
-    found: dict[str, float] = run.data.metrics
+    found: dict[str, float] = runs(place, stage)[0].data.metrics
     return found
 
 
@@ -110,10 +109,8 @@ def test_the_learning_curve_plots_every_point_and_goes_on_where_it_was_cut_off(
         [*settings, "curve.articles=[3,99]", "public=true", f"transfer.root={public}"]
     )
     assert again == out
-    client = MlflowClient(built.uri)
-    place = client.get_experiment_by_name("stance").experiment_id
-    runs = client.search_runs([place], filter_string="tags.`stance.stage` = 'learning_curve'")
-    assert {run.data.params["training.learning_rate"] for run in runs} == {"0.0002"}  # what null means here
+    rates = {run.data.params["training.learning_rate"] for run in runs(built, "learning_curve")}
+    assert rates == {"0.0002"}  # what null means here
     assert len(list(jsonl.read(out.with_suffix(".jsonl")))) == 3
 
 

@@ -12,7 +12,6 @@ import dataclasses
 import difflib
 import gc
 import importlib
-import importlib.util
 import inspect
 import itertools
 import os
@@ -21,7 +20,7 @@ import signal
 import sys
 import textwrap
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -65,7 +64,8 @@ class Script(Generic[Job]):
         Raises:
             StanceError: an override has no meaning, or the job can't be done.
         """
-        return self._run(self.compose(overrides))
+        job = self.compose(overrides)
+        return self._command()(job)
 
     def compose(self, overrides: Sequence[str] = ()) -> Job:
         """The typed job that the YAML and `overrides` make."""
@@ -104,7 +104,7 @@ class Script(Generic[Job]):
     def help(self) -> str:
         """What the script does, the groups to choose from, every setting with its default, and examples."""
         lines = [
-            _purpose(self._command),
+            self._purpose(),
             "",
             f"usage: python scripts/{self.name}.py [-m] [KEY=VALUE ...]",
         ]
@@ -123,12 +123,16 @@ class Script(Generic[Job]):
             lines += ["", "examples:", *(f"  {line}" for line in self.examples)]
         return "\n".join(lines)
 
-    @property
-    def _command(self) -> str:
-        return f"stance.commands.{self.name}"
+    def _command(self) -> Callable[[Job], Any]:
+        """What does the work; its module and the libraries of that are imported here."""
+        run: Callable[[Job], Any] = importlib.import_module(f"stance.commands.{self.name}").run
+        return run
 
-    def _run(self, job: Job) -> Any:
-        return importlib.import_module(self._command).run(job)
+    def _purpose(self) -> str:
+        """The docstring of the command, which is read and not imported."""
+        source = Path(__file__).with_name("commands") / f"{self.name}.py"
+        body = ast.parse(source.read_text("utf-8")).body
+        return next(ast.get_docstring(f) or "" for f in body if isinstance(f, ast.FunctionDef) and f.name == "run")
 
     def _primary(self) -> str:
         return (self.conf / f"{self.name}.yaml").read_text("utf-8")
@@ -146,11 +150,11 @@ class Script(Generic[Job]):
                 setattr(job, "output", str(path.with_name(f"{path.stem}-{number}{path.suffix}")))  # noqa: B010
             if launch.rank():
                 launch.stay_quiet()
-            importlib.import_module(self._command)
+            run = self._command()
             if many:
                 gc.collect()  # what the job before left in circles, a model perhaps, must not be frozen
             gc.freeze()  # what was imported: each collection of a training would look through it, the last for seconds
-            result = self._run(job)
+            result = run(job)
         except StanceError as error:
             if elsewhere:  # goes back to the process that submitted the job
                 raise
@@ -196,14 +200,6 @@ def settings(job: type[Any], prefix: str = "") -> list[tuple[str, Any, str]]:
         else:
             found.append((f"{prefix}{field.name}", default, texts.get(field.name, "")))
     return found
-
-
-def _purpose(module: str) -> str:
-    """The docstring of a module's function `run`, which is read and not imported."""
-    spec = importlib.util.find_spec(module)
-    source = Path(spec.origin).read_text("utf-8") if spec and spec.origin else ""
-    functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == "run"]
-    return "\n".join(ast.get_docstring(function) or "" for function in functions)
 
 
 def field_docs(job: type[Any]) -> dict[str, str]:

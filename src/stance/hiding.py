@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from stance.records import Example, Span
-from stance.renaming import TITLES, bare, edited, moved, replaced
+from stance.records import Example
+from stance.renaming import TITLES, WORD, Edit, bare, edited, moved, replaced
 from stance.settings.training import TrainingConfig
 
 SIGNS = ("Qxactor", "Qxtarget")
@@ -27,8 +27,6 @@ _DETERMINED = re.compile(
     re.IGNORECASE,
 )
 _TITLE = "|".join(sorted(TITLES))
-_WORD = re.compile(r"\w+")
-_Edit = tuple[Span, str]
 
 
 def hide(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
@@ -65,7 +63,7 @@ def hidden(example: Example, random: np.random.Generator) -> Example:
 
 def _references(example: Example, random: np.random.Generator) -> list[tuple[str, str]]:
     """A pronoun and a noun for each name, none for both names, and no noun that the passage or the other name has."""
-    there = set(_WORD.findall(f"{example.text} {example.actor} {example.target}".casefold()))
+    there = set(WORD.findall(f"{example.text} {example.actor} {example.target}".casefold()))
     words: list[tuple[str, str]] = []
     for pronouns, nouns in (NAMED, NAMED if bare(example.target)[0].isupper() else THINGS):
         taken = {word for pair in words for word in pair}
@@ -75,7 +73,7 @@ def _references(example: Example, random: np.random.Generator) -> list[tuple[str
     return words
 
 
-def _put(text: str, sign: str, words: tuple[str, str]) -> Iterator[_Edit]:
+def _put(text: str, sign: str, words: tuple[str, str]) -> Iterator[Edit]:
     """Edits that refer to a name wherever its sign stands: by a pronoun at the start of a sentence, else by a noun."""
     pronoun, noun = words
     for found in re.finditer(rf"(?:\b(?:the|an?)\s+)?(?:\b(?:{_TITLE})\b\.?\s+)*{sign}(['’]s\b)?", text, re.IGNORECASE):

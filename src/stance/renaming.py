@@ -18,7 +18,7 @@ from stance.settings.training import TrainingConfig
 
 PLACEHOLDERS = ("Alpha", "Beta", "Gamma", "Sigma", "Kappa", "Omega")
 """Names for masked ones, in any role: a passage that printed the roles would give away what the question has to ask."""
-_WORD = re.compile(r"\w+")
+WORD = re.compile(r"\w+")
 _ARTICLE = re.compile(r"(?:the|an?)\s+", re.IGNORECASE)
 SHORT = frozenset({"a", "an", "as", "at", "by", "he", "in", "is", "it", "of", "on", "or", "s", "she", "to", "was"})
 """Short words that are no names."""
@@ -32,7 +32,8 @@ TITLES = frozenset({
     "congresswoman", "secretary", "minister", "premier", "chancellor", "governor", "gov", "mayor", "judge",
     "justice", "king", "queen", "prince", "general", "gen", "sir", "lord", "speaker", "chairman",
 })  # fmt: skip
-_Edit = tuple[Span, str]
+Edit = tuple[Span, str]
+"""A place in a text, and what stands there instead."""
 _Shape = tuple[str, str, tuple[bool, ...]]
 _TRIES = 4
 
@@ -104,7 +105,7 @@ def replaced(example: Example, *, actor: str = "", target: str = "") -> Example 
     if _words(f"{actor} {target}") & _words(example.text):
         return None
     names = ((example.actor, example.actor_span, actor), (example.target, example.target_span, target))
-    edits: list[_Edit] = []
+    edits: list[Edit] = []
     untouched: list[Span] = []
     for name, span, new in names:
         found = list(_mentions(example.text, name, span)) if name != SOMEONE else []
@@ -170,13 +171,13 @@ def _surnames(text: str, name: str) -> Iterator[Span]:
             yield found.span()
 
 
-def _survives(example: Example, edits: Sequence[_Edit], names: Sequence[tuple[str, Span | None, str]]) -> bool:
+def _survives(example: Example, edits: Sequence[Edit], names: Sequence[tuple[str, Span | None, str]]) -> bool:
     """Whether a form of a replaced name is left in the passage."""
-    rest = set(_WORD.findall(edited(example.text, [(place, " ") for place, _ in edits])))
+    rest = set(WORD.findall(edited(example.text, [(place, " ") for place, _ in edits])))
     for name, span, new in names:
         surface = example.text[slice(*span)] if span else ""
         old = f"{name} {surface}" if surface.casefold() not in _PRONOUNS else name
-        if new and any(_alike(word, other) for word in _WORD.findall(old) for other in rest):
+        if new and any(_alike(word, other) for word in WORD.findall(old) for other in rest):
             return True
     return False
 
@@ -199,13 +200,14 @@ def _question(name: str, new: str) -> str:
     return (article[0] if article else "") + new if new else name
 
 
-def edited(text: str, edits: Sequence[_Edit]) -> str:
+def edited(text: str, edits: Sequence[Edit]) -> str:
+    """The text after edits, which are in order and don't overlap."""
     for (start, end), new in reversed(edits):
         text = text[:start] + new + text[end:]
     return text
 
 
-def moved(span: Span | None, edits: Sequence[_Edit]) -> Span | None:
+def moved(span: Span | None, edits: Sequence[Edit]) -> Span | None:
     """Where a span lies after the edits; one that an edit touches holds all of it."""
     if span is None:
         return None
@@ -231,7 +233,7 @@ def name_words(name: str, without: frozenset[str]) -> set[str]:
 
     Never none, so that a name always shares a word with itself.
     """
-    found = set(_WORD.findall(name.casefold())) or {name.casefold()}
+    found = set(WORD.findall(name.casefold())) or {name.casefold()}
     return found - without - SHORT or found
 
 

@@ -4,3 +4,4 @@ The docstring under each field is its help text. The module that obeys a setting
 """
 
 LEXICON = "data/lexicon/stance.yaml"
+"""The words that show a stance, for weak labels and for rewritten pairs."""
