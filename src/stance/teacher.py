@@ -36,23 +36,23 @@ FILES = ("model.safetensors", "checkpoint.json", "config.json", "tokenizer.json"
 
 
 def teach(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
-    """The examples with the teachers' answers mixed into theirs, and further questions that only teachers answer.
+    """The examples with the teachers' answers mixed into theirs.
 
-    Without `training.teacher` they are returned as they are; so are those of a corpus that no teacher answers for.
+    Teachers are asked about examples as the dataset has them: with all that is known of the names and their places,
+    whatever a training makes of them afterwards (`stance.augment`), and the same for every seed, so that further
+    trainings take the answers from `teacher_cache`. Without `training.teacher` examples are returned as they are; so
+    are those of a corpus that no teacher answers for.
 
     Raises:
         StanceError: a teacher is no checkpoint of ours.
     """
-    if not config.teacher:
-        return list(examples)
-    asked = [*examples, *_further(examples, config.teacher_questions, config.seed)]
-    return _with_answers(asked, config)
+    return _with_answers(examples, config) if config.teacher else list(examples)
 
 
 def answer(unlabelled: Sequence[Example], config: TrainingConfig) -> list[Example]:
-    """Questions without a label (`examples.unlabelled`) with the teachers' answers, those that none answers left out.
+    """Questions without a label with the teachers' answers, those that none answers left out.
 
-    Asked as they are, whatever the seed, so that trainings with other seeds take the answers from `teacher_cache`.
+    They are the dataset's own (`examples.unlabelled`) or those of `further`, and asked as they are.
 
     Raises:
         StanceError: a teacher is no checkpoint of ours.
@@ -61,6 +61,43 @@ def answer(unlabelled: Sequence[Example], config: TrainingConfig) -> list[Exampl
     if len(found) < len(unlabelled):
         left = len(unlabelled) - len(found)
         print(f"{left:,} questions without a label are left out: training.teacher names none to answer them")
+    return found
+
+
+def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
+    """Pairs of names of one passage that no example asks about, at most `teacher_questions` for each example.
+
+    Their label is a placeholder until a teacher has answered. The other direction of a pair is among them. None are
+    of a corpus that no teacher answers for.
+    """
+    passages: dict[tuple[str, str], list[Example]] = {}
+    for example, known in zip(examples, heard(examples, config), strict=True):
+        if known:
+            passages.setdefault((example.article_id, example.text), []).append(example)
+    random = np.random.default_rng(config.seed)
+    found: list[Example] = []
+    for members in passages.values():
+        asked = {_key(example)[1:] for example in members}
+        places = {name: place for e in members for name, place in ((e.target, e.target_span), (e.actor, e.actor_span))}
+        pairs = [(a, t) for a, t in permutations(places, 2) if t != SOMEONE and (a, t) not in asked]
+        wanted = int(config.teacher_questions * len(members) + random.random())
+        for index in random.permutation(len(pairs))[:wanted]:
+            actor, target = pairs[index]
+            found.append(
+                replace(
+                    members[0],
+                    id=f"{members[0].id}+{len(found)}",
+                    actor=actor,
+                    target=target,
+                    actor_span=places[actor],
+                    target_span=places[target],
+                    stance=Stance.NEUTRAL,
+                    provenance=PROVENANCE,
+                    tags=(),
+                    soft=(),
+                    labels=LABELS,
+                )
+            )
     return found
 
 
@@ -151,48 +188,12 @@ def _check(directory: Path) -> None:
 def _taught(example: Example, shares: Shares, config: TrainingConfig) -> Example:
     """The example with `teacher_weight` of its answer from the teachers: all of it where nobody annotated it."""
     if example.provenance in OPEN:
-        stance, weight = Stance(LABELS[int(shares.argmax())]), config.teacher_questions_weight
-        if example.provenance == UNLABELLED:
-            weight *= example.weight  # its corpus has one
+        stance = Stance(LABELS[int(shares.argmax())])
+        weight = config.teacher_questions_weight * example.weight  # its corpus has one
         return replace(example, soft=tuple(shares.tolist()), stance=stance, weight=weight)
     share = config.teacher_weight
     mixed = tuple((1 - share) * a + share * b for a, b in zip(example.shares(), shares.tolist(), strict=True))
     return replace(example, soft=mixed)
-
-
-def _further(examples: Sequence[Example], ratio: float, seed: int) -> list[Example]:
-    """Pairs of names of one passage that no example asks about, at most `ratio` for each example.
-
-    Their label is a placeholder until a teacher has answered. The other direction of a pair is among them.
-    """
-    passages: dict[tuple[str, str], list[Example]] = {}
-    for example in examples:
-        passages.setdefault((example.article_id, example.text), []).append(example)
-    random = np.random.default_rng(seed)
-    further: list[Example] = []
-    for members in passages.values():
-        asked = {_key(example)[1:] for example in members}
-        places = {name: place for e in members for name, place in ((e.target, e.target_span), (e.actor, e.actor_span))}
-        pairs = [(a, t) for a, t in permutations(places, 2) if t != SOMEONE and (a, t) not in asked]
-        wanted = int(ratio * len(members) + random.random())
-        for index in random.permutation(len(pairs))[:wanted]:
-            actor, target = pairs[index]
-            further.append(
-                replace(
-                    members[0],
-                    id=f"{members[0].id}+{len(further)}",
-                    actor=actor,
-                    target=target,
-                    actor_span=places[actor],
-                    target_span=places[target],
-                    stance=Stance.NEUTRAL,
-                    provenance=PROVENANCE,
-                    tags=(),
-                    soft=(),
-                    labels=LABELS,
-                )
-            )
-    return further
 
 
 def _key(example: Example) -> tuple[str, str, str]:

@@ -31,7 +31,7 @@ from stance.recipe import check, choose_precision, suited
 from stance.records import UNLABELLED, Example
 from stance.resume import begin, describe, find, hold
 from stance.settings.training import ModelConfig, TrainingConfig
-from stance.teacher import answer, check_corpora, foreign, teach
+from stance.teacher import answer, check_corpora, foreign, further, teach
 from stance.trainer import StanceTrainer
 from stance.validation import Validation
 from stance.watch import Listener, Watch, detectors
@@ -210,16 +210,19 @@ def suit(model_config: ModelConfig, config: TrainingConfig) -> TrainingConfig:
 
 
 def _learned(splits: Mapping[str, Sequence[Example]], config: TrainingConfig) -> list[Example]:
-    """What is trained on: the training pairs, varied and taught, and what only teachers answer, varied as well."""
-    examples, unlabelled = vary(splits["train"], config), splits.get(UNLABELLED, ())
+    """What is trained on: the training pairs, taught and varied, and what only teachers answer, varied as well."""
+    examples, unlabelled = splits["train"], splits.get(UNLABELLED, ())
     if not config.teacher:
         if launch.rank() == 0:
             answer(unlabelled, config)  # says that nobody does
-        return examples
+        return vary(examples, config)
     check_corpora(config, chain(*splits.values()))
-    return distributed.on_first(
-        lambda: [*teach(examples, config), *vary(answer(unlabelled, config), without_labels(config))]
-    )
+
+    def learned() -> list[Example]:
+        opened = [*answer(further(examples, config), config), *answer(unlabelled, config)]
+        return [*vary(teach(examples, config), config), *vary(opened, without_labels(config))]
+
+    return distributed.on_first(learned)
 
 
 def _network(pretrained: Pretrained, model_config: ModelConfig, config: TrainingConfig) -> StanceModel:
