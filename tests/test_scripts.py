@@ -100,8 +100,9 @@ print(sorted(set(sys.modules) & {slow}))
     assert "did you mean 'epochs'?" in process.stderr
 
 
-def test_nobody_need_read_the_help() -> None:
-    command = f"{sys.executable} scripts/train.py --help | :"  # the reader is gone before there is something to read
+@pytest.mark.parametrize("printed", ["--help", "--cfg job", "-c=job"])
+def test_nobody_need_read_what_is_printed(printed: str) -> None:
+    command = f"{sys.executable} scripts/train.py {printed} | :"  # the reader is gone before there is something to read
     process = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, cwd=ROOT)
     assert process.stderr == ""
 

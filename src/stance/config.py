@@ -38,6 +38,8 @@ from stance.errors import StanceError
 
 Job = TypeVar("Job")
 USAGE_ERROR = 2
+ONLY_PRINT = {"--help", "-h", "--cfg", "-c", "--info", "-i", "--version", "--hydra-help", "--shell-completion", "-sc"}
+"""Arguments of a command line, ours and Hydra's, with which a script prints something and does nothing else."""
 CONFIGURATION_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 
 
@@ -77,8 +79,9 @@ class Script(Generic[Job]):
 
     def cli(self) -> None:
         """Run from the command line and exit: 0, or 2 after one line about a user's mistake."""
-        if {"--help", "-h"} & set(sys.argv[1:]):
+        if ONLY_PRINT & {argument.partition("=")[0] for argument in sys.argv[1:]}:
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader such as `head` may have seen enough
+        if {"--help", "-h"} & set(sys.argv[1:]):
             print(self.help())
             sys.exit(0)
         # Makes Hydra raise instead of printing a message of its own; `explain` says it in one line.
