@@ -189,7 +189,7 @@ def _taught(example: Example, shares: Shares, config: TrainingConfig) -> Example
     """The example with `teacher_weight` of its answer from the teachers: all of it where nobody annotated it."""
     if example.provenance in OPEN:
         stance = Stance(LABELS[int(shares.argmax())])
-        weight = config.teacher_questions_weight * example.weight  # its corpus has one
+        weight = config.teacher_questions_weight * example.weight  # its corpus or passage has one
         return replace(example, soft=tuple(shares.tolist()), stance=stance, weight=weight)
     share = config.teacher_weight
     mixed = tuple((1 - share) * a + share * b for a, b in zip(example.shares(), shares.tolist(), strict=True))
