@@ -77,7 +77,7 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
     random = np.random.default_rng(config.seed)
     found: list[Example] = []
     for members in passages.values():
-        asked = {_key(example)[1:] for example in members}
+        asked = {(example.actor, example.target) for example in members}
         places = {name: place for e in members for name, place in ((e.target, e.target_span), (e.actor, e.actor_span))}
         pairs = [(a, t) for a, t in permutations(places, 2) if t != SOMEONE and (a, t) not in asked]
         wanted = int(config.teacher_questions * len(members) + random.random())
@@ -194,7 +194,3 @@ def _taught(example: Example, shares: Shares, config: TrainingConfig) -> Example
     share = config.teacher_weight
     mixed = tuple((1 - share) * a + share * b for a, b in zip(example.shares(), shares.tolist(), strict=True))
     return replace(example, soft=mixed)
-
-
-def _key(example: Example) -> tuple[str, str, str]:
-    return example.text, example.actor, example.target
