@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -139,6 +140,51 @@ def test_answers_are_kept_and_belong_to_their_questions(taught_by: Path, tmp_pat
     recipe = replace(RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path / "cache"))
     teacher.teach(SPLITS["train"][:10], recipe)
     assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_a_stopped_teacher_goes_on_where_it_was(
+    taught_by: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(teacher, "PART", 10)
+    asked, answered = SPLITS["train"][:35], inference.logits
+    parts: list[int] = []
+
+    def stopping(*args: Any, **settings: Any) -> inference.Logits:
+        if len(parts) == 2:
+            raise KeyboardInterrupt
+        parts.append(len(args[1]))
+        return answered(*args, **settings)
+
+    recipe = replace(RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path / "cache"), teacher_weight=1.0)
+    monkeypatch.setattr(inference, "logits", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        teacher.teach(asked, recipe)
+    monkeypatch.setattr(inference, "logits", answered)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+    capsys.readouterr()
+    found = teacher.teach(asked, recipe)
+    assert f"answers {35 - sum(parts)} of 35 questions" in capsys.readouterr().out
+    said = softmax(answered(models.load(taught_by), [example.pair() for example in asked]))
+    np.testing.assert_allclose([e.soft for e in found], said, atol=1e-5)
+
+
+def test_trainings_beside_each_other_share_the_questions(
+    taught_by: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teacher, "PART", 1)
+    recipe = replace(RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path / "cache"))
+    asked, answered, parts = SPLITS["train"][:6], inference.logits, []
+
+    def beside(*args: Any, **settings: Any) -> inference.Logits:
+        parts.append(args[1])
+        if len(parts) == 1:
+            monkeypatch.setattr(teacher.os, "getpid", lambda: 1)
+            teacher.teach(asked, recipe)  # as another process would
+        return answered(*args, **settings)
+
+    monkeypatch.setattr(inference, "logits", beside)
+    teacher.teach(asked, recipe)
+    assert len(parts) == len(asked) + 1, "only what both were about to ask is asked twice"
 
 
 def test_further_questions_are_new_pairs_of_the_passage_that_only_the_teacher_answers(

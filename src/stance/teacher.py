@@ -8,6 +8,7 @@ nothing of teachers (Hinton et al., 2015, at temperature 1). Several teachers an
 """
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from itertools import permutations
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors.numpy import load_file, save_file
+from tqdm import tqdm
 
 from stance import inference, jsonl, model
 from stance.calibration import softmax
@@ -33,6 +35,8 @@ OPEN = (PROVENANCE, UNLABELLED)
 """Where an example comes from that only a teacher answers."""
 FILES = ("model.safetensors", "checkpoint.json", "config.json", "tokenizer.json")
 """What decides a checkpoint's answers."""
+PART = 1024
+"""Questions that are answered and kept together: a stopped run loses the answers to no more."""
 
 
 def teach(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
@@ -147,7 +151,8 @@ def _with_answers(asked: Sequence[Example], config: TrainingConfig) -> list[Exam
 def answers(asked: Sequence[Example], config: TrainingConfig) -> Shares:
     """The mean probabilities of the teachers, shape `(examples, 3)`: 0 for an example that none of them answers.
 
-    Each teacher's answers are kept in `teacher_cache`.
+    Each teacher's answers are kept in `teacher_cache`, `PART` by `PART`: a stopped run goes on where it was, and
+    several at once share the work.
     """
     total, count = np.zeros((len(asked), len(LABELS))), np.zeros(len(asked))
     for corpus, folder in teachers(config):
@@ -160,20 +165,42 @@ def answers(asked: Sequence[Example], config: TrainingConfig) -> Shares:
 
 
 def _ask(folder: Path, pairs: Sequence[Pair], config: TrainingConfig) -> Shares:
-    """The probabilities of one teacher."""
+    """The probabilities of one teacher, taken from `teacher_cache` where it has answered before."""
     precision = choose_precision(config.precision)
-    digest = hashlib.sha256()
+    files = " ".join(sha256(folder / part) for part in FILES)
+    by = f"{files} {precision} {'cuda' if torch.cuda.is_available() else 'cpu'}"
+    parts = [pairs[start : start + PART] for start in range(0, len(pairs), PART)]
+    paths = [Path(config.teacher_cache) / f"{_digest(by, part)}.safetensors" for part in parts]
+    missing = [i for i, path in enumerate(paths) if not path.is_file()]
+    if missing:
+        left = sum(len(parts[i]) for i in missing)
+        known = f" of {len(pairs):,}" if left < len(pairs) else ""
+        print(f"teacher {folder} answers {left:,}{known} questions", flush=True)
+        checkpoint = model.load(folder)
+        # Trainings beside each other each begin elsewhere and take what the others have answered meanwhile.
+        np.random.default_rng(os.getpid()).shuffle(missing)
+        with tqdm(total=left, desc="teacher", unit="question", disable=len(missing) == 1) as bar:
+            for i in missing:
+                if not paths[i].is_file():
+                    _keep(inference.logits(checkpoint, parts[i], precision=precision), paths[i])
+                bar.update(len(parts[i]))
+    return softmax(np.concatenate([load_file(path)["logits"] for path in paths]))
+
+
+def _digest(by: str, pairs: Sequence[Pair]) -> str:
+    """Names these questions and who answers them."""
+    digest = hashlib.sha256(by.encode())
     for pair in pairs:
         digest.update(jsonl.dumps(asdict(pair)).encode())
-    files = " ".join(sha256(folder / part) for part in FILES)
-    where = f"{precision} {'cuda' if torch.cuda.is_available() else 'cpu'} {digest.hexdigest()}"
-    path = Path(config.teacher_cache) / f"{hashlib.sha256(f'{files} {where}'.encode()).hexdigest()}.safetensors"
-    if not path.is_file():
-        print(f"teacher {folder} answers {len(pairs):,} questions")
-        scores = inference.logits(model.load(folder), pairs, precision=precision)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({"logits": scores}, path)
-    return softmax(load_file(path)["logits"])
+    return digest.hexdigest()
+
+
+def _keep(scores: inference.Logits, path: Path) -> None:
+    """Write answers, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}")
+    save_file({"logits": scores}, temporary)
+    temporary.replace(path)
 
 
 def _check(directory: Path) -> None:
