@@ -395,14 +395,26 @@ def test_a_teacher_that_learned_from_another_dataset_is_warned_of(
     def train(name: str, sha256: str, *teachers: Path) -> Path:
         recipe = replace(RECIPE, epochs=1, teacher=[str(t) for t in teachers], teacher_cache=str(tmp_path / "cache"))
         about = {"dataset_sha256": sha256}
-        return training.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / name, about=about).checkpoint
+        return training.train(
+            SPLITS,
+            tiny.config(name=encoder),
+            recipe,
+            output=tmp_path / name,
+            about=about,
+            sink=heard.sink,
+            listener=heard,
+        ).checkpoint
 
+    heard = tiny.Heard()
     here, elsewhere = train("here", "a" * 64), train("elsewhere", "b" * 64)
     assert "another dataset" not in capsys.readouterr().err
+    assert "foreign_teacher" not in dict(heard.alerts)
     train("pupil", "a" * 64, here, elsewhere)
     (warning,) = (line for line in capsys.readouterr().err.splitlines() if "another dataset" in line)
     assert str(elsewhere) in warning
     assert "(sha256 bbbbbbbbbbbb, here aaaaaaaaaaaa)" in warning
+    assert warning == f"warning: {dict(heard.alerts)['foreign_teacher']}"
+    assert heard.metrics.count(("alert_foreign_teacher", 1.0, 0)) == 1
 
 
 def test_a_teacher_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:

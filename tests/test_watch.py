@@ -3,7 +3,7 @@
 import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,28 +23,10 @@ from stance.scores import by_group, difference, rates
 from stance.settings.training import TrainingConfig
 from stance.training import Result
 from stance.validation import Validation
-from tiny import one_thread  # noqa: F401
+from tiny import Heard, one_thread  # noqa: F401
 
 SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2)}
 RECIPE = suited(TrainingConfig(), 384)
-
-
-@dataclass
-class Heard:
-    """A listener and a sink that remember."""
-
-    alerts: list[tuple[str, str]] = field(default_factory=list)
-    epochs: list[list[Mapping[str, float]]] = field(default_factory=list)
-    metrics: list[tuple[str, float, int]] = field(default_factory=list)
-
-    def alert(self, name: str, text: str) -> None:
-        self.alerts.append((name, text))
-
-    def epoch(self, history: Sequence[Mapping[str, float]]) -> None:
-        self.epochs.append(list(history))
-
-    def sink(self, metrics: Mapping[str, float], step: int) -> None:
-        self.metrics += [(name, value, step) for name, value in metrics.items()]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ A real architecture in miniature shows what a mock would hide: masks, positions 
 import random
 import string
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -58,6 +58,24 @@ _EXTRA = {
 }
 _CLASSIC = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 _FAIRSEQ = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+
+
+@dataclass
+class Heard:
+    """A listener and a sink that remember."""
+
+    alerts: list[tuple[str, str]] = field(default_factory=list)
+    epochs: list[list[Mapping[str, float]]] = field(default_factory=list)
+    metrics: list[tuple[str, float, int]] = field(default_factory=list)
+
+    def alert(self, name: str, text: str) -> None:
+        self.alerts.append((name, text))
+
+    def epoch(self, history: Sequence[Mapping[str, float]]) -> None:
+        self.epochs.append(list(history))
+
+    def sink(self, metrics: Mapping[str, float], step: int) -> None:
+        self.metrics += [(name, value, step) for name, value in metrics.items()]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -116,14 +116,14 @@ def check_corpora(config: TrainingConfig, examples: Iterable[Example]) -> None:
 
 
 def foreign(config: TrainingConfig, dataset_sha256: str) -> list[str]:
-    """A warning for each teacher that learned from another dataset: perhaps from what is held out here.
+    """A doubt about each teacher that learned from another dataset: perhaps from what is held out here.
 
     Raises:
         StanceError: a teacher is no checkpoint of ours.
     """
     learned = {folder: model.about(folder).get("dataset_sha256") for _, folder in teachers(config)}
     return [
-        f"warning: training.teacher={folder} learned from another dataset (sha256 {other[:12]}, here "
+        f"training.teacher={folder} learned from another dataset (sha256 {other[:12]}, here "
         f"{dataset_sha256[:12]}): where that one has other splits, its answers may know held-out rows"
         for folder, other in learned.items()
         if other and other != dataset_sha256

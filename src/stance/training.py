@@ -87,7 +87,7 @@ def train(
     with hold(output) as work:
         job = describe(model_config, config, about.get("dataset_sha256") or fingerprint(splits))
         find(work, job, resume)
-        _warn(foreign(config, job["dataset"]))
+        _warn(foreign(config, job["dataset"]), sink, listener)
         with failures.loading(model_config):
             trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink, listener=listener)
         keep = _keeper(trainer, pretrained, model_config, about)
@@ -97,11 +97,14 @@ def train(
         return _end(trainer, output, scores)
 
 
-def _warn(warnings: Sequence[str]) -> None:
-    """Print what the first of all processes knows to be doubtful."""
-    if launch.rank() == 0:
-        for warning in warnings:
-            print(warning, file=sys.stderr)
+def _warn(doubts: Sequence[str], sink: Sink, listener: Listener | None) -> None:
+    """Raise an alert about teachers before they are asked, which may take hours."""
+    if launch.rank() == 0 and doubts:
+        for doubt in doubts:
+            print(f"warning: {doubt}", file=sys.stderr)
+        sink({"alert_foreign_teacher": 1.0}, 0)
+        if listener:
+            listener.alert("foreign_teacher", "; ".join(doubts))
 
 
 def _keeper(
