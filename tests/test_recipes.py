@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from mlflow.tracking import MlflowClient
+from safetensors.numpy import save
 from torch.nn import functional
 
 import tiny
@@ -173,18 +174,60 @@ def test_trainings_beside_each_other_share_the_questions(
 ) -> None:
     monkeypatch.setattr(teacher, "PART", 1)
     recipe = replace(RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path / "cache"))
-    asked, answered, parts = SPLITS["train"][:6], inference.logits, []
+    asked, answered, parts = SPLITS["train"][:12], inference.logits, []
 
     def beside(*args: Any, **settings: Any) -> inference.Logits:
-        parts.append(args[1])
+        parts.append(args[1][0])
         if len(parts) == 1:
-            monkeypatch.setattr(teacher.os, "getpid", lambda: 1)
-            teacher.teach(asked, recipe)  # as another process would
+            with pytest.raises(KeyboardInterrupt):
+                teacher.teach(asked, recipe)  # another one begins and ends while this one answers its first part
+        elif len(parts) == 6:
+            raise KeyboardInterrupt
         return answered(*args, **settings)
 
     monkeypatch.setattr(inference, "logits", beside)
     teacher.teach(asked, recipe)
-    assert len(parts) == len(asked) + 1, "only what both were about to ask is asked twice"
+    times = [parts.count(example.pair()) for example in asked]
+    assert min(times) >= 1
+    assert sum(times) <= 12 + 2, "twice only what both, and what the interrupted one, had begun"
+    monkeypatch.setattr(inference, "logits", lambda *a, **s: parts.append(a[1][0]) or answered(*a, **s))
+    orders = []
+    for name in "ab":
+        parts.clear()
+        teacher.teach(asked, replace(recipe, teacher_cache=str(tmp_path / name)))
+        orders.append(list(parts))
+    assert orders[0] != orders[1], "each begins elsewhere"
+
+
+def test_answers_that_are_not_whole_are_asked_for_again(taught_by: Path, tmp_path: Path) -> None:
+    first = taught(tmp_path, [taught_by])
+    (kept,) = (tmp_path / "cache").iterdir()
+    whole = kept.read_bytes()
+    for damaged in (whole[:-7], b"", save({"logits": np.zeros((1, 3), np.float32)})):
+        kept.write_bytes(damaged)
+        assert taught(tmp_path, [taught_by]) == first
+        assert kept.read_bytes() == whole
+    assert list((tmp_path / "cache").iterdir()) == [kept], "nothing temporary is left"
+
+
+def test_a_cache_that_takes_nothing_is_known_before_a_teacher_is_asked(
+    taught_by: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.delattr(inference, "logits")
+    with pytest.raises(StanceError, match=r"training\.teacher_cache=.*cache: answers can't be kept there .File exists"):
+        taught(tmp_path, [taught_by])
+
+
+def test_a_teacher_that_needs_too_much_memory_is_named(
+    taught_by: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def huge(*args: Any, **settings: Any) -> inference.Logits:
+        return torch.empty(1 << 50).numpy()
+
+    monkeypatch.setattr(inference, "logits", huge)
+    with pytest.raises(StanceError, match=rf"out of memory while training.teacher={taught_by} answered .asked for"):
+        taught(tmp_path, [taught_by])
 
 
 def test_further_questions_are_new_pairs_of_the_passage_that_only_the_teacher_answers(
@@ -392,29 +435,34 @@ def test_a_training_learns_from_what_has_no_label(taught_by: Path, encoder: str,
 def test_a_teacher_that_learned_from_another_dataset_is_warned_of(
     encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def train(name: str, sha256: str, *teachers: Path) -> Path:
+    def train(name: str, sha256: str, *teachers: Path) -> training.Result:
         recipe = replace(RECIPE, epochs=1, teacher=[str(t) for t in teachers], teacher_cache=str(tmp_path / "cache"))
-        about = {"dataset_sha256": sha256}
-        return training.train(
-            SPLITS,
-            tiny.config(name=encoder),
-            recipe,
-            output=tmp_path / name,
-            about=about,
-            sink=heard.sink,
-            listener=heard,
-        ).checkpoint
+        told = {"about": {"dataset_sha256": sha256}, "sink": heard.sink, "listener": heard}
+        return training.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / name, **told)
 
     heard = tiny.Heard()
-    here, elsewhere = train("here", "a" * 64), train("elsewhere", "b" * 64)
+    here, elsewhere = train("here", "a" * 64).checkpoint, train("elsewhere", "b" * 64).checkpoint
     assert "another dataset" not in capsys.readouterr().err
     assert "foreign_teacher" not in dict(heard.alerts)
-    train("pupil", "a" * 64, here, elsewhere)
+    done = train("pupil", "a" * 64, here, elsewhere)
     (warning,) = (line for line in capsys.readouterr().err.splitlines() if "another dataset" in line)
     assert str(elsewhere) in warning
     assert "(sha256 bbbbbbbbbbbb, here aaaaaaaaaaaa)" in warning
     assert warning == f"warning: {dict(heard.alerts)['foreign_teacher']}"
     assert heard.metrics.count(("alert_foreign_teacher", 1.0, 0)) == 1
+    assert f"warning: {done.alerts['foreign_teacher']}" == warning
+
+
+def test_a_part_of_a_dataset_is_not_taken_for_another_one(
+    encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, models_config = replace(RECIPE, epochs=1, teacher_cache=str(tmp_path / "cache")), tiny.config(name=encoder)
+    whole = {"dataset_sha256": "a" * 64}
+    master = training.train(SPLITS, models_config, recipe, output=tmp_path / "teacher", about=whole).checkpoint
+    studied = replace(recipe, teacher=[str(master)])
+    trial = training.train(SPLITS, models_config, studied, output=tmp_path / "trial", about={})
+    assert "another dataset" not in capsys.readouterr().err
+    assert "foreign_teacher" not in trial.alerts
 
 
 def test_a_teacher_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:

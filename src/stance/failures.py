@@ -161,6 +161,21 @@ def loading(models: ModelConfig) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def asking(folder: Path) -> Iterator[None]:
+    """The same for the questions to a teacher."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_memory(error):
+            raise
+        traceback.clear_frames(error.__traceback__)
+        raise StanceError(
+            f"out of memory while training.teacher={folder} answered{_request(error)}; choose a smaller teacher, or "
+            "free memory: the answers that it has given are kept"
+        ) from error
+
+
 def is_memory(error: BaseException) -> bool:
     """Whether an error of PyTorch, oneDNN, CUDA, numpy or Python says that memory ran out."""
     text = str(error)

@@ -1,4 +1,7 @@
-"""Reading and writing JSON and JSON Lines, with the file and the line in every error. Knows nothing of records."""
+"""Reading and writing JSON and JSON Lines, with the file and the line in every error. Knows nothing of records.
+
+Files that are written appear whole or not at all, here also those of other kinds (`write_bytes`).
+"""
 
 import json
 import os
@@ -151,15 +154,27 @@ def write_text(path: Path, text: str) -> None:
         out.write(text)
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a binary file, whole or not at all."""
+    with _renamed(path) as handle, os.fdopen(handle, "wb") as out:
+        out.write(data)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[TextIO]:
     """A UTF-8 file with a temporary name beside `path`, renamed to it when the block ends well."""
+    with _renamed(path) as handle, os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
+        yield out
+
+
+@contextmanager
+def _renamed(path: Path) -> Iterator[int]:
+    """The descriptor of a temporary file beside `path`, renamed to it when the block, which closes it, ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
-            yield out
+        yield handle
         temporary.chmod(0o644)
         temporary.replace(path)
     except BaseException:

@@ -8,8 +8,9 @@ nothing of teachers (Hinton et al., 2015, at temperature 1). Several teachers an
 """
 
 import hashlib
-import os
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from itertools import permutations
 from pathlib import Path
@@ -17,10 +18,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 from tqdm import tqdm
 
-from stance import inference, jsonl, model
+from stance import failures, inference, jsonl, model
 from stance.calibration import softmax
 from stance.errors import StanceError
 from stance.predictor import sha256
@@ -31,6 +33,8 @@ from stance.settings.training import TrainingConfig
 
 Shares = npt.NDArray[np.float64]
 PROVENANCE = "distilled"
+FOREIGN = "foreign_teacher"
+"""The alert about a teacher that learned from another dataset."""
 OPEN = (PROVENANCE, UNLABELLED)
 """Where an example comes from that only a teacher answers."""
 FILES = ("model.safetensors", "checkpoint.json", "config.json", "tokenizer.json")
@@ -72,13 +76,13 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
     """Pairs of names of one passage that no example asks about, at most `teacher_questions` for each example.
 
     Their label is a placeholder until a teacher has answered. The other direction of a pair is among them. None are
-    of a corpus that no teacher answers for.
+    of a corpus that no teacher answers for. They are the same for every seed, and so are their answers.
     """
     passages: dict[tuple[str, str], list[Example]] = {}
     for example, known in zip(examples, heard(examples, config), strict=True):
         if known:
             passages.setdefault((example.article_id, example.text), []).append(example)
-    random = np.random.default_rng(config.seed)
+    random = np.random.default_rng(0)
     found: list[Example] = []
     for members in passages.values():
         asked = {(example.actor, example.target) for example in members}
@@ -171,20 +175,27 @@ def _ask(folder: Path, pairs: Sequence[Pair], config: TrainingConfig) -> Shares:
     by = f"{files} {precision} {'cuda' if torch.cuda.is_available() else 'cpu'}"
     parts = [pairs[start : start + PART] for start in range(0, len(pairs), PART)]
     paths = [Path(config.teacher_cache) / f"{_digest(by, part)}.safetensors" for part in parts]
-    missing = [i for i, path in enumerate(paths) if not path.is_file()]
+    kept = {i: said for i, path in enumerate(paths) if (said := _kept(path, len(parts[i]))) is not None}
+    missing = [i for i in range(len(parts)) if i not in kept]
     if missing:
         left = sum(len(parts[i]) for i in missing)
         known = f" of {len(pairs):,}" if left < len(pairs) else ""
         print(f"teacher {folder} answers {left:,}{known} questions", flush=True)
-        checkpoint = model.load(folder)
-        # Trainings beside each other each begin elsewhere and take what the others have answered meanwhile.
-        np.random.default_rng(os.getpid()).shuffle(missing)
-        with tqdm(total=left, desc="teacher", unit="question", disable=len(missing) == 1) as bar:
+        np.random.default_rng().shuffle(missing)  # trainings beside each other each begin elsewhere
+        with _keeping(config):
+            tempfile.TemporaryFile(dir=Path(config.teacher_cache)).close()  # before hours of work, not after
+        bar = tqdm(total=left, desc="teacher", unit="question", disable=len(missing) == 1)
+        with failures.asking(folder), bar:
+            checkpoint = model.load(folder)
             for i in missing:
-                if not paths[i].is_file():
-                    _keep(inference.logits(checkpoint, parts[i], precision=precision), paths[i])
-                bar.update(len(parts[i]))
-    return softmax(np.concatenate([load_file(path)["logits"] for path in paths]))
+                said = _kept(paths[i], len(parts[i]))  # another training may have asked meanwhile
+                if said is None:
+                    said = inference.logits(checkpoint, parts[i], precision=precision)
+                    with _keeping(config):
+                        jsonl.write_bytes(paths[i], save({"logits": said}))
+                kept[i] = said
+                bar.update(len(said))
+    return softmax(np.concatenate([kept[i] for i in range(len(parts))]))
 
 
 def _digest(by: str, pairs: Sequence[Pair]) -> str:
@@ -195,12 +206,26 @@ def _digest(by: str, pairs: Sequence[Pair]) -> str:
     return digest.hexdigest()
 
 
-def _keep(scores: inference.Logits, path: Path) -> None:
-    """Write answers, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}")
-    save_file({"logits": scores}, temporary)
-    temporary.replace(path)
+def _kept(path: Path, number: int) -> inference.Logits | None:
+    """The answers to so many questions that a file has; None where it is not there or not whole."""
+    try:
+        logits: inference.Logits = load_file(path)["logits"]
+    except (OSError, KeyError, SafetensorError):
+        return None
+    return logits if logits.shape == (number, len(LABELS)) else None
+
+
+@contextmanager
+def _keeping(config: TrainingConfig) -> Iterator[None]:
+    """Say what is to do where answers can't be written."""
+    try:
+        Path(config.teacher_cache).mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise StanceError(
+            f"training.teacher_cache={config.teacher_cache}: answers can't be kept there ({error.strerror or error}); "
+            "those that it has are kept: free space, or choose another directory"
+        ) from error
 
 
 def _check(directory: Path) -> None:

@@ -31,7 +31,7 @@ from stance.recipe import check, choose_precision, suited
 from stance.records import UNLABELLED, Example
 from stance.resume import begin, describe, find, hold
 from stance.settings.training import ModelConfig, TrainingConfig
-from stance.teacher import answer, check_corpora, foreign, further, teach
+from stance.teacher import FOREIGN, answer, check_corpora, foreign, further, teach
 from stance.trainer import StanceTrainer
 from stance.validation import Validation
 from stance.watch import Listener, Watch, detectors
@@ -86,25 +86,29 @@ def train(
     check_replaceable(output, marker="checkpoint.json")
     with hold(output) as work:
         job = describe(model_config, config, about.get("dataset_sha256") or fingerprint(splits))
-        find(work, job, resume)
-        _warn(foreign(config, job["dataset"]), sink, listener)
+        again = find(work, job, resume).checkpoint is not None
+        alerts = _doubted(config, about, sink, listener, again=again)
         with failures.loading(model_config):
             trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink, listener=listener)
         keep = _keeper(trainer, pretrained, model_config, about)
         with failures.explained(trainer, model_config, keep):
             scores = _fit(trainer, _begin(trainer, job, resume=resume, run=about.get("train_run", "")))
         keep(scores, output)
-        return _end(trainer, output, scores)
+        return _end(trainer, output, scores, alerts)
 
 
-def _warn(doubts: Sequence[str], sink: Sink, listener: Listener | None) -> None:
-    """Raise an alert about teachers before they are asked, which may take hours."""
-    if launch.rank() == 0 and doubts:
+def _doubted(
+    config: TrainingConfig, about: Mapping[str, Any], sink: Sink, listener: Listener | None, *, again: bool
+) -> dict[str, str]:
+    """Alerts about the teachers, raised before they are asked; not `again` by a run that goes on."""
+    doubts = foreign(config, about["dataset_sha256"]) if "dataset_sha256" in about else []
+    if doubts and launch.rank() == 0 and not again:
         for doubt in doubts:
             print(f"warning: {doubt}", file=sys.stderr)
-        sink({"alert_foreign_teacher": 1.0}, 0)
+        sink({f"alert_{FOREIGN}": 1.0}, 0)
         if listener:
-            listener.alert("foreign_teacher", "; ".join(doubts))
+            listener.alert(FOREIGN, "; ".join(doubts))
+    return {FOREIGN: "; ".join(doubts)} if doubts else {}
 
 
 def _keeper(
@@ -133,7 +137,7 @@ def _begin(trainer: StanceTrainer, job: Mapping[str, Any], *, resume: str, run: 
     return newest(work)
 
 
-def _end(trainer: StanceTrainer, output: Path, scores: dict[str, float]) -> Result:
+def _end(trainer: StanceTrainer, output: Path, scores: dict[str, float], alerts: Mapping[str, str]) -> Result:
     """Say what there is to say of a training whose checkpoint is written."""
     if launch.rank() == 0:
         trainer.watch.judge(scores, trainer.state)
@@ -146,7 +150,7 @@ def _end(trainer: StanceTrainer, output: Path, scores: dict[str, float]) -> Resu
         choose_precision(trainer.recipe.precision),
         {"train": str(trainer.train_dataset.cuts), "validation": str(trainer.eval_dataset.cuts)},
         trainer.trained_share,
-        dict(trainer.watch.alerts),
+        dict(trainer.watch.alerts) | dict(alerts),
     )
 
 

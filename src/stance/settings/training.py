@@ -83,7 +83,8 @@ class TrainingConfig:
     teacher_weight: float = 0.5
     """Share of the wanted answer that is the teachers'; the rest is the annotators'."""
     teacher_questions: float = 0.0
-    """Further questions for each training pair, of names of its passage, that only the teachers answer."""
+    """Further questions for each training pair, of names of its passage, that only the teachers answer: none without
+    a teacher."""
     teacher_questions_weight: float = 0.5
     """Weight in the loss of those further questions, and of a dataset's `unlabelled` ones (times their corpus's
     weight); annotated pairs have 1."""
