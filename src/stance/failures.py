@@ -4,7 +4,7 @@ import math
 import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,34 +146,32 @@ def _rescue(trainer: "StanceTrainer", keep: Callable[[Mapping[str, float], Path]
     )
 
 
-@contextmanager
-def loading(models: ModelConfig) -> Iterator[None]:
+def loading(models: ModelConfig) -> AbstractContextManager[None]:
     """The same for what comes before training: the encoder is loaded and the dataset tokenised."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not is_memory(error):
-            raise
-        traceback.clear_frames(error.__traceback__)
-        raise StanceError(
-            f"out of memory while model.name={models.name} was loaded and the dataset was encoded{_request(error)}; "
-            "choose a smaller encoder, build a smaller dataset (corpora.KEY.cap), or free memory"
-        ) from error
+    return _lacking(
+        f"model.name={models.name} was loaded and the dataset was encoded",
+        "choose a smaller encoder, build a smaller dataset (corpora.KEY.cap), or free memory",
+    )
+
+
+def asking(folder: Path) -> AbstractContextManager[None]:
+    """The same for the questions to a teacher."""
+    return _lacking(
+        f"training.teacher={folder} answered",
+        "choose a smaller teacher, or free memory: the answers that it has given are kept",
+    )
 
 
 @contextmanager
-def asking(folder: Path) -> Iterator[None]:
-    """The same for the questions to a teacher."""
+def _lacking(what: str, advice: str) -> Iterator[None]:
+    """Turn a lack of memory while something was done into what a user can do."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_memory(error):
             raise
         traceback.clear_frames(error.__traceback__)
-        raise StanceError(
-            f"out of memory while training.teacher={folder} answered{_request(error)}; choose a smaller teacher, or "
-            "free memory: the answers that it has given are kept"
-        ) from error
+        raise StanceError(f"out of memory while {what}{_request(error)}; {advice}") from error
 
 
 def is_memory(error: BaseException) -> bool:

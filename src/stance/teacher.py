@@ -182,8 +182,9 @@ def _ask(folder: Path, pairs: Sequence[Pair], config: TrainingConfig) -> Shares:
         known = f" of {len(pairs):,}" if left < len(pairs) else ""
         print(f"teacher {folder} answers {left:,}{known} questions", flush=True)
         np.random.default_rng().shuffle(missing)  # trainings beside each other each begin elsewhere
-        with _keeping(config):
-            tempfile.TemporaryFile(dir=Path(config.teacher_cache)).close()  # before hours of work, not after
+        with _keeping(config):  # before hours of work, not after
+            Path(config.teacher_cache).mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=config.teacher_cache).close()
         bar = tqdm(total=left, desc="teacher", unit="question", disable=len(missing) == 1)
         with failures.asking(folder), bar:
             checkpoint = model.load(folder)
@@ -219,7 +220,6 @@ def _kept(path: Path, number: int) -> inference.Logits | None:
 def _keeping(config: TrainingConfig) -> Iterator[None]:
     """Say what is to do where answers can't be written."""
     try:
-        Path(config.teacher_cache).mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
         raise StanceError(
