@@ -12,10 +12,12 @@ from transformers import Trainer
 
 import tiny
 from conftest import script
-from stance import checkpoints, resume, tracking, training
+from stance import checkpoints, resume, training
 from stance.records import Example
+from stance.runs import Run
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.training import Result
+from stance.watch import Listener
 
 SPLITS = {"train": tiny.examples(64, seed=1), "validation": tiny.examples(24, seed=2)}
 RECIPE = {"epochs": 3, "learning_rate": 3e-3, "tokens_per_batch": 128, "precision": "fp32", "early_stopping": 0}
@@ -36,11 +38,15 @@ def train(
     resume: str = "never",
     sink: Callable[[Mapping[str, float], int], None] = lambda metrics, step: None,
     splits: Mapping[str, list[Example]] = SPLITS,
+    listener: Listener | None = None,
     **changes: Any,
 ) -> Result:
     """Train in this process."""
     model, config = job(encoder, **changes)
-    return training.train(splits, model, config, output=output, about={"train_run": "toy"}, sink=sink, resume=resume)
+    about = {"train_run": "toy"}
+    return training.train(
+        splits, model, config, output=output, about=about, sink=sink, listener=listener, resume=resume
+    )
 
 
 def killed(moment: str, count: int, encoder: str, output: Path, **changes: Any) -> None:
@@ -71,9 +77,9 @@ def _script(moment: str, count: int, overrides: list[str], flush: bool) -> None:
     torch.set_num_threads(1)
     MOMENTS[moment](count)
     if flush:
-        _after(tracking.Run, "sink", lambda active, *_: active.flush())
+        _after(Run, "sink", lambda active, *_: active.flush())
     else:
-        tracking.Run.flush = lambda active: None  # type: ignore[method-assign]
+        Run.flush = lambda active: None  # type: ignore[method-assign]
     script("train").main(overrides)
 
 

@@ -21,7 +21,7 @@ MODULES = {
     if path != PACKAGE / "__init__.py"
 }
 FILES = [PACKAGE / "__init__.py", *MODULES.values(), *SCRIPTS]
-MLFLOW, HYDRA = {"stores", "tracking", "registry", "pyfunc"}, {"config"}
+MLFLOW, HYDRA = {"stores", "runs", "tracking", "registry", "pyfunc"}, {"config"}
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 # Packages that can't be imported without one that a later ring uses by itself.
 BROUGHT = {

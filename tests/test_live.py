@@ -23,6 +23,7 @@ from stance import tracking, training
 from stance.callbacks import Pace
 from stance.errors import StanceError
 from stance.records import LABELS
+from stance.runs import Run
 from stance.settings.tracking import TrackingConfig
 from stance.settings.training import TrainingConfig
 from stance.training import Result
@@ -190,7 +191,7 @@ def peek(database: Path) -> dict[str, list[tuple[int, float]]]:
 class Peeks:
     """A listener that hands on what it hears, and after each epoch has another thread look into the store."""
 
-    def __init__(self, active: tracking.Run, database: Path) -> None:
+    def __init__(self, active: Run, database: Path) -> None:
         self.active, self.database = active, database
         self.seen: list[dict[str, list[tuple[int, float]]]] = []
         self.pictures: list[bytes] = []

@@ -495,7 +495,7 @@ def test_a_training_that_failed_before_is_no_longer_called_failed(
 ) -> None:
     overrides = settings(built, encoder, tmp_path, "checkpoint")
     with monkeypatch.context() as patch:
-        patch.setattr("stance.tracking.learning_curves", lambda history: 1 / 0)
+        patch.setattr("stance.runs.learning_curves", lambda history: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             script("train").main(overrides)
     assert runs(tmp_path)[0].data.tags["stance.error"].startswith("ZeroDivisionError")

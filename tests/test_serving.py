@@ -1,12 +1,6 @@
 """The registered model as MLflow gives it out: loaded in this process, and behind a real HTTP server."""
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +12,7 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
+import servers
 from conftest import Workplace
 from stance import dataset, tracking
 from stance.errors import StanceError
@@ -75,9 +70,9 @@ def test_the_models_signature_is_explicit(loaded: mlflow.pyfunc.PyFuncModel) -> 
     assert [(p.name, p.default) for p in loaded.metadata.signature.params] == [("abstain", False)]
 
 
-def test_nothing_in_the_registered_model_is_pickled(exported: Workplace) -> None:
+def test_nothing_in_the_registered_model_is_pickled(exported: Workplace, tmp_path: Path) -> None:
     tracking.connect(TrackingConfig(uri=exported.uri, system_metrics_seconds=0))
-    folder = Path(mlflow.artifacts.download_artifacts(MODEL))
+    folder = Path(mlflow.artifacts.download_artifacts(MODEL, dst_path=str(tmp_path)))
     assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".pt", ".bin")]
     assert list(folder.rglob("model.int8.onnx"))
 
@@ -100,42 +95,11 @@ def test_the_loaded_champion_names_the_row_with_an_empty_actor(
 
 @pytest.fixture(scope="module")
 def server(exported: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`mlflow models serve` on a free port of this machine; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("server")
-    command = [str(Path(sys.executable).with_name("mlflow")), "models", "serve", "-m", MODEL]
-    command += ["--env-manager", "local", "-h", "127.0.0.1", "-p", str(port)]
-    # The server looks for `uvicorn` on the PATH, where an environment that nobody activated is missing.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": exported.uri, "PATH": path}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait(process, address, folder / "log")
+    """The address of `mlflow models serve`."""
+    folder, port = tmp_path_factory.mktemp("server"), servers.free_port()
+    command = ["models", "serve", "-m", MODEL, "--env-manager", "local", "-h", "127.0.0.1", "-p", str(port)]
+    with servers.mlflow(command, "ping", folder, port, {"MLFLOW_TRACKING_URI": exported.uri}) as address:
         yield address
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    """Wait until the server answers."""
-    deadline = time.monotonic() + 180
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text("utf-8")[-3000:]
-        try:
-            with urllib.request.urlopen(f"{address}/ping", timeout=5):  # noqa: S310
-                return
-        except OSError:
-            time.sleep(0.5)
-    pytest.fail(f"no answer from the server: {log.read_text('utf-8')[-3000:]}")
 
 
 def post(address: str, table: pd.DataFrame) -> tuple[int, dict[str, Any]]:

@@ -6,6 +6,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -29,6 +30,7 @@ from stance.evaluation import MODEL
 from stance.model import Checkpoint, StanceModel
 from stance.predictor import StancePredictor, sha256
 from stance.records import Example, Stance
+from stance.runs import Run
 from stance.settings.scoring import ExportConfig
 from stance.settings.tracking import TrackingConfig
 from stance.settings.training import ModelConfig
@@ -69,8 +71,14 @@ def names(config: TrackingConfig, run: Recorded) -> set[str]:
 
 
 def artifact(config: TrackingConfig, run: Recorded, name: str) -> str:
-    path = download_artifacts(f"runs:/{run.info.run_id}/{name}", tracking_uri=config.uri)
-    return Path(path).read_text("utf-8")
+    return kept(config, run, name).decode()
+
+
+def kept(config: TrackingConfig, run: Recorded, name: str) -> bytes:
+    """What an artifact of a run holds."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = f"runs:/{run.info.run_id}/{name}"
+        return Path(download_artifacts(source, tracking_uri=config.uri, dst_path=folder)).read_bytes()
 
 
 @pytest.fixture(scope="module", params=["build", "train", "export"])
@@ -82,7 +90,7 @@ def stage(request: pytest.FixtureRequest, store: TrackingConfig) -> Recorded:
 # How a run ends
 
 
-def open_run(config: TrackingConfig, body: Callable[[tracking.Run], None]) -> None:
+def open_run(config: TrackingConfig, body: Callable[[Run], None]) -> None:
     with tracking.run(config, stage="toy", settings={"a": {"b": 1}}) as active:
         active.sink({"before": 1.0}, 3)
         body(active)
@@ -97,7 +105,7 @@ def test_a_run_that_ends_well_is_finished(store: TrackingConfig) -> None:
 
 
 def test_a_crashed_run_is_failed_and_says_why(store: TrackingConfig) -> None:
-    def crash(active: tracking.Run) -> None:
+    def crash(active: Run) -> None:
         raise RuntimeError("out of cheese")
 
     with pytest.raises(RuntimeError, match="out of cheese"):
@@ -111,7 +119,7 @@ def test_a_crashed_run_is_failed_and_says_why(store: TrackingConfig) -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_a_run_that_is_stopped_from_outside_is_killed(store: TrackingConfig, error: type[BaseException]) -> None:
-    def stop(active: tracking.Run) -> None:
+    def stop(active: Run) -> None:
         raise error
 
     with pytest.raises(error):
@@ -135,7 +143,7 @@ def test_the_first_error_is_reported_even_when_the_store_is_gone(
     config = copied(exported, tmp_path)
     with closing(sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)) as other:
 
-        def crash(active: tracking.Run) -> None:
+        def crash(active: Run) -> None:
             other.execute("BEGIN EXCLUSIVE")
             raise RuntimeError("out of cheese")
 
@@ -145,7 +153,7 @@ def test_the_first_error_is_reported_even_when_the_store_is_gone(
 
 
 def test_buffered_metrics_keep_their_steps(store: TrackingConfig) -> None:
-    def many(active: tracking.Run) -> None:
+    def many(active: Run) -> None:
         for step in range(1200):
             active.sink({"wave": step / 2}, step)
 
@@ -248,8 +256,7 @@ def evaluated(exported: Workplace, store: TrackingConfig, tmp_path_factory: pyte
 
 def test_evaluation_keeps_its_pictures(store: TrackingConfig, evaluated: Recorded) -> None:
     assert {"confusion_matrix.png", "reliability.png", "risk_coverage.png"} <= names(store, evaluated)
-    path = download_artifacts(f"runs:/{evaluated.info.run_id}/confusion_matrix.png", tracking_uri=store.uri)
-    assert Path(path).read_bytes().startswith(b"\x89PNG")
+    assert kept(store, evaluated, "confusion_matrix.png").startswith(b"\x89PNG")
 
 
 def test_the_table_of_predictions_has_a_row_for_each_test_pair(

@@ -17,7 +17,7 @@ The package is layered; a module imports only from the rings above it:
             `space` `study` `trial` `findings` `sweep` `distributed` `engine` `lora` `packaged`
             (+ torch, transformers, accelerate, peft, safetensors, onnx, evaluate, sklearn, cleanlab, optuna,
             sqlalchemy, filelock, psutil, submitit, matplotlib, rich)
-* rim       `origin` `tracking` `registry` `pyfunc` `sweep_runs` `jobs` `commands` `config` `stores`
+* rim       `origin` `runs` `tracking` `registry` `pyfunc` `sweep_runs` `jobs` `commands` `config` `stores`
             (+ mlflow, alembic, pandas, hydra, omegaconf)
 
 Importing this package does nothing; import what you need from its modules.

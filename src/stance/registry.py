@@ -1,11 +1,13 @@
 """The model registry in MLflow: exported artifacts as versions, the best one under the alias `champion`.
 
-With `stance.tracking` and `stance.pyfunc` the only module that imports mlflow.
+Beside it only `stance.tracking`, `stance.runs`, `stance.stores` and `stance.pyfunc` import mlflow.
 """
 
 import logging
+import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata as packages
 from pathlib import Path
@@ -66,7 +68,8 @@ def register(artifact: Path, validation: Sequence[Example], *, name: str, run_id
     champion = _champion(client, name)
     alias, reason = CHAMPION, "there was no champion"
     if champion is not None:
-        other = macro_f1(_directory(champion), validation)
+        with _fetched(champion) as folder:
+            other = macro_f1(folder, validation)
         better = score > other
         alias = CHAMPION if better else CHALLENGER
         relation = "above" if better else "not above"
@@ -125,16 +128,20 @@ def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
     return client.get_model_version_by_alias(name, CHAMPION)
 
 
-def _directory(version: ModelVersion) -> Path:
-    try:
-        folder = Path(mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}"))
-        (found,) = folder.glob("artifacts/*/stance.json")
-    except (MlflowException, OSError, ValueError) as error:
-        raise StanceError(
-            f"the files of the champion, version {version.version} of {version.name}, can't be read "
-            f"({scrubbed(error)}); restore them or delete that version, then export again"
-        ) from error
-    return found.parent
+@contextmanager
+def _fetched(version: ModelVersion) -> Iterator[Path]:
+    """A copy of a version's artifact, removed afterwards: MLflow would leave what it gets from a server."""
+    with tempfile.TemporaryDirectory(prefix="stance-champion-") as copy:
+        try:
+            source = f"models:/{version.name}/{version.version}"
+            folder = Path(mlflow.artifacts.download_artifacts(source, dst_path=copy))
+            (found,) = folder.glob("artifacts/*/stance.json")
+        except (MlflowException, OSError, ValueError) as error:
+            raise StanceError(
+                f"the files of the champion, version {version.version} of {version.name}, can't be read "
+                f"({scrubbed(error)}); restore them or delete that version, then export again"
+            ) from error
+        yield found.parent
 
 
 def _log(artifact: Path, name: str, run_id: str, score: float) -> str:

@@ -1,9 +1,11 @@
-"""The databases of MLflow: what an SQLite one must be before MLflow opens it, and what may be logged of it."""
+"""The databases of MLflow: what an SQLite one must be before MLflow opens it, how long a server is
+waited for, and what may be logged of either."""
 
+import os
 import re
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from alembic.util.exc import CommandError
 from stance.errors import StanceError
 
 LOCK_SECONDS = 5.0
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+"""What MLflow reads at each request; without, a server that is away holds a call up for some four minutes."""
+_CAUSE = re.compile(r"Caused by .*?(\[Errno -?\d+\] [^'\")]+|timed out)")
 _PASSWORD = re.compile(r"(?<=://)[^:/@]*:([^@]+)@")
 
 
@@ -69,6 +74,28 @@ def without_password(settings: Mapping[str, Any]) -> Mapping[str, Any]:
         return settings
     uri = settings["tracking"]["uri"]
     return {**settings, "tracking": {**settings["tracking"], "uri": scrubbed(uri, uri)}}
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Let MLflow give up at once on a server that does not answer."""
+    before = {name: os.environ.get(name) for name in IMPATIENT}
+    os.environ.update(IMPATIENT)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def reason(error: Exception) -> str:
+    """The first line of an error of MLflow; of a server that can't be reached, why."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    found = _CAUSE.search(line)
+    return f"no answer ({found[1]}); is the server up and its address right?" if found else line
 
 
 def scrubbed(text: object, uri: str = "") -> str:

@@ -15,11 +15,11 @@ from optuna.trial import FrozenTrial
 
 from stance import tracking
 from stance.dataset import Manifest
+from stance.runs import Run
 from stance.settings.tracking import TrackingConfig
 from stance.space import Settings
 from stance.stores import scrubbed
 from stance.study import Opened, wait_for
-from stance.tracking import Run
 
 
 @contextmanager

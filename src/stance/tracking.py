@@ -8,111 +8,28 @@ import logging
 import os
 import platform
 import sys
-import time
 import traceback
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import pandas as pd
-from matplotlib.figure import Figure
-from mlflow.data.dataset_source_registry import resolve_dataset_source
-from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import Metric, Param
+from mlflow.entities import Param
 from mlflow.entities import Run as Recorded
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import MlflowException, RestException
 from mlflow.tracking import MlflowClient
+from requests import RequestException
 
-from stance.dataset import Manifest
 from stance.errors import StanceError
-from stance.history import learning_curves
 from stance.jsonl import flatten
 from stance.origin import git_commit, versions
+from stance.runs import Run
 from stance.settings.tracking import TrackingConfig
-from stance.stores import check_sqlite, scrubbed, without_password
+from stance.stores import check_sqlite, impatient, reason, scrubbed, without_password
 
-CURVES = "learning_curves.png"
-
-
-class Run:
-    """A running MLflow run. Metrics are buffered, since every call costs the database some 17 ms."""
-
-    def __init__(self, run_id: str, client: MlflowClient, logged: Iterable[tuple[str, int]] = ()) -> None:
-        self.id = run_id
-        self._client = client
-        self._logged = set(logged)
-        self._metrics: list[Metric] = []
-        self._flushed = time.monotonic()
-
-    def sink(self, metrics: Mapping[str, float], step: int) -> None:
-        """Log metrics of a step; they reach the database within some seconds, or when the run ends.
-
-        What the run has of that name and step already stays: a resumed training goes through some steps again.
-        """
-        now = int(time.time() * 1000)
-        new = {name: value for name, value in metrics.items() if (name, step) not in self._logged}
-        self._logged |= {(name, step) for name in new}
-        self._metrics += [Metric(name, value, now, step) for name, value in new.items()]
-        if len(self._metrics) >= 500 or time.monotonic() - self._flushed > 5:
-            self._try(self.flush)
-
-    def alert(self, name: str, text: str) -> None:
-        """Tag the run with what a person should know about it, as `stance.alert_NAME`."""
-        self._try(lambda: self.tag(**{f"alert_{name}": text[:5000]}))
-
-    def epoch(self, history: Sequence[Mapping[str, float]]) -> None:
-        """Show the metrics and the learning curves of a training up to the end of an epoch, from the trainer's log."""
-        self._try(self.flush)
-        self._try(lambda: self.figure(learning_curves(history), CURVES))
-
-    def _try(self, write: Callable[[], None]) -> None:
-        """Write during a training, which a locked database must not end; the next flush brings what this one lacks."""
-        try:
-            write()
-        except MlflowException as error:
-            self._flushed = time.monotonic()
-            logging.getLogger(__name__).warning("MLflow takes nothing for now: %s", scrubbed(error)[:200])
-
-    def flush(self) -> None:
-        """Write the buffered metrics."""
-        while self._metrics:
-            self._client.log_batch(self.id, metrics=self._metrics[:1000])
-            del self._metrics[:1000]
-        self._flushed = time.monotonic()
-
-    def tag(self, **tags: str) -> None:
-        """Set tags `stance.NAME`."""
-        for name, value in tags.items():
-            self._client.set_tag(self.id, f"stance.{name}", value)
-
-    def dataset(self, manifest: Manifest, path: Path, context: str) -> None:
-        """Record a dataset as input; MLflow's digest field holds the first 36 characters of the sha256."""
-        with warnings.catch_warnings():  # two of MLflow's own kinds of source match a local path
-            warnings.simplefilter("ignore", UserWarning)
-            source = resolve_dataset_source(str(path.resolve()))
-        entry = MetaDataset(source, name=manifest.name, digest=manifest.sha256[:36])
-        mlflow.log_input(entry, context=context, tags={"sha256": manifest.sha256})
-        self.tag(dataset_sha256=manifest.sha256, dataset_path=str(path))
-
-    def figure(self, figure: Figure, name: str) -> None:
-        """Keep a picture."""
-        mlflow.log_figure(figure, name)
-
-    def table(self, rows: Sequence[Mapping[str, Any]], name: str) -> None:
-        """Keep rows as an MLflow table, which the UI shows and compares."""
-        mlflow.log_table(pd.DataFrame(list(rows)), name)
-
-    def document(self, value: Mapping[str, Any], name: str) -> None:
-        """Keep a JSON or YAML document, by the ending of `name`."""
-        mlflow.log_dict(dict(value), name)
-
-    def file(self, path: Path) -> None:
-        """Keep a copy of a file."""
-        mlflow.log_artifact(str(path))
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -143,14 +60,14 @@ def run(
         else:
             _describe(client, active, settings)
         yield active
-        active.flush()
-    except MlflowException as error:
+        active.finish()
+    except (MlflowException, RequestException) as error:
         _fail(active, error)
-        raise _refused(config, "failed during the run", error) from error
+        more = "; the same command with resume=auto goes on from here" if stage == "train" else ""
+        raise _refused(config, "failed during the run", error, more) from error
     except BaseException as error:
         _fail(active, error)
         raise
-    mlflow.end_run("FINISHED")
 
 
 def _open(client: MlflowClient, config: TrackingConfig, stage: str, name: str | None, before: Recorded | None) -> Run:
@@ -180,6 +97,7 @@ def connect(config: TrackingConfig) -> MlflowClient:
         mlflow.set_tracking_uri(config.uri)
         mlflow.set_registry_uri(config.uri)
         client = MlflowClient()
+        _knock(client, config)
         if client.get_experiment_by_name(config.experiment) is None:
             client.create_experiment(config.experiment, artifact_location=_location(config))
         mlflow.set_experiment(config.experiment)
@@ -189,6 +107,18 @@ def connect(config: TrackingConfig) -> MlflowClient:
         mlflow.set_system_metrics_sampling_interval(config.system_metrics_seconds)
         mlflow.set_system_metrics_samples_before_logging(1)
     return client
+
+
+def _knock(client: MlflowClient, config: TrackingConfig) -> None:
+    """Say so where a server does not answer at once: MLflow tries again for minutes and tells nobody."""
+    try:
+        with impatient():
+            client.get_experiment_by_name(config.experiment)
+    except RestException:
+        raise  # an answer, and trying again would not change it
+    except MlflowException as error:
+        said = scrubbed(f"tracking.uri={config.uri}: {reason(error)}", config.uri)
+        print(f"{said}; MLflow tries again for some minutes", file=sys.stderr, flush=True)
 
 
 def find(config: TrackingConfig, wanted: str) -> str:
@@ -254,23 +184,26 @@ def _reopen(client: MlflowClient, active: Run, before: Recorded) -> None:
     active.tag(resumed=str(count), resumed_at=datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-def _refused(config: TrackingConfig, what: str, error: MlflowException) -> StanceError:
+def _refused(config: TrackingConfig, what: str, error: Exception, more: str = "") -> StanceError:
     """One line about an error of MLflow, without the store's password."""
-    reason = str(error).strip().splitlines()[0]
-    return StanceError(scrubbed(f"tracking.uri={config.uri}: MLflow {what}: {reason}"))
+    return StanceError(scrubbed(f"tracking.uri={config.uri}: MLflow {what}: {reason(error)}{more}"))
 
 
 def _fail(active: Run, error: BaseException) -> None:
     """End the run as FAILED or KILLED and say why, whatever state the store is in."""
     status = "FAILED" if isinstance(error, Exception) else "KILLED"
-    for step in (lambda: _say_why(active, error), lambda: mlflow.end_run(status)):
+    steps: list[Callable[[], None]] = [active.flush, lambda: _say_why(active, error), lambda: active.end(status)]
+    problems = []
+    for step in steps:
         try:
-            step()
+            with impatient():
+                step()
         except Exception as second:  # the first error is the one to report
-            logging.getLogger(__name__).warning("could not record why the run failed: %s", scrubbed(second))
+            problems.append(scrubbed(reason(second)))
+    if problems:
+        _log.warning("could not record why the run failed: %s", problems[0])
 
 
 def _say_why(active: Run, error: BaseException) -> None:
-    active.flush()
     active.tag(error=scrubbed(f"{type(error).__name__}: {error}")[:5000])
-    mlflow.log_text(scrubbed("".join(traceback.format_exception(error))), "error.txt")
+    active.text(scrubbed("".join(traceback.format_exception(error))), "error.txt")

@@ -7,6 +7,7 @@ from stance import dataset, launch, origin, resume, teacher, tracking, training
 from stance.dataset import Manifest
 from stance.jobs.training import TrainJob
 from stance.records import UNLABELLED, Example
+from stance.runs import Run
 
 
 def run(job: TrainJob) -> float:
@@ -34,7 +35,7 @@ def run(job: TrainJob) -> float:
     return result.scores["macro_f1"]
 
 
-def _train(job: TrainJob, rows: dict[str, list[Example]], manifest: Manifest, active: tracking.Run) -> training.Result:
+def _train(job: TrainJob, rows: dict[str, list[Example]], manifest: Manifest, active: Run) -> training.Result:
     """Train within a tracked run."""
     about = {"dataset_sha256": manifest.sha256, "train_run": active.id, "commit": origin.git_commit()[0]}
     result = training.train(
