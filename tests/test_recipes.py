@@ -557,3 +557,5 @@ def test_a_contender_with_an_unknown_setting_is_refused() -> None:
         override(BakeoffJob(), ["training.epoch=3"])
     with pytest.raises(StanceError, match=r"bakeoff\.contenders must name at least one"):
         bakeoff.check(BakeoffConfig(contenders={}))
+    with pytest.raises(StanceError, match=r"bakeoff\.contenders: 'a\+b' can't be part of a metric's name"):
+        bakeoff.check(BakeoffConfig(contenders={"plain": [], "a+b": []}))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from mlflow.artifacts import list_artifacts
@@ -35,8 +36,8 @@ class Server:
     def start(self) -> None:
         arguments = ["server", "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db", "--workers", "1"]
         arguments += ["--artifacts-destination", str(self.folder / "artifacts"), "-h", "127.0.0.1"]
-        process = servers.mlflow([*arguments, "-p", str(self.port)], "health", self.folder, self.port, {})
-        self.running.enter_context(process)
+        server = servers.mlflow([*arguments, "-p", str(self.port)], "health", self.folder, self.port, {})
+        self.running.enter_context(server)
 
     def stop(self) -> None:
         self.running.close()
@@ -147,6 +148,7 @@ def test_a_server_that_goes_away_neither_holds_up_a_training_nor_loses_anything(
             active.sink(metrics, step)
             if step == 20:
                 active.alert("toy", "said while nobody heard")
+                active.document({"n": 1}, "toy.json")
 
         killed.train(encoder, tmp_path / "checkpoint", sink=sink, epochs=4, listener=active)
     assert away[1] - away[0] < 30, "MLflow alone would have held each write up for minutes"
@@ -155,7 +157,8 @@ def test_a_server_that_goes_away_neither_holds_up_a_training_nor_loses_anything(
     assert run.data.tags["stance.alert_toy"] == "said while nobody heard"
     for name in {name for name, *_ in told}:
         assert server.values(run, name) == sorted((step, value) for n, step, value in told if n == name)
-    assert "learning_curves.png" in {entry.path for entry in server.client.list_artifacts(active.id)}
+    kept = {entry.path for entry in server.client.list_artifacts(active.id)}
+    assert {"learning_curves.png", "toy.json"} <= kept
     said = [record.message for record in caplog.records if record.name == "stance.runs"]
     assert [text.split(",")[0].split(" and ")[0] for text in said] == [
         "MLflow takes nothing for now",
@@ -181,12 +184,49 @@ def test_a_training_at_whose_end_the_server_is_away_can_be_finished_later(
     after = server.last("train")
     assert (after.info.run_id, after.info.status) == (before.info.run_id, "FINISHED")
     assert (tmp_path / "checkpoint" / "model.safetensors").read_bytes() == weights
-    assert "stance.error" not in after.data.tags
+    assert after.data.tags["stance.alert_never_predicted"].startswith("the model never predicts"), "told in the outage"
+    assert server.values(after, "alert_never_predicted") == [(28, 1.0)]
     assert [step for step, _ in server.values(after, "train_loss")] == [1, 10, 20]
     assert [step for step, _ in server.values(after, "validation_macro_f1")] == [14, 28]
     for name in after.data.metrics:
         steps = [step for step, _ in server.values(after, name)]
         assert len(steps) == len(set(steps)), name
+
+
+def test_the_end_of_a_run_waits_for_a_server_that_comes_back(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    with tracking.run(server.config, stage="toy", settings={}) as active:
+        active.sink({"x": 1.0}, 1)
+        server.stop()
+        back = Thread(target=server.start)
+        back.start()
+    back.join()
+    run = server.client.get_run(active.id)
+    assert (run.info.status, run.data.metrics) == ("FINISHED", {"x": 1.0})
+    assert "waiting some minutes for MLflow" in caplog.text
+
+
+def test_a_run_that_fails_while_the_server_is_away_ends_at_once(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupted() -> None:
+        with tracking.run(server.config, stage="toy", settings={}) as active:
+            active.sink({"x": 1.0}, 1)
+            server.stop()
+            began.append(time.monotonic())
+            raise KeyboardInterrupt
+
+    began: list[float] = []
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        assert time.monotonic() - began[0] < 30
+        assert caplog.text.count("MLflow lacks something of the run that failed: no answer") == 1
+    finally:
+        server.start()
+    with tracking.run(server.config, stage="later", settings={}):
+        pass
+    assert server.last("later").info.status == "FINISHED"
+    assert server.last("toy").info.status == "RUNNING", "nobody could tell the store"
 
 
 def test_a_server_that_is_away_from_the_start_is_named_before_it_is_waited_for(

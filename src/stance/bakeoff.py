@@ -4,6 +4,7 @@ It decides defaults, so it looks at validation and development parts only, and a
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -49,6 +50,12 @@ def check(config: BakeoffConfig) -> None:
             "bakeoff.contenders must name at least one (bakeoff=encodings, recipes and left_out do, or a file of your "
             "own in conf/bakeoff), bakeoff.seeds hold numbers from 0"
         )
+    for name in config.contenders:
+        if not re.fullmatch(r"[\w./: -]+", name, re.ASCII):
+            raise StanceError(
+                f"bakeoff.contenders: {name!r} can't be part of a metric's name in MLflow; expected letters, digits, "
+                "spaces and _ - . / :"
+            )
 
 
 def own(validation: Sequence[Example]) -> dict[str, list[Example]]:

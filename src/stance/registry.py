@@ -24,7 +24,7 @@ from stance.errors import StanceError
 from stance.predictor import StancePredictor, sha256, verify
 from stance.records import LABELS, Example
 from stance.scores import StanceScore, only_known
-from stance.stores import scrubbed
+from stance.stores import reason, scrubbed
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 SIGNATURE = ModelSignature(
@@ -139,7 +139,7 @@ def _fetched(version: ModelVersion) -> Iterator[Path]:
         except (MlflowException, OSError, ValueError) as error:
             raise StanceError(
                 f"the files of the champion, version {version.version} of {version.name}, can't be read "
-                f"({scrubbed(error)}); restore them or delete that version, then export again"
+                f"({scrubbed(reason(error))}); if they are gone, restore them or delete that version; then export again"
             ) from error
         yield found.parent
 

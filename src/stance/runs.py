@@ -2,8 +2,10 @@
 
 import logging
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,6 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from requests import RequestException
 
 from stance.dataset import Manifest
 from stance.history import learning_curves
@@ -30,8 +31,8 @@ _log = logging.getLogger(__name__)
 class Run:
     """A running MLflow run.
 
-    Metrics are buffered, since every call costs the database some 17 ms. What a training tells while the store does
-    not answer is kept until it does.
+    Metrics are buffered, since every call costs the database some 17 ms. What the run is told while the store does not
+    answer is kept until it does.
     """
 
     def __init__(self, run_id: str, client: MlflowClient, logged: Iterable[tuple[str, int]] = ()) -> None:
@@ -39,7 +40,7 @@ class Run:
         self._client = client
         self._logged = set(logged)
         self._metrics: list[Metric] = []
-        self._writes: dict[str, Callable[[], None]] = {}
+        self._writes: dict[str, Callable[[], object]] = {}
         self._next = time.monotonic() + EVERY
         self._away = 0.0  # seconds between two attempts, while the store does not answer
 
@@ -57,22 +58,55 @@ class Run:
 
     def alert(self, name: str, text: str) -> None:
         """Tag the run with what a person should know about it, as `stance.alert_NAME`."""
-        self._writes[name] = lambda: self.tag(**{f"alert_{name}": text[:5000]})
-        self._try()
+        self.tag(**{f"alert_{name}": text[:5000]})
 
     def epoch(self, history: Sequence[Mapping[str, float]]) -> None:
         """Show the metrics and the learning curves of a training up to the end of an epoch, from the trainer's log."""
-        self._writes[CURVES] = lambda: self.figure(learning_curves(history), CURVES)
+        self._write(CURVES, lambda: self._client.log_figure(self.id, learning_curves(history), CURVES))
+
+    def tag(self, **tags: str) -> None:
+        """Set tags `stance.NAME`."""
+        for key, value in tags.items():
+            self._write(f"tag {key}", partial(self._client.set_tag, self.id, f"stance.{key}", value))
+
+    def dataset(self, manifest: Manifest, path: Path, context: str) -> None:
+        """Record a dataset as input; MLflow's digest field holds the first 36 characters of the sha256."""
+        with warnings.catch_warnings():  # two of MLflow's own kinds of source match a local path
+            warnings.simplefilter("ignore", UserWarning)
+            source = resolve_dataset_source(str(path.resolve()))
+        entry = MetaDataset(source, name=manifest.name, digest=manifest.sha256[:36])
+        self._write("dataset", partial(mlflow.log_input, entry, context, {"sha256": manifest.sha256}))
+        self.tag(dataset_sha256=manifest.sha256, dataset_path=str(path))
+
+    def figure(self, figure: Figure, name: str) -> None:
+        """Keep a picture."""
+        self._write(name, partial(self._client.log_figure, self.id, figure, name))
+
+    def table(self, rows: Sequence[Mapping[str, Any]], name: str) -> None:
+        """Keep rows as an MLflow table, which the UI compares; at once, since a second try would add to it."""
+        self._client.log_table(self.id, pd.DataFrame(list(rows)), name)
+
+    def document(self, value: Mapping[str, Any], name: str) -> None:
+        """Keep a JSON or YAML document, by the ending of `name`."""
+        self._write(name, partial(self._client.log_dict, self.id, dict(value), name))
+
+    def file(self, path: Path) -> None:
+        """Keep a copy of a file, which must stay where it is until the run has ended."""
+        self._write(path.name, partial(self._client.log_artifact, self.id, str(path)))
+
+    def _write(self, key: str, write: Callable[[], object]) -> None:
+        """Write now, or when the store answers again if none with the same key comes until then."""
+        self._writes[key] = write
         self._try()
 
     def _try(self) -> None:
-        """Write what is buffered, if that can be done at once: a store must neither end nor hold up a training."""
+        """Write what is buffered, if that can be done at once: a store must neither end nor hold up the work."""
         if self._away and time.monotonic() < self._next:
             return
         try:
             with impatient():
                 self.flush()
-        except (MlflowException, RequestException) as error:
+        except (MlflowException, OSError) as error:  # of which requests' errors are
             if not self._away:
                 _log.warning("MLflow takes nothing for now, what it lacks is kept: %s", scrubbed(reason(error))[:200])
             self._away = min(2 * self._away or EVERY, LONGEST)
@@ -98,7 +132,10 @@ class Run:
         self._try()
         if self._away:
             _log.warning("the work is done; waiting some minutes for MLflow to take what it lacks")
-        self.flush()
+        try:
+            self.flush()
+        except OSError as error:
+            raise MlflowException(str(error)) from error
         self.end("FINISHED")
 
     def end(self, status: str) -> None:
@@ -109,36 +146,7 @@ class Run:
         else:
             self._client.set_terminated(self.id, status)
 
-    def tag(self, **tags: str) -> None:
-        """Set tags `stance.NAME`."""
-        for name, value in tags.items():
-            self._client.set_tag(self.id, f"stance.{name}", value)
-
-    def dataset(self, manifest: Manifest, path: Path, context: str) -> None:
-        """Record a dataset as input; MLflow's digest field holds the first 36 characters of the sha256."""
-        with warnings.catch_warnings():  # two of MLflow's own kinds of source match a local path
-            warnings.simplefilter("ignore", UserWarning)
-            source = resolve_dataset_source(str(path.resolve()))
-        entry = MetaDataset(source, name=manifest.name, digest=manifest.sha256[:36])
-        mlflow.log_input(entry, context=context, tags={"sha256": manifest.sha256})
-        self.tag(dataset_sha256=manifest.sha256, dataset_path=str(path))
-
-    def figure(self, figure: Figure, name: str) -> None:
-        """Keep a picture."""
-        self._client.log_figure(self.id, figure, name)
-
-    def table(self, rows: Sequence[Mapping[str, Any]], name: str) -> None:
-        """Keep rows as an MLflow table, which the UI shows and compares."""
-        self._client.log_table(self.id, pd.DataFrame(list(rows)), name)
-
-    def document(self, value: Mapping[str, Any], name: str) -> None:
-        """Keep a JSON or YAML document, by the ending of `name`."""
-        self._client.log_dict(self.id, dict(value), name)
-
-    def text(self, text: str, name: str) -> None:
-        """Keep a text."""
-        self._client.log_text(self.id, text, name)
-
-    def file(self, path: Path) -> None:
-        """Keep a copy of a file."""
-        self._client.log_artifact(self.id, str(path))
+    def fail(self, error: BaseException) -> None:
+        """Say what ended the run, past all that waits."""
+        self._client.set_tag(self.id, "stance.error", scrubbed(f"{type(error).__name__}: {error}")[:5000])
+        self._client.log_text(self.id, scrubbed("".join(traceback.format_exception(error))), "error.txt")

@@ -18,8 +18,11 @@ from alembic.util.exc import CommandError
 from stance.errors import StanceError
 
 LOCK_SECONDS = 5.0
-IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
-"""What MLflow reads at each request; without, a server that is away holds a call up for some four minutes."""
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+"""What MLflow reads at each request; without, a server that is away holds a call up for four minutes and more.
+
+The one more try comes at once: a server may close a connection that has been idle just when it is used again.
+"""
 _CAUSE = re.compile(r"Caused by .*?(\[Errno -?\d+\] [^'\")]+|timed out)")
 _PASSWORD = re.compile(r"(?<=://)[^:/@]*:([^@]+)@")
 
@@ -76,9 +79,17 @@ def without_password(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**settings, "tracking": {**settings["tracking"], "uri": scrubbed(uri, uri)}}
 
 
+def over_http() -> bool:
+    """Whether MLflow's store is a server."""
+    return str(mlflow.get_tracking_uri()).startswith("http")
+
+
 @contextmanager
 def impatient() -> Iterator[None]:
-    """Let MLflow give up at once on a server that does not answer."""
+    """Let MLflow give up on a server that does not answer within 20 seconds, or at once if nobody is there."""
+    if not over_http():
+        yield
+        return
     before = {name: os.environ.get(name) for name in IMPATIENT}
     os.environ.update(IMPATIENT)
     try:

@@ -41,6 +41,7 @@ def parent(config: TrackingConfig, opened: Opened, job: Mapping[str, Any], manif
         if not earlier:
             active.tag(study=opened.key)
             active.dataset(manifest, Path(job["dataset"]), "training")
+            active.flush()  # others look for it
             opened.study.set_user_attr("tracked", True)
         yield active
 

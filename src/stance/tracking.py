@@ -8,7 +8,6 @@ import logging
 import os
 import platform
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -27,7 +26,7 @@ from stance.jsonl import flatten
 from stance.origin import git_commit, versions
 from stance.runs import Run
 from stance.settings.tracking import TrackingConfig
-from stance.stores import check_sqlite, impatient, reason, scrubbed, without_password
+from stance.stores import check_sqlite, impatient, over_http, reason, scrubbed, without_password
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +58,7 @@ def run(
             _reopen(client, active, before)
         else:
             _describe(client, active, settings)
+        active.flush()  # what the store refuses for good is found before the work, not after
         yield active
         active.finish()
     except (MlflowException, RequestException) as error:
@@ -110,7 +110,9 @@ def connect(config: TrackingConfig) -> MlflowClient:
 
 
 def _knock(client: MlflowClient, config: TrackingConfig) -> None:
-    """Say so where a server does not answer at once: MLflow tries again for minutes and tells nobody."""
+    """Say so where a server does not answer soon: MLflow tries again for minutes and tells nobody."""
+    if not over_http():
+        return
     try:
         with impatient():
             client.get_experiment_by_name(config.experiment)
@@ -192,7 +194,7 @@ def _refused(config: TrackingConfig, what: str, error: Exception, more: str = ""
 def _fail(active: Run, error: BaseException) -> None:
     """End the run as FAILED or KILLED and say why, whatever state the store is in."""
     status = "FAILED" if isinstance(error, Exception) else "KILLED"
-    steps: list[Callable[[], None]] = [active.flush, lambda: _say_why(active, error), lambda: active.end(status)]
+    steps: list[Callable[[], None]] = [active.flush, lambda: active.fail(error), lambda: active.end(status)]
     problems = []
     for step in steps:
         try:
@@ -201,9 +203,4 @@ def _fail(active: Run, error: BaseException) -> None:
         except Exception as second:  # the first error is the one to report
             problems.append(scrubbed(reason(second)))
     if problems:
-        _log.warning("could not record why the run failed: %s", problems[0])
-
-
-def _say_why(active: Run, error: BaseException) -> None:
-    active.tag(error=scrubbed(f"{type(error).__name__}: {error}")[:5000])
-    active.text(scrubbed("".join(traceback.format_exception(error))), "error.txt")
+        _log.warning("MLflow lacks something of the run that failed: %s", problems[0])

@@ -100,10 +100,10 @@ def train(
 def _doubted(
     config: TrainingConfig, about: Mapping[str, Any], sink: Sink, listener: Listener | None, *, again: bool
 ) -> dict[str, str]:
-    """Alerts about the teachers, raised before they are asked; not `again` by a run that goes on."""
+    """Alerts about the teachers, raised before they are asked; not said `again` by a run that goes on."""
     doubts = foreign(config, about["dataset_sha256"]) if "dataset_sha256" in about else []
-    if doubts and launch.rank() == 0 and not again:
-        for doubt in doubts:
+    if doubts and launch.rank() == 0:
+        for doubt in doubts if not again else []:
             print(f"warning: {doubt}", file=sys.stderr)
         sink({f"alert_{FOREIGN}": 1.0}, 0)
         if listener:

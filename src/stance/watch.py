@@ -49,9 +49,11 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.alerts: dict[str, str] = {}
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Read again what an interrupted run had logged; its alerts have been said."""
+        """Read again what an interrupted run had logged; a person has seen its alerts, the sink perhaps not."""
         for entry in state.log_history:
-            self.alerts |= self._found(entry)
+            for name, text in self._found(entry).items():
+                if name not in self.alerts and state.is_world_process_zero:
+                    self._raise(name, text, int(entry["step"]))
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Read the latest entry."""
@@ -72,9 +74,12 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         """Raise an alert, if it was not raised before."""
         if name in self.alerts or not state.is_world_process_zero:
             return
-        self.alerts[name] = text
         tqdm.write(f"warning: {text}", file=sys.stderr)
-        self.sink({f"alert_{name}": 1.0}, state.global_step)
+        self._raise(name, text, state.global_step)
+
+    def _raise(self, name: str, text: str, step: int) -> None:
+        self.alerts[name] = text
+        self.sink({f"alert_{name}": 1.0}, step)
         if self.listener:
             self.listener.alert(name, text)
 
