@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from mlflow.artifacts import list_artifacts
@@ -17,10 +19,12 @@ import killed
 import servers
 import tiny
 from conftest import Workplace, script
-from stance import dataset, registry, tracking
+from stance import dataset, registry, sweep_runs, tracking
 from stance.errors import StanceError
 from stance.runs import Run
 from stance.settings.tracking import TrackingConfig
+from stance.settings.training import TrainingConfig
+from stance.space import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -227,6 +231,27 @@ def test_a_run_that_fails_while_the_server_is_away_ends_at_once(
         pass
     assert server.last("later").info.status == "FINISHED"
     assert server.last("toy").info.status == "RUNNING", "nobody could tell the store"
+
+
+def test_a_trial_at_whose_end_the_server_is_away_keeps_its_value(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    opened: Any = SimpleNamespace(key="study")
+    drawn = Settings(tiny.config(), TrainingConfig())
+
+    def fails() -> None:
+        with sweep_runs.child(server.config, opened, 8, drawn):
+            raise StanceError("out of cheese")
+
+    try:
+        with sweep_runs.child(server.config, opened, 7, drawn):
+            server.stop()
+        assert "trial 7 ended well, but not its run: tracking.uri=" in caplog.text
+    finally:
+        server.start()
+    with pytest.raises(StanceError, match="out of cheese"):
+        fails()
 
 
 def test_a_server_that_is_away_from_the_start_is_named_before_it_is_waited_for(

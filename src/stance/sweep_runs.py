@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial
 
 from stance import tracking
 from stance.dataset import Manifest
+from stance.errors import StanceError
 from stance.runs import Run
 from stance.settings.tracking import TrackingConfig
 from stance.space import Settings
@@ -48,10 +49,17 @@ def parent(config: TrackingConfig, opened: Opened, job: Mapping[str, Any], manif
 
 @contextmanager
 def child(config: TrackingConfig, opened: Opened, number: int, settings: Settings) -> Iterator[Run]:
-    """The run of a trial."""
-    with tracking.run(config, stage="trial", settings=asdict(settings), name=f"trial {number}") as active:
-        active.tag(study=opened.key, trial=str(number))
-        yield active
+    """The run of a trial, whose value is not lost if MLflow is away when it ends."""
+    ended = False
+    try:
+        with tracking.run(config, stage="trial", settings=asdict(settings), name=f"trial {number}") as active:
+            active.tag(study=opened.key, trial=str(number))
+            yield active
+            ended = True
+    except StanceError as error:
+        if not ended:
+            raise
+        logging.getLogger(__name__).warning("trial %s ended well, but not its run: %s", number, error)
 
 
 def killed(config: TrackingConfig, trial: FrozenTrial) -> None:
