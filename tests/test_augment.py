@@ -42,6 +42,12 @@ def test_a_reversed_pair_is_neutral_and_its_spans_point_at_its_names() -> None:
     assert back.text[slice(*(back.target_span or (0, 0)))] == "Pakistan"
 
 
+def test_a_reversed_pair_weighs_what_a_sampled_one_of_its_article_does() -> None:
+    pair, drawn = article()
+    (back,) = added([replace(pair, weight=0.8), replace(drawn, weight=0.25)])
+    assert back.weight == 0.25
+
+
 def test_a_pair_of_an_article_that_is_not_exhaustive_is_not_reversed() -> None:
     assert added([*article(0, exhaustive=False), *article(1)[1:]]) == []
 

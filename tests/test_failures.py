@@ -25,7 +25,7 @@ from stance import model as checkpoints
 from stance.errors import StanceError
 from stance.jobs.training import TrainJob
 from stance.records import Example
-from stance.settings.training import ModelConfig, TrainingConfig
+from stance.settings.training import LoraConfig, ModelConfig, TrainingConfig
 from tiny import one_thread  # noqa: F401
 
 SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2), "test": tiny.examples(6, seed=3)}
@@ -320,6 +320,16 @@ def test_memory_that_lacks_while_loading_says_to_take_less() -> None:
 def test_what_to_lower_begins_with_what_helps(shape: tuple[int, int], first: str) -> None:
     text = failures.relief(shape, TrainingConfig(), ModelConfig())
     assert text.split("lower ", 1)[1].startswith(first)
+
+
+def test_what_is_set_or_impossible_is_not_advised() -> None:
+    recipe = TrainingConfig(gradient_checkpointing=True)
+    assert "gradient_checkpointing" not in failures.relief((8, 128), recipe, ModelConfig())
+    assert "gradient_checkpointing" not in failures.relief((8, 128), TrainingConfig(), ModelConfig(), recomputes=False)
+    both = replace(recipe, lora=LoraConfig(rank=8))
+    assert failures.relief((8, 128), both, ModelConfig()).endswith(
+        "model.max_pairs (now 32), or choose a smaller encoder"
+    )
 
 
 def test_every_setting_that_a_message_names_exists() -> None:

@@ -29,7 +29,7 @@ from stance.objective import consistency, cross_entropy
 from stance.recipe import teachers
 from stance.records import LABELS, SOMEONE, Example, Stance
 from stance.settings.studies import BakeoffConfig
-from stance.settings.training import TrainingConfig
+from stance.settings.training import LoraConfig, TrainingConfig
 from tiny import one_thread  # noqa: F401
 
 SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2)}
@@ -303,6 +303,9 @@ def test_r_drop_without_dropout_is_refused(encoder: str, tmp_path: Path) -> None
         training.train(
             SPLITS, tiny.config(name=encoder), replace(RECIPE, r_drop=1.0), output=tmp_path / "none", about={}
         )
+    recipe = replace(RECIPE, r_drop=1.0, lora=LoraConfig(rank=0, dropout=0.1))
+    with pytest.raises(StanceError, match=r"training\.r_drop compares two answers under dropout, and there is none"):
+        training.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / "none", about={})
 
 
 def test_a_student_learns_what_only_its_teacher_knows(taught_by: Path, encoder: str, tmp_path: Path) -> None:
@@ -451,6 +454,22 @@ def test_a_teacher_that_learned_from_another_dataset_is_warned_of(
     assert warning == f"warning: {dict(heard.alerts)['foreign_teacher']}"
     assert heard.metrics.count(("alert_foreign_teacher", 1.0, 0)) == 1
     assert f"warning: {done.alerts['foreign_teacher']}" == warning
+
+
+def test_weights_to_start_from_that_learned_from_another_dataset_are_warned_of(
+    encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def train(name: str, sha256: str, start: Path | str = "") -> training.Result:
+        told = {"about": {"dataset_sha256": sha256}}
+        recipe = replace(RECIPE, epochs=1, initial=str(start))
+        return training.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / name, **told)
+
+    first = train("first", "a" * 64).checkpoint
+    assert train("same", "a" * 64, first).alerts.keys().isdisjoint({"foreign_initial"})
+    capsys.readouterr()
+    text = train("other", "b" * 64, first).alerts["foreign_initial"]
+    assert text.startswith(f"training.initial={first} learned from another dataset (sha256 aaaaaaaaaaaa, here bbbbbb")
+    assert f"warning: {text}\n" in capsys.readouterr().err
 
 
 def test_a_part_of_a_dataset_is_not_taken_for_another_one(

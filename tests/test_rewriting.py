@@ -9,7 +9,7 @@ import tiny
 from stance import augment, resume
 from stance.errors import StanceError
 from stance.recipe import check
-from stance.records import Example, Span, Stance
+from stance.records import LABELS, Example, Span, Stance
 from stance.rewriting import DECLINED, REFUSED, rewritten
 from stance.settings.training import ModelConfig, TrainingConfig
 
@@ -68,6 +68,15 @@ def test_opposition_that_is_denied_is_neutral() -> None:
         plain, other = denied(example(text, "opposition council", "raid", "oppose"), seed=seed)
         assert (plain.text, plain.stance) == ("The opposition council will condemn the raid.", "oppose")
         assert other.stance == "neutral"
+
+
+def test_a_denied_pair_may_be_neutral_where_its_corpus_knows_no_neutral() -> None:
+    two = (Stance.OPPOSE, Stance.SUPPORT)
+    text = "The opposition council condemned the raid. Nobody else did."
+    plain, other = denied(replace(example(text, "opposition council", "raid", "oppose"), labels=two))
+    assert (plain.stance, plain.labels) == ("oppose", two)
+    assert (other.stance, other.labels) == ("neutral", LABELS)
+    assert sum(other.shares()) == 1
 
 
 def test_a_clause_is_turned_into_the_passive_voice() -> None:

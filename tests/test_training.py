@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from stance.errors import StanceError
 from stance.recipe import choose_precision
 from stance.records import LABELS, SOMEONE, Example, Stance
 from stance.settings.training import TrainingConfig
+from stance.trainer import class_weights
 from stance.training import Result
 from tiny import one_thread  # noqa: F401
 
@@ -190,6 +192,11 @@ def test_balanced_class_weights_give_each_class_the_same_say(encoder: str, tmp_p
     assert np.ptp(counts) > 0
     assert np.allclose(say, say[0])
     assert say.sum() == pytest.approx(counts.sum())
+
+
+def test_balanced_class_weights_are_finite_where_a_label_has_no_example() -> None:
+    rows: list[Any] = [SimpleNamespace(labels=[0, 0, 2])]
+    assert class_weights("balanced", rows).tolist() == [0.5, 1.0, 1.0]
 
 
 def test_balanced_class_weights_change_what_is_learnt(encoder: str, tmp_path: Path) -> None:
@@ -365,6 +372,25 @@ def test_a_dropout_of_more_than_everything_is_refused(encoder: str, setting: str
 
 def test_fp32_is_taken_when_asked_for() -> None:
     assert choose_precision("fp32") == "fp32"
+
+
+def test_bf16_that_a_gpu_emulates_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    assert choose_precision("auto") == "fp32"
+
+
+def test_settings_of_accelerate_do_not_overrule_the_precision(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    assert assemble(encoder, tmp_path).accelerator.mixed_precision == "no"
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_numpy_does_not_take_is_refused(encoder: str, tmp_path: Path, seed: int) -> None:
+    with pytest.raises(StanceError, match=rf"training\.seed={seed}: expected 0 to 4294967295"):
+        assemble(encoder, tmp_path, seed=seed)
 
 
 @pytest.fixture

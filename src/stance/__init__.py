@@ -10,7 +10,7 @@ The package is layered; a module imports only from the rings above it:
             `labelling` `weak` `tally`
             (+ datasets, datasketch, pyarrow, tqdm, xxhash, yaml, krippendorff, scipy, trafilatura,
             charset_normalizer, requests)
-* training  `launch` `encoders` `heads` `narrow` `relative` `model` `inference` `objective` `teacher`
+* training  `launch` `encoders` `heads` `narrow` `relative` `model` `inference` `objective` `teacher` `ancestry`
             `batches` `callbacks` `recipe` `renaming` `hiding` `rewriting` `augment` `failures` `validation` `watch`
             `trainer` `checkpoints` `resume` `training` `export` `scores` `calibration` `abstention` `trust`
             `baselines` `evaluation` `transfer` `studies` `bakeoff` `curve` `review` `plots` `history` `show`

@@ -55,7 +55,7 @@ def _reversed(examples: Sequence[Example], config: TrainingConfig) -> list[Examp
     It is in articles in which every stance is annotated, which is where pairs were sampled, if no annotation of the
     article has names that share words with the two. Targets that act nowhere in the corpus would be too easy.
     """
-    exhaustive = {example.article_id for example in examples if example.provenance == "sampled"}
+    exhaustive = {e.article_id: e.weight for e in examples if e.provenance == "sampled"}
     actors = {(example.corpus, folded(example.actor)) for example in examples}
     there = {(example.text, example.actor, example.target) for example in examples}
     taken: dict[str, list[tuple[set[str], set[str]]]] = {}
@@ -76,10 +76,11 @@ def _reversed(examples: Sequence[Example], config: TrainingConfig) -> list[Examp
     random = np.random.default_rng([config.seed, 2])
     held = [example for example in examples if example.stance != Stance.NEUTRAL and sure(example)]
     draws = random.random(len(held))
-    return [_turned(example) for example, draw in zip(held, draws, strict=True) if draw < config.swap_direction]
+    drawn = [example for example, draw in zip(held, draws, strict=True) if draw < config.swap_direction]
+    return [_turned(example, exhaustive[example.article_id]) for example in drawn]
 
 
-def _turned(example: Example) -> Example:
+def _turned(example: Example, weight: float) -> Example:
     return replace(
         example,
         id=f"{example.id}-reversed",
@@ -91,7 +92,7 @@ def _turned(example: Example) -> Example:
         provenance="sampled",
         soft=(),
         tags=(),
-        weight=1.0,
+        weight=weight,
     )
 
 

@@ -133,17 +133,17 @@ def epochs_done(checkpoint: Path) -> int | None:
     return int(state["epoch"]) if stopped else None
 
 
-def check_disk(work: Path, model: nn.Module, config: TrainingConfig) -> None:
+def check_disk(work: Path, model: nn.Module, config: TrainingConfig, *, sharded: bool = False) -> None:
     """Refuse a training whose checkpoints would not fit, before it starts.
 
-    A checkpoint holds the weights and AdamW's two moments. There are at most three: the best, the last, and the one
-    that is being written.
+    A checkpoint holds the weights, of a `sharded` training twice, and AdamW's two moments. There are at most three: the
+    best, the last, and the one that is being written.
 
     Raises:
         StanceError: they need more than `training.disk_budget_gb` or than is free.
     """
     weights = sum(tensor.nbytes for tensor in model.state_dict().values())
-    one = weights + 2 * sum(p.nbytes for p in model.parameters() if p.requires_grad)
+    one = (1 + sharded) * weights + 2 * sum(p.nbytes for p in model.parameters() if p.requires_grad)
     count = 3 if config.save_steps else min(3, config.epochs)
     there = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
     free = shutil.disk_usage(work).free + there - weights  # the output is written while the checkpoints are there

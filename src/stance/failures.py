@@ -124,10 +124,10 @@ def explained(
         if not is_memory(error):
             raise
         traceback.clear_frames(error.__traceback__)  # what they hold is the memory that is lacking
-        guard = trainer.guard
+        guard, encoder = trainer.guard, trainer.model.encoder
         raise StanceError(
             f"out of memory {guard.place}{_request(error)}, on a batch of {_shape(guard.shape)}; "
-            f"{relief(guard.shape, guard.recipe, models)}"
+            f"{relief(guard.shape, guard.recipe, models, recomputes=encoder.supports_gradient_checkpointing)}"
         ) from error
 
 
@@ -184,15 +184,24 @@ def is_memory(error: BaseException) -> bool:
     )
 
 
-def relief(shape: tuple[int, ...], recipe: TrainingConfig, models: ModelConfig) -> str:
-    """What to set so that a batch of this shape (rows, tokens) needs less memory, the mildest first."""
+def relief(shape: tuple[int, ...], recipe: TrainingConfig, models: ModelConfig, *, recomputes: bool = True) -> str:
+    """What to set so that a batch of this shape (rows, tokens) needs less memory, the mildest first.
+
+    Args:
+        shape: of the batch, or of its beginning.
+        recipe: the settings in force; what is set already is not advised.
+        models: of the encoder.
+        recomputes: whether the encoder can do with `training.gradient_checkpointing`.
+    """
     passage = f"model.max_passage_tokens (now {models.max_passage_tokens}), model.max_pairs (now {models.max_pairs})"
     budget = (
         f"training.tokens_per_batch (now {recipe.tokens_per_batch}; half of it with twice the training.accumulation "
         "takes the same steps)"
     )
     first = f"the batch is a single passage, so lower {passage}" if shape[:1] == (1,) else f"lower {budget}, {passage}"
-    return f"{first}, set training.gradient_checkpointing=true or training.lora.rank=8, or choose a smaller encoder"
+    more = ["training.gradient_checkpointing=true"] if recomputes and not recipe.gradient_checkpointing else []
+    more += [] if recipe.lora.rank else ["training.lora.rank=8"]
+    return first + (f", set {' or '.join(more)}" if more else "") + ", or choose a smaller encoder"
 
 
 def _request(error: BaseException) -> str:

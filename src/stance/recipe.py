@@ -40,8 +40,8 @@ def suited(config: TrainingConfig, width: int) -> TrainingConfig:
 
 def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> None:
     """Refuse settings without a meaning, and splits that miss a label."""
-    if config.seed < 0:
-        raise StanceError(f"training.seed={config.seed}: expected 0 or more")
+    if not 0 <= config.seed < 2**32:
+        raise StanceError(f"training.seed={config.seed}: expected 0 to {2**32 - 1}")
     if config.teacher_questions < 0 or config.teacher_questions_weight <= 0 or config.r_drop < 0:
         raise StanceError(
             "training.teacher_questions and r_drop must not be negative, teacher_questions_weight must be positive"
@@ -117,7 +117,7 @@ def choose_precision(wanted: str) -> str:
     if wanted not in ("auto", "fp32", "bf16"):
         raise StanceError(f"training.precision={wanted}: expected auto, fp32 or bf16")
     on_gpu = torch.cuda.is_available()
-    able = torch.cuda.is_bf16_supported() if on_gpu else bool(bf16_instructions())
+    able = torch.cuda.is_bf16_supported(including_emulation=False) if on_gpu else bool(bf16_instructions())
     if wanted == "bf16" and not able:
         raise StanceError("training.precision=bf16: this machine has no bf16 instructions; use auto or fp32")
     if wanted == "auto":

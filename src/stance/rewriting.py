@@ -18,7 +18,7 @@ from stance import grammar, labelling, launch, lexicon, mentions, readings
 from stance.labelling import Vote
 from stance.lexicon import Lexicon
 from stance.readings import Reading
-from stance.records import SOMEONE, Example, Span, Stance
+from stance.records import LABELS, SOMEONE, Example, Span, Stance
 from stance.settings.training import TrainingConfig
 
 REFUSED = ("refused to", "would not", "will not")
@@ -169,6 +169,7 @@ def _made(clause: _Clause, how: str, first: str, said: str, last: str, *, stance
         actor_span=spans[0],
         target_span=spans[1],
         stance=stance,
+        labels=old.labels if stance in old.labels else LABELS,  # it is sure, though the corpus does not know it
         tags=(),
         soft=(),
     )

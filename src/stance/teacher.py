@@ -33,8 +33,6 @@ from stance.settings.training import TrainingConfig
 
 Shares = npt.NDArray[np.float64]
 PROVENANCE = "distilled"
-FOREIGN = "foreign_teacher"
-"""The alert about a teacher that learned from another dataset."""
 OPEN = (PROVENANCE, UNLABELLED)
 """Where an example comes from that only a teacher answers."""
 FILES = ("model.safetensors", "checkpoint.json", "config.json", "tokenizer.json")
@@ -117,21 +115,6 @@ def check_corpora(config: TrainingConfig, examples: Iterable[Example]) -> None:
             raise StanceError(
                 f"training.teacher={corpus}:{folder}: the dataset has no such corpus; found {', '.join(known)}"
             )
-
-
-def foreign(config: TrainingConfig, dataset_sha256: str) -> list[str]:
-    """A doubt about each teacher that learned from another dataset: perhaps from what is held out here.
-
-    Raises:
-        StanceError: a teacher is no checkpoint of ours.
-    """
-    learned = {folder: model.about(folder).get("dataset_sha256") for _, folder in teachers(config)}
-    return [
-        f"training.teacher={folder} learned from another dataset (sha256 {other[:12]}, here "
-        f"{dataset_sha256[:12]}): where that one has other splits, its answers may know held-out rows"
-        for folder, other in learned.items()
-        if other and other != dataset_sha256
-    ]
 
 
 def heard(examples: Iterable[Example], config: TrainingConfig) -> list[bool]:

@@ -181,4 +181,4 @@ def class_weights(mode: str, rows: Sequence[Row]) -> Tensor:
     if mode == "none":
         return torch.ones(len(LABELS))
     counts = np.bincount([label for row in rows for label in row.labels], minlength=len(LABELS))
-    return torch.tensor(counts.sum() / (len(LABELS) * counts), dtype=torch.float32)
+    return torch.tensor(counts.sum() / (len(LABELS) * counts.clip(1)), dtype=torch.float32)

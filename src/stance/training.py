@@ -16,7 +16,7 @@ from transformers import (
     set_seed,
 )
 
-from stance import distributed, encoders, engine, failures, launch, lora
+from stance import ancestry, distributed, encoders, engine, failures, launch, lora
 from stance.augment import vary, without_labels
 from stance.batches import Rows
 from stance.callbacks import Sink
@@ -31,7 +31,7 @@ from stance.recipe import check, choose_precision, suited
 from stance.records import UNLABELLED, Example
 from stance.resume import begin, describe, find, hold
 from stance.settings.training import ModelConfig, TrainingConfig
-from stance.teacher import FOREIGN, answer, check_corpora, foreign, further, teach
+from stance.teacher import answer, check_corpora, further, teach
 from stance.trainer import StanceTrainer
 from stance.validation import Validation
 from stance.watch import Listener, Watch, detectors
@@ -100,15 +100,15 @@ def train(
 def _doubted(
     config: TrainingConfig, about: Mapping[str, Any], sink: Sink, listener: Listener | None, *, again: bool
 ) -> dict[str, str]:
-    """Alerts about the teachers, raised before they are asked; not said `again` by a run that goes on."""
-    doubts = foreign(config, about["dataset_sha256"]) if "dataset_sha256" in about else []
-    if doubts and launch.rank() == 0:
-        for doubt in doubts if not again else []:
-            print(f"warning: {doubt}", file=sys.stderr)
-        sink({f"alert_{FOREIGN}": 1.0}, 0)
+    """Alerts about what is taken over, raised before it is used; not said `again` by a run that goes on."""
+    found = ancestry.doubts(config, about["dataset_sha256"]) if "dataset_sha256" in about else {}
+    for name, text in found.items() if launch.rank() == 0 else ():
+        if not again:
+            print(f"warning: {text}", file=sys.stderr)
+        sink({f"alert_{name}": 1.0}, 0)
         if listener:
-            listener.alert(FOREIGN, "; ".join(doubts))
-    return {FOREIGN: "; ".join(doubts)} if doubts else {}
+            listener.alert(name, text)
+    return found
 
 
 def _keeper(
@@ -131,7 +131,7 @@ def _begin(trainer: StanceTrainer, job: Mapping[str, Any], *, resume: str, run: 
     """Make the work folder ready; the checkpoint to go on from, the same for all processes."""
     work = Path(trainer.args.output_dir)
     if trainer.args.process_index == 0:
-        check_disk(work, trainer.model, trainer.recipe)
+        check_disk(work, trainer.model, trainer.recipe, sharded=trainer.is_fsdp_enabled)
         begin(work, job, resume=resume, run=run)
     trainer.accelerator.wait_for_everyone()
     return newest(work)
@@ -178,7 +178,8 @@ def assemble(
     """The trainer that `train` starts and the encoder in it; `work` takes its checkpoints."""
     check(config, splits)
     precision = choose_precision(config.precision)
-    if config.r_drop and not (model_config.dropout or model_config.encoder_dropout or config.lora.dropout):
+    adapters = config.lora.rank and config.lora.dropout
+    if config.r_drop and not (model_config.dropout or model_config.encoder_dropout or adapters):
         raise StanceError(
             "training.r_drop compares two answers under dropout, and there is none: set model.encoder_dropout=0.1 or "
             "training.r_drop=0"
@@ -292,5 +293,6 @@ def _arguments(config: TrainingConfig, work: Path, precision: str) -> TrainingAr
         disable_tqdm=True,
         report_to="none",
     )
+    arguments.mixed_precision = "bf16" if precision == "bf16" else "no"  # whatever accelerate's own settings say
     arguments._n_gpu = min(arguments.n_gpu, 1)  # else one process splits its batches over all GPUs by DataParallel
     return arguments

@@ -104,7 +104,8 @@ class TrainingConfig:
     """Share of the training pairs whose passage refers to the names ("they", "the plan") and prints them nowhere; costs
     passes."""
     swap_direction: float = 0.0
-    """Share of the annotated pairs that are added the other way round as neutral, where nothing says otherwise."""
+    """Share of the annotated pairs that are added the other way round as neutral, where no training pair says
+    otherwise (so not for a corpus of which a cap took annotations away)."""
     deny: float = 0.0
     """Share of the stances that a plain verb states that are added denied ("refused to back"), as short passages."""
     passive: float = 0.0

@@ -1,0 +1,38 @@
+"""What a training takes over from earlier ones, and what these may have learned from: held-out rows, perhaps."""
+
+from pathlib import Path
+
+from stance import model
+from stance.recipe import teachers
+from stance.settings.training import TrainingConfig
+
+TEACHER, INITIAL = "foreign_teacher", "foreign_initial"
+"""The alerts about a teacher, and about weights to start from, that learned from another dataset."""
+
+
+def doubts(config: TrainingConfig, dataset_sha256: str) -> dict[str, str]:
+    """A text for each alert about checkpoints that learned from another dataset than this one.
+
+    Raises:
+        StanceError: a teacher is no checkpoint of ours.
+    """
+    found = {}
+    folders = list(dict.fromkeys(folder for _, folder in teachers(config)))
+    told = [text for folder in folders if (text := _other("teacher", folder, dataset_sha256))]
+    if told:
+        found[TEACHER] = "; ".join(f"{text}, its answers may know held-out rows" for text in told)
+    initial = Path(config.initial)
+    if config.initial and (initial / "checkpoint.json").is_file():
+        text = _other("initial", initial, dataset_sha256)
+        found |= {INITIAL: f"{text}, the scores of this training are too good"} if text else {}
+    return found
+
+
+def _other(setting: str, folder: Path, here: str) -> str:
+    there = model.about(folder).get("dataset_sha256")
+    if not there or there == here:
+        return ""
+    return (
+        f"training.{setting}={folder} learned from another dataset (sha256 {there[:12]}, here {here[:12]}): "
+        "where that one has other splits of the same articles"
+    )
