@@ -525,6 +525,9 @@ def test_a_comparison_goes_on_where_it_was_cut_off(encoder: str, tmp_path: Path)
     assert found[:2] == first  # speeds too, which a second training would not have met again
     assert [(o.name, o.seed) for o in found] == [("short", 1), ("long", 1), ("short", 2), ("long", 2)]
     assert all(set(o.scores) == {"toy", "toy no places"} for o in found)
+    relabelled = {name: [replace(row, stance=Stance.NEUTRAL) for row in rows] for name, rows in sets.items()}
+    list(bakeoff.outcomes(contenders(encoder)[:1], [1], sets=relabelled, memory=memory))
+    assert len(memory.read_text().splitlines()) == 5, "scores on other labels are not those that are known"
 
 
 def test_a_set_without_neutral_is_scored_as_support_against_oppose() -> None:

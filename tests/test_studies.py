@@ -22,6 +22,7 @@ from stance.settings.scoring import TransferConfig
 from stance.settings.studies import CurveConfig
 from stance.settings.training import TrainingConfig
 from stance.splits import shuffled
+from stance.studies import Memory
 from test_abstention import altered
 from test_public import DSE, write_dse, write_seesaw
 
@@ -141,6 +142,27 @@ def test_a_point_learns_from_questions_without_a_label_of_its_own_articles_alone
 
     other = next(f"a{n}" for n in range(4) if f"a{n}" != first)
     assert [points({}), points({other: 3}), points({first: 3}), points({first: 3, other: 6})] == [1, 1, 2, 2]
+
+
+def test_studies_beside_each_other_keep_the_parts_of_both(tmp_path: Path) -> None:
+    one, other = Memory(tmp_path / "outcomes.jsonl"), Memory(tmp_path / "outcomes.jsonl")
+    one.keep("a", {"x": 1})
+    other.keep("b", {"x": 2})
+    one.keep("c", {"x": 3})
+    assert Memory(tmp_path / "outcomes.jsonl").known == {"a": {"x": 1}, "b": {"x": 2}, "c": {"x": 3}}
+
+
+def test_a_file_of_something_else_is_not_taken_for_finished_parts(tmp_path: Path) -> None:
+    (tmp_path / "corpus.jsonl").write_text('{"id": "article-1"}\n')
+    with pytest.raises(StanceError, match=r"corpus\.jsonl: not the finished parts of a study"):
+        Memory(tmp_path / "corpus.jsonl")
+
+
+def test_a_curve_that_can_not_be_drawn_is_refused_before_a_training(tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"output=curve\.jsonl: expected the name of a picture, \.png"):
+        script("learning_curve").main(["output=curve.jsonl", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"])
+    with pytest.raises(StanceError, match=r"curve\.seeds different numbers from 0"):
+        curve.check(CurveConfig(seeds=[1, 1]))
 
 
 def test_the_table_of_a_curve_gives_mean_and_range_over_seeds() -> None:

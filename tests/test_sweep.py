@@ -2,12 +2,13 @@
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -254,6 +255,20 @@ def test_a_url_that_is_no_shared_database_is_refused(url: str, message: str) -> 
     with pytest.raises(StanceError, match=message) as caught:
         study.connect(SweepConfig(storage=url))
     assert "secret" not in str(caught.value)
+
+
+def test_no_password_of_a_url_is_shown() -> None:
+    hidden = "postgresql+psycopg://me:***@db/sweeps?password=***&sslmode=require"
+    assert study.shown("postgresql+psycopg://me:hunter2@db/sweeps?password=hunter3&sslmode=require") == hidden
+
+
+def test_a_database_that_fails_at_any_moment_is_named(encoder: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, encoder)
+    with closing(sqlite3.connect(tmp_path / "sweeps.db")) as other:
+        other.execute("DROP TABLE trials")
+    match = r"sweeps\.db: the database failed: .*trials.*; the same command goes on from here"
+    with pytest.raises(StanceError, match=match), study.reached(bench.config):
+        bench.opened.study.ask()
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -515,7 +530,45 @@ def test_no_trial_is_started_after_the_timeout(encoder: str, tmp_path: Path) -> 
     assert len(bench.trials()) <= 1
 
 
+def test_trainings_of_different_lengths_are_compared_at_their_ends(encoder: str, tmp_path: Path) -> None:
+    lengths = {"training": {"epochs": {"type": "int", "low": 1, "high": 3}}}
+    bench = Bench(tmp_path, encoder, space=lengths, seeds=[1, 2], startup=0)
+    for epochs in (1, 3):
+        bench.opened.study.enqueue_trial({"training.epochs": epochs})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.plan.config, "pruner", "none")
+        bench.worker().run()
+    short, long = bench.trials()
+    assert sorted(short.intermediate_values) == [3, 6]
+    assert sorted(long.intermediate_values) == [1, 2, 3, 4, 5, 6]
+    assert short.intermediate_values[6] == short.value
+
+
+def test_a_look_at_a_sweep_trains_nothing_that_waits(encoder: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, encoder, trials=1)
+    bench.worker().run()
+    bench.opened.study.enqueue_trial({"training.learning_rate": 1e-3})  # as one that was handed back
+    bench.worker().run()
+    assert [trial.state for trial in bench.trials()] == [TrialState.COMPLETE, TrialState.WAITING]
+
+
 # What survives
+
+
+def test_the_last_trial_of_a_grid_is_handed_back_too(encoder: str, tmp_path: Path) -> None:
+    choices = {"training": {"learning_rate": {"type": "categorical", "choices": [1e-3]}}}
+    bench = Bench(tmp_path, encoder, sampler="grid", space=choices)
+
+    def stopped(self: Kept, metrics: Mapping[str, float], step: int) -> None:
+        raise SystemExit(143)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Kept, "sink", stopped)
+        with pytest.raises(SystemExit):
+            bench.worker().run()
+    assert [trial.state for trial in bench.trials()] == [TrialState.FAIL, TrialState.WAITING]
+    bench.worker().run()
+    assert bench.trials()[1].state == TrialState.COMPLETE
 
 
 def test_an_interrupted_trial_is_tried_again_with_its_values_and_its_finished_seeds(
@@ -632,6 +685,7 @@ def test_findings_are_a_table_pictures_and_overrides_that_train_takes(encoder: s
     assert job.dataset == "here"
     tree = yaml.safe_load((tmp_path / "found" / "best.yaml").read_text())
     assert tree["training"]["learning_rate"] == best.params["training.learning_rate"]
+    assert tree["dataset"] == "here"
     lines = (tmp_path / "found" / "trials.csv").read_text().splitlines()
     assert lines[0].startswith("trial,state,value,training.learning_rate,seed_1,")
     assert len(lines) == 3

@@ -45,10 +45,10 @@ class Outcome:
 
 def check(config: BakeoffConfig) -> None:
     """Refuse what has no meaning."""
-    if not config.contenders or not config.seeds or min(config.seeds) < 0:
+    if not config.contenders or not studies.are_seeds(config.seeds):
         raise StanceError(
             "bakeoff.contenders must name at least one (bakeoff=encodings, recipes and left_out do, or a file of your "
-            "own in conf/bakeoff), bakeoff.seeds hold numbers from 0"
+            "own in conf/bakeoff), bakeoff.seeds hold different numbers from 0"
         )
     for name in config.contenders:
         if not re.fullmatch(r"[\w./: -]+", name, re.ASCII):
@@ -76,10 +76,10 @@ def outcomes(contenders: Sequence[Contender], seeds: Sequence[int], *, sets: Set
         memory: JSON Lines of what is known; a run that was cut off goes on after them.
     """
     done = Memory(memory)
-    known = [digest(c.model, c.training, c.dataset) for c in contenders]
+    known, asked = [digest(c.model, c.training, c.dataset) for c in contenders], studies.contents(sets)
     for seed in seeds:
         for contender, learned in zip(contenders, known, strict=True):
-            key = _key(learned, seed, sets)
+            key = _key(learned, seed, asked)
             if key not in done.known:
                 done.keep(key, asdict(run(contender, seed, sets=sets)))
             yield Outcome(**(done.known[key] | {"name": contender.name}))
@@ -101,10 +101,9 @@ def score(logits: Logits, rows: Sequence[Example]) -> float:
     return float(rates(confusion(references, logits.argmax(1).tolist()))["macro_f1"])
 
 
-def _key(contender: str, seed: int, sets: Sets) -> str:
+def _key(contender: str, seed: int, asked: str) -> str:
     """A digest of all that an outcome depends on, but not of its name."""
-    facts = [f"{name} {len(rows)} {rows[0].id} {rows[-1].id}" for name, rows in sets.items()]
-    return hashlib.sha256("\n".join([contender, str(seed), *facts]).encode()).hexdigest()
+    return hashlib.sha256(f"{contender}\n{seed}\n{asked}".encode()).hexdigest()
 
 
 def table(found: Sequence[Outcome]) -> list[list[str]]:

@@ -33,8 +33,10 @@ class Point:
 
 def check(config: CurveConfig) -> None:
     """Refuse numbers without a meaning."""
-    if not config.articles or min(config.articles) < 1 or not config.seeds or min(config.seeds) < 0:
-        raise StanceError("curve.articles must be numbers from 1, curve.seeds numbers from 0, at least one of each")
+    if not config.articles or min(config.articles) < 1 or not studies.are_seeds(config.seeds):
+        raise StanceError(
+            "curve.articles must be numbers from 1, curve.seeds different numbers from 0, at least one of each"
+        )
 
 
 def points(
@@ -59,13 +61,13 @@ def points(
         score: from the answers on `others` to scores.
         memory: JSON Lines of finished points; a run that was cut off goes on after them.
     """
-    done, known = Memory(memory), digest(models, recipe, "")
+    done, known, asked = Memory(memory), digest(models, recipe, ""), studies.contents(others)
     for seed in config.seeds:
         order = shuffled({example.article_id for example in splits["train"]}, seed)
         for number in sorted({min(n, len(order)) for n in config.articles}):
             chosen = set(order[:number])
             learned = {name: [e for e in splits[name] if e.article_id in chosen] for name in LEARNED if name in splits}
-            key = _key([*chain(*learned.values()), *splits["validation"]], known, seed, sorted(others))
+            key = _key([*chain(*learned.values()), *splits["validation"]], known, seed, asked)
             if key not in done.known:
                 scores = _train({**splits, **learned}, models, replace(recipe, seed=seed), others, score)
                 done.keep(key, asdict(Point(number, len(learned["train"]), seed, scores)))

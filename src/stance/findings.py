@@ -106,7 +106,7 @@ def draw(study: Study, config: SweepConfig, folder: Path) -> list[Path]:
     return [folder / name for name in drawing]
 
 
-def write(study: Study, plan: Plan, folder: Path, *, extra: Mapping[str, str]) -> list[Path]:
+def write(study: Study, plan: Plan, folder: Path, *, extra: Mapping[str, Any]) -> list[Path]:
     """Write the best trial's settings and the table of trials.
 
     Args:
@@ -114,7 +114,7 @@ def write(study: Study, plan: Plan, folder: Path, *, extra: Mapping[str, str]) -
         plan: the settings that were not searched.
         folder: gets `best.yaml` (an experiment for conf/experiment/), `best.overrides` (a line for a command line)
             and `trials.csv`.
-        extra: further overrides for the command line.
+        extra: further settings of the training's script, such as its dataset.
 
     Raises:
         StanceError: no trial is complete.
@@ -124,7 +124,7 @@ def write(study: Study, plan: Plan, folder: Path, *, extra: Mapping[str, str]) -
         reasons = [f"{row['state']}: {row['reason']}" for row in table(study) if row["reason"]]
         last = f"; the last one was {reasons[-1]}" if reasons else ""
         raise StanceError(f"study {study.study_name!r}: no trial is complete{last}")
-    settings = overrides(changed(plan.settings, winner.params)) | winner.params
+    settings = dict(extra) | overrides(changed(plan.settings, winner.params)) | winner.params
     tree: dict[str, Any] = {}
     for key, value in sorted(settings.items()):
         *path, name = key.split(".")
@@ -134,7 +134,7 @@ def write(study: Study, plan: Plan, folder: Path, *, extra: Mapping[str, str]) -
         node[name] = value
     head = f"# @package _global_\n# Trial {winner.number} of study {study.study_name}: {winner.value:.4f}\n"
     jsonl.write_text(folder / "best.yaml", head + yaml.safe_dump(tree, sort_keys=True))
-    line = [f"{key}={written(value)}" for key, value in [*extra.items(), *sorted(settings.items())]]
+    line = [f"{key}={written(value)}" for key, value in sorted(settings.items())]
     jsonl.write_text(folder / "best.overrides", " ".join(line) + "\n")
     rows = table(study)
     columns = list(dict.fromkeys(name for row in rows for name in row))

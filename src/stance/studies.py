@@ -1,11 +1,15 @@
 """What studies share that train models only to ask them: learning curve, bake-off, review."""
 
+import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from stance import inference, jsonl, model, training
+from stance.errors import StanceError
 from stance.inference import Logits
 from stance.records import Example
 from stance.settings.training import ModelConfig, TrainingConfig
@@ -23,15 +27,43 @@ def answers(splits: Sets, models: ModelConfig, recipe: TrainingConfig, sets: Set
     return result, {name: inference.logits(checkpoint, [row.pair() for row in rows]) for name, rows in sets.items()}
 
 
+def contents(sets: Sets) -> str:
+    """A digest of all that is in the sets, labels too."""
+    found = hashlib.sha256()
+    for name, rows in sets.items():
+        found.update(f"{name}\n".encode())
+        for row in rows:
+            found.update(jsonl.dumps(row.to_json()).encode())
+    return found.hexdigest()
+
+
+def are_seeds(numbers: Sequence[int]) -> bool:
+    """Whether these can be the seeds of a study: at least one, from 0, each once."""
+    return bool(numbers) and min(numbers) >= 0 and len(set(numbers)) == len(numbers)
+
+
 class Memory:
-    """Finished parts of a study by key, in a file of JSON Lines: a run that was cut off goes on after them."""
+    """Finished parts of a study by key, in a file of JSON Lines: a run that was cut off goes on after them.
+
+    Studies beside each other may share the file.
+
+    Raises:
+        StanceError: the file is something else.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        rows = [row for _, row in jsonl.read(path)] if path.is_file() else []
-        self.known: dict[str, dict[str, Any]] = {row.pop("key"): row for row in rows}
+        self.known = self._read()
 
     def keep(self, key: str, part: dict[str, Any]) -> None:
         """Add a part, and write the file anew, whole or not at all."""
-        self.known[key] = part
-        jsonl.write(self.path, ({"key": known, **row} for known, row in self.known.items()))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path.with_name(f".{self.path.name}.lock")):
+            self.known = {**self._read(), key: part}
+            jsonl.write(self.path, ({"key": known, **row} for known, row in self.known.items()))
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        rows = [row for _, row in jsonl.read(self.path)] if self.path.is_file() else []
+        if not all("key" in row for row in rows):
+            raise StanceError(f"{self.path}: not the finished parts of a study; choose another output")
+        return {row.pop("key"): row for row in rows}

@@ -6,10 +6,12 @@ seeds that were finished. Training is `stance.sweep`.
 """
 
 import json
+import re
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna import Study
-from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, StorageInternalError
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
@@ -76,7 +78,7 @@ def check(config: SweepConfig) -> None:
 def shown(url: str) -> str:
     """A database URL without its password."""
     try:
-        return make_url(url).render_as_string(hide_password=True)
+        return re.sub(r"([?&]password=)[^&]+", r"\1***", make_url(url).render_as_string(hide_password=True))
     except (ArgumentError, ValueError):
         return "the given URL"
 
@@ -133,6 +135,18 @@ def _check_url(text: str) -> None:
         if not url.database or url.database == ":memory:":
             raise StanceError(f"sweep.storage={text}: names no file, so nothing would survive; use sqlite:///FILE")
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def reached(config: SweepConfig) -> Iterator[None]:
+    """Say what failed where the database of studies does: it went away, is read-only, or its user may not write."""
+    try:
+        yield
+    except StorageInternalError as error:
+        reason = str(error.__cause__ or error).split("\n")[0]
+        raise StanceError(
+            f"sweep.storage={shown(config.storage)}: the database failed: {reason}; the same command goes on from here"
+        ) from error
 
 
 def join(config: SweepConfig, storage: RDBStorage, facts: Mapping[str, Any]) -> Opened:
@@ -233,9 +247,11 @@ def tally(study: Study) -> Tally:
 
 def give_back(study: Study, number: int) -> None:
     """Queue a trial again whose work was cut short, unless another process has done so."""
+    study.sampler = RandomSampler()  # that of a grid would stop the study here, and only a running one can be stopped
     study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
     trials = study.get_trials()
-    if number not in {earlier for trial in trials for earlier in retried(trial)}:
+    again = {earlier for trial in trials for earlier in retried(trial)}
+    if trials[number].state == TrialState.FAIL and number not in again:
         _requeue(study, trials[number], None)
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import optuna
 from optuna import Trial, TrialPruned
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 from stance import findings
 from stance import trial as trials
 from stance.errors import StanceError
 from stance.space import Settings, changed, draw
-from stance.study import MISSED_BEATS, Opened, counted, give_back, pruner, retried, sampler, shown, tally
+from stance.study import MISSED_BEATS, Opened, counted, give_back, pruner, reached, retried, sampler, tally
 from stance.trial import Plan, Record, TrialError
 
 Watch = Callable[[int, Settings], AbstractContextManager[Record]]
@@ -60,16 +60,9 @@ class Worker:
             StanceError: the database failed, or `sweep.max_failures` trials in a row did.
         """
         self.opened.study.pruner = pruner(self.plan.config, self.plan.steps)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)
-                self._run()
-        except StorageInternalError as error:
-            reason = str(error.__cause__ or error).split("\n")[0]
-            raise StanceError(
-                f"sweep.storage={shown(self.plan.config.storage)}: the database failed: {reason}; "
-                "the same command goes on from here"
-            ) from error
+        with reached(self.plan.config), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            self._run()
 
     def _run(self) -> None:
         config, study, failures, waited = self.plan.config, self.opened.study, 0, False
@@ -77,7 +70,7 @@ class Worker:
         while time.monotonic() < end:
             self._find_killed()
             now = tally(study)
-            if now.waiting or now.done + now.running < config.trials:
+            if now.done + now.running < config.trials:  # what waits takes the next places
                 trial, waited = self._next(), False
                 if trial is None:
                     continue

@@ -138,7 +138,7 @@ def value(trial: Trial, plan: Plan, settings: Settings, record: Record, *, folde
     scores: dict[str, float] = trial.user_attrs.get("scores", {})
     for index, seed in enumerate(plan.config.seeds):
         if str(seed) not in scores:
-            sink = _reporter(trial, plan, index, list(scores.values()), record)
+            sink = _reporter(trial, plan, index, settings.training.epochs, list(scores.values()), record)
             scores[str(seed)] = _train(plan, settings, seed, folder, sink)
             trial.set_user_attr("scores", scores)
         record.sink({f"seed_{seed}_{metric}": scores[str(seed)]}, 0)
@@ -168,12 +168,14 @@ def _train(plan: Plan, settings: Settings, seed: int, folder: Path, sink: Sink) 
     return score
 
 
-def _reporter(trial: Trial, plan: Plan, index: int, finished: Sequence[float], record: Record) -> Sink:
+def _reporter(trial: Trial, plan: Plan, index: int, length: int, finished: Sequence[float], record: Record) -> Sink:
     """A sink that reports, after each epoch, the median of the finished seeds' scores and that of the best epoch yet.
 
-    A step is an epoch, counted from 1 as Hyperband does; those of a seed follow those of the seed before, as if none
-    had stopped early.
+    A step is an epoch; those of a seed follow those of the seed before, as if none had stopped early. Trainings of
+    fewer epochs (`length`) than the longest begin later and end at the same step: the learning rate falls over each
+    training's own epochs, so that the first epoch of a long one would look poor beside the last of a short one.
     """
+    start = (index + 1) * plan.epochs - length
     seed, metric = plan.config.seeds[index], f"validation_{plan.config.metric}"
     known = set(trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
     epochs: list[tuple[float, float]] = []
@@ -184,7 +186,7 @@ def _reporter(trial: Trial, plan: Plan, index: int, finished: Sequence[float], r
         if "validation_macro_f1" not in metrics:
             return
         epochs.append((metrics["validation_macro_f1"], metrics[metric]))
-        here = index * plan.epochs + len(epochs)
+        here = start + len(epochs)
         if here in known:  # reported before the process was killed
             return
         _, score = max(epochs, key=lambda epoch: epoch[0])  # as training chooses the epoch that is kept

@@ -5,14 +5,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from stance import curve, dataset, plots, tracking, training, transfer
+from stance.errors import StanceError
 from stance.inference import Logits
 from stance.jobs.studies import CurveJob
 from stance.show import columns
+
+PICTURES = (".png", ".pdf", ".svg")
 
 
 def run(job: CurveJob) -> Path:
     """Train on ever more articles over seeds, and plot what each model scores."""
     curve.check(job.curve)
+    if Path(job.output).suffix not in PICTURES:
+        raise StanceError(f"output={job.output}: expected the name of a picture, {', '.join(PICTURES)}")
     job = replace(job, training=training.suit(job.model, job.training))
     rows, manifest = dataset.load(Path(job.dataset))
     others = transfer.load(job.transfer) if job.public else {}

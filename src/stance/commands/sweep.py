@@ -4,9 +4,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from stance import dataset, findings, study, sweep_runs, trial
+from stance.dataset import Manifest
 from stance.jobs import DATASET
 from stance.jobs.studies import SweepJob
-from stance.space import Settings, overruled, written
+from stance.space import Settings, overruled
 from stance.sweep import Worker
 
 
@@ -21,6 +22,12 @@ def run(job: SweepJob) -> float:
     plan = trial.plan(job.sweep, Settings(job.model, job.training), rows, scratch=folder)
     for key, value in overruled(plan.settings, plan.space).items():
         print(f"{key}={value} is not used: sweep.space searches it")
+    with study.reached(job.sweep):
+        return _search(job, plan, manifest, folder)
+
+
+def _search(job: SweepJob, plan: trial.Plan, manifest: Manifest, folder: Path) -> float:
+    """Run trials until the study is whole, and write what was found."""
     storage = study.connect(job.sweep, on_stale=lambda found: sweep_runs.killed(job.tracking, found))
     opened = study.join(job.sweep, storage, trial.facts(plan, manifest.sha256))
     where = study.shown(job.sweep.storage)
@@ -32,12 +39,12 @@ def run(job: SweepJob) -> float:
     settings = asdict(replace(job, sweep=replace(job.sweep, storage=where)))  # a URL may hold a password
     with sweep_runs.parent(job.tracking, opened, settings, manifest) as active:
         Worker(opened, plan, lambda number, drawn: sweep_runs.child(job.tracking, opened, number, drawn)).run()
-        extra = {} if job.dataset == DATASET else {"dataset": written(job.dataset)}
+        extra = {} if job.dataset == DATASET else {"dataset": job.dataset}
         files = findings.write(opened.study, plan, folder, extra=extra)
         for path in (*files, *findings.draw(opened.study, job.sweep, folder)):
             active.file(path)
         best, value = opened.study.best_trial.number, opened.study.best_value
-        active.sink({f"best_{job.sweep.metric}": value}, best)
+        active.sink({f"best_{job.sweep.metric}": value}, study.tally(opened.study).done)
         active.tag(best_trial=str(best))
     print(
         f"best: trial {best}, median {job.sweep.metric} {value:.3f} over seeds {job.sweep.seeds}; train with it by\n"
