@@ -12,6 +12,11 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # What `make run` runs: a file of conf/experiment/. Presets that learn from the same corpora share a dataset.
 EXPERIMENT ?= quick
+ifeq ($(wildcard conf/experiment/$(EXPERIMENT).yaml),)
+$(error EXPERIMENT=$(EXPERIMENT): expected one of $(basename $(notdir $(wildcard conf/experiment/*.yaml))))
+endif
+# Another encoder than the preset's, a file of conf/model/: MODEL=mpnet_local where there is no hub.
+MODEL ?=
 OUT := $(if $(filter quick,$(EXPERIMENT)),outputs,outputs/$(EXPERIMENT))
 MIXTURE := $(if $(filter quick full smoke,$(EXPERIMENT)),own,$(if $(filter public,$(EXPERIMENT)),public,everything))
 DATASET := $(if $(filter own,$(MIXTURE)),outputs/dataset,outputs/dataset-$(MIXTURE))
@@ -25,7 +30,7 @@ help:            ## this list
 
 run: $(READY)    ## build, train, export, evaluate, predict, and a summary; EXPERIMENT=everything takes another preset
 	$(PY) scripts/build_dataset.py mixture=$(MIXTURE) output=$(DATASET)
-	$(PY) scripts/train.py experiment=$(EXPERIMENT) dataset=$(DATASET) output=$(OUT)/checkpoint
+	$(PY) scripts/train.py experiment=$(EXPERIMENT) $(if $(MODEL),model=$(MODEL)) dataset=$(DATASET) output=$(OUT)/checkpoint
 	$(PY) scripts/export.py dataset=$(DATASET) checkpoint=$(OUT)/checkpoint output=$(OUT)/artifact
 	$(PY) scripts/evaluate.py evaluation=$(SPLIT) dataset=$(DATASET) artifact=$(OUT)/artifact output=$(OUT)/report.json
 	$(PY) scripts/predict.py artifact=$(OUT)/artifact output=$(OUT)/predictions.jsonl

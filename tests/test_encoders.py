@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import BartConfig, CanineTokenizer
 
 import tiny
 from conftest import ROOT, script
@@ -156,6 +157,18 @@ def test_a_tokenizer_without_opening_token_is_refused() -> None:
     tokens.cls_token = None
     with pytest.raises(StanceError, match=r"no start \(cls or bos\) token"):
         encoders.prepare(encoder, tokens, tiny.config())
+
+
+def test_a_tokenizer_without_a_fast_form_is_refused() -> None:
+    tokens = tiny.tokenizer("bert")
+    with pytest.raises(StanceError, match=r"its tokeniser \(CanineTokenizer\) has no fast form"):
+        encoders.prepare(tiny.encoder("bert", tokens), CanineTokenizer(), tiny.config())
+
+
+def test_a_translation_model_is_no_text_encoder(tmp_path: Path) -> None:
+    BartConfig(d_model=16).save_pretrained(tmp_path)
+    with pytest.raises(StanceError, match=r"a bart model is no text encoder"):
+        encoders.settings(tiny.config(name=str(tmp_path)))
 
 
 def test_prepare_leaves_the_callers_tokenizer_as_it_was() -> None:

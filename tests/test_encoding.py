@@ -329,6 +329,14 @@ def test_first_place_of_a_name_in_its_exact_case_is_taken() -> None:
     assert find_mention("iran, then Iran, then Iran", "Iran") == (11, 15)
 
 
+@pytest.mark.parametrize("space", ["\n", "  ", "\u00a0"])
+def test_a_name_is_found_over_any_white_space(space: str) -> None:
+    text = f"General Abdul Rashid{space}Dostum agreed."
+    assert find_mention(text, "Abdul Rashid Dostum") == (8, text.index(" agreed"))
+    assert find_mention(text, "Vice President Rashid Dostum") == (14, text.index(" agreed"))
+    assert find_mention(text, " ") is None
+
+
 def test_name_of_very_many_words_is_looked_up_at_once() -> None:
     assert find_mention("word1 " * 100, " ".join(f"word{number}" for number in range(2_000))) is None
 

@@ -86,7 +86,7 @@ def settings(config: ModelConfig) -> PretrainedConfig:
 
 def _settings(config: ModelConfig, source: str, revision: dict[str, str]) -> PretrainedConfig:
     found = AutoConfig.from_pretrained(source, trust_remote_code=False, **revision)
-    if not hasattr(found, "hidden_size"):
+    if not hasattr(found, "hidden_size") or getattr(found, "is_encoder_decoder", False):
         raise StanceError(f"model.name={config.name}: a {found.model_type} model is no text encoder; expected one")
     return found
 
@@ -99,8 +99,8 @@ def _reading(config: ModelConfig) -> Iterator[tuple[str, dict[str, str]]]:
     transformers_logging.set_verbosity_error()  # the load report of a pooler that nobody uses
     try:
         yield source, {} if Path(source).is_dir() else {"revision": config.revision}
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise StanceError(
             f"model.name={config.name}: cannot load it ({reason}); expected 'embedded', a local directory or a "
             "hub name with a network and safetensors weights"
@@ -151,6 +151,11 @@ def find(name: str) -> str:
 
 def prepare(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: ModelConfig) -> Pretrained:
     """Add the markers to tokenizer and embeddings, and settle the encoding."""
+    if not tokenizer.is_fast:
+        raise StanceError(
+            f"model.name={config.name}: its tokeniser ({type(tokenizer).__name__}) has no fast form, which gives the "
+            "characters that a token stands for; choose an encoder with a tokenizer.json"
+        )
     tokens = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     tokens.no_truncation()
     tokens.no_padding()

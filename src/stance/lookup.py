@@ -19,14 +19,15 @@ def find_mention(text: str, name: str) -> Span | None:
     """
     found = _search(text, name.strip()) or _search(text, name.strip(), re.IGNORECASE)
     if not found:
-        folded = text.casefold()
+        folded = " ".join(text.casefold().split())
         printed = (_search(text, part, re.IGNORECASE) for part in _parts(name) if part.casefold() in folded)
         found = next(filter(None, printed), None)
     return found
 
 
 def _search(text: str, words: str, flags: int = 0) -> Span | None:
-    found = re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text, flags)
+    pattern = r"\s+".join(map(re.escape, words.split()))  # a name may go on in the next line
+    found = re.search(rf"(?<!\w){pattern}(?!\w)", text, flags) if pattern else None
     return found.span() if found else None
 
 
