@@ -14,7 +14,7 @@ import pytest
 from conftest import CORPUS, Workplace
 from stance import jsonl
 from stance.errors import StanceError
-from stance.predictor import MAX_TEXT_CHARACTERS, StancePredictor, verify
+from stance.predictor import MAX_NAME_CHARACTERS, MAX_TEXT_CHARACTERS, StancePredictor, verify
 from stance.records import LABELS, Pair
 
 # What the training and tracking rings bring along; a service has none of it.
@@ -262,6 +262,8 @@ def test_text_over_the_limit_is_refused(fp32: StancePredictor) -> None:
     long = Pair("x" * (MAX_TEXT_CHARACTERS + 1), "Pakistan", "Moscow")
     with pytest.raises(StanceError, match=r"text of 1,000,001 characters; at most 1,000,000 are scored"):
         fp32.predict([long])
+    with pytest.raises(StanceError, match=r"name of 2,001 characters; at most 2,000 are looked up"):
+        fp32.predict([Pair("Pakistan met Moscow.", "Pakistan", "x" * (MAX_NAME_CHARACTERS + 1))])
 
 
 BROKEN = [

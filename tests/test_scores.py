@@ -172,10 +172,23 @@ def test_the_probabilities_of_baselines_are_over_the_labels_that_a_corpus_knows(
     for name, found in baselines.probabilities(TRAIN, polar, seed=0).items():
         assert found.sum(1) == pytest.approx(1)
         assert whole[name].sum(1) == pytest.approx(1)
+        assert found[:, 1].tolist() == [0, 0]
         if name != baselines.CHANCE:
-            assert found[:, 1].tolist() == [0, 0]
             assert found[:, 0] / found[:, 2] == pytest.approx(whole[name][:, 0] / whole[name][:, 2])
     assert whole[baselines.MAJORITY][0] == pytest.approx([5 / 15, 4 / 15, 6 / 15])
+
+
+def test_chance_draws_among_the_labels_that_a_corpus_knows_by_their_shares() -> None:
+    polar = [replace(example("a", "b", Stance.OPPOSE), labels=("oppose", "support")) for _ in range(4000)]
+    drawn = baselines.predictions(TRAIN, polar, seed=3, systems=(baselines.CHANCE,))[baselines.CHANCE]
+    shares = np.bincount(drawn, minlength=3) / len(polar)
+    assert shares == pytest.approx([5 / 11, 0, 6 / 11], abs=0.03)
+
+
+def test_baselines_of_one_label_answer_it() -> None:
+    one = [row for row in TRAIN if row.stance == Stance.SUPPORT]
+    found = baselines.predictions(one, TRAIN, seed=0)
+    assert all(set(answer.tolist()) == {LABELS.index(Stance.SUPPORT)} for answer in found.values())
 
 
 def test_the_names_baseline_tells_an_actor_from_a_target() -> None:

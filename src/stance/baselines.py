@@ -50,13 +50,26 @@ def probabilities(
     result = {}
     for name in systems:
         classifier, text = recipes[name]
+        if len(set(labels)) == 1:  # there is nothing to fit
+            classifier = DummyClassifier(strategy="prior")
         classifier.fit([text(example) for example in train], labels)
         found = np.zeros((len(test), len(LABELS)))
         found[:, classifier.classes_] = classifier.predict_proba([text(example) for example in test])
+        if name == CHANCE:
+            _draw_again(found, np.bincount(labels, minlength=len(LABELS)).astype(float) * known(test), seed)
         allowed = found * known(test)
         total = allowed.sum(1, keepdims=True)
         result[name] = np.where(total > 0, allowed / np.where(total > 0, total, 1), found)
     return result
+
+
+def _draw_again(drawn: Probabilities, shares: Probabilities, seed: int) -> None:
+    """Where a label was drawn that the row's corpus does not know, draw one of those that it knows by their shares."""
+    total = shares.sum(1)
+    lost = ((drawn * (shares > 0)).sum(1) == 0) & (total > 0)
+    reached = shares[lost].cumsum(1) / total[lost, None]
+    places = np.random.default_rng(seed).random((int(lost.sum()), 1))
+    drawn[lost] = np.eye(len(LABELS))[(reached > places).argmax(1)]
 
 
 def _logistic(seed: int) -> Pipeline:

@@ -177,8 +177,8 @@ def check(config: EvaluationConfig, rows: Mapping[str, Sequence[Example]]) -> No
     if not rows[config.split]:
         there = ", ".join(name for name in SPLITS if rows[name])
         raise StanceError(f"evaluation.split={config.split}: the dataset has no rows in it; choose one of {there}")
-    if config.resamples < 1 or config.seed < 0:
-        raise StanceError("evaluation.resamples must be at least 1 and evaluation.seed 0 or more")
+    if config.resamples < 1 or not 0 <= config.seed < 2**32:
+        raise StanceError("evaluation.resamples must be at least 1 and evaluation.seed from 0 to 4294967295")
 
 
 def metrics(report: Report) -> dict[str, float]:

@@ -22,7 +22,7 @@ WAYS = ("without_places", "with_places")
 """How a pair is asked, in the order of `Pair.placed`."""
 MAX_PADDED_TOKENS = 8192
 MAX_ROWS = 4  # more gains nothing on a CPU and pads more (docs/LOG.md)
-MAX_TEXT_CHARACTERS = 1_000_000
+MAX_TEXT_CHARACTERS, MAX_NAME_CHARACTERS = 1_000_000, 2_000
 
 
 class StancePredictor:
@@ -134,6 +134,8 @@ class StancePredictor:
         for pair in pairs:
             if len(pair.text) > MAX_TEXT_CHARACTERS:
                 raise StanceError(f"text of {len(pair.text):,} characters; at most {MAX_TEXT_CHARACTERS:,} are scored")
+            if (length := max(len(pair.actor), len(pair.target))) > MAX_NAME_CHARACTERS:  # lookups take long
+                raise StanceError(f"name of {length:,} characters; at most {MAX_NAME_CHARACTERS:,} are looked up")
         scores = np.zeros((len(pairs), len(LABELS)), np.float32)
         if not pairs:
             return scores
