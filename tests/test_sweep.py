@@ -532,12 +532,10 @@ def test_no_trial_is_started_after_the_timeout(encoder: str, tmp_path: Path) -> 
 
 def test_trainings_of_different_lengths_are_compared_at_their_ends(encoder: str, tmp_path: Path) -> None:
     lengths = {"training": {"epochs": {"type": "int", "low": 1, "high": 3}}}
-    bench = Bench(tmp_path, encoder, space=lengths, seeds=[1, 2], startup=0)
+    bench = Bench(tmp_path, encoder, space=lengths, seeds=[1, 2], pruner="none")
     for epochs in (1, 3):
         bench.opened.study.enqueue_trial({"training.epochs": epochs})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.plan.config, "pruner", "none")
-        bench.worker().run()
+    bench.worker().run()
     short, long = bench.trials()
     assert sorted(short.intermediate_values) == [3, 6]
     assert sorted(long.intermediate_values) == [1, 2, 3, 4, 5, 6]

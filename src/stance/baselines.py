@@ -47,7 +47,7 @@ def probabilities(
         BAG_OF_WORDS: (_logistic(seed), _everything),
         NAMES_ONLY: (_logistic(seed), _names),
     }
-    result = {}
+    result, possible = {}, known(test)
     for name in systems:
         classifier, text = recipes[name]
         if len(set(labels)) == 1:  # there is nothing to fit
@@ -56,8 +56,8 @@ def probabilities(
         found = np.zeros((len(test), len(LABELS)))
         found[:, classifier.classes_] = classifier.predict_proba([text(example) for example in test])
         if name == CHANCE:
-            _draw_again(found, np.bincount(labels, minlength=len(LABELS)).astype(float) * known(test), seed)
-        allowed = found * known(test)
+            _draw_again(found, np.bincount(labels, minlength=len(LABELS)).astype(float) * possible, seed)
+        allowed = found * possible
         total = allowed.sum(1, keepdims=True)
         result[name] = np.where(total > 0, allowed / np.where(total > 0, total, 1), found)
     return result

@@ -100,7 +100,7 @@ def _reading(config: ModelConfig) -> Iterator[tuple[str, dict[str, str]]]:
     try:
         yield source, {} if Path(source).is_dir() else {"revision": config.revision}
     except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise StanceError(
             f"model.name={config.name}: cannot load it ({reason}); expected 'embedded', a local directory or a "
             "hub name with a network and safetensors weights"

@@ -21,7 +21,7 @@ from stance import findings
 from stance import trial as trials
 from stance.errors import StanceError
 from stance.space import Settings, changed, draw
-from stance.study import MISSED_BEATS, Opened, counted, give_back, pruner, reached, retried, sampler, tally
+from stance.study import MISSED_BEATS, Opened, counted, give_back, pruner, retried, sampler, tally
 from stance.trial import Plan, Record, TrialError
 
 Watch = Callable[[int, Settings], AbstractContextManager[Record]]
@@ -57,10 +57,10 @@ class Worker:
         """Run trials until the study has `sweep.trials` of them, those of other processes included, or time is up.
 
         Raises:
-            StanceError: the database failed, or `sweep.max_failures` trials in a row did.
+            StanceError: `sweep.max_failures` trials in a row failed.
         """
         self.opened.study.pruner = pruner(self.plan.config, self.plan.steps)
-        with reached(self.plan.config), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             self._run()
 

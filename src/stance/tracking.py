@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow.entities import Param
+from mlflow.entities import Experiment, Param
 from mlflow.entities import Run as Recorded
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.tracking import MlflowClient
@@ -97,8 +97,7 @@ def connect(config: TrackingConfig) -> MlflowClient:
         mlflow.set_tracking_uri(config.uri)
         mlflow.set_registry_uri(config.uri)
         client = MlflowClient()
-        _knock(client, config)
-        if client.get_experiment_by_name(config.experiment) is None:
+        if _experiment(client, config) is None:
             client.create_experiment(config.experiment, artifact_location=_location(config))
         mlflow.set_experiment(config.experiment)
     except MlflowException as error:
@@ -109,18 +108,19 @@ def connect(config: TrackingConfig) -> MlflowClient:
     return client
 
 
-def _knock(client: MlflowClient, config: TrackingConfig) -> None:
-    """Say so where a server does not answer soon: MLflow tries again for minutes and tells nobody."""
-    if not over_http():
-        return
+def _experiment(client: MlflowClient, config: TrackingConfig) -> Experiment | None:
+    """The experiment, if there is one. A server that does not answer soon is named: MLflow tries on for minutes."""
     try:
         with impatient():
-            client.get_experiment_by_name(config.experiment)
+            return client.get_experiment_by_name(config.experiment)
     except RestException:
         raise  # an answer, and trying again would not change it
     except MlflowException as error:
+        if not over_http():
+            raise
         said = scrubbed(f"tracking.uri={config.uri}: {reason(error)}", config.uri)
         print(f"{said}; MLflow tries again for some minutes", file=sys.stderr, flush=True)
+    return client.get_experiment_by_name(config.experiment)
 
 
 def find(config: TrackingConfig, wanted: str) -> str:

@@ -34,7 +34,7 @@ from stance.settings.training import ModelConfig, TrainingConfig
 from stance.teacher import answer, check_corpora, further, teach
 from stance.trainer import StanceTrainer
 from stance.validation import Validation
-from stance.watch import Listener, Watch, detectors
+from stance.watch import Listener, Watch, detectors, record
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,11 @@ def _doubted(
 ) -> dict[str, str]:
     """Alerts about what is taken over, raised before it is used; not said `again` by a run that goes on."""
     found = ancestry.doubts(config, about["dataset_sha256"]) if "dataset_sha256" in about else {}
-    for name, text in found.items() if launch.rank() == 0 else ():
-        if not again:
-            print(f"warning: {text}", file=sys.stderr)
-        sink({f"alert_{name}": 1.0}, 0)
-        if listener:
-            listener.alert(name, text)
+    if launch.rank() == 0:
+        for name, text in found.items():
+            if not again:
+                print(f"warning: {text}", file=sys.stderr)
+            record(name, text, 0, sink, listener)
     return found
 
 

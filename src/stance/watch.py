@@ -37,6 +37,13 @@ class Listener(Protocol):
         """An epoch has been validated; `history` is the trainer's log so far."""
 
 
+def record(name: str, text: str, step: int, sink: Sink, listener: Listener | None) -> None:
+    """Raise an alert: `alert_NAME` for the sink, the text for the listener."""
+    sink({f"alert_{name}": 1.0}, step)
+    if listener:
+        listener.alert(name, text)
+
+
 class Watch(TrainerCallback):  # type: ignore[misc]
     """Raises alerts from the trainer's log: a line on stderr, `alert_NAME` for the sink, the text for the listener."""
 
@@ -79,9 +86,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def _raise(self, name: str, text: str, step: int) -> None:
         self.alerts[name] = text
-        self.sink({f"alert_{name}": 1.0}, step)
-        if self.listener:
-            self.listener.alert(name, text)
+        record(name, text, step, self.sink, self.listener)
 
     def _found(self, entry: Entry) -> dict[str, str]:
         answers = {name: detector(entry) for name, detector in self.detectors.items()}
