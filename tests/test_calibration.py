@@ -330,6 +330,21 @@ def test_without_a_target_risk_nothing_is_chosen() -> None:
     assert len(found.lines()) == 2
 
 
+def test_a_way_of_asking_without_pairs_that_know_all_labels_has_no_threshold_and_says_so() -> None:
+    ways = asked(draws(50), draws(200, seed=1))
+    polar = [replace(row, stance=Stance.SUPPORT, labels=("oppose", "support")) for row in ways["with_places"][0]]
+    found = trust.fit(ways | {"with_places": (polar, ways["with_places"][1])}, target_risk=0.4, risk_confidence=0.9)
+    written = found.to_json()["abstention"]
+    assert written["with_places"]["threshold"] is None
+    assert written["with_places"]["pairs"] == 0
+    assert written["with_places"]["target_risk"] == 0.4
+    assert written["without_places"]["threshold"] is not None
+    assert found.lines()[2] == (
+        "asked with places, least confidence: none: no pair's corpus knows all labels, so there is nothing to choose "
+        "one on"
+    )
+
+
 def test_a_threshold_that_is_out_of_reach_is_no_metric_and_null_in_the_artifact() -> None:
     found = trust.fit(asked(draws(50), draws(50)), target_risk=0.001, risk_confidence=0.9)
     assert found.to_json()["abstention"]["with_places"]["threshold"] is None

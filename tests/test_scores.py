@@ -1,9 +1,11 @@
 """Scores, intervals, baselines, the report of what ships, and its pictures, each against another way to count."""
 
+import json
 import math
 import socket
 from collections import Counter
 from dataclasses import astuple, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +15,9 @@ from matplotlib.figure import Figure
 from scipy.stats import binom
 from sklearn.metrics import f1_score, matthews_corrcoef, precision_recall_fscore_support
 
+import tiny
 from conftest import Workplace
-from stance import baselines, calibration, dataset, evaluation, plots, scores
+from stance import baselines, calibration, dataset, evaluation, jsonl, plots, scores
 from stance.errors import StanceError
 from stance.evaluation import MODEL, Report
 from stance.history import learning_curves
@@ -65,6 +68,22 @@ def test_a_label_that_never_occurs_counts_as_zero() -> None:
 
 
 # Intervals.
+
+
+def test_macro_f1_leaves_out_a_label_that_no_corpus_of_the_rows_knows() -> None:
+    rows = tiny.examples(6, labels=("oppose", "support"))
+    polar = [replace(row, labels=("oppose", "support")) for row in rows]
+    assert scores.choices(rows) == (0, 1, 2)
+    assert scores.choices(polar) == (0, 2)
+    assert scores.choices([*polar, rows[0]]) == (0, 1, 2)
+    assert scores.choices([]) == (0, 1, 2)
+    truth = [0, 0, 0, 2, 2]
+    found = StanceScore().compute(references=truth, predictions=[0, 0, 2, 2, 2], labels=scores.choices(polar))
+    assert found["macro_f1"] == pytest.approx(f1_score(truth, [0, 0, 2, 2, 2], average="macro"))
+    assert StanceScore().compute(references=truth, predictions=truth)["macro_f1"] == pytest.approx(2 / 3)
+    ours, theirs = (scores.confusion(truth, answers)[None] for answers in (truth, [0, 0, 2, 2, 2]))
+    above = scores.difference(ours, theirs, resamples=9, seed=1, labels=scores.choices(polar))
+    assert above.value == pytest.approx(1 - found["macro_f1"])
 
 
 def articles(count: int, pairs: int = 10, seed: int = 0, skill: float = 0.7) -> scores.Counts:
@@ -277,6 +296,24 @@ def test_the_baselines_of_the_report_learned_from_train_alone(report: Report, ro
     assert report.scores[baselines.MAJORITY]["mcc"].value == 0
 
 
+def test_the_report_of_a_corpus_of_two_labels_is_over_these_and_abstains_as_predict_does(
+    predictor: StancePredictor, rows: dict[str, list[Example]]
+) -> None:
+    two = ("oppose", "support")
+    polar = {split: [replace(r, labels=two) for r in part if r.stance in two] for split, part in rows.items()}
+    found = evaluation.score(predictor, polar, EvaluationConfig(resamples=20))
+    counts = found.confusion
+    assert counts[:, 1].sum() == counts[1].sum() == 0
+    truth = np.repeat(np.repeat(np.arange(3)[:, None], 3, 1).ravel(), counts.ravel())
+    answers = np.repeat(np.repeat(np.arange(3)[None], 3, 0).ravel(), counts.ravel())
+    assert found.scores[MODEL]["macro_f1"].value == pytest.approx(f1_score(truth, answers, average="macro"))
+    assert found.annotated_baselines[baselines.MAJORITY]["macro_f1"].value > 0.3
+    given = predictor.predict([row.pair() for row in polar["test"]], abstain=predictor.abstains)
+    if predictor.abstains:
+        answered = [not answer.abstained for answer in given]
+        assert found.kept[evaluation.AS_ASKED].coverage.value == pytest.approx(np.mean(answered))
+
+
 def test_the_report_on_validation_scores_the_validation_split(
     predictor: StancePredictor, rows: dict[str, list[Example]]
 ) -> None:
@@ -362,6 +399,23 @@ def test_names_are_judged_on_annotated_pairs_alone(report: Report, rows: dict[st
     assert list(found) == BASELINES
     assert found[baselines.MAJORITY]["accuracy"].value == pytest.approx(right / len(gold))
     assert [row[0] for row in evaluation.names_alone(report)[1:]] == BASELINES
+
+
+def test_a_bound_that_is_not_there_is_null_in_the_file(
+    predictor: StancePredictor, rows: dict[str, list[Example]], tmp_path: Path
+) -> None:
+    one = rows["test"][0].article_id
+    part = {**rows, "test": [row for row in rows["test"] if row.article_id == one]}
+    found = evaluation.score(predictor, part, EvaluationConfig(resamples=20))
+    assert math.isnan(found.scores[MODEL]["accuracy"].low)
+    jsonl.write_json(tmp_path / "report.json", found.to_json())
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    report = json.loads((tmp_path / "report.json").read_text("utf-8"), parse_constant=refuse)
+    accuracy = found.scores[MODEL]["accuracy"].value
+    assert report["scores"][MODEL]["accuracy"] == [pytest.approx(accuracy), None, None]
 
 
 def test_the_report_as_json_counts_pairs_and_articles(report: Report) -> None:

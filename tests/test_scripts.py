@@ -467,6 +467,53 @@ def test_predict_never_overwrites_a_key_of_the_request(exported: Workplace, tmp_
     assert not (tmp_path / "out.jsonl").exists()
 
 
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({**ROWS[0], "note": ["\ud800"]}, r"pairs\.jsonl:1: has half a surrogate pair, which UTF-8 can't write"),
+        ({**ROWS[0], "\ud800": 1}, r"pairs\.jsonl:1: has half a surrogate pair"),
+    ],
+)
+def test_predict_refuses_what_it_could_not_write_again_before_it_works(
+    exported: Workplace, tmp_path: Path, row: dict[str, Any], message: str
+) -> None:
+    (tmp_path / "pairs.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(StanceError, match=message):
+        script("predict").main(
+            [f"artifact={exported.artifact}", f"input={tmp_path}/pairs.jsonl", f"output={tmp_path}/out.jsonl"]
+        )
+
+
+@pytest.mark.parametrize("name", ["predict", "evaluate", "transfer", "review", "weak_label", "bakeoff"])
+def test_an_output_that_is_a_directory_is_refused_before_the_work(
+    exported: Workplace, tmp_path: Path, name: str
+) -> None:
+    inputs = [] if name in ("review", "weak_label", "bakeoff") else [f"artifact={exported.artifact}"]
+    inputs += [f"dataset={exported.dataset}"] if name in ("evaluate", "bakeoff") else []
+    inputs += ["bakeoff=recipes"] if name == "bakeoff" else []
+    inputs += exported.tracking if name != "predict" else []
+    (tmp_path / "there").mkdir()
+    for output, message in (
+        (tmp_path / "there", r"there: is a directory; expected the name of a file to write"),
+        (tmp_path / "file" / "out.json", r"out\.json: \S*file is a file, no directory"),
+    ):
+        (tmp_path / "file").write_text("mine")
+        with pytest.raises(StanceError, match=message):
+            script(name).main([*inputs, f"output={output}"])
+
+
+def test_predict_says_what_of_long_texts_is_not_read(
+    exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [f"artifact={exported.artifact}", f"input={tmp_path}/pairs.jsonl", f"output={tmp_path}/out.jsonl"]
+    requests(tmp_path / "pairs.jsonl", ROWS)
+    script("predict").main(settings)
+    assert "longer than the model reads" not in capsys.readouterr().out
+    requests(tmp_path / "pairs.jsonl", [*ROWS, {**ROWS[0], "text": ROWS[0]["text"] + " So it went on." * 200}])
+    script("predict").main(settings)
+    assert "longer than the model reads: of 5 pairs: passage windowed 1 (20.0%)" in capsys.readouterr().out
+
+
 def test_predict_without_input_file_is_refused(exported: Workplace, tmp_path: Path) -> None:
     with pytest.raises(StanceError, match=r"none\.jsonl: no such file; expected a JSON Lines file"):
         script("predict").main([f"artifact={exported.artifact}", f"input={tmp_path}/none.jsonl"])

@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,37 @@ def test_the_loaded_champion_answers_as_the_predictor(
     same(answers.to_dict("records"), expected)
 
 
+def test_the_loaded_champion_takes_the_places_of_mentions(
+    loaded: mlflow.pyfunc.PyFuncModel, exported: Workplace
+) -> None:
+    rows = [e for e in dataset.load(exported.dataset)[0]["test"] if e.actor_span][:8]
+    given = [
+        {"text": e.text, "actor": e.actor, "target": e.target}
+        | {"actor_span": list(e.actor_span or ()), "target_span": list(e.target_span) if e.target_span else None}
+        for e in rows
+    ]
+    assert [row["target_span"] is None for row in given] != [True] * 8
+    bare = dict(given[0], actor_span=None, target_span=None)
+    predictor = StancePredictor.load(exported.artifact)
+    pairs = [*(e.pair() for e in rows), Pair(rows[0].text, rows[0].actor, rows[0].target)]
+    same(
+        loaded.predict(pd.DataFrame([*given, bare])).to_dict("records"),
+        [answer.to_json() for answer in predictor.predict(pairs)],
+    )
+
+
+def test_the_loaded_champion_names_the_row_with_a_place_outside_its_text(
+    loaded: mlflow.pyfunc.PyFuncModel, pairs: list[Pair]
+) -> None:
+    table = frame(pairs[:2])
+    table["actor_span"] = [[0, 1], [0, 100_000]]
+    with pytest.raises(StanceError, match=r"row 2: actor_span: span \[0, 100000\] is outside the text"):
+        loaded.predict(table)
+
+
 def test_the_models_signature_is_explicit(loaded: mlflow.pyfunc.PyFuncModel) -> None:
-    assert loaded.metadata.signature.inputs.input_names() == ["text", "actor", "target"]
+    assert loaded.metadata.signature.inputs.input_names() == ["text", "actor", "target", "actor_span", "target_span"]
+    assert loaded.metadata.signature.inputs.required_input_names() == ["text", "actor", "target"]
     assert loaded.metadata.signature.outputs.input_names() == [*COLUMNS, "abstained"]
     assert loaded.metadata.signature.outputs.required_input_names() == COLUMNS
     assert [(p.name, p.default) for p in loaded.metadata.signature.params] == [("abstain", False)]
@@ -121,6 +151,18 @@ def test_the_server_gives_the_probabilities_of_the_predictor(
     status, answer = post(server, frame(pairs))
     assert status == 200
     same(answer["predictions"], expected)
+
+
+@pytest.mark.slow
+def test_the_server_takes_the_places_of_mentions(server: str, exported: Workplace) -> None:
+    row = next(e for e in dataset.load(exported.dataset)[0]["test"] if e.actor_span and e.target_span)
+    asked = pd.DataFrame(
+        [{"text": row.text, "actor": row.actor, "target": row.target, "actor_span": list(row.actor_span or ())}]
+    )
+    status, answer = post(server, asked)
+    assert status == 200
+    expected = StancePredictor.load(exported.artifact).predict([replace(row, target_span=None).pair()])
+    same(answer["predictions"], [found.to_json() for found in expected])
 
 
 @pytest.mark.slow

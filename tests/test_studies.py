@@ -13,11 +13,11 @@ from mlflow.tracking import MlflowClient
 
 import tiny
 from conftest import CORPUS, Workplace, script
-from stance import curve, dataset, jsonl, training, transfer
+from stance import curve, dataset, jsonl, review, training, transfer
 from stance.curve import Point
 from stance.errors import StanceError
 from stance.predictor import StancePredictor
-from stance.records import Stance
+from stance.records import LABELS, Stance
 from stance.settings.scoring import TransferConfig
 from stance.settings.studies import CurveConfig
 from stance.settings.training import TrainingConfig
@@ -62,8 +62,26 @@ def test_transfer_scores_the_exported_model_and_keeps_the_scores_in_mlflow(
     assert headline in (0, pytest.approx(1 / 3), pytest.approx(2 / 3), 1)
     assert mean == pytest.approx((headline + found["dse-valid-clean"]["scores"]["macro_f1"]["value"]) / 2)
     assert metrics(exported, "transfer")["seesaw_valid_two_way_accuracy"] == pytest.approx(headline)
-    assert "seesaw-valid" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "seesaw-valid" in told
+    assert "not of transfer" not in told
+    assert {part["learned_from"] for part in found.values()} == {False}
     assert metrics(exported, "transfer")["seesaw_valid_brier"] == found["seesaw-valid"]["scores"]["brier"]["value"]
+
+
+def test_scores_of_a_corpus_that_the_artifact_has_learned_from_are_not_called_transfer() -> None:
+    def known(learned_from: dict[str, str] | None) -> dict[str, bool | None]:
+        facts = {} if learned_from is None else {"checkpoint": {"learned_from": learned_from}}
+        return {name: transfer.learned(name, facts) for name in ("seesaw-valid", "newsmtsc-rw", "newsmtsc-mt")}
+
+    ours = known({"stance-news": "jsonl"})
+    assert set(ours.values()) == {False}
+    assert transfer.warning(ours) == ""
+    assert transfer.warning(known({"mine": "newsmtsc", "stance-news": "jsonl"})) == (
+        "the artifact has learned from the training parts of newsmtsc-rw, newsmtsc-mt: these scores are not of transfer"
+    )
+    assert set(known(None).values()) == {None}
+    assert "may not be of transfer" in transfer.warning(known(None))
 
 
 def test_confidence_on_a_set_is_over_the_labels_that_it_has(exported: Workplace, tmp_path: Path) -> None:
@@ -76,8 +94,16 @@ def test_confidence_on_a_set_is_over_the_labels_that_it_has(exported: Workplace,
     polar, every = transfer.confidence(answers, rows, config, StancePredictor.load(place))
     assert [example.stance for example in rows["polar"]].count(Stance.NEUTRAL) == 0
     two_way = probabilities[:, [0, 2]] / probabilities[:, [0, 2]].sum(1, keepdims=True)
+    truth = np.array([LABELS.index(row.stance) for row in rows["polar"]])
+    right = probabilities[np.arange(12), truth] / probabilities[:, [0, 2]].sum(1)
+    assert polar.measures["brier"].value == pytest.approx((2 * (1 - right) ** 2).mean())
+    assert (two_way.max(1) >= 0.7).sum() > (probabilities.max(1) >= 0.7).sum()
     assert polar.kept is not None
-    assert polar.kept.coverage.value == pytest.approx((two_way.max(1) >= 0.7).mean())
+    assert polar.kept.coverage.value == pytest.approx((probabilities.max(1) >= 0.7).mean()), "as predict abstains"
+    answered = probabilities.max(1) >= 0.7
+    wrong = probabilities.argmax(1) != truth
+    assert wrong[answered].any()
+    assert polar.kept.risk.value == pytest.approx(wrong[answered].mean()), "neutral is a wrong answer there"
     assert every.kept is not None
     assert every.kept.coverage.value == pytest.approx((probabilities.max(1) >= 0.7).mean())
     header, *lines = transfer.confidence_table([polar, every])
@@ -212,6 +238,47 @@ def test_the_review_lists_doubts_of_models_that_did_not_see_the_article(
     assert 0 < found["out_of_fold_model_macro_f1"] < 1
     assert found["out_of_fold_majority_macro_f1"] < 0.34
     assert "to look at" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_review_of_a_corpus_of_two_labels_doubts_only_with_these(
+    built: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [json.loads(line) for line in (CORPUS / "part-01.jsonl").read_text("utf-8").splitlines()][:6]
+    for line in lines:
+        line["annotations"] = [note for note in line["annotations"] if note["stance"] != "neutral"]
+    jsonl.write(tmp_path / "corpus.jsonl", [*lines, {**lines[0], "id": "the-same-again"}])
+    settings = [
+        f"corpora.stance_news.path={tmp_path / 'corpus.jsonl'}",
+        "corpora.stance_news.label_set=[oppose,support]",
+        f"output={tmp_path / 'review.jsonl'}",
+        "training.epochs=1",
+        "training.learning_rate=1e-6",
+        *built.tracking,
+    ]
+    with pytest.raises(StanceError, match=r"review\.folds=7: there are 6 articles of different passages"):
+        script("review").main([*settings, "review.folds=7"])
+    script("review").main([*settings, "review.folds=2"])
+    rows = [row for _, row in jsonl.read(tmp_path / "review.jsonl")]
+    assert rows
+    assert {row["predicted"] for row in rows} <= {"oppose", "support"}
+    assert {row["corpus"] for row in rows} == {"stance-news"}
+    assert "0 to look at" in capsys.readouterr().out.splitlines()[-1], "no sampled pair can be neutral there"
+
+
+def test_articles_with_a_passage_in_common_are_in_one_fold() -> None:
+    rows = tiny.examples(40)
+    twins = [replace(row, article_id=f"twin-{row.article_id}", corpus="other") for row in rows[:20]]
+    fold_of = review.folds([*rows, *twins], 3)
+    assert set(fold_of.values()) == {0, 1, 2}
+    assert {name for _, name in fold_of} == {row.article_id for row in [*rows, *twins]}
+    for row, twin in zip(rows, twins, strict=False):
+        assert fold_of[row.corpus, row.article_id] == fold_of["other", twin.article_id]
+    apart = [replace(twin, text=f"{twin.text} And more.") for twin in twins]
+    others = review.folds([*rows, *apart], 3)
+    assert any(
+        others[r.corpus, r.article_id] != others["other", t.article_id] for r, t in zip(rows, apart, strict=False)
+    )
 
 
 def test_a_review_with_one_fold_is_refused(built: Workplace, capsys: pytest.CaptureFixture[str]) -> None:

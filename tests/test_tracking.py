@@ -367,6 +367,20 @@ def test_only_a_better_version_takes_the_champions_place(
     assert holder(store, "contest", "challenger") == 3
 
 
+def test_a_champion_of_another_dataset_that_keeps_its_place_may_have_learned_the_rows(
+    store: TrackingConfig, rivals: tuple[Path, Path, list[Example]], tmp_path: Path
+) -> None:
+    better, worse, rows = rivals
+    shutil.copytree(worse, tmp_path / "other")
+    told = json.loads((worse / "stance.json").read_text("utf-8"))
+    jsonl.write_json(tmp_path / "other" / "stance.json", told | {"checkpoint": {"dataset_sha256": "b" * 64}})
+    register(store, better, rows, "doubted")
+    assert "another dataset" not in register(store, worse, rows, "doubted").reason
+    found = register(store, tmp_path / "other", rows, "doubted")
+    assert found.alias == "challenger"
+    assert "trained with another dataset (unknown, this one with bbbbbbbbbbbb), which may have taught" in found.reason
+
+
 def test_a_champion_whose_files_are_gone_is_refused(
     store: TrackingConfig, rivals: tuple[Path, Path, list[Example]]
 ) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.stats import beta, t
 
 from stance.predictor import WAYS, StancePredictor
-from stance.records import Pair
+from stance.records import Example
 from stance.scores import Answers, Estimate, intervals
 
 COVERAGES = 20
@@ -44,6 +44,8 @@ class Abstention:
             f"answers {self.coverage:.0%} of {self.pairs} pairs, {self.risk:.1%} of them wrongly, at most "
             f"{self.bound:.1%} with {self.risk_confidence:.0%} confidence"
         )
+        if not self.pairs:
+            return "none: no pair's corpus knows all labels, so there is nothing to choose one on"
         if self.threshold is None:
             return f"none keeps to the target risk {self.target_risk:.1%}; the closest {found}"
         return f"{self.threshold:.{DIGITS}f} for the target risk {self.target_risk:.1%}: {found}"
@@ -57,10 +59,12 @@ def choose(answers: Answers, *, target_risk: float, risk_confidence: float) -> A
     that pass hold at once with the probability `risk_confidence`.
 
     Args:
-        answers: calibrated, as the shipped model gives them; at least one.
+        answers: calibrated, as the shipped model gives them; of none there is no threshold.
         target_risk: the largest share of wrong answers, above 0 and below 1.
         risk_confidence: how probable it is that new pairs of the same kind keep to the target, above 0 and below 1.
     """
+    if not len(answers.references):
+        return Abstention(target_risk, risk_confidence, None, coverage=0.0, risk=0.0, bound=1.0, pairs=0)
     confidence, wrong = answers.confidence, answers.wrong
     articles = np.unique(answers.groups, return_inverse=True)[1]
     tried, allowed = [], 0.0
@@ -127,20 +131,22 @@ class Kept:
 
 
 def judge(
-    answers: Answers, predictor: StancePredictor, pairs: Sequence[Pair], *, resamples: int, seed: int
+    given: npt.NDArray[Any], predictor: StancePredictor, rows: Sequence[Example], *, resamples: int, seed: int
 ) -> Kept | None:
     """Whether the target risk of an artifact's export is kept; None for an artifact that can't abstain.
 
     Args:
-        answers: of the artifact.
+        given: the artifact's probabilities, shape `(rows, 3)`, over all labels: that is what it abstains by, also
+            where the rows' corpus knows fewer. An answer that is none of these is wrong.
         predictor: the artifact.
-        pairs: the questions.
+        rows: as they were asked.
         resamples: bootstrap samples of articles for each interval.
         seed: of the bootstrap.
     """
     if not predictor.abstains:
         return None
-    found = estimates(answers, predictor.thresholds(pairs), resamples=resamples, seed=seed)
+    thresholds = predictor.thresholds([row.pair() for row in rows])
+    found = estimates(Answers.shipped(rows, given), thresholds, resamples=resamples, seed=seed)
     return Kept(predictor.metadata["abstention"][WAYS[0]]["target_risk"], found["coverage"], found["selective_risk"])
 
 

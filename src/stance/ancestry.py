@@ -1,8 +1,9 @@
-"""What a training takes over from earlier ones, and what these may have learned from: held-out rows, perhaps."""
+"""What a model has learned from, also by its teachers and the weights it starts from: held-out rows, perhaps."""
 
 from pathlib import Path
 
 from stance import model
+from stance.dataset import Manifest
 from stance.recipe import teachers
 from stance.settings.training import TrainingConfig
 
@@ -26,6 +27,17 @@ def doubts(config: TrainingConfig, dataset_sha256: str) -> dict[str, str]:
         text = _other("initial", initial, dataset_sha256)
         found |= {INITIAL: f"{text}, the scores of this training are too good"} if text else {}
     return found
+
+
+def learned_from(manifest: Manifest, config: TrainingConfig) -> dict[str, str]:
+    """The format of each corpus, by name, that a training on this dataset learns from, its ancestors' included."""
+    found: dict[str, str] = {}
+    for folder in (*(folder for _, folder in teachers(config)), Path(config.initial or ".")):
+        if (folder / "checkpoint.json").is_file():
+            found |= model.about(folder).get("learned_from", {})
+    taught = manifest.corpora.get("train", {})
+    own = {source["name"]: source["format"] for source in manifest.config.get("corpora", ())}
+    return dict(sorted((found | {name: kind for name, kind in own.items() if name in taught}).items()))
 
 
 def _other(setting: str, folder: Path, here: str) -> str:

@@ -15,7 +15,7 @@ from stance.errors import StanceError
 from stance.inference import Logits
 from stance.records import LABELS, Example, without_places
 from stance.resume import digest
-from stance.scores import confusion, rates
+from stance.scores import choices, confusion, rates
 from stance.settings.studies import BakeoffConfig
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.studies import Memory, Sets
@@ -94,11 +94,11 @@ def run(contender: Contender, seed: int, *, sets: Sets) -> Outcome:
 
 
 def score(logits: Logits, rows: Sequence[Example]) -> float:
-    """Macro-F1 over the three labels; accuracy of support against oppose where the rows know no neutral."""
+    """Macro-F1 over the labels that the rows know; accuracy of support against oppose where none is neutral."""
     references = [LABELS.index(row.stance) for row in rows]
     if set(references) <= set(POLAR):
         return float((two_way(logits) == references).mean())
-    return float(rates(confusion(references, logits.argmax(1).tolist()))["macro_f1"])
+    return float(rates(confusion(references, logits.argmax(1).tolist()), choices(rows))["macro_f1"])
 
 
 def _key(contender: str, seed: int, asked: str) -> str:

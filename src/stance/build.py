@@ -54,7 +54,7 @@ def build(
         StanceError: a corpus can't be used, or a split would be empty or miss a label; nothing is written.
     """
     check_replaceable(output, marker="manifest.json", own=dataset.ENTRIES)
-    _check(sources)
+    check(sources)
     splits.check(split_config)
     leaks.check(leaks_config)
     work = output.with_name(f"{output.name}.stages")
@@ -77,7 +77,8 @@ def build(
         return writing.write(folder, made, Plan(sources, units, chosen, rows, report, config))
 
 
-def _check(sources: Sequence[CorpusConfig]) -> None:
+def check(sources: Sequence[CorpusConfig]) -> None:
+    """Refuse corpora that are none, share a name, or have settings without a meaning."""
     if not sources:
         raise StanceError("no corpus is given; choose some, as in corpus=[stance_news,seesaw]")
     names = [source.name for source in sources]
@@ -191,7 +192,7 @@ def _fixed(source: CorpusConfig, table: pa.Table) -> Iterator[str]:
 
 def _labels(sources: Sequence[CorpusConfig]) -> list[list[int]]:
     """The codes of the labels that each corpus knows."""
-    return [[LABELS.index(label) for label in source.label_set or LABELS] for source in sources]
+    return [[LABELS.index(label) for label in source.known_labels()] for source in sources]
 
 
 def _rows(made: Sequence[Stage], texts: Texts, chosen: Sequence[str], labels: Sequence[list[int]]) -> Rows:

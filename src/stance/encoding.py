@@ -17,7 +17,7 @@ A passage over the limit is cut to windows around the pair's own mentions; a win
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -92,6 +92,10 @@ class Cuts:
     windowed: int
     lost_mention: int
     shortened_name: int
+
+    def __add__(self, other: "Cuts") -> "Cuts":
+        """Of both sets of pairs."""
+        return Cuts(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
     def __str__(self) -> str:
         def share(count: int) -> str:

@@ -4,15 +4,17 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from stance import abstention, baselines, calibration
 from stance.abstention import Kept
 from stance.errors import StanceError
 from stance.predictor import StancePredictor
-from stance.records import LABELS, PHENOMENA, Example, Pair, as_printed
+from stance.records import LABELS, PHENOMENA, Example, as_printed, without_places
 from stance.scores import (
     SUMMARY,
     Answers,
@@ -20,6 +22,7 @@ from stance.scores import (
     Estimate,
     Rates,
     by_group,
+    choices,
     confusion,
     estimates,
     rates,
@@ -45,7 +48,8 @@ class Report:
     `annotated_only` leaves the sampled neutral pairs out, `sampled_only` all others (empty where there are none),
     `without_places` asks by canonical names alone, `as_printed` by the passage's own words, `phenomena` takes the
     annotated pairs with one tag. `annotated_baselines` learn from annotated pairs and answer annotated pairs. `kept`
-    says how the artifact's thresholds fare, by way of asking, and is empty when it has none.
+    says how the artifact's thresholds fare, by way of asking, and is empty when it has none. All but that is over the
+    labels that each row's corpus knows; macro-F1 is over those that some corpus knows.
     """
 
     split: str
@@ -103,16 +107,15 @@ class Report:
 def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], config: EvaluationConfig) -> Report:
     """Score the exported predictor and the baselines, which learn from `rows["train"]`, on one split."""
     examples = rows[config.split]
+    scored = partial(rates, labels=choices(examples))
 
-    def ask(pairs: Sequence[Pair]) -> Answers:
-        return Answers.to(examples, predictor.probabilities(pairs))
-
-    def estimate(answers: Answers, of: Rates = rates) -> dict[str, Estimate]:
+    def estimate(answers: Answers, of: Rates = scored) -> dict[str, Estimate]:
         return _estimates(answers, config, of)
 
-    pairs = [example.pair() for example in examples]
-    bare = [Pair(pair.text, pair.actor, pair.target) for pair in pairs]
-    answers, unplaced = ask(pairs), ask(bare)
+    asked = {AS_ASKED: examples, BARE: [without_places(example) for example in examples]}
+    given = {way: predictor.probabilities([row.pair() for row in part]) for way, part in asked.items()}
+    answers, unplaced = (Answers.to(examples, given[way]) for way in (AS_ASKED, BARE))
+    printed = predictor.probabilities([as_printed(example).pair() for example in examples])
     systems = {MODEL: answers}
     for name, found in baselines.probabilities(rows["train"], examples, seed=config.seed).items():
         systems[name] = replace(answers, probabilities=found)
@@ -124,12 +127,12 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
         answers=answers,
         confusion=confusion(answers.references.tolist(), answers.probabilities.argmax(1).tolist()),
         scores={name: estimate(found) for name, found in systems.items()},
-        kept=_kept(predictor, {AS_ASKED: (pairs, answers), BARE: (bare, unplaced)}, config),
+        kept=_kept(predictor, asked, given, config),
         articles=len(set(answers.groups.tolist())),
         annotated_only=estimate(answers.only(annotated)),
         sampled_only={} if annotated.all() else estimate(answers.only(~annotated), slice_rates),
         without_places=estimate(unplaced),
-        as_printed=estimate(ask([as_printed(example).pair() for example in examples])),
+        as_printed=estimate(Answers.to(examples, printed)),
         phenomena={
             tag: (int(kept.sum()), estimate(answers.only(kept), slice_rates))
             for tag, kept in tagged.items()
@@ -139,7 +142,7 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
     )
 
 
-def _estimates(answers: Answers, config: EvaluationConfig, of: Rates = rates) -> dict[str, Estimate]:
+def _estimates(answers: Answers, config: EvaluationConfig, of: Rates) -> dict[str, Estimate]:
     """Scores and measures of calibration, with intervals over articles."""
     predicted = answers.probabilities.argmax(1).tolist()
     counts = by_group(answers.references.tolist(), predicted, answers.groups.tolist())
@@ -150,11 +153,14 @@ def _estimates(answers: Answers, config: EvaluationConfig, of: Rates = rates) ->
 
 
 def _kept(
-    predictor: StancePredictor, asked: Mapping[str, tuple[Sequence[Pair], Answers]], config: EvaluationConfig
+    predictor: StancePredictor,
+    asked: Mapping[str, Sequence[Example]],
+    given: Mapping[str, npt.NDArray[np.float32]],
+    config: EvaluationConfig,
 ) -> dict[str, Kept]:
     found = {
-        way: abstention.judge(answers, predictor, pairs, resamples=config.resamples, seed=config.seed)
-        for way, (pairs, answers) in asked.items()
+        way: abstention.judge(given[way], predictor, part, resamples=config.resamples, seed=config.seed)
+        for way, part in asked.items()
     }
     return {way: kept for way, kept in found.items() if kept}
 
@@ -167,7 +173,8 @@ def _annotated_baselines(
     kept = [i for i, example in enumerate(examples) if example.provenance != "sampled"]
     found = baselines.probabilities(learned, [examples[i] for i in kept], seed=config.seed)
     asked = answers.only(np.array(kept, np.int64))
-    return {name: _estimates(replace(asked, probabilities=values), config) for name, values in found.items()}
+    of = partial(rates, labels=choices(examples))
+    return {name: _estimates(replace(asked, probabilities=values), config, of) for name, values in found.items()}
 
 
 def check(config: EvaluationConfig, rows: Mapping[str, Sequence[Example]]) -> None:

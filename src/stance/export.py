@@ -29,7 +29,7 @@ from stance.inference import logits as torch_logits
 from stance.model import Checkpoint
 from stance.predictor import FORMAT_VERSION, StancePredictor, sha256
 from stance.records import LABELS, Example, without_places
-from stance.scores import UNKNOWN, Answers, StanceScore, known
+from stance.scores import UNKNOWN, Answers, StanceScore, choices, known
 from stance.settings.scoring import ExportConfig
 from stance.trust import Asked, Trust, fit
 
@@ -99,9 +99,10 @@ def write(
         temperatures = trust.temperatures(validation)
         parity = _parity(logits, temperatures)
         _refuse(parity, config)
-        scores = _scores(Answers.to(validation, softmax(logits["int8"] / temperatures)))
+        scores = _scores(validation, softmax(logits["int8"] / temperatures))
         metadata |= {"validation": scores, "parity": asdict(parity), **trust.to_json()}
         jsonl.write_json(folder / "stance.json", metadata)
+        StancePredictor.load(folder)  # what appears under the artifact's name can be loaded
     return Exported(output, parity, trust, scores)
 
 
@@ -243,7 +244,8 @@ def _refuse(parity: Parity, config: ExportConfig) -> None:
         )
 
 
-def _scores(answers: Answers) -> dict[str, float]:
-    predicted = answers.probabilities.argmax(1)
-    scores: dict[str, float] = StanceScore().compute(predictions=predicted, references=answers.references)
-    return scores | measures(answers)
+def _scores(examples: Sequence[Example], probabilities: npt.NDArray[np.float64]) -> dict[str, float]:
+    answers = Answers.to(examples, probabilities)
+    predicted, labels = answers.probabilities.argmax(1), choices(examples)
+    found: dict[str, float] = StanceScore().compute(predictions=predicted, references=answers.references, labels=labels)
+    return found | measures(answers)

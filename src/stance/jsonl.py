@@ -4,6 +4,7 @@ Files that are written appear whole or not at all, here also those of other kind
 """
 
 import json
+import math
 import os
 import re
 import tempfile
@@ -136,6 +137,27 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def check_output(path: Path, setting: str = "output") -> None:
+    """Refuse, before the work, the name of a file that can't be written.
+
+    Raises:
+        StanceError: it is a directory, or something above it is a file.
+    """
+    if path.is_dir():
+        raise StanceError(f"{setting}={path}: is a directory; expected the name of a file to write")
+    blocked = next((folder for folder in path.parents if folder.exists() and not folder.is_dir()), None)
+    if blocked:
+        raise StanceError(f"{setting}={path}: {blocked} is a file, no directory; choose another {setting}")
+
+
+def check_utf8(row: Mapping[str, Any], where: str) -> None:
+    """Refuse a row that can't be written again: JSON can write half a surrogate pair, UTF-8 can't."""
+    try:
+        dumps(row).encode()
+    except UnicodeEncodeError as error:
+        raise StanceError(f"{where}: has half a surrogate pair, which UTF-8 can't write; write it whole") from error
+
+
 def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write `rows` as JSON Lines, as they come; the file appears under its name only when it is whole."""
     with replacing(path) as out:
@@ -144,8 +166,20 @@ def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write one indented JSON document with sorted keys, whole or not at all."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
+    """Write one indented JSON document with sorted keys, whole or not at all.
+
+    A number that JSON does not have (NaN, infinity) becomes null.
+    """
+    text = json.dumps(_finite(value), ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_text(path: Path, text: str) -> None:

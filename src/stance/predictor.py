@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnxruntime
 from tokenizers import Tokenizer
 
-from stance.encoding import Encoded, Encoding, PairEncoder, collate
+from stance.encoding import Cuts, Encoded, Encoding, PairEncoder, collate
 from stance.errors import StanceError
 from stance.records import LABELS, Pair, Prediction, Stance
 
@@ -128,6 +128,10 @@ class StancePredictor:
         logits = self.logits(pairs) / self._by_way(self._temperatures, pairs)[:, None]
         exp = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float32)
+
+    def cuts(self, pairs: Sequence[Pair]) -> Cuts:
+        """What the lengths that the model reads take away from `pairs`."""
+        return self.encoder.encode(pairs)[1]
 
     def logits(self, pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
         """Raw scores of shape `(pairs, 3)`, before the temperature."""

@@ -6,6 +6,7 @@ Executing it declares the model to MLflow; do not import it for anything else.
 from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 
 from stance.forms import pair_from_json
@@ -15,6 +16,7 @@ from stance.predictor import StancePredictor
 class StancePyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     """Answers a table of `text`, `actor`, `target` with `stance`, `confidence` and the labels' probabilities.
 
+    The columns `actor_span` and `target_span`, `[start, end]` of the mentions, may be there, and may be empty.
     The parameter `abstain` adds a column `abstained`: whether the confidence is too low for the target risk.
     """
 
@@ -24,10 +26,17 @@ class StancePyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Score every row; the answers come in the same order."""
-        rows = [{str(k): v for k, v in row.items()} for row in model_input.to_dict("records")]
+        rows = [{str(k): _plain(v) for k, v in row.items()} for row in model_input.to_dict("records")]
         pairs = [pair_from_json(row, f"row {number}") for number, row in enumerate(rows, 1)]
         answers = self.predictor.predict(pairs, abstain=bool((params or {}).get("abstain")))
         return pd.DataFrame([answer.to_json() for answer in answers])
+
+
+def _plain(value: Any) -> Any:
+    """A cell as JSON has it: MLflow gives a span as an array of numpy, and a missing one as NaN."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 mlflow.models.set_model(StancePyfunc())

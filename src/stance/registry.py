@@ -18,17 +18,23 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import Array
 
 import stance
 from stance.errors import StanceError
-from stance.predictor import StancePredictor, sha256, verify
+from stance.predictor import StancePredictor, read_metadata, sha256, verify
 from stance.records import LABELS, Example
-from stance.scores import StanceScore, only_known
+from stance.scores import StanceScore, choices, only_known
 from stance.stores import reason, scrubbed
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 SIGNATURE = ModelSignature(
-    inputs=Schema([ColSpec(DataType.string, name) for name in ("text", "actor", "target")]),
+    inputs=Schema(
+        [
+            *(ColSpec(DataType.string, name) for name in ("text", "actor", "target")),
+            *(ColSpec(Array(DataType.long), name, required=False) for name in ("actor_span", "target_span")),
+        ]
+    ),
     outputs=Schema(
         [
             ColSpec(DataType.string, "stance"),
@@ -54,7 +60,8 @@ def register(artifact: Path, validation: Sequence[Example], *, name: str, run_id
     """Log the artifact as a model of the active run, register it and give it an alias.
 
     It becomes the champion when its int8 macro-F1 on `validation` is higher than the present champion's on the
-    same rows, else the challenger. The test split has no say in this.
+    same rows, else the challenger. The test split has no say in this. A champion that was trained with another dataset
+    may have learned these rows; the reason says so where that may have kept it in its place.
 
     Args:
         artifact: a whole artifact directory; nothing else is registered.
@@ -69,17 +76,29 @@ def register(artifact: Path, validation: Sequence[Example], *, name: str, run_id
     alias, reason = CHAMPION, "there was no champion"
     if champion is not None:
         with _fetched(champion) as folder:
-            other = macro_f1(folder, validation)
+            other, doubt = macro_f1(folder, validation), _doubt(folder, artifact)
         better = score > other
         alias = CHAMPION if better else CHALLENGER
         relation = "above" if better else "not above"
         reason = (
             f"validation macro-F1 {score:.4f} is {relation} {other:.4f} of version {champion.version}, both int8, "
-            f"on the same {len(validation)} rows"
+            f"on the same {len(validation)} rows{'' if better else doubt}"
         )
     version = _log(artifact, name, run_id, score)
     client.set_registered_model_alias(name, alias, version)
     return Registered(version, alias, reason)
+
+
+def _doubt(champion: Path, artifact: Path) -> str:
+    theirs, ours = (
+        read_metadata(folder).get("checkpoint", {}).get("dataset_sha256", "") for folder in (champion, artifact)
+    )
+    if theirs == ours:
+        return ""
+    return (
+        f"; the champion was trained with another dataset ({theirs[:12] or 'unknown'}, this one with "
+        f"{ours[:12] or 'unknown'}), which may have taught it these rows: if it did, give the alias {CHAMPION} by hand"
+    )
 
 
 def macro_f1(artifact: Path, examples: Sequence[Example]) -> float:
@@ -87,7 +106,9 @@ def macro_f1(artifact: Path, examples: Sequence[Example]) -> float:
     probabilities = StancePredictor.load(artifact).probabilities([e.pair() for e in examples])
     predicted = only_known(probabilities, examples).argmax(1)
     references = [LABELS.index(example.stance) for example in examples]
-    return float(StanceScore().compute(predictions=predicted, references=references)["macro_f1"])
+    return float(
+        StanceScore().compute(predictions=predicted, references=references, labels=choices(examples))["macro_f1"]
+    )
 
 
 def annotate(name: str, artifact: Path, tags: dict[str, str]) -> str | None:

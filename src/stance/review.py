@@ -7,18 +7,21 @@ support or oppose with confidence may have been missed. A person looks at each: 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from stance import baselines, splits, studies
 from stance.calibration import softmax
 from stance.errors import StanceError
 from stance.records import LABELS, Example, Stance
-from stance.scores import Estimate, by_group, estimates
+from stance.scores import Estimate, by_group, choices, estimates, only_known, rates
 from stance.settings.building import SplitConfig
 from stance.settings.studies import ReviewConfig
 from stance.settings.training import ModelConfig, TrainingConfig
@@ -31,6 +34,7 @@ class Doubt:
     `quality` is cleanlab's self-confidence: the probability that the model gives to the annotated label.
     """
 
+    corpus: str
     article_id: str
     kind: str
     actor: str
@@ -73,16 +77,20 @@ def review(
     """Learn from the folds of `rows` and list the doubts about `asked`: the same annotated pairs, more unannotated.
 
     The epoch of each model is chosen on the fold that it then answers: a choice among a few numbers, not a fit.
+    Articles with a passage in common are in one fold. Answers are among the labels that a row's corpus knows.
+
+    Raises:
+        StanceError: a setting has no meaning, or there are fewer articles than folds.
     """
     check(config)
-    fold_of = _folds(sorted({row.article_id for row in rows}), config.folds)
+    fold_of = folds(rows, config.folds)
     probabilities = np.zeros((len(asked), len(LABELS)))
     systems: dict[str, npt.NDArray[np.int64]] = {}
     gold = np.array([i for i, row in enumerate(asked) if row.provenance != "sampled"])
     for fold in range(config.folds):
-        learned = [row for row in rows if fold_of[row.article_id] != fold]
-        held = [row for row in rows if fold_of[row.article_id] == fold]
-        here = np.array([i for i, row in enumerate(asked) if fold_of[row.article_id] == fold])
+        learned = [row for row in rows if fold_of[_article(row)] != fold]
+        held = [row for row in rows if fold_of[_article(row)] == fold]
+        here = np.array([i for i, row in enumerate(asked) if fold_of[_article(row)] == fold])
         print(f"fold {fold + 1} of {config.folds}: {len(learned)} pairs to learn from, {len(here)} to answer")
         own = replace(recipe, seed=recipe.seed + fold)
         probabilities[here] = _answers(learned, held, [asked[i] for i in here], models, own)
@@ -92,22 +100,40 @@ def review(
     systems = {"model": probabilities.argmax(1), **systems}
     doubts = [*_labels(asked, gold, probabilities), *_missed(asked, probabilities, config)]
     return Review(
-        sorted(doubts, key=lambda doubt: (doubt.article_id, doubt.kind, -doubt.confidence)),
+        sorted(doubts, key=lambda doubt: (doubt.corpus, doubt.article_id, doubt.kind, -doubt.confidence)),
         _scores([asked[i] for i in gold], {name: answers[gold] for name, answers in systems.items()}),
     )
 
 
 def _scores(gold: Sequence[Example], systems: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, dict[str, Estimate]]:
-    references, groups = [LABELS.index(row.stance) for row in gold], [row.article_id for row in gold]
+    references, groups = [LABELS.index(row.stance) for row in gold], ["/".join(_article(row)) for row in gold]
+    of = partial(rates, labels=choices(gold))
     return {
-        name: estimates(by_group(references, answers.tolist(), groups), resamples=1000, seed=11)
+        name: estimates(by_group(references, answers.tolist(), groups), resamples=1000, seed=11, of=of)
         for name, answers in systems.items()
     }
 
 
-def _folds(articles: Sequence[str], folds: int) -> dict[str, int]:
-    order = splits.shuffled(articles, SplitConfig().seed)
-    return {name: number % folds for number, name in enumerate(order)}
+def _article(row: Example) -> tuple[str, str]:
+    return row.corpus, row.article_id
+
+
+def folds(rows: Sequence[Example], folds: int) -> dict[tuple[str, str], int]:
+    """The fold of each article; those that share a passage are together."""
+    articles, texts = sorted({_article(row) for row in rows}), sorted({row.text for row in rows})
+    numbers = {name: number for number, name in enumerate((*articles, *texts))}
+    ends = np.array([(numbers[_article(row)], numbers[row.text]) for row in rows]).reshape(-1, 2)
+    shape = (len(numbers), len(numbers))
+    _, group = connected_components(coo_array((np.ones(len(ends)), tuple(ends.T)), shape=shape), directed=False)
+    first = {group[numbers[article]]: article for article in reversed(articles)}
+    if len(first) < folds:
+        raise StanceError(
+            f"review.folds={folds}: there are {len(first)} articles of different passages with a usable annotation; "
+            "give more articles or fewer folds"
+        )
+    order = splits.shuffled(["/".join(article) for article in first.values()], SplitConfig().seed)
+    fold_of = {name: number % folds for number, name in enumerate(order)}
+    return {article: fold_of["/".join(first[group[numbers[article]]])] for article in articles}
 
 
 def _answers(
@@ -118,7 +144,7 @@ def _answers(
     recipe: TrainingConfig,
 ) -> npt.NDArray[np.float64]:
     _, answers = studies.answers({"train": learned, "validation": held}, models, recipe, {"asked": asked})
-    return softmax(answers["asked"])
+    return only_known(softmax(answers["asked"]), asked)
 
 
 def _labels(
@@ -146,6 +172,7 @@ def _doubt(
     row: Example, kind: str, answer: npt.NDArray[np.float64], stance: Stance | None, quality: float | None
 ) -> Doubt:
     return Doubt(
+        corpus=row.corpus,
         article_id=row.article_id,
         kind=kind,
         actor=row.actor,

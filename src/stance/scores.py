@@ -17,6 +17,8 @@ Counts = npt.NDArray[np.int64]
 Rates = Callable[[npt.NDArray[Any]], dict[str, npt.NDArray[np.float64]]]
 UNKNOWN = -1e4
 """The logit of a label that is no choice."""
+ALL = tuple(range(len(LABELS)))
+"""The classes of all labels."""
 SUMMARY = ("macro_f1", "accuracy", "mcc")
 DRAWN_AT_ONCE = 50
 """Bootstrap samples that are computed together: more need memory and save no time."""
@@ -28,11 +30,11 @@ def confusion(references: Sequence[int], predictions: Sequence[int]) -> Counts:
     return matrix
 
 
-def rates(matrix: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.float64]]:
+def rates(matrix: npt.NDArray[Any], labels: Sequence[int] = ALL) -> dict[str, npt.NDArray[np.float64]]:
     """Scores of one or many confusion matrices, shape `(..., 3, 3)`; each value has shape `(...)`.
 
-    Macro-F1 is the mean over all labels of the task, present or not; a label that is neither there nor
-    predicted scores 0. MCC is the multi-class coefficient of Gorodkin (2004), 0 where it is not defined.
+    Macro-F1 is the mean over the classes `labels` (see `choices`), present or not; a label that is neither there
+    nor predicted scores 0. MCC is the multi-class coefficient of Gorodkin (2004), 0 where it is not defined.
     """
     counts = np.asarray(matrix, np.float64)
     true, predicted = counts.sum(-1), counts.sum(-2)
@@ -43,7 +45,7 @@ def rates(matrix: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.float64]]:
     covariance = right.sum(-1) * total - (true * predicted).sum(-1)
     spread = np.sqrt((total**2 - (predicted**2).sum(-1)) * (total**2 - (true**2).sum(-1)))
     scores = {
-        "macro_f1": f1.mean(-1),
+        "macro_f1": f1[..., list(labels)].mean(-1),
         "accuracy": _ratio(right.sum(-1), total),
         "mcc": _ratio(covariance, spread),
     }
@@ -79,6 +81,11 @@ def known(examples: Sequence[Example]) -> npt.NDArray[np.bool_]:
     return np.array(rows, np.bool_).reshape(-1, len(LABELS))
 
 
+def choices(examples: Sequence[Example]) -> tuple[int, ...]:
+    """The classes that some example's corpus knows; of no examples all."""
+    return tuple(np.flatnonzero(known(examples).any(0)).tolist()) or ALL
+
+
 def only_known(probabilities: npt.NDArray[Any], examples: Sequence[Example]) -> npt.NDArray[Any]:
     """Probabilities over the labels that each example's corpus knows, shape `(examples, 3)`."""
     kept = np.where(known(examples), probabilities, 0)
@@ -89,8 +96,8 @@ def only_known(probabilities: npt.NDArray[Any], examples: Sequence[Example]) -> 
 class Answers:
     """Answers to rows with true labels.
 
-    `probabilities` has shape `(rows, 3)` and is over the labels that each row's corpus knows, `references` are the true
-    classes, `groups` the articles. Confidence is the probability of the answer, the most probable label.
+    `probabilities` has shape `(rows, 3)`, `references` are the true classes, `groups` the articles. Confidence is the
+    probability of the answer, the most probable label.
     """
 
     probabilities: npt.NDArray[Any]
@@ -100,9 +107,14 @@ class Answers:
     @classmethod
     def to(cls, examples: Sequence[Example], probabilities: npt.NDArray[Any]) -> Self:
         """Answers to examples; probabilities of labels that a corpus does not know go to the others."""
+        return cls.shipped(examples, only_known(probabilities, examples))
+
+    @classmethod
+    def shipped(cls, examples: Sequence[Example], probabilities: npt.NDArray[Any]) -> Self:
+        """Answers as a user gets them, who says nothing of a corpus: over all labels, with that confidence."""
         references = np.array([LABELS.index(example.stance) for example in examples], np.int64)
         groups = np.array([example.article_id for example in examples], np.str_)
-        return cls(only_known(probabilities, examples), references, groups)
+        return cls(probabilities, references, groups)
 
     def only(self, kept: npt.NDArray[Any]) -> Self:
         """Those of some rows, by index or mask."""
@@ -120,7 +132,10 @@ class Answers:
 
 
 class StanceScore(evaluate.Metric):  # type: ignore[misc]
-    """`StanceScore().compute(predictions=[...], references=[...])` over class indices, offline."""
+    """`StanceScore().compute(predictions=[...], references=[...])` over class indices, offline.
+
+    `labels=choices(examples)` leaves labels that no corpus of theirs knows out of macro-F1.
+    """
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
@@ -130,8 +145,10 @@ class StanceScore(evaluate.Metric):  # type: ignore[misc]
             features=datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}),
         )
 
-    def _compute(self, *, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
-        return {name: float(value) for name, value in rates(confusion(references, predictions)).items()}
+    def _compute(
+        self, *, predictions: Sequence[int], references: Sequence[int], labels: Sequence[int] = ALL
+    ) -> dict[str, float]:
+        return {name: float(value) for name, value in rates(confusion(references, predictions), labels).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,18 +217,20 @@ def intervals(of: Rates, articles: int, *, resamples: int, seed: int, level: flo
     return {name: Estimate(float(value), float(low), float(high)) for (name, value), low, high in bounds}
 
 
-def difference(first: Counts, second: Counts, *, resamples: int, seed: int, level: float = 0.95) -> Estimate:
+def difference(
+    first: Counts, second: Counts, *, resamples: int, seed: int, level: float = 0.95, labels: Sequence[int] = ALL
+) -> Estimate:
     """How far the macro-F1 of `first` is above that of `second`, with the percentile interval of the difference.
 
     Both have shape `(articles, 3, 3)` over the same articles, which are drawn for both alike (paired bootstrap,
-    Efron & Tibshirani, 1993).
+    Efron & Tibshirani, 1993). Macro-F1 is over the classes `labels`.
     """
     articles = len(first)
-    value = float(rates(first.sum(0))["macro_f1"] - rates(second.sum(0))["macro_f1"])
+    value = float(rates(first.sum(0), labels)["macro_f1"] - rates(second.sum(0), labels)["macro_f1"])
     if articles < 2:
         return Estimate(value, float("nan"), float("nan"))
     drawn = np.random.default_rng(seed).multinomial(articles, np.full(articles, 1 / articles), size=resamples)
-    ours, theirs = (rates((drawn @ c.reshape(articles, -1)).reshape(-1, *c.shape[1:]))["macro_f1"]
+    ours, theirs = (rates((drawn @ c.reshape(articles, -1)).reshape(-1, *c.shape[1:]), labels)["macro_f1"]
                     for c in (first, second))  # fmt: skip
     low, high = np.quantile(ours - theirs, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(value, float(low), float(high))

@@ -113,6 +113,27 @@ def _score(name: str, answers: Logits, rows: Sequence[Example], config: Transfer
     return Transfer(name, len(rows), "two_way_accuracy" if polar.all() else "macro_f1", scores)
 
 
+def learned(name: str, artifact: Mapping[str, Any]) -> bool | None:
+    """Whether an artifact has learned from the training part of a set's corpus; None if it does not say.
+
+    Args:
+        name: of the set.
+        artifact: its `stance.json`.
+    """
+    formats = artifact.get("checkpoint", {}).get("learned_from")
+    return None if formats is None else name.split("-")[0] in formats.values()
+
+
+def warning(known: Mapping[str, bool | None]) -> str:
+    """What to say of sets of whose corpus an artifact has learned, or may have (`learned`); empty for none."""
+    seen = ", ".join(name for name, answer in known.items() if answer)
+    if seen:
+        return f"the artifact has learned from the training parts of {seen}: these scores are not of transfer"
+    if None in known.values():
+        return "the artifact does not say which corpora it has learned from, so these scores may not be of transfer"
+    return ""
+
+
 def table(found: Sequence[Transfer]) -> list[list[str]]:
     """Rows for a reader; the published score of each set is marked."""
     names = ("two_way_accuracy", "two_way_macro_f1", "macro_f1", "accuracy")
@@ -131,6 +152,8 @@ def confidence(
 ) -> list[Confidence]:
     """How far an artifact's confidence can be trusted on each set, over the labels that the set knows.
 
+    Its threshold is judged over all labels, as it is applied.
+
     Args:
         probabilities: of the artifact, shape `(examples, 3)`, by set.
         rows: the examples by set.
@@ -142,8 +165,7 @@ def confidence(
         labels = tuple(label for label in LABELS if label in {row.stance for row in part})
         answers = Answers.to([replace(row, labels=labels) for row in part], probabilities[name])
         measures = calibration.estimates(answers, resamples=config.resamples, seed=config.seed)
-        pairs = [row.pair() for row in part]
-        kept = abstention.judge(answers, predictor, pairs, resamples=config.resamples, seed=config.seed)
+        kept = abstention.judge(probabilities[name], predictor, part, resamples=config.resamples, seed=config.seed)
         found.append(Confidence(name, measures, kept))
     return found
 

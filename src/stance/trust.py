@@ -64,12 +64,9 @@ class Trust:
 def fit(asked: Asked, *, target_risk: float, risk_confidence: float) -> Trust:
     """Fit a temperature for each way of asking, and choose a threshold for it unless `target_risk` is 0."""
     calibration = {way: calibrate(logits, examples) for way, (examples, logits) in asked.items()}
-    answers = {
-        way: Answers.to(examples, softmax(logits / calibration[way].temperature)).only(whole)
-        for way, (examples, logits) in asked.items()
-        if target_risk > 0 and np.any(whole := np.all(known(examples), 1))  # the shipped model chooses among all labels
-    }
-    abstention = {
-        way: choose(found, target_risk=target_risk, risk_confidence=risk_confidence) for way, found in answers.items()
-    }
+    abstention = {}
+    for way, (examples, logits) in asked.items() if target_risk > 0 else ():
+        whole = np.all(known(examples), 1)  # the shipped model chooses among all labels
+        answers = Answers.to(examples, softmax(logits / calibration[way].temperature)).only(whole)
+        abstention[way] = choose(answers, target_risk=target_risk, risk_confidence=risk_confidence)
     return Trust(calibration, abstention)

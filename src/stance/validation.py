@@ -17,7 +17,7 @@ from stance import baselines
 from stance.batches import IGNORED, target
 from stance.objective import cross_entropy
 from stance.records import LABELS, Example
-from stance.scores import StanceScore, by_group, difference, rates
+from stance.scores import StanceScore, by_group, choices, confusion, difference, rates
 
 NAMES, GUESS = "names", "guess"
 RESAMPLES = 1000
@@ -66,7 +66,9 @@ class Validation:
 
     def scores(self, numbers: npt.NDArray[np.int64], answers: npt.NDArray[np.int64]) -> dict[str, float]:
         """The metrics of class indices `answers`, shape `(n,)`, to the examples of these numbers."""
-        found: dict[str, float] = StanceScore().compute(predictions=answers, references=self._truth[numbers])
+        found: dict[str, float] = StanceScore().compute(
+            predictions=answers, references=self._truth[numbers], labels=self._labels
+        )
         for index, label in enumerate(LABELS):
             found[f"{label}_predicted"] = float((answers == index).mean())
         everything = np.full(len(self.examples), IGNORED)
@@ -80,9 +82,9 @@ class Validation:
         groups = [self.examples[i].article_id for i in rival.asked]
         truth = self._truth[rival.asked].tolist()
         ours, theirs = (by_group(truth, found.tolist(), groups) for found in (answers, rival.answers))
-        above = difference(ours, theirs, resamples=RESAMPLES, seed=self.seed)
+        above = difference(ours, theirs, resamples=RESAMPLES, seed=self.seed, labels=self._labels)
         scores = {
-            f"{name}_macro_f1": float(rates(theirs.sum(0))["macro_f1"]),
+            f"{name}_macro_f1": float(rates(theirs.sum(0), self._labels)["macro_f1"]),
             f"above_{name}": above.value,
             f"above_{name}_low": above.low,
             f"above_{name}_high": above.high,
@@ -94,6 +96,10 @@ class Validation:
         return np.array([LABELS.index(example.stance) for example in self.examples], np.int64)
 
     @cached_property
+    def _labels(self) -> tuple[int, ...]:
+        return choices(self.examples)
+
+    @cached_property
     def _rivals(self) -> dict[str, Rival]:
         """The better of two guesses on all pairs; the names on annotated pairs alone, as in `stance.evaluation`.
 
@@ -103,8 +109,10 @@ class Validation:
         guesses = baselines.predictions(
             self.train, self.examples, seed=self.seed, systems=(baselines.MAJORITY, baselines.CHANCE)
         )
-        score = StanceScore()
-        best = max(guesses.values(), key=lambda g: score.compute(predictions=g, references=self._truth)["macro_f1"])
+        scores = [
+            rates(confusion(self._truth.tolist(), g.tolist()), self._labels)["macro_f1"] for g in guesses.values()
+        ]
+        best = list(guesses.values())[int(np.argmax(scores))]
         rivals = {GUESS: Rival(np.arange(len(self.examples)), best)}
         asked = [i for i, example in enumerate(self.examples) if example.provenance != "sampled"]
         learned = [example for example in self.train if example.provenance != "sampled"]

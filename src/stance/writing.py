@@ -83,7 +83,7 @@ def write(folder: Path, made: Sequence[Stage], plan: Plan) -> Manifest:
             for part, rows in batch.items():
                 if rows:  # `datasets` can't read a file whose first row group is empty
                     writers[part].write_table(_table(rows))
-    known = {label for source in plan.sources for label in source.label_set or LABELS}
+    known = {label for source in plan.sources for label in source.known_labels()}
     dataset.check_labels(
         counts.labels, [label for label in LABELS if label in known], tested=not any(plan.units.official)
     )
@@ -118,8 +118,7 @@ def _row(raw: dict[str, Any], source: CorpusConfig, *, mixed: bool) -> dict[str,
     """A row in the form of `Example.to_json`; in a mixture the article's id says its corpus."""
     name = f"{source.name}/{raw['article_id']}" if mixed else raw["article_id"]
     added = {"corpus": source.name, "article_id": name, "weight": raw["weight"] * source.weight}
-    labels = [label for label in LABELS if label in source.label_set] or list(LABELS)
-    return {name: raw.get(name) for name in FEATURES} | added | {"labels": labels}
+    return {name: raw.get(name) for name in FEATURES} | added | {"labels": list(source.known_labels())}
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> pa.Table:

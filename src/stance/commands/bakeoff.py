@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import bakeoff, dataset, tracking, training, transfer
+from stance import bakeoff, dataset, jsonl, tracking, training, transfer
 from stance.config import override
 from stance.jobs.studies import BakeoffJob
 from stance.show import columns
@@ -24,6 +24,7 @@ def contenders(job: BakeoffJob) -> Iterator[bakeoff.Contender]:
 def run(job: BakeoffJob) -> Path:
     """Train every contender with every seed, score all on the same development sets and print the table."""
     bakeoff.check(job.bakeoff)
+    jsonl.check_output(Path(job.output))
     rows, manifest = dataset.load(Path(job.dataset))
     sets = bakeoff.own(rows["validation"]) | (transfer.load(job.transfer) if job.public else {})
     memory = Path(job.output)

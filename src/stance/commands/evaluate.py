@@ -12,6 +12,7 @@ from stance.show import columns
 
 def run(job: EvaluateJob) -> float:
     """Score the exported model and baselines with intervals over articles; returns the model's macro-F1."""
+    jsonl.check_output(Path(job.output))
     rows, manifest = dataset.load(Path(job.dataset))
     predictor = StancePredictor.load(job.artifact, precision=job.precision)
     split = job.evaluation.split
@@ -43,10 +44,14 @@ def run(job: EvaluateJob) -> float:
         version = registry.annotate(job.tracking.model, Path(job.artifact), tags)
         active.tag(model_version=version or "not registered", **{f"{split}_rows": tested})
         others = registry.rivals(job.tracking.model, split, tested)
+    _show(report)
+    if len(others) > 1:
+        print(f"\n{columns(others)}")
+    return macro_f1.value
+
+
+def _show(report: evaluation.Report) -> None:
     print(columns(evaluation.table(report)))
     for part in (evaluation.confidence, evaluation.per_class, evaluation.names_alone, evaluation.per_phenomenon):
         print(f"\n{columns(part(report))}")
     print("", *(f"abstaining, {way.replace('_', ' ')}: {kept}" for way, kept in report.kept.items()), sep="\n")
-    if len(others) > 1:
-        print(f"\n{columns(others)}")
-    return macro_f1.value

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import curve, dataset, plots, tracking, training, transfer
+from stance import curve, dataset, jsonl, plots, tracking, training, transfer
 from stance.errors import StanceError
 from stance.inference import Logits
 from stance.jobs.studies import CurveJob
@@ -18,6 +18,7 @@ def run(job: CurveJob) -> Path:
     curve.check(job.curve)
     if Path(job.output).suffix not in PICTURES:
         raise StanceError(f"output={job.output}: expected the name of a picture, {', '.join(PICTURES)}")
+    jsonl.check_output(Path(job.output))
     job = replace(job, training=training.suit(job.model, job.training))
     rows, manifest = dataset.load(Path(job.dataset))
     others = transfer.load(job.transfer) if job.public else {}

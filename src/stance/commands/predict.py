@@ -5,6 +5,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from stance import jsonl
+from stance.encoding import Cuts
 from stance.errors import StanceError
 from stance.forms import pair_from_json
 from stance.jobs.serving import PredictJob
@@ -19,15 +20,21 @@ ABSTAINED = {"abstained"}
 def run(job: PredictJob) -> Path:
     """Score a JSON Lines file of {text, actor, target}; the answers come in the same order."""
     predictor = StancePredictor.load(job.artifact, precision=job.precision, threads=job.threads)
+    jsonl.check_output(Path(job.output))
     rows = list(jsonl.read(Path(job.input)))
     pairs = [pair_from_json(row, where) for where, row in rows]
     for where, row in rows:
+        jsonl.check_utf8(row, where)
         if taken := sorted((ANSWER | ABSTAINED if job.abstain else ANSWER) & set(row)):
             raise StanceError(f"{where}: the answer would overwrite {', '.join(taken)}; rename these keys of the input")
     print(f"predict: {len(pairs)} pairs of {job.input} with {job.artifact} ({job.precision}) -> {job.output}")
-    answers = []
+    answers, cuts = [], Cuts(0, 0, 0, 0)
     for start in tqdm(range(0, len(pairs), CHUNK), "pairs", unit="chunk"):
-        answers += predictor.predict(pairs[start : start + CHUNK], abstain=job.abstain)
+        chunk = pairs[start : start + CHUNK]
+        answers += predictor.predict(chunk, abstain=job.abstain)
+        cuts += predictor.cuts(chunk)
+    if cuts.windowed or cuts.shortened_name:
+        print(f"longer than the model reads: {cuts}")
     output = Path(job.output)
     jsonl.write(output, ({**row, **a.to_json()} for (_, row), a in zip(rows, answers, strict=True)))
     return output

@@ -1,31 +1,34 @@
 """Doubtful annotations and missed pairs of a corpus, for a person to look at."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from itertools import chain
 from pathlib import Path
 
-from stance import corpora, examples, jsonl, review, tracking, training
+from stance import build, corpora, examples, jsonl, review, tracking, training
+from stance.corpora.source import CorpusConfig
 from stance.evaluation import slug
 from stance.jobs.building import sources
 from stance.jobs.studies import ReviewJob
-from stance.records import Example
+from stance.records import Article, Example
+from stance.settings.building import ExamplesConfig
 from stance.show import columns
 
 
 def run(job: ReviewJob) -> Path:
     """Train on folds of the articles and write a queue of what the models doubt."""
+    jsonl.check_output(Path(job.output))
     review.check(job.review)
     job = replace(job, training=training.suit(job.model, job.training))
-    read = {source.name: corpora.sound(source) for source in sources(job.corpora)}
+    chosen = sources(job.corpora)
+    build.check(chosen)
+    read = {source.name: (source, corpora.sound(source)) for source in chosen}
 
     def made(ratio: float) -> list[Example]:
         settings = replace(job.examples, neutral_ratio=ratio, unlabelled=0)
-        made = (examples.make(articles, settings, corpus=name) for name, articles in read.items())
-        return [row for kept, _ in chain.from_iterable(made) for row in kept]
+        return [row for source, articles in read.values() for row in _rows(source, articles, settings)]
 
-    print(
-        f"review: {', '.join(f'{len(articles)} articles of {name}' for name, articles in read.items())} -> {job.output}"
-    )
+    told = ", ".join(f"{len(articles)} articles of {name}" for name, (_, articles) in read.items())
+    print(f"review: {told} -> {job.output}")
     with tracking.run(job.tracking, stage="review", settings=asdict(job)) as active:
         rows, asked = made(job.examples.neutral_ratio), made(job.review.candidates)
         found = review.review(rows, asked, job.model, job.training, job.review)
@@ -36,3 +39,10 @@ def run(job: ReviewJob) -> Path:
     for kind in ("label", "missed"):
         print(f"{kind}: {sum(doubt.kind == kind for doubt in found.doubts)} to look at")
     return Path(job.output)
+
+
+def _rows(source: CorpusConfig, articles: Sequence[Article], settings: ExamplesConfig) -> Iterator[Example]:
+    """The examples of a corpus whose stance it knows, as a build has them."""
+    labels = source.known_labels()
+    for kept, _ in examples.make(articles, settings, corpus=source.name):
+        yield from (replace(row, labels=labels) for row in kept if row.stance in labels)

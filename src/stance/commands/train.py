@@ -3,7 +3,7 @@
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import dataset, launch, origin, resume, teacher, tracking, training
+from stance import ancestry, dataset, launch, origin, resume, teacher, tracking, training
 from stance.dataset import Manifest
 from stance.jobs.training import TrainJob
 from stance.records import UNLABELLED, Example
@@ -37,7 +37,12 @@ def run(job: TrainJob) -> float:
 
 def _train(job: TrainJob, rows: dict[str, list[Example]], manifest: Manifest, active: Run) -> training.Result:
     """Train within a tracked run."""
-    about = {"dataset_sha256": manifest.sha256, "train_run": active.id, "commit": origin.git_commit()[0]}
+    about = {
+        "dataset_sha256": manifest.sha256,
+        "train_run": active.id,
+        "commit": origin.git_commit()[0],
+        "learned_from": ancestry.learned_from(manifest, job.training),
+    }
     result = training.train(
         rows,
         job.model,

@@ -11,9 +11,13 @@ from stance.show import columns
 
 def run(job: TransferJob) -> float:
     """Score the exported model on the development parts of public corpora; returns the mean of the headline scores."""
+    jsonl.check_output(Path(job.output))
     predictor = StancePredictor.load(job.artifact, precision=job.precision)
     rows = transfer.load(job.transfer)
     print(f"transfer: {job.artifact} ({job.precision}) on {', '.join(f'{n} ({len(r)})' for n, r in rows.items())}")
+    known = {name: transfer.learned(name, predictor.metadata) for name in rows}
+    if told := transfer.warning(known):
+        print(told)
     with tracking.run(job.tracking, stage="transfer", settings=asdict(job)) as active:
         active.tag(train_run=predictor.metadata.get("checkpoint", {}).get("train_run", ""))
         answers = {name: predictor.probabilities([row.pair() for row in part]) for name, part in rows.items()}
@@ -23,7 +27,8 @@ def run(job: TransferJob) -> float:
         flat = {f"{name}_{n}".replace("-", "_"): e.value for name, values in scores.items() for n, e in values.items()}
         active.sink(flat, 0)
         plain = {name: {n: asdict(e) for n, e in values.items()} for name, values in scores.items()}
-        jsonl.write_json(Path(job.output), {t.name: {"pairs": t.pairs, "scores": plain[t.name]} for t in found})
+        report = {t.name: {"pairs": t.pairs, "learned_from": known[t.name], "scores": plain[t.name]} for t in found}
+        jsonl.write_json(Path(job.output), report)
         active.file(Path(job.output))
     print(columns(transfer.table(found)))
     print(f"* the score that is published for this corpus\n\n{columns(transfer.confidence_table(trust))}")

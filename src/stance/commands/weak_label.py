@@ -21,6 +21,7 @@ from stance.tally import Outcome, Tally
 def run(job: WeakJob) -> Path:
     """Let labelling functions annotate articles, and report how often each votes and is right against gold."""
     weak.check(job.weak)
+    jsonl.check_output(Path(job.output))
     words = lexicon.load(Path(job.weak.lexicon))
     stated = weak.given(words)
     print(f"weak_label: {job.source.path} -> {job.output}")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from stance.records import Article
+from stance.records import LABELS, Article
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,10 @@ class CorpusConfig:
     """Licence identifier for the dataset's card."""
     limit: int = 0
     """Take only the first so many articles; 0 takes all."""
+
+    def known_labels(self) -> tuple[str, ...]:
+        """Those of `label_set` in the order of `LABELS`; all where it is empty."""
+        return tuple(label for label in LABELS if label in self.label_set) or LABELS
 
 
 Reader = Callable[[CorpusConfig], Iterator[Found]]
