@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from sentencepiece import SentencePieceTrainer
 from transformers import BartConfig, CanineTokenizer
 
 import tiny
@@ -213,6 +214,55 @@ def test_a_hub_name_without_network_is_one_clear_error() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120)
     assert done.stdout.startswith("model.name=FacebookAI/roberta-base: cannot load it (")
     assert "hub name with a network" in done.stdout
+
+
+def test_the_base_encoder_without_hub_names_the_command_that_fetches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*args: object, **kwargs: object) -> None:
+        raise OSError("couldn't connect")
+
+    monkeypatch.setattr(encoders.AutoConfig, "from_pretrained", offline)
+    with pytest.raises(StanceError, match=r"Where there is no hub: `make encoder-mpnet`, then model=mpnet_local"):
+        encoders.load(tiny.config(name=encoders.MPNET))
+    with pytest.raises(StanceError) as other:
+        encoders.load(tiny.config(name="FacebookAI/roberta-base"))
+    assert "make encoder-mpnet" not in str(other.value)
+
+
+def test_weights_of_another_size_than_the_configuration_says_are_refused(folders: Path, tmp_path: Path) -> None:
+    folder = copied(folders, "bert", tmp_path / "bert")
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**settings, "intermediate_size": 64}))
+    with pytest.raises(StanceError, match=r"bert: cannot load it \("):
+        encoders.load(tiny.config(name=str(folder)))
+
+
+def test_a_tokeniser_that_is_kept_as_sentencepiece_alone_is_read(tmp_path: Path) -> None:
+    folder = tiny.folder("deberta-v2", tmp_path / "deberta")
+    words = [f"{example.text} actor target" for example in tiny.examples(200)]
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(words), model_prefix=str(folder / "spm"), vocab_size=120, hard_vocab_limit=False,
+        pad_id=0, bos_id=1, eos_id=2, unk_id=3, pad_piece="[PAD]", bos_piece="[CLS]", eos_piece="[SEP]",
+        unk_piece="[UNK]", minloglevel=2,
+    )  # fmt: skip
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").write_text(
+        '{"do_lower_case": false, "vocab_type": "spm"}'
+    )  # as DeBERTa v3 has it
+    found = encoders.load(tiny.config(name=str(folder)))
+    assert found.encoding.layout == "pair"
+    text = "Pakistan welcomed the ceasefire"
+    assert "".join(found.tokenizer.encode(text, add_special_tokens=False).tokens).replace("▁", " ").strip() == text
+
+
+def test_a_vocabulary_with_gaps_has_a_row_for_its_highest_id(folders: Path, tmp_path: Path) -> None:
+    folder = copied(folders, "bert", tmp_path / "bert")
+    told = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    size = json.loads((folder / "config.json").read_text())["vocab_size"]
+    told["model"]["vocab"]["far"] = size + 7
+    (folder / "tokenizer.json").write_text(json.dumps(told), "utf-8")
+    found = encoders.load(tiny.config(name=str(folder)))
+    rows = found.encoder.get_input_embeddings().weight.shape[0]
+    assert rows > max(found.tokenizer.get_vocab().values()) >= size + 7
 
 
 def test_truncated_encoder_weights_are_refused(folders: Path, tmp_path: Path) -> None:

