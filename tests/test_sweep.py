@@ -639,6 +639,26 @@ def test_a_trial_that_kills_its_processes_is_given_up(encoder: str, tmp_path: Pa
     assert trial.state == TrialState.FAIL
 
 
+def test_a_trial_that_was_handed_back_keeps_its_retries(encoder: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, encoder, trials=1, retries=1)
+    number = dead(bench, begun=True)
+    study.give_back(bench.opened.study, number)
+    again = bench.opened.study.ask()
+    again.set_user_attr("begun", again.number)
+    assert study.retried(bench.trials()[again.number]) == [number]
+    study.connect(bench.config).record_heartbeat(again._trial_id)  # and now its second process is gone
+    bench.worker(retries=1).run()
+    assert [trial.state for trial in study.counted(bench.trials())] == [TrialState.COMPLETE]
+
+
+def test_a_trial_whose_processes_die_before_a_sign_of_life_is_given_up(encoder: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, encoder, trials=1, retries=0)
+    dead(bench, begun=False)
+    bench.worker(retries=0).run()
+    (trial,) = bench.trials()
+    assert trial.state == TrialState.FAIL
+
+
 def test_a_second_trial_for_the_last_free_place_does_not_count(encoder: str, tmp_path: Path) -> None:
     bench = Bench(tmp_path, encoder, trials=1)
     other = bench.opened.study.ask()  # another process was faster
@@ -665,7 +685,28 @@ def test_a_trial_that_another_process_took_over_is_dropped(encoder: str, tmp_pat
     assert [trial.number for trial in study.counted(bench.trials())] == [1]
 
 
+def test_checkpoints_that_a_killed_process_left_are_gone_when_the_study_is_whole(encoder: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, encoder, trials=1)
+    left, other = (bench.plan.scratch / f".trial-{key}-9" for key in (bench.opened.key[:8], "f" * 8))
+    for folder in (left, other):
+        (folder / "checkpoint").mkdir(parents=True)
+    bench.worker().run()
+    assert bench.left() == [other], "of another study"
+
+
 # Findings
+
+
+def test_overrides_with_spaces_and_quotes_come_through_xargs(encoder: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, encoder, trials=1)
+    bench.worker().run()
+    texts = {"dataset": 'my data/it\'s "new"', "output": "out\\put", "resume": "null"}
+    findings.write(bench.opened.study, bench.plan, tmp_path, extra=texts)
+    code = "import json, sys; print(json.dumps(sys.argv[1:]))"
+    with (tmp_path / "best.overrides").open() as line:
+        done = subprocess.run(["xargs", sys.executable, "-c", code], stdin=line, capture_output=True, check=True)
+    job = script("train").main.compose(json.loads(done.stdout))
+    assert {name: getattr(job, name) for name in texts} == texts
 
 
 def test_findings_are_a_table_pictures_and_overrides_that_train_takes(encoder: str, tmp_path: Path) -> None:
@@ -764,7 +805,7 @@ def test_the_script_keeps_a_run_a_study_and_a_child_a_trial_and_goes_on_with_bot
     }
     printed = capsys.readouterr().out
     assert printed.count("\ntrial ") == 3
-    assert f"python scripts/train.py $(cat {tmp_path}/found/smoke/best.overrides)" in printed
+    assert f"xargs python scripts/train.py < {tmp_path}/found/smoke/best.overrides" in printed
 
 
 def test_settings_that_make_no_sweep_are_refused_before_there_is_a_database(toy: Path, tmp_path: Path) -> None:

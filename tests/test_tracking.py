@@ -317,6 +317,14 @@ def test_the_first_version_is_the_champion(exported: Workplace, store: TrackingC
     assert champion.tags["stance.export_run"] == runs(store, "export")[-1].info.run_id
 
 
+def test_a_shared_run_that_ends_well_no_longer_tells_the_error_of_another_process(store: TrackingConfig) -> None:
+    with tracking.run(store, stage="sweep", settings={}) as active:
+        client(store).set_tag(active.id, "stance.error", "StanceError: the other one was out of memory")
+    found = client(store).get_run(active.id)
+    assert found.info.status == "FINISHED"
+    assert "stance.error" not in found.data.tags
+
+
 def holder(config: TrackingConfig, name: str, alias: str) -> int:
     """The version that has an alias."""
     return int(client(config).get_model_version_by_alias(name, alias).version)

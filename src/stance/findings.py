@@ -1,6 +1,8 @@
 """What a sweep has found: a line a trial, the table of all, the best settings ready for use, and pictures."""
 
 import csv
+import re
+import shlex
 import statistics
 import warnings
 from collections.abc import Callable, Mapping
@@ -52,6 +54,11 @@ def line(study: Study, trial: FrozenTrial, config: SweepConfig) -> str:
     leader = f"best {first.value:.3f} of trial {first.number}; " if first else ""
     again = f" ({tried[0]} again)" if (tried := retried(trial)) else ""
     return f"trial {trial.number}{again}: {drawn} -> {ended}; {leader}{_progress(study, config)}"
+
+
+def _word(text: str) -> str:
+    """A word as xargs reads it; without need it is as `$(cat best.overrides)` wants it, too."""
+    return shlex.quote(text) if re.search(r"[\s'\"\\]", text) else text
 
 
 def _short(value: Any) -> str:
@@ -112,8 +119,8 @@ def write(study: Study, plan: Plan, folder: Path, *, extra: Mapping[str, Any]) -
     Args:
         study: with at least one complete trial.
         plan: the settings that were not searched.
-        folder: gets `best.yaml` (an experiment for conf/experiment/), `best.overrides` (a line for a command line)
-            and `trials.csv`.
+        folder: gets `best.yaml` (an experiment for conf/experiment/), `best.overrides` (a command line
+            for xargs) and `trials.csv`.
         extra: further settings of the training's script, such as its dataset.
 
     Raises:
@@ -134,7 +141,7 @@ def write(study: Study, plan: Plan, folder: Path, *, extra: Mapping[str, Any]) -
         node[name] = value
     head = f"# @package _global_\n# Trial {winner.number} of study {study.study_name}: {winner.value:.4f}\n"
     jsonl.write_text(folder / "best.yaml", head + yaml.safe_dump(tree, sort_keys=True))
-    line = [f"{key}={written(value)}" for key, value in sorted(settings.items())]
+    line = [_word(f"{key}={written(value)}") for key, value in sorted(settings.items())]
     jsonl.write_text(folder / "best.overrides", " ".join(line) + "\n")
     rows = table(study)
     columns = list(dict.fromkeys(name for row in rows for name in row))

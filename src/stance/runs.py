@@ -134,6 +134,8 @@ class Run:
             _log.warning("the work is done; waiting some minutes for MLflow to take what it lacks")
         try:
             self.flush()
+            if "stance.error" in self._client.get_run(self.id).data.tags:  # of another process that shares the run
+                self._client.delete_tag(self.id, "stance.error")
         except OSError as error:
             raise MlflowException(str(error)) from error
         self.end("FINISHED")

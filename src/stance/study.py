@@ -36,6 +36,7 @@ from stance.space import Space, grid
 LOCK_SECONDS = 120.0
 OPENING_SECONDS = 30.0
 MISSED_BEATS = 3
+HANDED_BACK = "handed_back_"
 METRICS = (*rates(np.ones((3, 3))), "loss")
 SAMPLERS, PRUNERS, DIRECTIONS = ("tpe", "random", "grid"), ("median", "hyperband", "none"), ("maximize", "minimize")
 
@@ -245,17 +246,28 @@ def tally(study: Study) -> Tally:
     )
 
 
-def give_back(study: Study, number: int) -> None:
-    """Queue a trial again whose work was cut short, unless another process has done so."""
+def give_back(study: Study, number: int, *, retries: int | None = None) -> None:
+    """Queue a trial again whose work was cut short, unless another process has done so.
+
+    Args:
+        study: of the trial.
+        number: of the trial.
+        retries: how often at most; None for one that its own process hands back, which is none of its retries.
+    """
+    if retries is None:
+        study.set_user_attr(f"{HANDED_BACK}{number}", True)
     study.sampler = RandomSampler()  # that of a grid would stop the study here, and only a running one can be stopped
     study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
     trials = study.get_trials()
     again = {earlier for trial in trials for earlier in retried(trial)}
     if trials[number].state == TrialState.FAIL and number not in again:
-        _requeue(study, trials[number], None)
+        _requeue(study, trials[number], retries)
 
 
 def _requeue(study: Study, trial: FrozenTrial, limit: int | None) -> None:
+    handed = sum(f"{HANDED_BACK}{number}" in study.user_attrs for number in retried(trial))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        RetryHeartbeatStaleTrialCallback(limit, inherit_intermediate_values=True)(study, trial)
+        RetryHeartbeatStaleTrialCallback(None if limit is None else limit + handed, inherit_intermediate_values=True)(
+            study, trial
+        )

@@ -87,7 +87,13 @@ class Worker:
                     waited = True
                 time.sleep(min(config.heartbeat, 5))
             else:
+                self._tidy()
                 return
+
+    def _tidy(self) -> None:
+        """Remove the checkpoints of killed trials: no trial runs any more."""
+        for folder in self.plan.scratch.glob(self._folder("*").name):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _find_killed(self) -> None:
         """Queue trials again whose process gives no sign of life, or died before it could give the first one."""
@@ -97,7 +103,7 @@ class Worker:
             since = self._unborn.setdefault(trial.number, now)
             begun = trial.user_attrs.get("begun") == trial.number
             if not begun and now - since > MISSED_BEATS * self.plan.config.heartbeat:
-                give_back(study, trial.number)
+                give_back(study, trial.number, retries=self.plan.config.retries)
 
     def _next(self) -> FrozenTrial | None:
         """Run the next trial; None if it was not needed, or another process has taken it over."""
@@ -147,5 +153,5 @@ class Worker:
             raise pruned
         return value
 
-    def _folder(self, number: int) -> Path:
+    def _folder(self, number: int | str) -> Path:
         return self.plan.scratch / f".trial-{self.opened.key[:8]}-{number}"
