@@ -1,5 +1,6 @@
 """How pairs become ids: properties with the real tokenizer, in both layouts."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -10,10 +11,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from conftest import ROOT
 from stance.encoders import Pretrained, load
 from stance.encoding import ACTOR, TARGET, Cuts, Encoded, Encoding, PairEncoder, collate
 from stance.errors import StanceError
-from stance.lookup import find_mention
+from stance.lookup import UNSPACED, find_mention
 from stance.records import Pair
 from stance.settings.training import ModelConfig
 
@@ -291,14 +293,15 @@ def test_mention_is_the_whole_name_or_a_run_of_its_words_and_cuts_no_word(before
     text = before + name + after
     words = name.lower().split()
     runs = {" ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)}
-    free = not any(edge == "_" or edge.isalnum() for edge in (before[-1:], after[:1]))
+    cuts = re.compile(rf"[^\W{UNSPACED}]")  # letters that would go on with a word
+    free = not any(cuts.match(edge) for edge in (before[-1:], after[:1]))
     found = find_mention(text, name)
     assert found or not free
     if found:
         start, end = found
         assert text[start:end].lower() in ({name.lower()} if free else runs)
-        assert not text[start - 1 : start].isalnum()
-        assert not text[end : end + 1].isalnum()
+        assert not cuts.match(text[start - 1 : start])
+        assert not cuts.match(text[end : end + 1])
 
 
 @pytest.mark.parametrize(
@@ -312,9 +315,10 @@ def test_mention_is_the_whole_name_or_a_run_of_its_words_and_cuts_no_word(before
         ("Abdul Rashid Dostum", "Dostum, or Rashid Dostum", "Rashid Dostum"),
         ("Mary Mary", "mary", "mary"),
         ("Bosnia peace deal", "a deal for Bosnia", "deal"),
-        ("Iran", "Iranian", None),
+        ("Brazil", "Brazilianised", None),
         ("the U.N. on it", "the U.N. on", "the U.N. on"),
-        ("the US", "our US visit", None),
+        ("the US", "our US visit", "US"),
+        ("US", "tell us more", None),
         ("Behrouz Tavanian", "Tavanians", None),
         ("this and that", "this, that", None),
         ("Iran", "", None),
@@ -323,6 +327,76 @@ def test_mention_is_the_whole_name_or_a_run_of_its_words_and_cuts_no_word(before
 def test_mention_is_the_longest_printed_part_of_a_name(name: str, text: str, expected: str | None) -> None:
     found = find_mention(text, name)
     assert (found and text[slice(*found)]) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("Russia", "Moscow rejected it; the Russian envoy left", "Moscow"),
+        ("Russia", "the Kremlin rejected it", "Kremlin"),
+        ("Russian Federation", "Russians and Russia rejected it", "Russia"),
+        ("the United States", "A U.S. envoy called Washington", "U.S."),
+        ("UK", "Downing Street declined", "Downing Street"),
+        ("Poland", "they polish brass", None),
+        ("Poland", "Polish brass", "Polish"),
+        ("Indonesia", "Indonesian ships, not Indonesia", "Indonesia"),
+        ("International Monetary Fund", "the IMF and a fund", "IMF"),
+        ("International Monetary Fund", "the imf and a fund", "fund"),
+        ("court of appeal", "COA", None),
+        ("European Union", "the EU", "EU"),
+    ],
+)
+def test_states_are_found_by_their_capitals_and_peoples_and_bodies_by_their_initials(
+    name: str, text: str, expected: str | None
+) -> None:
+    found = find_mention(text, name)
+    assert (found and text[slice(*found)]) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("ban on Dworkin", "Dworkin fought the ban", "ban"),
+        ("talk that Yellow Crane leaned on anyone", "talk that it had leaned on anyone", "talk that"),
+        ("Republican candidate for Congress", "the candidate told Congress", "candidate"),
+        ("assault weapons ban", "assault weapons under a ban", "ban"),
+        ("end of the talks", "the talks go on", "the talks"),
+        ("of note", "a note", "note"),
+    ],
+)
+def test_the_head_of_a_name_goes_before_its_other_words(name: str, text: str, expected: str) -> None:
+    found = find_mention(text, name)
+    assert found
+    assert text[slice(*found)] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("中国", "我们支持中国的计划"),
+        ("ロシア", "彼はロシアを支持する"),
+        ("파키스탄", "파키스탄은 지지했다"),
+        ("NATO", "他们反对NATO的计划"),
+    ],
+)
+def test_names_are_found_in_scripts_that_write_words_together(name: str, text: str) -> None:
+    start = text.index(name)
+    assert find_mention(text, name) == (start, start + len(name))
+
+
+def test_every_state_is_found_by_all_that_is_printed_for_it() -> None:
+    lines = [line for line in (ROOT / "src/stance/states.txt").read_text("utf-8").splitlines() if line[0] != "#"]
+    own = [line.partition(":")[0] for line in lines]
+    assert own == sorted(own)
+    assert len({name for names in own for name in names.split("|")}) == sum(names.count("|") + 1 for names in own)
+    for line in lines:
+        names, _, others = line.partition(":")
+        first, *more = names.split("|")
+        for printed in (first, *more, *(other.strip() for other in others.split(",") if other.strip())):
+            text = f"Then {printed}."
+            found = find_mention(text, first)
+            assert found, printed
+            assert 5 <= found[0] < found[1] <= len(text) - 1, "in People's Republic of China it is China"
 
 
 def test_first_place_of_a_name_in_its_exact_case_is_taken() -> None:
