@@ -154,8 +154,9 @@ def test_a_threshold_is_printed_with_what_it_does() -> None:
 def test_the_bound_of_few_articles_is_that_of_korn_and_graubard() -> None:
     articles, wrong = np.repeat(np.arange(8), 15), np.arange(120) % 15 < np.repeat([0, 0, 1, 1, 2, 3, 5, 9], 15)
     risk = 21 / 120
-    variance = ((np.array([0, 0, 1, 1, 2, 3, 5, 9]) - 15 * risk) ** 2).sum() / 120**2  # of the risk, by articles
-    alone = risk * (1 - risk) / 120
+    totals = np.array([0, 0, 1, 1, 2, 3, 5, 9]) - 15 * risk
+    variance = 8 / 7 * (totals**2).sum() / 120**2  # of the risk, by articles drawn with replacement
+    alone = risk * (1 - risk) / 119
     pairs = 120 * alone / variance * (scipy.stats.t.ppf(0.95, 119) / scipy.stats.t.ppf(0.95, 7)) ** 2
     expected = scipy.stats.beta.ppf(0.95, pairs * risk + 1, pairs * (1 - risk))
     assert abstention.upper_bound(wrong, articles, 0.95) == pytest.approx(expected)

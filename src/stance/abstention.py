@@ -101,7 +101,8 @@ def upper_bound(wrong: npt.NDArray[np.bool_], articles: npt.NDArray[np.int64], l
         return 1.0
     apart = wrong - risk
     together = (np.bincount(articles, apart) ** 2).sum()
-    effect = max(together / (apart**2).sum(), 1.0) if risk > 0 else 1.0
+    drawn = (number / (number - 1)) / (len(wrong) / (len(wrong) - 1)) if number < len(wrong) else 1.0  # few articles
+    effect = max(drawn * together / (apart**2).sum(), 1.0) if risk > 0 else 1.0
     few = (t.ppf(level, len(wrong) - 1) / t.ppf(level, number - 1)) ** 2 if level > 0.5 and number < len(wrong) else 1.0
     pairs = len(wrong) / effect * few
     return float(beta.ppf(level, pairs * risk + 1, pairs * (1 - risk)))

@@ -135,7 +135,7 @@ def rivals(name: str, split: str, rows: str) -> list[list[str]]:
     aliases = {v: alias for m in client.search_registered_models(f"name = '{name}'") for alias, v in m.aliases.items()}
     table = [["version", "alias", f"{split} macro-F1 [95 %], int8", "on these rows"]]
     for version in sorted(client.search_model_versions(f"name='{name}'"), key=lambda v: int(v.version)):
-        score, theirs = version.tags.get(f"stance.int8_{split}_macro_f1"), version.tags.get(f"stance.{split}_rows")
+        score, theirs = (version.tags.get(f"stance.int8_{split}_{name}") for name in ("macro_f1", "rows"))
         if score:
             same = "yes" if theirs == rows else f"no, {theirs[:12]}: not comparable" if theirs else "unknown"
             table.append([str(version.version), aliases.get(version.version, ""), score, same])

@@ -38,7 +38,7 @@ def run(job: EvaluateJob) -> float:
         tags = {
             f"{job.precision}_{split}_macro_f1": str(macro_f1),
             f"{split}_dataset": manifest.sha256,
-            f"{split}_rows": tested,
+            f"{job.precision}_{split}_rows": tested,
             "evaluate_run": active.id,
         }
         version = registry.annotate(job.tracking.model, Path(job.artifact), tags)
