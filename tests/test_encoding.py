@@ -1,6 +1,7 @@
 """How pairs become ids: properties with the real tokenizer, in both layouts."""
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -413,6 +414,14 @@ def test_a_name_is_found_over_any_white_space(space: str) -> None:
 
 def test_name_of_very_many_words_is_looked_up_at_once() -> None:
     assert find_mention("word1 " * 100, " ".join(f"word{number}" for number in range(2_000))) is None
+
+
+def test_many_different_names_are_looked_up_fast() -> None:
+    text = "The committee met on Tuesday to hear what the harbour board had to say. " * 3
+    start = time.process_time()
+    for number in range(3_000):  # a pattern of its own each
+        assert find_mention(text, f"Committee {number}") == (4, 13)
+    assert time.process_time() - start < 10, "some 10,000 a second; 100 with a class of letters in each pattern"
 
 
 def test_name_of_byte_level_tokenizer_has_the_tokens_it_has_inside_a_sentence() -> None:

@@ -21,8 +21,8 @@ LINKS = frozenset(
 """The last word before one of these is the head of a name, as in "ban on the sale of arms"."""
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
 """Letters of scripts that write words together, or particles to the words: Thai, Lao, Burmese, Khmer, Chinese, …"""
-_WORD = rf"[^\W{UNSPACED}]"
-_BEFORE, _BEHIND = rf"(?<!{_WORD})", rf"(?!{_WORD})"
+_LETTER = re.compile(rf"[^\W{UNSPACED}]")
+"""What would go on with a word. Beside a pattern and not in it: compiling the class for each name takes long."""
 
 
 def find_mention(text: str, name: str) -> Span | None:
@@ -45,12 +45,17 @@ def find_mention(text: str, name: str) -> Span | None:
     return found
 
 
-def _search(text: str, words: str, flags: int = 0) -> Span | None:
-    if not words:
+def _search(text: str, name: str, flags: int = 0) -> Span | None:
+    words = name.split()  # a name may go on in the next line
+    if not words or (not flags and words[0] not in text):
         return None
-    pattern = r"\s+".join(map(re.escape, words.split()))  # a name may go on in the next line
-    found = re.search(f"{_BEFORE}{pattern}{_BEHIND}", text, flags)
-    return found.span() if found else None
+    pattern, place = re.compile(r"\s+".join(map(re.escape, words)), flags), 0
+    while found := pattern.search(text, place):
+        start, end = found.span()
+        if not (_LETTER.match(text[max(start - 1, 0) : start]) or _LETTER.match(text[end : end + 1])):
+            return start, end
+        place = start + 1
+    return None
 
 
 def _abbreviated(name: str) -> bool:
