@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from conftest import ROOT
+import tiny
+from conftest import ROOT, script
 from stance.encoders import Pretrained, load
 from stance.encoding import ACTOR, TARGET, Cuts, Encoded, Encoding, PairEncoder, collate
 from stance.errors import StanceError
@@ -422,6 +424,22 @@ def test_many_different_names_are_looked_up_fast() -> None:
     for number in range(3_000):  # a pattern of its own each
         assert find_mention(text, f"Committee {number}") == (4, 13)
     assert time.process_time() - start < 10, "some 10,000 a second; 100 with a class of letters in each pattern"
+
+
+def test_the_benchmark_counts_where_names_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = tiny.examples(1)[0]
+    text = "Moscow met Iran. Moscow spoke; it and Iran agreed."
+    rows = [
+        replace(row, text=text, actor=name, actor_span=place, target="Iran", target_span=None)
+        for name, place in (("Russia", (0, 6)), ("Russia", (17, 23)), ("Ukraine", (31, 33)), ("Iran", None))
+    ]
+    tiny.dataset(tmp_path / "data", {"train": rows, "validation": rows, "test": rows})
+    assert script("benchmark_lookup").main(["--dataset", str(tmp_path / "data")]) == 0
+    _, actors, targets = capsys.readouterr().out.splitlines()
+    assert actors.split()[:5] == ["actors", "3", "33.3%", "33.3%", "33.3%"]
+    assert targets.split()[:2] == ["targets", "0"]
+    assert script("benchmark_lookup").main(["--dataset", str(tmp_path)]) == 2
+    assert "manifest.json: missing" in capsys.readouterr().err
 
 
 def test_name_of_byte_level_tokenizer_has_the_tokens_it_has_inside_a_sentence() -> None:
