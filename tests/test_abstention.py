@@ -198,6 +198,14 @@ def altered(place: Workplace, folder: Path, **changes: Any) -> Path:
     return folder
 
 
+def test_an_artifact_of_a_corpus_of_two_labels_says_why_it_can_not_abstain(exported: Workplace, tmp_path: Path) -> None:
+    none = {"target_risk": 0.1, "threshold": None, "pairs": 0}
+    ways = {"with_places": none, "without_places": none}
+    predictor = StancePredictor.load(altered(exported, tmp_path, abstention=ways))
+    with pytest.raises(StanceError, match=r"no threshold to abstain by: no validation pair's corpus knows all labels"):
+        predictor.predict([Pair("Iran praised it.", "Iran", "it")], abstain=True)
+
+
 def promise(places: float | None, bare: float | None) -> dict[str, Any]:
     """The thresholds of an artifact, for pairs that are asked with their places and without."""
     facts = {"target_risk": 0.1, "risk_confidence": 0.95, "coverage": 0.5, "risk": 0.05, "bound": 0.1, "pairs": 9}

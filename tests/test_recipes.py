@@ -17,12 +17,13 @@ from torch.nn import functional
 
 import tiny
 from conftest import script
-from stance import bakeoff, inference, jsonl, teacher, training
+from stance import ancestry, bakeoff, inference, jsonl, teacher, training
 from stance import model as models
 from stance.bakeoff import Contender, Outcome
 from stance.batches import target
 from stance.calibration import softmax
 from stance.config import override
+from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.jobs.studies import BakeoffJob
 from stance.objective import consistency, cross_entropy
@@ -454,6 +455,27 @@ def test_a_teacher_that_learned_from_another_dataset_is_warned_of(
     assert warning == f"warning: {dict(heard.alerts)['foreign_teacher']}"
     assert heard.metrics.count(("alert_foreign_teacher", 1.0, 0)) == 1
     assert f"warning: {done.alerts['foreign_teacher']}" == warning
+
+
+def test_a_model_has_learned_from_what_its_ancestors_have(encoder: str, tmp_path: Path) -> None:
+    def manifest(**corpora: str) -> Manifest:
+        sources = [{"name": name, "format": kind} for name, kind in {**corpora, "raw": "web"}.items()]
+        counts = {"train": dict.fromkeys(corpora, 5)}
+        return Manifest("toy", "a" * 64, {}, {}, {}, {}, {}, corpora=counts, config={"corpora": sources})
+
+    def trained(name: str, **about: object) -> str:
+        folder = tmp_path / name
+        folder.mkdir()
+        jsonl.write_json(folder / "checkpoint.json", {"labels": list(LABELS), **about})
+        return str(folder)
+
+    mine = manifest(custom="jsonl", dse="dse")
+    alone = ancestry.learned_from(mine, RECIPE)
+    assert alone == ["dse:dse", "jsonl:custom"], "nothing was learned from what has no row in training"
+    teacher = trained("teacher", learned_from=["newsmtsc:custom"])
+    taught = replace(RECIPE, teacher=[f"custom:{teacher}"])
+    assert ancestry.learned_from(mine, taught) == ["dse:dse", "jsonl:custom", "newsmtsc:custom"]
+    assert ancestry.learned_from(mine, replace(taught, initial=trained("old"))) is None, "it does not say"
 
 
 def test_weights_to_start_from_that_learned_from_another_dataset_are_warned_of(

@@ -25,6 +25,7 @@ from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, Stance
 from stance.scores import StanceScore
 from stance.settings.scoring import EvaluationConfig
+from test_abstention import altered
 
 CLASSES = st.integers(0, 2)
 ANSWERS = st.lists(st.tuples(CLASSES, CLASSES), min_size=1, max_size=60)
@@ -297,8 +298,11 @@ def test_the_baselines_of_the_report_learned_from_train_alone(report: Report, ro
 
 
 def test_the_report_of_a_corpus_of_two_labels_is_over_these_and_abstains_as_predict_does(
-    predictor: StancePredictor, rows: dict[str, list[Example]]
+    exported: Workplace, rows: dict[str, list[Example]], tmp_path: Path
 ) -> None:
+    sure = {"target_risk": 0.1, "threshold": 0.45, "pairs": 9}
+    place = altered(exported, tmp_path, abstention={"with_places": sure, "without_places": sure})
+    predictor = StancePredictor.load(place)
     two = ("oppose", "support")
     polar = {split: [replace(r, labels=two) for r in part if r.stance in two] for split, part in rows.items()}
     found = evaluation.score(predictor, polar, EvaluationConfig(resamples=20))
@@ -308,10 +312,14 @@ def test_the_report_of_a_corpus_of_two_labels_is_over_these_and_abstains_as_pred
     answers = np.repeat(np.repeat(np.arange(3)[None], 3, 0).ravel(), counts.ravel())
     assert found.scores[MODEL]["macro_f1"].value == pytest.approx(f1_score(truth, answers, average="macro"))
     assert found.annotated_baselines[baselines.MAJORITY]["macro_f1"].value > 0.3
-    given = predictor.predict([row.pair() for row in polar["test"]], abstain=predictor.abstains)
-    if predictor.abstains:
-        answered = [not answer.abstained for answer in given]
-        assert found.kept[evaluation.AS_ASKED].coverage.value == pytest.approx(np.mean(answered))
+    given = predictor.predict([row.pair() for row in polar["test"]], abstain=True)
+    answered = np.array([not answer.abstained for answer in given])
+    kept = found.kept[evaluation.AS_ASKED]
+    assert 0 < kept.coverage.value == pytest.approx(answered.mean())
+    assert answered.mean() < (found.answers.confidence >= 0.45).mean(), "over the known labels it would answer more"
+    wrong = [answer.stance != row.stance for answer, row in zip(given, polar["test"], strict=True)]
+    assert kept.risk.value == pytest.approx(np.mean(np.array(wrong)[answered]))
+    assert found.on_curve() is None
 
 
 def test_the_report_on_validation_scores_the_validation_split(
@@ -408,7 +416,7 @@ def test_a_bound_that_is_not_there_is_null_in_the_file(
     part = {**rows, "test": [row for row in rows["test"] if row.article_id == one]}
     found = evaluation.score(predictor, part, EvaluationConfig(resamples=20))
     assert math.isnan(found.scores[MODEL]["accuracy"].low)
-    jsonl.write_json(tmp_path / "report.json", found.to_json())
+    jsonl.write_json(tmp_path / "report.json", jsonl.finite(found.to_json()))
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")

@@ -601,6 +601,10 @@ def test_the_summary_shows_counts_intervals_and_triples(capsys: pytest.CaptureFi
 def test_the_summary_of_an_article_without_stances_still_prints(capsys: pytest.CaptureFixture[str]) -> None:
     manifest = Manifest("toy", "cd" * 32, {}, dict.fromkeys(("train", "validation", "test"), 0),
                         {"train": {}, "validation": {}, "test": {}}, {}, {})  # fmt: skip
-    report = {"scores": {}, "pairs": 0, "split": "test", "articles": 0}
-    show.summary(manifest, report, [], Article("a", "Rain."), artifact=Path("x"), source=Path("rain.txt"))
-    assert "rain.txt" in capsys.readouterr().out
+    measures = ("macro_f1", "accuracy", "mcc", "calibration_error", "overconfidence", "brier", "aurc")
+    one = {"model": {name: [0.5, None, None] for name in measures}}  # of one article, which has no interval
+    for scores in ({}, one):
+        report = {"scores": scores, "pairs": 0, "split": "test", "articles": 0}
+        show.summary(manifest, report, [], Article("a", "Rain."), artifact=Path("x"), source=Path("rain.txt"))
+        assert "rain.txt" in (printed := capsys.readouterr().out)
+    assert "0.500 [nan, nan]" in printed

@@ -74,7 +74,7 @@ def test_the_loaded_champion_takes_the_places_of_mentions(
         for e in rows
     ]
     assert [row["target_span"] is None for row in given] != [True] * 8
-    bare = dict(given[0], actor_span=None, target_span=None)
+    bare = {name: given[0][name] for name in ("text", "actor", "target")}
     predictor = StancePredictor.load(exported.artifact)
     pairs = [*(e.pair() for e in rows), Pair(rows[0].text, rows[0].actor, rows[0].target)]
     same(
@@ -132,8 +132,11 @@ def server(exported: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield address
 
 
-def post(address: str, table: pd.DataFrame) -> tuple[int, dict[str, Any]]:
-    body = json.dumps({"dataframe_split": table.to_dict("split")}).encode()
+def post(
+    address: str, table: pd.DataFrame, *, records: list[dict[Any, Any]] | None = None
+) -> tuple[int, dict[str, Any]]:
+    asked = {"dataframe_split": table.to_dict("split")} if records is None else {"dataframe_records": records}
+    body = json.dumps(asked).encode()
     request = urllib.request.Request(  # noqa: S310
         f"{address}/invocations", body, {"Content-Type": "application/json"}
     )
@@ -163,6 +166,11 @@ def test_the_server_takes_the_places_of_mentions(server: str, exported: Workplac
     assert status == 200
     expected = StancePredictor.load(exported.artifact).predict([replace(row, target_span=None).pair()])
     same(answer["predictions"], [found.to_json() for found in expected])
+    some = asked.to_dict("records") + asked.drop(columns="actor_span").to_dict("records")
+    status, answer = post(server, pd.DataFrame(), records=some)
+    assert status == 200, answer
+    pairs = [replace(row, target_span=None).pair(), Pair(row.text, row.actor, row.target)]
+    same(answer["predictions"], [f.to_json() for f in StancePredictor.load(exported.artifact).predict(pairs)])
 
 
 @pytest.mark.slow

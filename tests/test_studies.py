@@ -70,18 +70,19 @@ def test_transfer_scores_the_exported_model_and_keeps_the_scores_in_mlflow(
 
 
 def test_scores_of_a_corpus_that_the_artifact_has_learned_from_are_not_called_transfer() -> None:
-    def known(learned_from: dict[str, str] | None) -> dict[str, bool | None]:
+    def known(learned_from: list[str] | None) -> dict[str, bool | None]:
         facts = {} if learned_from is None else {"checkpoint": {"learned_from": learned_from}}
         return {name: transfer.learned(name, facts) for name in ("seesaw-valid", "newsmtsc-rw", "newsmtsc-mt")}
 
-    ours = known({"stance-news": "jsonl"})
+    ours = known(["dse:dse", "jsonl:stance-news"])
     assert set(ours.values()) == {False}
     assert transfer.warning(ours) == ""
-    assert transfer.warning(known({"mine": "newsmtsc", "stance-news": "jsonl"})) == (
+    assert transfer.warning(known(["jsonl:stance-news", "newsmtsc:mine"])) == (
         "the artifact has learned from the training parts of newsmtsc-rw, newsmtsc-mt: these scores are not of transfer"
     )
     assert set(known(None).values()) == {None}
-    assert "may not be of transfer" in transfer.warning(known(None))
+    assert known(["jsonl:mine", "seesaw:seesaw"]) == {"seesaw-valid": True, "newsmtsc-rw": None, "newsmtsc-mt": None}
+    assert "may not be of transfer" in transfer.warning(known(["table:custom"]))
 
 
 def test_confidence_on_a_set_is_over_the_labels_that_it_has(exported: Workplace, tmp_path: Path) -> None:

@@ -29,15 +29,21 @@ def doubts(config: TrainingConfig, dataset_sha256: str) -> dict[str, str]:
     return found
 
 
-def learned_from(manifest: Manifest, config: TrainingConfig) -> dict[str, str]:
-    """The format of each corpus, by name, that a training on this dataset learns from, its ancestors' included."""
-    found: dict[str, str] = {}
-    for folder in (*(folder for _, folder in teachers(config)), Path(config.initial or ".")):
-        if (folder / "checkpoint.json").is_file():
-            found |= model.about(folder).get("learned_from", {})
+def learned_from(manifest: Manifest, config: TrainingConfig) -> list[str] | None:
+    """The corpora, as `FORMAT:NAME`, that a training on this dataset learns from, its ancestors' included.
+
+    None if a teacher, or the weights it starts from, do not say what they have learned from.
+    """
     taught = manifest.corpora.get("train", {})
-    own = {source["name"]: source["format"] for source in manifest.config.get("corpora", ())}
-    return dict(sorted((found | {name: kind for name, kind in own.items() if name in taught}).items()))
+    found = {f"{s['format']}:{s['name']}" for s in manifest.config.get("corpora", ()) if s["name"] in taught}
+    ancestors = [folder for _, folder in teachers(config)] + [Path(config.initial)] * bool(config.initial)
+    for folder in ancestors:
+        file = folder / "checkpoint.json"
+        theirs = model.about(folder).get("learned_from") if file.is_file() else None
+        if theirs is None:
+            return None
+        found |= set(theirs)
+    return sorted(found)
 
 
 def _other(setting: str, folder: Path, here: str) -> str:

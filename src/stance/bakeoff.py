@@ -10,12 +10,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
+import numpy as np
+
 from stance import studies
 from stance.errors import StanceError
 from stance.inference import Logits
 from stance.records import LABELS, Example, without_places
 from stance.resume import digest
-from stance.scores import choices, confusion, rates
+from stance.scores import UNKNOWN, choices, confusion, known, rates
 from stance.settings.studies import BakeoffConfig
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.studies import Memory, Sets
@@ -98,7 +100,8 @@ def score(logits: Logits, rows: Sequence[Example]) -> float:
     references = [LABELS.index(row.stance) for row in rows]
     if set(references) <= set(POLAR):
         return float((two_way(logits) == references).mean())
-    return float(rates(confusion(references, logits.argmax(1).tolist()), choices(rows))["macro_f1"])
+    answers = np.where(known(rows), logits, UNKNOWN).argmax(1)
+    return float(rates(confusion(references, answers.tolist()), choices(rows))["macro_f1"])
 
 
 def _key(contender: str, seed: int, asked: str) -> str:

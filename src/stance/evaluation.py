@@ -16,6 +16,7 @@ from stance.errors import StanceError
 from stance.predictor import StancePredictor
 from stance.records import LABELS, PHENOMENA, Example, as_printed, without_places
 from stance.scores import (
+    ALL,
     SUMMARY,
     Answers,
     Counts,
@@ -83,6 +84,10 @@ class Report:
             "phenomena": {tag: {"pairs": n, **_plain(values)} for tag, (n, values) in self.phenomena.items()},
             "annotated_baselines": {name: _plain(values) for name, values in self.annotated_baselines.items()},
         }
+
+    def on_curve(self) -> Kept | None:
+        """What the threshold does where it is a point of the risk–coverage curve, which is over the known labels."""
+        return self.kept.get(AS_ASKED) if choices(self.examples) == ALL else None
 
     def predictions(self) -> list[dict[str, Any]]:
         """One row an example: the question, the true stance and the answer."""

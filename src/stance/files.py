@@ -63,8 +63,11 @@ def check_replaceable(path: Path, *, marker: str, own: Set[str] | None = None) -
         own: names that an output may hold; anything else is somebody's work. None accepts all names.
 
     Raises:
-        StanceError: `path` is a file, or holds files that are no earlier output.
+        StanceError: `path` or something above it is a file, or it holds files that are no earlier output.
     """
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise StanceError(f"{path}: {above} is a file, no directory; choose another output")
     if path.exists() and not path.is_dir():
         raise StanceError(f"{path}: is a file; expected a directory to write to, nothing was overwritten")
     if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():

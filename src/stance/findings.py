@@ -56,6 +56,14 @@ def line(study: Study, trial: FrozenTrial, config: SweepConfig) -> str:
     return f"trial {trial.number}{again}: {drawn} -> {ended}; {leader}{_progress(study, config)}"
 
 
+def command(folder: Path) -> str:
+    """How a shell trains with `best.overrides`; xargs, which passes no signal on, only where a value must be quoted."""
+    file = folder / "best.overrides"
+    if re.search(r"['\"\\]", file.read_text("utf-8")):
+        return f"xargs python scripts/train.py < {shlex.quote(str(file))}"
+    return f"python scripts/train.py $(cat {shlex.quote(str(file))})"
+
+
 def _word(text: str) -> str:
     """A word as xargs reads it; without need it is as `$(cat best.overrides)` wants it, too."""
     return shlex.quote(text) if re.search(r"[\s'\"\\]", text) else text

@@ -141,13 +141,15 @@ def check_output(path: Path, setting: str = "output") -> None:
     """Refuse, before the work, the name of a file that can't be written.
 
     Raises:
-        StanceError: it is a directory, or something above it is a file.
+        StanceError: it is a directory, something above it is a file, or there is no permission to write there.
     """
     if path.is_dir():
         raise StanceError(f"{setting}={path}: is a directory; expected the name of a file to write")
-    blocked = next((folder for folder in path.parents if folder.exists() and not folder.is_dir()), None)
-    if blocked:
-        raise StanceError(f"{setting}={path}: {blocked} is a file, no directory; choose another {setting}")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise StanceError(f"{setting}={path}: {above} is a file, no directory; choose another {setting}")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise StanceError(f"{setting}={path}: no permission to write into {above}; choose another {setting}")
 
 
 def check_utf8(row: Mapping[str, Any], where: str) -> None:
@@ -166,19 +168,16 @@ def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write one indented JSON document with sorted keys, whole or not at all.
-
-    A number that JSON does not have (NaN, infinity) becomes null.
-    """
-    text = json.dumps(_finite(value), ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False)
-    write_text(path, text + "\n")
+    """Write one indented JSON document with sorted keys, whole or not at all."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The value with null for the numbers that JSON does not have, NaN and infinity."""
     if isinstance(value, Mapping):
-        return {key: _finite(inner) for key, inner in value.items()}
+        return {key: finite(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
+        return [finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

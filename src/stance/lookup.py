@@ -4,7 +4,7 @@ How often that finds the annotated mention was measured on the training part of 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -19,10 +19,26 @@ LINKS = frozenset(
     | {"that", "to", "under", "when", "where", "which", "who", "whose", "with"}
 )
 """The last word before one of these is the head of a name, as in "ban on the sale of arms"."""
+TITLES = frozenset(
+    {"ambassador", "chancellor", "chief", "director", "governor", "king", "leader", "minister", "president", "queen"}
+    | {"secretary", "senator"}
+)
+"""Before a link and a person's name they are not the head: "President of Iran Mahmoud Ahmadinejad"."""
+POLITIES = frozenset({"government", "kingdom", "republic", "state"})
+"""Before "of" and a state they are not the head: "government of Iran"."""
+BEFORE_OTHERS = re.compile(
+    r"(?<!\w)(?:Bosnian|Central|East|Eastern|Equatorial|Kosovo|Latin|Native|New|North|Northern|South|Southern|West|Western)"
+    r"\s+$"
+)
+"""What makes the word of a state another one's: "Latin American", "South Sudanese", "Bosnian Serb"."""
+ALSO_WORDS = frozenset({"act", "aid", "am", "ice", "it", "us", "who"})
+"""Abbreviations that are other words in small letters."""
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
 """Letters of scripts that write words together, or particles to the words: Thai, Lao, Burmese, Khmer, Chinese, …"""
-_LETTER = re.compile(rf"[^\W{UNSPACED}]")
+_LETTERS = re.compile(rf"[^\W{UNSPACED}]+")
 """What would go on with a word. Beside a pattern and not in it: compiling the class for each name takes long."""
+_HANGUL = re.compile("[\uac00-\ud7af]")  # has particles behind a word alone
+_QUOTES = str.maketrans("\u2018\u2019", "''")
 
 
 def find_mention(text: str, name: str) -> Span | None:
@@ -34,33 +50,43 @@ def find_mention(text: str, name: str) -> Span | None:
     arms"), else later words. Parts of one or two letters and words without content are no mention; neither are parts of
     a name of more than `MAX_NAME_WORDS` words.
     """
-    whole = name.strip()
-    found = _search(text, whole) or (None if _abbreviated(whole) else _search(text, whole, re.IGNORECASE))
+    text, whole = text.translate(_QUOTES), name.strip().translate(_QUOTES)
+    found = _search(text, whole) or _search(text, whole, _case(whole))
     if not found:
-        found = next(filter(None, (_search(text, other) for other in _others(whole))), None)
+        others = (_search(text, other, unlike=BEFORE_OTHERS) for other in _others(whole))
+        found = next(filter(None, others), None)
     if not found:
         small = " ".join(text.casefold().split())
-        printed = (_search(text, part, re.IGNORECASE) for part in _parts(name) if part.casefold() in small)
+        printed = (_search(text, part, _case(part)) for part in _parts(whole) if part.casefold() in small)
         found = next(filter(None, printed), None)
     return found
 
 
-def _search(text: str, name: str, flags: int = 0) -> Span | None:
+def _search(text: str, name: str, flags: int = 0, *, unlike: re.Pattern[str] | None = None) -> Span | None:
+    """The first place of a name as whole words, not behind `unlike`."""
     words = name.split()  # a name may go on in the next line
-    if not words or (not flags and words[0] not in text):
+    if not words or (not flags and words[0] not in text) or (len(name) == 1 and re.match(f"[{UNSPACED}]", name)):
         return None
     pattern, place = re.compile(r"\s+".join(map(re.escape, words)), flags), 0
     while found := pattern.search(text, place):
         start, end = found.span()
-        if not (_LETTER.match(text[max(start - 1, 0) : start]) or _LETTER.match(text[end : end + 1])):
+        before = text[max(start - 1, 0) : start]
+        if not (
+            (before and _LETTERS.match(before))
+            or _LETTERS.match(text[end : end + 1])
+            or (_HANGUL.match(before) and _HANGUL.match(text[start]))
+            or (unlike and unlike.search(text[max(start - 20, 0) : start]))
+        ):
             return start, end
-        place = start + 1
+        run = _LETTERS.match(text, start)
+        place = max(start + 1, run.end() if run else 0)  # a name can't begin within a word
     return None
 
 
-def _abbreviated(name: str) -> bool:
-    """Whether small letters are another word, as in "US" and "us"."""
-    return len(name) <= SHORTEST_INITIALS and name.isupper()
+def _case(name: str) -> int:
+    """The flag of a search: in small letters "US" is another word."""
+    words = name.split()
+    return 0 if words and words[-1].isupper() and words[-1].casefold() in ALSO_WORDS else re.IGNORECASE
 
 
 def _others(name: str) -> Iterator[str]:
@@ -88,12 +114,21 @@ def _states() -> dict[str, list[str]]:
 def _parts(name: str) -> Iterator[str]:
     """The runs of a name's words that may stand for it, in the order of preference."""
     words = name.split()
-    if len(words) > MAX_NAME_WORDS:
+    if not 0 < len(words) <= MAX_NAME_WORDS:
         return
-    links = (place for place, word in enumerate(words) if place and word.casefold() in LINKS)
-    head = next(links, len(words)) - 1
+    head = _head(words)
     runs = [(start, start + n) for n in range(len(words) - 1, 0, -1) for start in range(len(words) - n, -1, -1)]
     for start, end in sorted(runs, key=lambda run: not run[0] <= head < run[1]):
         part = words[start:end]
-        if any(len(word) > 2 and word.casefold() not in FILLERS for word in part):
+        if any(len(word) > 2 and (word.isupper() or word.casefold() not in FILLERS | LINKS) for word in part):
             yield " ".join(part)
+
+
+def _head(words: Sequence[str]) -> int:
+    """Which word of a name is its head."""
+    links = (place for place, word in enumerate(words) if place and word.casefold() in LINKS)
+    head = next(links, len(words)) - 1
+    title, behind = words[head].casefold(), words[head + 1 :]
+    person = title in TITLES and words[head][0].isupper() and words[-1][0].isupper() and len(behind) > 2
+    polity = title in POLITIES and folded(" ".join(behind[1:])) in _states()
+    return len(words) - 1 if person or polity else head

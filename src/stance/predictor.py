@@ -115,7 +115,12 @@ class StancePredictor:
             StanceError: none was chosen at export, or none kept to the target risk.
         """
         if not self.abstains:
-            why = "none kept to the target risk on validation" if self.metadata.get("abstention") else "none was chosen"
+            chosen = self.metadata.get("abstention") or {}
+            why = "none kept to the target risk on validation" if chosen else "none was chosen"
+            if chosen and not any(way.get("pairs", 1) for way in chosen.values()):
+                raise StanceError(
+                    "this artifact has no threshold to abstain by: no validation pair's corpus knows all labels"
+                )
             raise StanceError(
                 f"this artifact has no threshold to abstain by: {why}; export it again with another export.target_risk"
             )

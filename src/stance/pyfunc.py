@@ -16,7 +16,7 @@ from stance.predictor import StancePredictor
 class StancePyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     """Answers a table of `text`, `actor`, `target` with `stance`, `confidence` and the labels' probabilities.
 
-    The columns `actor_span` and `target_span`, `[start, end]` of the mentions, may be there, and may be empty.
+    `actor_span` and `target_span`, `[start, end]` of the mentions, may be left out, also in some rows alone.
     The parameter `abstain` adds a column `abstained`: whether the confidence is too low for the target risk.
     """
 
@@ -33,7 +33,7 @@ class StancePyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
 
 def _plain(value: Any) -> Any:
-    """A cell as JSON has it: MLflow gives a span as an array of numpy, and a missing one as NaN."""
+    """A cell as JSON has it: a span may come as an array of numpy, and is NaN where other rows have one."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     return None if isinstance(value, float) and np.isnan(value) else value

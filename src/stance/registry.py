@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
-from mlflow.types.schema import Array
+from mlflow.types.schema import AnyType
 
 import stance
 from stance.errors import StanceError
@@ -32,7 +32,7 @@ SIGNATURE = ModelSignature(
     inputs=Schema(
         [
             *(ColSpec(DataType.string, name) for name in ("text", "actor", "target")),
-            *(ColSpec(Array(DataType.long), name, required=False) for name in ("actor_span", "target_span")),
+            *(ColSpec(AnyType(), name, required=False) for name in ("actor_span", "target_span")),
         ]
     ),
     outputs=Schema(

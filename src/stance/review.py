@@ -158,11 +158,11 @@ def _labels(
 
 
 def _missed(asked: Sequence[Example], probabilities: npt.NDArray[np.float64], config: ReviewConfig) -> Iterator[Doubt]:
-    by_article: dict[str, list[tuple[float, int]]] = {}
+    by_article: dict[tuple[str, str], list[tuple[float, int]]] = {}
     for i, row in enumerate(asked):
         stance = LABELS[int(probabilities[i].argmax())]
         if row.provenance == "sampled" and stance != Stance.NEUTRAL and probabilities[i].max() >= config.confidence:
-            by_article.setdefault(row.article_id, []).append((-float(probabilities[i].max()), i))
+            by_article.setdefault(_article(row), []).append((-float(probabilities[i].max()), i))
     for found in by_article.values():
         for _, i in sorted(found)[: config.per_article]:
             yield _doubt(asked[i], "missed", probabilities[i], None, None)

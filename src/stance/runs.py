@@ -134,11 +134,19 @@ class Run:
             _log.warning("the work is done; waiting some minutes for MLflow to take what it lacks")
         try:
             self.flush()
-            if "stance.error" in self._client.get_run(self.id).data.tags:  # of another process that shares the run
-                self._client.delete_tag(self.id, "stance.error")
+            self._forget()
         except OSError as error:
             raise MlflowException(str(error)) from error
         self.end("FINISHED")
+
+    def _forget(self) -> None:
+        """Take away what another process that shares the run said of its own end."""
+        try:
+            if "stance.error" in self._client.get_run(self.id).data.tags:
+                self._client.delete_tag(self.id, "stance.error")
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # a third one was faster
+                raise
 
     def end(self, status: str) -> None:
         """End the run. MLflow has forgotten it where it was told so before and could not write it."""

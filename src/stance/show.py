@@ -81,8 +81,8 @@ def _print(console: Console, title: str, rows: Sequence[Sequence[str]]) -> None:
     console.print(table)
 
 
-def _estimate(values: Sequence[float]) -> str:
-    value, low, high = values
+def _estimate(values: Sequence[float | None]) -> str:
+    value, low, high = (float("nan") if number is None else number for number in values)  # as JSON has it
     return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 

@@ -120,8 +120,8 @@ class Worker:
             taken = {number for trial in study.get_trials(deepcopy=False) for number in retried(trial)}
             if isinstance(error, Exception) and taken & set(begun):
                 return None
-            for number in begun:
-                give_back(study, number)
+            for number in begun:  # an error of ours would come again and again
+                give_back(study, number, retries=self.plan.config.retries if isinstance(error, Exception) else None)
             raise
         trial = study.get_trials()[begun[0]]
         return None if "surplus" in trial.user_attrs else trial

@@ -24,6 +24,7 @@ from stance.scores import Answers, Estimate, by_group, estimates, slice_rates
 from stance.settings.building import ExamplesConfig
 from stance.settings.scoring import TransferConfig
 
+PUBLIC, OWN = ("seesaw", "dse", "newsmtsc"), "jsonl:stance-news"
 POLAR = [LABELS.index(Stance.OPPOSE), LABELS.index(Stance.SUPPORT)]
 
 
@@ -114,14 +115,23 @@ def _score(name: str, answers: Logits, rows: Sequence[Example], config: Transfer
 
 
 def learned(name: str, artifact: Mapping[str, Any]) -> bool | None:
-    """Whether an artifact has learned from the training part of a set's corpus; None if it does not say.
+    """Whether an artifact has learned from the training part of a set's corpus; None if that is not known.
+
+    It goes by the formats of the corpora: what came in a general one (a table, JSON Lines) may be any of them, unless
+    it is the corpus of this project.
 
     Args:
         name: of the set.
         artifact: its `stance.json`.
     """
-    formats = artifact.get("checkpoint", {}).get("learned_from")
-    return None if formats is None else name.split("-")[0] in formats.values()
+    found = artifact.get("checkpoint", {}).get("learned_from")
+    if found is not None and name.split("-")[0] in {corpus.partition(":")[0] for corpus in found}:
+        return True
+    return None if found is None or not all(map(_certain, found)) else False
+
+
+def _certain(corpus: str) -> bool:
+    return corpus == OWN or corpus.partition(":")[0] in PUBLIC
 
 
 def warning(known: Mapping[str, bool | None]) -> str:
@@ -130,7 +140,7 @@ def warning(known: Mapping[str, bool | None]) -> str:
     if seen:
         return f"the artifact has learned from the training parts of {seen}: these scores are not of transfer"
     if None in known.values():
-        return "the artifact does not say which corpora it has learned from, so these scores may not be of transfer"
+        return "it is not known whether the artifact has learned from these corpora: the scores may not be of transfer"
     return ""
 
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stance import dataset, evaluation, jsonl, plots, registry, tracking
-from stance.evaluation import AS_ASKED, MODEL
+from stance.evaluation import MODEL
 from stance.jobs.training import EvaluateJob
 from stance.predictor import StancePredictor
 from stance.show import columns
@@ -29,10 +29,10 @@ def run(job: EvaluateJob) -> float:
         active.sink(evaluation.metrics(report), 0)
         active.figure(plots.confusion_matrix(report.confusion, f"{split}, {job.precision}"), "confusion_matrix.png")
         active.figure(plots.reliability_diagram(report.answers, split), "reliability.png")
-        curve = plots.risk_coverage_curve(report.answers, split, report.kept.get(AS_ASKED))
+        curve = plots.risk_coverage_curve(report.answers, split, report.on_curve())
         active.figure(curve, "risk_coverage.png")
         active.table(report.predictions(), "predictions.json")
-        jsonl.write_json(Path(job.output), report.to_json() | {"dataset_sha256": manifest.sha256})
+        jsonl.write_json(Path(job.output), jsonl.finite(report.to_json() | {"dataset_sha256": manifest.sha256}))
         active.file(Path(job.output))
         macro_f1, tested = report.scores[MODEL]["macro_f1"], dataset.fingerprint({split: rows[split]})
         tags = {

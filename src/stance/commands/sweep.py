@@ -1,6 +1,5 @@
 """Better settings of a training."""
 
-import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ def run(job: SweepJob) -> float:
     """Search for better settings of a training; several processes and machines can share a search.
 
     The same command goes on with a search that was killed; given twice at a time, two processes share it. What it
-    finds is used by `xargs python scripts/train.py < outputs/sweep/NAME/best.overrides`. More in docs/SWEEPS.md.
+    finds is used by `python scripts/train.py $(cat outputs/sweep/NAME/best.overrides)`. More in docs/SWEEPS.md.
     """
     rows, manifest = dataset.load(Path(job.dataset))
     folder = Path(job.output) / job.sweep.name
@@ -49,6 +48,6 @@ def _search(job: SweepJob, plan: trial.Plan, manifest: Manifest, folder: Path) -
         active.tag(best_trial=str(best))
     print(
         f"best: trial {best}, median {job.sweep.metric} {value:.3f} over seeds {job.sweep.seeds}; train with it by\n"
-        f"xargs python scripts/train.py < {shlex.quote(str(folder / 'best.overrides'))}"
+        f"{findings.command(folder)}"
     )
     return value

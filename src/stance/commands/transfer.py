@@ -28,7 +28,7 @@ def run(job: TransferJob) -> float:
         active.sink(flat, 0)
         plain = {name: {n: asdict(e) for n, e in values.items()} for name, values in scores.items()}
         report = {t.name: {"pairs": t.pairs, "learned_from": known[t.name], "scores": plain[t.name]} for t in found}
-        jsonl.write_json(Path(job.output), report)
+        jsonl.write_json(Path(job.output), jsonl.finite(report))
         active.file(Path(job.output))
     print(columns(transfer.table(found)))
     print(f"* the score that is published for this corpus\n\n{columns(transfer.confidence_table(trust))}")
