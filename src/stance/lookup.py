@@ -72,7 +72,7 @@ def _search(text: str, name: str, flags: int = 0, *, unlike: re.Pattern[str] | N
         start, end = found.span()
         before = text[max(start - 1, 0) : start]
         if not (
-            (before and _LETTERS.match(before))
+            _LETTERS.match(before)
             or _LETTERS.match(text[end : end + 1])
             or (_HANGUL.match(before) and _HANGUL.match(text[start]))
             or (unlike and unlike.search(text[max(start - 20, 0) : start]))
