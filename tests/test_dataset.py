@@ -342,6 +342,8 @@ def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("years of work")
     with pytest.raises(StanceError, match="out is a file, no directory; choose another output"):
         build(tmp_path / "out" / "below", toy(tmp_path / "toy.jsonl"))
+    with pytest.raises(StanceError, match="/: holds files but no manifest"):
+        build(Path("/"), toy(tmp_path / "toy.jsonl"))
     with pytest.raises(StanceError, match="out: is a file; expected a directory to write to"):
         build(tmp_path / "out", toy(tmp_path / "toy.jsonl"))
     assert (tmp_path / "out").read_text() == "years of work"

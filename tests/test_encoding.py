@@ -359,6 +359,14 @@ def test_mention_is_the_longest_printed_part_of_a_name(name: str, text: str, exp
         ("the WHO", "the agency, who resigned; WHO said", "WHO"),
         ("the WHO", "the agency, who resigned", None),
         ("ETA", "Eta declared a ceasefire", "Eta"),
+        ("IS", "Islamic State said the city is ours", None),
+        ("CAR", "the car exploded in Bangui", None),
+        ("UNICEF", "Unicef agreed", "Unicef"),
+        ("Russia", "New Russian attacks", "Russian"),
+        ("Ukraine", "Western Ukrainian towns", "Ukrainian"),
+        ("Guinea", "the Papua New Guinean army", None),
+        ("Ireland", "the Northern Irish parties", None),
+        ("United States", "Latin-American voters", None),
     ],
 )
 def test_states_are_found_by_their_capitals_and_peoples_and_bodies_by_their_initials(
@@ -381,6 +389,9 @@ def test_states_are_found_by_their_capitals_and_peoples_and_bodies_by_their_init
         ("President of Iran Mahmoud Ahmadinejad", "President Bush rejected Ahmadinejad's letter", "Ahmadinejad"),
         ("president of Panama", "the president left Panama", "president"),
         ("government of Iran", "the US government warned Iran", "Iran"),
+        ("Minister of Foreign Affairs", "The minister resigned over the affairs of a bank", "minister"),
+        ("Governor of the Bank of England", "the governor of the Bank spoke; England won", "governor of the Bank"),
+        ("Secretary of State for Defence", "The secretary met Defence staff", "secretary"),
         ("government of the day", "the government sat all day", "government"),
     ],
 )
@@ -410,6 +421,7 @@ def test_particles_and_single_letters_of_such_scripts_are_no_names() -> None:
     assert find_mention("北한국경", "한국") == (1, 3)
     assert find_mention("북한국경", "한국") is None
     assert find_mention("玉米", "米") is None
+    assert find_mention("김 said", "김") == (0, 1)
 
 
 def test_words_without_content_are_no_mention() -> None:

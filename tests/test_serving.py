@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
@@ -81,6 +82,13 @@ def test_the_loaded_champion_takes_the_places_of_mentions(
         loaded.predict(pd.DataFrame([*given, bare])).to_dict("records"),
         [answer.to_json() for answer in predictor.predict(pairs)],
     )
+
+
+def test_the_loaded_champion_takes_places_in_any_form(loaded: mlflow.pyfunc.PyFuncModel) -> None:
+    row = {"text": "Iran praised the plan.", "actor": "Iran", "target": "plan"}
+    spans = [[0, 4], (0, 4), np.array([0, 4]), [np.int64(0), np.int64(4)]]
+    first, *others = loaded.predict(pd.DataFrame([row | {"actor_span": span} for span in spans])).to_dict("records")
+    same(others, [first] * 3)
 
 
 def test_the_loaded_champion_names_the_row_with_a_place_outside_its_text(

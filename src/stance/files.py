@@ -65,7 +65,7 @@ def check_replaceable(path: Path, *, marker: str, own: Set[str] | None = None) -
     Raises:
         StanceError: `path` or something above it is a file, or it holds files that are no earlier output.
     """
-    above = next(folder for folder in path.absolute().parents if folder.exists())
+    above = next((folder for folder in path.absolute().parents if folder.exists()), path)
     if not above.is_dir():
         raise StanceError(f"{path}: {above} is a file, no directory; choose another output")
     if path.exists() and not path.is_dir():

@@ -27,16 +27,15 @@ TITLES = frozenset(
 POLITIES = frozenset({"government", "kingdom", "republic", "state"})
 """Before "of" and a state they are not the head: "government of Iran"."""
 BEFORE_OTHERS = re.compile(
-    r"(?<!\w)(?:Bosnian|Central|East|Eastern|Equatorial|Kosovo|Latin|Native|New|North|Northern|South|Southern|West|Western)"
-    r"\s+$"
+    r"(?<!\w)(?:(?:Bosnian|Central|East|Equatorial|Kosovo|Latin|Native|North|South|West)[\s-]+"
+    r"|New[\s-]+(?=Guinea)|Northern[\s-]+(?=Irish))"
 )
 """What makes the word of a state another one's: "Latin American", "South Sudanese", "Bosnian Serb"."""
-ALSO_WORDS = frozenset({"act", "aid", "am", "ice", "it", "us", "who"})
-"""Abbreviations that are other words in small letters."""
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
 """Letters of scripts that write words together, or particles to the words: Thai, Lao, Burmese, Khmer, Chinese, …"""
 _LETTERS = re.compile(rf"[^\W{UNSPACED}]+")
 """What would go on with a word. Beside a pattern and not in it: compiling the class for each name takes long."""
+_ANY_LETTER = re.compile(r"\w")  # beside a name of one letter, in any script
 _HANGUL = re.compile("[\uac00-\ud7af]")  # has particles behind a word alone
 _QUOTES = str.maketrans("\u2018\u2019", "''")
 
@@ -51,13 +50,13 @@ def find_mention(text: str, name: str) -> Span | None:
     a name of more than `MAX_NAME_WORDS` words.
     """
     text, whole = text.translate(_QUOTES), name.strip().translate(_QUOTES)
-    found = _search(text, whole) or _search(text, whole, _case(whole))
+    found = _search(text, whole) or _any_case(text, whole)
     if not found:
         others = (_search(text, other, unlike=BEFORE_OTHERS) for other in _others(whole))
         found = next(filter(None, others), None)
     if not found:
         small = " ".join(text.casefold().split())
-        printed = (_search(text, part, _case(part)) for part in _parts(whole) if part.casefold() in small)
+        printed = (_any_case(text, part) for part in _parts(whole) if part.casefold() in small)
         found = next(filter(None, printed), None)
     return found
 
@@ -65,17 +64,18 @@ def find_mention(text: str, name: str) -> Span | None:
 def _search(text: str, name: str, flags: int = 0, *, unlike: re.Pattern[str] | None = None) -> Span | None:
     """The first place of a name as whole words, not behind `unlike`."""
     words = name.split()  # a name may go on in the next line
-    if not words or (not flags and words[0] not in text) or (len(name) == 1 and re.match(f"[{UNSPACED}]", name)):
+    if not words or (not flags and words[0] not in text):
         return None
     pattern, place = re.compile(r"\s+".join(map(re.escape, words)), flags), 0
+    letter = _LETTERS if len(name) > 1 else _ANY_LETTER
     while found := pattern.search(text, place):
         start, end = found.span()
-        before = text[max(start - 1, 0) : start]
+        before, behind = text[max(start - 1, 0) : start], text[end : end + 1]
         if not (
-            _LETTERS.match(before)
-            or _LETTERS.match(text[end : end + 1])
+            letter.match(before)
+            or letter.match(behind)
             or (_HANGUL.match(before) and _HANGUL.match(text[start]))
-            or (unlike and unlike.search(text[max(start - 20, 0) : start]))
+            or (unlike and any(m.end() == start for m in unlike.finditer(text, max(start - 20, 0), end)))
         ):
             return start, end
         run = _LETTERS.match(text, start)
@@ -83,10 +83,12 @@ def _search(text: str, name: str, flags: int = 0, *, unlike: re.Pattern[str] | N
     return None
 
 
-def _case(name: str) -> int:
-    """The flag of a search: in small letters "US" is another word."""
-    words = name.split()
-    return 0 if words and words[-1].isupper() and words[-1].casefold() in ALSO_WORDS else re.IGNORECASE
+def _any_case(text: str, name: str) -> Span | None:
+    """The first place of a name in any case, but not of an abbreviation in small letters, where it is another word."""
+    *words, last = name.split() or [""]
+    if last.isupper() and len(last) <= SHORTEST_INITIALS:
+        return _search(text, name) or _search(text, " ".join([*words, last.capitalize()]))
+    return _search(text, name, re.IGNORECASE)
 
 
 def _others(name: str) -> Iterator[str]:
@@ -128,7 +130,16 @@ def _head(words: Sequence[str]) -> int:
     """Which word of a name is its head."""
     links = (place for place, word in enumerate(words) if place and word.casefold() in LINKS)
     head = next(links, len(words)) - 1
-    title, behind = words[head].casefold(), words[head + 1 :]
-    person = title in TITLES and words[head][0].isupper() and words[-1][0].isupper() and len(behind) > 2
-    polity = title in POLITIES and folded(" ".join(behind[1:])) in _states()
+    title, behind = words[head], words[head + 1 :]
+    person = (
+        title.casefold() in TITLES
+        and title[0].isupper()
+        and any(_polity(behind[1:end]) and behind[end][0].isupper() for end in range(2, len(behind)))
+    )
+    polity = title.casefold() in POLITIES and _polity(behind[1:])
     return len(words) - 1 if person or polity else head
+
+
+def _polity(words: Sequence[str]) -> bool:
+    """Whether a title's holder may be of this: a state, or "State" as in "Secretary of State"."""
+    return list(words) == ["State"] or folded(" ".join(words)) in _states()
