@@ -15,9 +15,10 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
+from benchmark_figures import report
 from stance import dataset
-from stance.errors import StanceError
 from stance.jobs import DATASET
+from stance.labelling import overlap
 from stance.lookup import find_mention
 from stance.records import Example, Span
 from stance.show import columns
@@ -30,7 +31,7 @@ def outcome(text: str, name: str, annotated: Span) -> str:
     span = find_mention(text, name)
     if span is None:
         return "not found"
-    return "found" if span[0] < annotated[1] and annotated[0] < span[1] else "elsewhere"
+    return "found" if overlap(span, annotated) else "elsewhere"
 
 
 def table(examples: Sequence[Example]) -> list[list[str]]:
@@ -46,6 +47,12 @@ def table(examples: Sequence[Example]) -> list[list[str]]:
     return rows
 
 
+def run(options: argparse.Namespace) -> str:
+    """Measure and return the table."""
+    rows, _ = dataset.load(options.dataset)
+    return columns(table(rows[options.split]))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; returns the exit code."""
     parser = argparse.ArgumentParser(description="How often a name that is asked alone is found where it is annotated.")
@@ -53,14 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--split", default="train", choices=("train", "validation"), help="of the dataset (%(default)s)"
     )
-    options = parser.parse_args(arguments)
-    try:
-        rows, _ = dataset.load(options.dataset)
-    except StanceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(columns(table(rows[options.split])))
-    return 0
+    return report(run, parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -245,9 +245,8 @@ def test_a_tokeniser_that_is_kept_as_sentencepiece_alone_is_read(tmp_path: Path)
         unk_piece="[UNK]", minloglevel=2,
     )  # fmt: skip
     (folder / "tokenizer.json").unlink()
-    (folder / "tokenizer_config.json").write_text(
-        '{"do_lower_case": false, "vocab_type": "spm"}'
-    )  # as DeBERTa v3 has it
+    as_deberta_v3_has_it = {"do_lower_case": False, "vocab_type": "spm"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(as_deberta_v3_has_it))
     found = encoders.load(tiny.config(name=str(folder)))
     assert found.encoding.layout == "pair"
     text = "Pakistan welcomed the ceasefire"

@@ -291,6 +291,12 @@ def test_cuts_are_told_in_per_cent() -> None:
     )
 
 
+def printed(text: str, name: str) -> str | None:
+    """What of a text is taken for a name."""
+    found = find_mention(text, name)
+    return text[slice(*found)] if found else None
+
+
 @given(before=st.text(max_size=20), after=st.text(max_size=20), name=names)
 def test_mention_is_the_whole_name_or_a_run_of_its_words_and_cuts_no_word(before: str, after: str, name: str) -> None:
     text = before + name + after
@@ -328,8 +334,7 @@ def test_mention_is_the_whole_name_or_a_run_of_its_words_and_cuts_no_word(before
     ],
 )
 def test_mention_is_the_longest_printed_part_of_a_name(name: str, text: str, expected: str | None) -> None:
-    found = find_mention(text, name)
-    assert (found and text[slice(*found)]) == expected
+    assert printed(text, name) == expected
 
 
 @pytest.mark.parametrize(
@@ -372,8 +377,7 @@ def test_mention_is_the_longest_printed_part_of_a_name(name: str, text: str, exp
 def test_states_are_found_by_their_capitals_and_peoples_and_bodies_by_their_initials(
     name: str, text: str, expected: str | None
 ) -> None:
-    found = find_mention(text, name)
-    assert (found and text[slice(*found)]) == expected
+    assert printed(text, name) == expected
 
 
 @pytest.mark.parametrize(
@@ -396,9 +400,7 @@ def test_states_are_found_by_their_capitals_and_peoples_and_bodies_by_their_init
     ],
 )
 def test_the_head_of_a_name_goes_before_its_other_words(name: str, text: str, expected: str) -> None:
-    found = find_mention(text, name)
-    assert found
-    assert text[slice(*found)] == expected
+    assert printed(text, name) == expected
 
 
 @pytest.mark.parametrize(
@@ -446,12 +448,11 @@ def test_every_state_is_found_by_all_that_is_printed_for_it() -> None:
         names, _, others = line.partition(":")
         first, *more = names.split("|")
         row = [first, *more, *(other.strip() for other in others.split(",") if other.strip())]
-        for printed in row:
-            text = f"Then {printed}."
-            found = find_mention(text, first)
-            assert found, printed
-            taken = text[slice(*found)]
-            assert taken == printed or (taken in row and taken in printed), "China of People's Republic of China"
+        for word in row:
+            text = f"Then {word}."
+            taken = printed(text, first)
+            assert taken, word
+            assert taken == word or (taken in row and taken in word), "China of People's Republic of China"
 
 
 def test_first_place_of_a_name_in_its_exact_case_is_taken() -> None:

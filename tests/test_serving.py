@@ -140,10 +140,11 @@ def server(exported: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield address
 
 
-def post(
-    address: str, table: pd.DataFrame, *, records: list[dict[Any, Any]] | None = None
-) -> tuple[int, dict[str, Any]]:
-    asked = {"dataframe_split": table.to_dict("split")} if records is None else {"dataframe_records": records}
+def post(address: str, table: pd.DataFrame) -> tuple[int, dict[str, Any]]:
+    return send(address, {"dataframe_split": table.to_dict("split")})
+
+
+def send(address: str, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     body = json.dumps(asked).encode()
     request = urllib.request.Request(  # noqa: S310
         f"{address}/invocations", body, {"Content-Type": "application/json"}
@@ -175,7 +176,7 @@ def test_the_server_takes_the_places_of_mentions(server: str, exported: Workplac
     expected = StancePredictor.load(exported.artifact).predict([replace(row, target_span=None).pair()])
     same(answer["predictions"], [found.to_json() for found in expected])
     some = asked.to_dict("records") + asked.drop(columns="actor_span").to_dict("records")
-    status, answer = post(server, pd.DataFrame(), records=some)
+    status, answer = send(server, {"dataframe_records": some})
     assert status == 200, answer
     pairs = [replace(row, target_span=None).pair(), Pair(row.text, row.actor, row.target)]
     same(answer["predictions"], [f.to_json() for f in StancePredictor.load(exported.artifact).predict(pairs)])

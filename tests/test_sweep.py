@@ -631,9 +631,10 @@ def test_the_trial_of_a_dead_process_is_tried_again(encoder: str, tmp_path: Path
         assert bench.gone == [number]
 
 
-def test_a_trial_that_kills_its_processes_is_given_up(encoder: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("begun", [True, False], ids=["with a heartbeat", "killed before its first heartbeat"])
+def test_a_trial_that_kills_its_processes_is_given_up(encoder: str, tmp_path: Path, begun: bool) -> None:
     bench = Bench(tmp_path, encoder, trials=1, retries=0)
-    dead(bench, begun=True)
+    dead(bench, begun=begun)
     bench.worker(retries=0).run()
     (trial,) = bench.trials()
     assert trial.state == TrialState.FAIL
@@ -649,14 +650,6 @@ def test_a_trial_that_was_handed_back_keeps_its_retries(encoder: str, tmp_path: 
     study.connect(bench.config).record_heartbeat(again._trial_id)  # and now its second process is gone
     bench.worker(retries=1).run()
     assert [trial.state for trial in study.counted(bench.trials())] == [TrialState.COMPLETE]
-
-
-def test_a_trial_whose_processes_die_before_a_sign_of_life_is_given_up(encoder: str, tmp_path: Path) -> None:
-    bench = Bench(tmp_path, encoder, trials=1, retries=0)
-    dead(bench, begun=False)
-    bench.worker(retries=0).run()
-    (trial,) = bench.trials()
-    assert trial.state == TrialState.FAIL
 
 
 def test_a_second_trial_for_the_last_free_place_does_not_count(encoder: str, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -143,7 +143,7 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
             for tag, kept in tagged.items()
             if kept.any()
         },
-        annotated_baselines=_annotated_baselines(rows["train"], examples, answers, config),
+        annotated_baselines=_annotated_baselines(rows["train"], examples, answers, estimate, seed=config.seed),
     )
 
 
@@ -171,15 +171,19 @@ def _kept(
 
 
 def _annotated_baselines(
-    train: Sequence[Example], examples: Sequence[Example], answers: Answers, config: EvaluationConfig
+    train: Sequence[Example],
+    examples: Sequence[Example],
+    answers: Answers,
+    estimate: Callable[[Answers], dict[str, Estimate]],
+    *,
+    seed: int,
 ) -> dict[str, dict[str, Estimate]]:
     """Whether names give the stance away, without the sampled pairs, whose names are of another kind."""
     learned = [example for example in train if example.provenance != "sampled"]
     kept = [i for i, example in enumerate(examples) if example.provenance != "sampled"]
-    found = baselines.probabilities(learned, [examples[i] for i in kept], seed=config.seed)
+    found = baselines.probabilities(learned, [examples[i] for i in kept], seed=seed)
     asked = answers.only(np.array(kept, np.int64))
-    of = partial(rates, labels=choices(examples))
-    return {name: _estimates(replace(asked, probabilities=values), config, of) for name, values in found.items()}
+    return {name: estimate(replace(asked, probabilities=values)) for name, values in found.items()}
 
 
 def check(config: EvaluationConfig, rows: Mapping[str, Sequence[Example]]) -> None:

@@ -29,7 +29,7 @@ from stance.inference import logits as torch_logits
 from stance.model import Checkpoint
 from stance.predictor import FORMAT_VERSION, StancePredictor, sha256
 from stance.records import LABELS, Example, without_places
-from stance.scores import UNKNOWN, Answers, StanceScore, choices, known
+from stance.scores import UNKNOWN, Answers, known, score
 from stance.settings.scoring import ExportConfig
 from stance.trust import Asked, Trust, fit
 
@@ -246,6 +246,4 @@ def _refuse(parity: Parity, config: ExportConfig) -> None:
 
 def _scores(examples: Sequence[Example], probabilities: npt.NDArray[np.float64]) -> dict[str, float]:
     answers = Answers.to(examples, probabilities)
-    predicted, labels = answers.probabilities.argmax(1), choices(examples)
-    found: dict[str, float] = StanceScore().compute(predictions=predicted, references=answers.references, labels=labels)
-    return found | measures(answers)
+    return score(examples, answers.probabilities.argmax(1)) | measures(answers)

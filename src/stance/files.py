@@ -54,6 +54,18 @@ def remove_leftovers(path: Path) -> None:
             shutil.rmtree(folder)
 
 
+def check_above(path: Path) -> Path:
+    """The lowest directory above `path` that is there.
+
+    Raises:
+        StanceError: a file stands in its place.
+    """
+    above = next((folder for folder in path.absolute().parents if folder.exists()), path)
+    if not above.is_dir():
+        raise StanceError(f"{path}: {above} is a file, no directory; choose another output")
+    return above
+
+
 def check_replaceable(path: Path, *, marker: str, own: Set[str] | None = None) -> None:
     """Refuse a `path` that holds something other than an earlier output with `marker` in it.
 
@@ -65,9 +77,7 @@ def check_replaceable(path: Path, *, marker: str, own: Set[str] | None = None) -
     Raises:
         StanceError: `path` or something above it is a file, or it holds files that are no earlier output.
     """
-    above = next((folder for folder in path.absolute().parents if folder.exists()), path)
-    if not above.is_dir():
-        raise StanceError(f"{path}: {above} is a file, no directory; choose another output")
+    check_above(path)
     if path.exists() and not path.is_dir():
         raise StanceError(f"{path}: is a file; expected a directory to write to, nothing was overwritten")
     if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():

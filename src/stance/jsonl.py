@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from stance.errors import StanceError
+from stance.files import check_above
 
 MAX_LINE_BYTES = 16_000_000
 MAX_ELEMENT_CHARACTERS = 64_000_000
@@ -137,19 +138,17 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def check_output(path: Path, setting: str = "output") -> None:
+def check_output(path: Path) -> None:
     """Refuse, before the work, the name of a file that can't be written.
 
     Raises:
         StanceError: it is a directory, something above it is a file, or there is no permission to write there.
     """
     if path.is_dir():
-        raise StanceError(f"{setting}={path}: is a directory; expected the name of a file to write")
-    above = next(folder for folder in path.absolute().parents if folder.exists())
-    if not above.is_dir():
-        raise StanceError(f"{setting}={path}: {above} is a file, no directory; choose another {setting}")
+        raise StanceError(f"output={path}: is a directory; expected the name of a file to write")
+    above = check_above(path)
     if not os.access(above, os.W_OK | os.X_OK):
-        raise StanceError(f"{setting}={path}: no permission to write into {above}; choose another {setting}")
+        raise StanceError(f"output={path}: no permission to write into {above}; choose another output")
 
 
 def check_utf8(row: Mapping[str, Any], where: str) -> None:

@@ -24,7 +24,7 @@ import stance
 from stance.errors import StanceError
 from stance.predictor import StancePredictor, read_metadata, sha256, verify
 from stance.records import LABELS, Example
-from stance.scores import StanceScore, choices, only_known
+from stance.scores import only_known, score
 from stance.stores import reason, scrubbed
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -70,21 +70,21 @@ def register(artifact: Path, validation: Sequence[Example], *, name: str, run_id
         run_id: of the active run.
     """
     verify(artifact)
-    score = macro_f1(artifact, validation)
+    value = macro_f1(artifact, validation)
     client = MlflowClient()
     champion = _champion(client, name)
     alias, reason = CHAMPION, "there was no champion"
     if champion is not None:
         with _fetched(champion) as folder:
             other, doubt = macro_f1(folder, validation), _doubt(folder, artifact)
-        better = score > other
+        better = value > other
         alias = CHAMPION if better else CHALLENGER
         relation = "above" if better else "not above"
         reason = (
-            f"validation macro-F1 {score:.4f} is {relation} {other:.4f} of version {champion.version}, both int8, "
+            f"validation macro-F1 {value:.4f} is {relation} {other:.4f} of version {champion.version}, both int8, "
             f"on the same {len(validation)} rows{'' if better else doubt}"
         )
-    version = _log(artifact, name, run_id, score)
+    version = _log(artifact, name, run_id, value)
     client.set_registered_model_alias(name, alias, version)
     return Registered(version, alias, reason)
 
@@ -104,11 +104,7 @@ def _doubt(champion: Path, artifact: Path) -> str:
 def macro_f1(artifact: Path, examples: Sequence[Example]) -> float:
     """Macro-F1 of an artifact's int8 model."""
     probabilities = StancePredictor.load(artifact).probabilities([e.pair() for e in examples])
-    predicted = only_known(probabilities, examples).argmax(1)
-    references = [LABELS.index(example.stance) for example in examples]
-    return float(
-        StanceScore().compute(predictions=predicted, references=references, labels=choices(examples))["macro_f1"]
-    )
+    return score(examples, only_known(probabilities, examples).argmax(1))["macro_f1"]
 
 
 def annotate(name: str, artifact: Path, tags: dict[str, str]) -> str | None:

@@ -134,13 +134,13 @@ class Run:
             _log.warning("the work is done; waiting some minutes for MLflow to take what it lacks")
         try:
             self.flush()
-            self._forget()
+            self.forget()
         except OSError as error:
             raise MlflowException(str(error)) from error
         self.end("FINISHED")
 
-    def _forget(self) -> None:
-        """Take away what another process that shares the run said of its own end."""
+    def forget(self) -> None:
+        """Take away how the run ended before, or what another process that shares it said of its own end."""
         try:
             if "stance.error" in self._client.get_run(self.id).data.tags:
                 self._client.delete_tag(self.id, "stance.error")

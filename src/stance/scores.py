@@ -151,6 +151,15 @@ class StanceScore(evaluate.Metric):  # type: ignore[misc]
         return {name: float(value) for name, value in rates(confusion(references, predictions), labels).items()}
 
 
+def score(examples: Sequence[Example], answers: Sequence[int] | npt.NDArray[np.int64]) -> dict[str, float]:
+    """`StanceScore` of class indices, shape `(examples,)`, over the labels that the examples' corpora know."""
+    references = [LABELS.index(example.stance) for example in examples]
+    found: dict[str, float] = StanceScore().compute(
+        predictions=answers, references=references, labels=choices(examples)
+    )
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A score with its bootstrap interval over `groups` articles."""

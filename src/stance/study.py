@@ -266,8 +266,7 @@ def give_back(study: Study, number: int, *, retries: int | None = None) -> None:
 
 def _requeue(study: Study, trial: FrozenTrial, limit: int | None) -> None:
     handed = sum(f"{HANDED_BACK}{number}" in study.user_attrs for number in retried(trial))
+    most = None if limit is None else limit + handed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        RetryHeartbeatStaleTrialCallback(None if limit is None else limit + handed, inherit_intermediate_values=True)(
-            study, trial
-        )
+        RetryHeartbeatStaleTrialCallback(most, inherit_intermediate_values=True)(study, trial)

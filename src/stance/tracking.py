@@ -55,7 +55,7 @@ def run(
         raise _refused(config, "can't open a run", error) from error
     try:
         if before:
-            _reopen(client, active, before)
+            _reopen(active, before)
         else:
             _describe(client, active, settings)
         active.flush()  # what the store refuses for good is found before the work, not after
@@ -178,10 +178,9 @@ def _logged(client: MlflowClient, before: Recorded) -> set[tuple[str, int]]:
     return {(name, metric.step) for name in names for metric in client.get_metric_history(before.info.run_id, name)}
 
 
-def _reopen(client: MlflowClient, active: Run, before: Recorded) -> None:
+def _reopen(active: Run, before: Recorded) -> None:
     """Say that the run goes on; how it ended before is no longer true."""
-    if "stance.error" in before.data.tags:
-        client.delete_tag(active.id, "stance.error")
+    active.forget()
     count = int(before.data.tags.get("stance.resumed", 0)) + 1
     active.tag(resumed=str(count), resumed_at=datetime.now(UTC).isoformat(timespec="seconds"))
 

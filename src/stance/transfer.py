@@ -125,9 +125,11 @@ def learned(name: str, artifact: Mapping[str, Any]) -> bool | None:
         artifact: its `stance.json`.
     """
     found = artifact.get("checkpoint", {}).get("learned_from")
-    if found is not None and name.split("-")[0] in {corpus.partition(":")[0] for corpus in found}:
+    if found is None:
+        return None
+    if name.split("-")[0] in {corpus.partition(":")[0] for corpus in found}:
         return True
-    return None if found is None or not all(map(_certain, found)) else False
+    return False if all(map(_certain, found)) else None
 
 
 def _certain(corpus: str) -> bool:

@@ -17,7 +17,7 @@ from stance import baselines
 from stance.batches import IGNORED, target
 from stance.objective import cross_entropy
 from stance.records import LABELS, Example
-from stance.scores import StanceScore, by_group, choices, confusion, difference, rates
+from stance.scores import StanceScore, by_group, choices, difference, rates, score
 
 NAMES, GUESS = "names", "guess"
 RESAMPLES = 1000
@@ -109,10 +109,7 @@ class Validation:
         guesses = baselines.predictions(
             self.train, self.examples, seed=self.seed, systems=(baselines.MAJORITY, baselines.CHANCE)
         )
-        scores = [
-            rates(confusion(self._truth.tolist(), g.tolist()), self._labels)["macro_f1"] for g in guesses.values()
-        ]
-        best = list(guesses.values())[int(np.argmax(scores))]
+        best = max(guesses.values(), key=lambda guess: score(self.examples, guess)["macro_f1"])
         rivals = {GUESS: Rival(np.arange(len(self.examples)), best)}
         asked = [i for i, example in enumerate(self.examples) if example.provenance != "sampled"]
         learned = [example for example in self.train if example.provenance != "sampled"]
