@@ -22,7 +22,7 @@ import torch
 
 from benchmark_figures import Bench, markdown, progress, report
 from benchmark_scoring import COLD_STARTS, cold_starts, scored_rows, scoring_speed, started_rows
-from benchmark_training import quality, trained_rows, training_speed
+from benchmark_training import STOCK, quality, trained_rows, training_speed
 from stance import dataset, jsonl, origin
 from stance.config import Script
 from stance.errors import StanceError
@@ -36,7 +36,7 @@ BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 STATUS = Path("/proc/self/status")
 
 
-def facts(bench: Bench, options: argparse.Namespace) -> list[list[str]]:
+def facts(bench: Bench, options: argparse.Namespace, trainings: int) -> list[list[str]]:
     """Where and with what the figures were taken."""
     features = torch.cpu.get_capabilities()
     commit, dirty = origin.git_commit()
@@ -58,7 +58,7 @@ def facts(bench: Bench, options: argparse.Namespace) -> list[list[str]]:
         ["artifact", "of this dataset" if trained == sha256 else "**of another dataset**: its macro-F1 says little"],
         ["load average before", f"{bench.load:.1f}" + (" (**the machine was busy**)" if busy(bench.load) else "")],
         ["settings", ", ".join(options.settings) or "the defaults"],
-        ["rounds", f"{bench.repeats}; cold starts {COLD_STARTS}; whole trainings {options.quality}"],
+        ["rounds", f"{bench.repeats}; cold starts {COLD_STARTS}; whole trainings {trainings}"],
     ]
 
 
@@ -87,10 +87,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=40, help="batches of the stock trainer in a round")
     parser.add_argument(
         "--quality", type=int, nargs="?", const=1, default=0, metavar="SEEDS",
-        help="also train both sides to the end and compare the scores, with so many seeds (1 if left out)",
+        help="also train both sides to the end and compare the scores, with so many seeds (1 without a number); "
+        "without --quality the finished trainings of --memory are compared",
     )  # fmt: skip
     parser.add_argument(
-        "--memory", type=Path, default=Path("outputs/benchmark/quality.jsonl"),
+        "--memory", type=Path, default=Path("docs/benchmark_quality.jsonl"),
         help="scores of finished trainings: a run that was cut off goes on after them (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
@@ -117,14 +118,15 @@ def run(options: argparse.Namespace) -> str:
     with tempfile.TemporaryDirectory(prefix="stance-benchmark-") as folder:
         bench = Bench(rows, job, options.artifact, Path(folder), options.repeats, load)
         speed = training_speed(bench, options.steps)
-        scores = quality(bench, options.quality, options.memory) if options.quality else {}
+        scores = quality(bench, options.quality, options.memory)
         table = [
             *trained_rows(speed, scores),
             *scored_rows(bench, scoring_speed(bench)),
             *started_rows(cold_starts(bench)),
         ]
     tables = markdown(("measure", "stance", "stock", "ratio", "mark", "met"), table)
-    tables += "\n\n" + markdown(("with", ""), facts(bench, options))
+    trainings = len(scores[STOCK].values) if scores else 0
+    tables += "\n\n" + markdown(("with", ""), facts(bench, options, trainings))
     jsonl.write_text(options.output, f"{before}\n{tables}\n{behind}")
     return tables
 

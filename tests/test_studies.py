@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from conftest import CORPUS, Workplace, script
 from stance import curve, dataset, jsonl, review, training, transfer
 from stance.curve import Point
 from stance.errors import StanceError
+from stance.jobs.training import TrainJob
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Stance
 from stance.settings.scoring import TransferConfig
@@ -47,6 +49,39 @@ def metrics(place: Workplace, stage: str) -> dict[str, float]:
     """The metrics of the last run of a stage."""
     found: dict[str, float] = runs(place, stage)[0].data.metrics
     return found
+
+
+def test_the_benchmark_asks_both_sides_by_names_alone_and_remembers_their_scores(tmp_path: Path) -> None:
+    script("benchmark")  # which lets its parts be imported
+    figures, trainings = import_module("benchmark_figures"), import_module("benchmark_training")
+    rows = {"train": tiny.examples(36), "validation": tiny.examples(12, seed=1)}
+    models, recipe = tiny.config(name=str(tiny.folder("bert", tmp_path / "bert"))), TrainingConfig(epochs=1)
+    bench = figures.Bench(rows, TrainJob(model=models, training=recipe), tmp_path, tmp_path, repeats=1, load=0.0)
+    memory = tmp_path / "memory.jsonl"
+    assert trainings.quality(bench, 0, memory) == {}, "nothing is trained without being asked for"
+    found = trainings.quality(bench, 1, memory)
+    assert {side: len(figure.values) for side, figure in found.items()} == {
+        "stance": 1,
+        "stance, names alone": 1,
+        "stock": 1,
+    }
+    kept = memory.read_bytes()
+    assert trainings.quality(bench, 0, memory) == found
+    assert trainings.quality(bench, 1, memory) == found
+    assert memory.read_bytes() == kept
+    other = replace(bench, job=TrainJob(model=models, training=replace(recipe, epochs=2)))
+    assert trainings.quality(other, 0, memory) == {}, "of other settings"
+
+
+def test_the_benchmark_counts_a_speed_only_at_equal_answers_to_the_same_question() -> None:
+    script("benchmark")
+    figures, trainings = import_module("benchmark_figures"), import_module("benchmark_training")
+    speed = {"training, stance": [figures.Figure((80.0,))], "training, stock": [figures.Figure((10.0,))]}
+    scores = {name: figures.Figure((0.7,)) for name in ("stance", "stance, names alone", "stock")}
+    assert trainings.trained_rows(speed, {})[0][-1] == "score not compared (`--quality`)"
+    assert [row[-1] for row in trainings.trained_rows(speed, scores)] == ["yes", "yes", ""]
+    scores["stance, names alone"] = figures.Figure((0.68,))
+    assert [row[-1] for row in trainings.trained_rows(speed, scores)] == ["**no**, the score is lower", "**no**", ""]
 
 
 def test_transfer_scores_the_exported_model_and_keeps_the_scores_in_mlflow(
