@@ -18,9 +18,8 @@ from collections.abc import Sequence
 from benchmark_figures import report
 from stance import dataset
 from stance.jobs import DATASET
-from stance.labelling import overlap
 from stance.lookup import find_mention
-from stance.records import Example, Span
+from stance.records import Example, Span, overlap
 from stance.show import columns
 
 OUTCOMES = ("found", "elsewhere", "not found")

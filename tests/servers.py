@@ -28,7 +28,16 @@ def mlflow(
     command = [str(Path(sys.executable).with_name("mlflow")), *arguments]
     # The server looks for `uvicorn` on the PATH, where an environment that nobody activated is missing.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, **environment, "PATH": path}
+    with started(command, ping, folder, port, {**environment, "PATH": path}) as address:
+        yield address
+
+
+@contextmanager
+def started(
+    command: Sequence[str], ping: str, folder: Path, port: int, environment: Mapping[str, str]
+) -> Iterator[str]:
+    """A server on this port, from when `ping` answers to the end of the block; its address. It writes to `log`."""
+    environment = {**os.environ, **environment}
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     address = f"http://127.0.0.1:{port}"
@@ -45,7 +54,7 @@ def mlflow(
 
 
 def _wait(process: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text("utf-8")[-3000:]
         try:

@@ -8,10 +8,8 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -23,6 +21,7 @@ from typing import Any
 
 import pytest
 
+import servers
 from stance import corpora
 from stance.corpora import labelstudio
 from stance.records import Annotation, Article, Mention, Stance, Triple
@@ -87,44 +86,18 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Label Studio on loopback with sqlite; its process is ended and its environment removed afterwards."""
     place = tmp_path_factory.mktemp("label-studio")
-    python = environment(place / "environment")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data = place / "data"
+    python, port, data = environment(place / "environment"), servers.free_port(), place / "data"
     data.mkdir()
-    command = [python / "bin" / "label-studio", "start", "--no-browser", "--data-dir", data, "--port", str(port)]
+    command = [f"{python}/bin/label-studio", "start", "--no-browser", "--data-dir", str(data), "--port", str(port)]
     command += ["--internal-host", "127.0.0.1", "--username", OWNER, "--password", PASSWORD, "--user-token", TOKEN]
     command += ["--enable-legacy-api-token", "--log-level", "WARNING"]
     settings = {"COLLECT_ANALYTICS": "false", "LATEST_VERSION_CHECK": "false", "SENTRY_DSN": "", "DJANGO_DB": "sqlite"}
     settings |= {"LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true", "FRONTEND_SENTRY_DSN": "", "HOME": str(place)}
-    with (place / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=data, env=os.environ | settings, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            url = f"http://127.0.0.1:{port}"
-            wait(url, process, place / "log")
-            yield Server(url)
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            shutil.rmtree(place / "environment", ignore_errors=True)
-
-
-def wait(url: str, process: "subprocess.Popen[bytes]", log: Path, seconds: int = 240) -> None:
-    """Until the server answers."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            urllib.request.urlopen(f"{url}/health", timeout=5).close()  # noqa: S310
-        except OSError:
-            time.sleep(1)
-        else:
-            return
-    pytest.fail(f"Label Studio does not answer: {log.read_text()[-3000:]}")
+    try:
+        with servers.started(command, "health", place, port, settings) as address:
+            yield Server(address)
+    finally:
+        shutil.rmtree(place / "environment", ignore_errors=True)
 
 
 def at(phrase: str) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import DegenerateDataWarning, bootstrap
 
 from stance.errors import StanceError
-from stance.records import LABELS, Annotation, Article, Mention, folded
+from stance.records import LABELS, Annotation, Article, Mention, folded, overlap
 
 Counts = npt.NDArray[np.int64]
 Interval = tuple[float, float, float]
@@ -259,15 +259,11 @@ def _interval(statistic: Callable[[Counts], float], articles: int, resamples: in
 def _likeness(a: Annotation, b: Annotation) -> float:
     """0 for another pair; else more for the same target name and for shared evidence. Blind to the stance."""
     same_target = _same(a.target, b.target)
-    if not _same(a.actor, b.actor) or not (same_target or _overlap(a.target.span, b.target.span)):
+    if not _same(a.actor, b.actor) or not (same_target or overlap(a.target.span, b.target.span)):
         return 0.0
-    shared = any(_overlap(x, y) for x in a.evidence for y in b.evidence)
+    shared = any(overlap(x, y) for x in a.evidence for y in b.evidence)
     return 1.0 + 0.1 * same_target + 0.2 * shared
 
 
 def _same(a: Mention, b: Mention) -> bool:
     return folded(a.name) == folded(b.name)
-
-
-def _overlap(a: tuple[int, int] | None, b: tuple[int, int] | None) -> bool:
-    return a is not None and b is not None and a[0] < b[1] and b[0] < a[1]

@@ -17,7 +17,7 @@ from stance import mentions, questions
 from stance.corpora.source import Dropped
 from stance.errors import StanceError
 from stance.mentions import Candidate, Parsed, words
-from stance.records import UNLABELLED, Annotation, Article, Example, Mention, Span, Stance
+from stance.records import UNLABELLED, Annotation, Article, Example, Mention, Span, Stance, overlap
 from stance.settings.building import ExamplesConfig
 
 BATCH = 64
@@ -265,4 +265,4 @@ def _free(candidate: Candidate, place: Span, known: dict[Span, Mention]) -> bool
     span = candidate.mention.span
     if span is None or span[0] < place[0] or span[1] > place[1]:
         return False
-    return not any(a < span[1] and span[0] < b for a, b in known)
+    return not any(overlap(span, other) for other in known)

@@ -15,7 +15,7 @@ from stance import grammar, mentions, readings
 from stance.lexicon import Lexicon
 from stance.mentions import Candidate
 from stance.readings import Reading
-from stance.records import Mention, Span, Stance
+from stance.records import Mention, Span, Stance, overlap
 
 _PERSONAL = frozenset({"i", "we", "he", "she", "it", "they", "my", "our", "his", "her", "its", "their"})
 _VAGUE = re.compile(
@@ -76,11 +76,6 @@ def pairs(found: Scene) -> Iterator[tuple[Span, Candidate, Candidate]]:
             for target in some:
                 if not overlap(actor.mention.span, target.mention.span):
                     yield found.sentences[number], actor, target
-
-
-def overlap(one: Span | None, other: Span | None) -> bool:
-    """Whether two places share a character."""
-    return one is not None and other is not None and one[0] < other[1] and other[0] < one[1]
 
 
 def _pin(reading: Reading, found: Scene) -> Iterator[Vote]:

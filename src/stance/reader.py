@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from stance import mentions
 from stance.mentions import Candidate, Parsed
 from stance.predictor import StancePredictor
-from stance.records import Article, Mention, Pair, Span, Stance, Triple
+from stance.records import Article, Mention, Pair, Span, Stance, Triple, overlap
 
 _VAGUE = re.compile(r"(?:its|his|her|their|our|my|your|every|any|no|each|this|that|these|those|such)\b", re.IGNORECASE)
 _DATELINE = re.compile(r"(?:, \w+)? ?[—–-]+ ")
@@ -62,7 +62,7 @@ class ArticleReader:
             for actor in _longest([c.mention for c in inside if c.actor]):
                 for target in (c.mention for c in inside):
                     spans = actor.span, target.span
-                    if spans[0] is None or spans[1] is None or _overlap(*spans):
+                    if spans[0] is None or spans[1] is None or overlap(*spans):
                         continue
                     names = full.get(actor.name, actor.name), full.get(target.name, target.name)
                     if names[0] == names[1]:
@@ -111,16 +111,12 @@ def _best(triples: Sequence[Triple]) -> list[Triple]:
 
 
 def _same(one: Triple, other: Triple) -> bool:
-    if one.actor.name != other.actor.name and not _overlap(one.actor.span, other.actor.span):
+    if one.actor.name != other.actor.name and not overlap(one.actor.span, other.actor.span):
         return False
     if (one.evidence, one.stance) == (other.evidence, other.stance):
         return True
-    return one.target.name == other.target.name or _overlap(one.target.span, other.target.span)
+    return one.target.name == other.target.name or overlap(one.target.span, other.target.span)
 
 
 def _within(inner: Span, outer: Span) -> bool:
     return outer[0] <= inner[0] and inner[1] <= outer[1]
-
-
-def _overlap(one: Span | None, other: Span | None) -> bool:
-    return one is not None and other is not None and one[0] < other[1] and other[0] < one[1]

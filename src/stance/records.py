@@ -181,6 +181,11 @@ def folded(name: str) -> str:
     return _ARTICLE.sub("", name.translate(_QUOTES).casefold().strip())
 
 
+def overlap(one: Span | None, other: Span | None) -> bool:
+    """Whether two places share a character."""
+    return one is not None and other is not None and one[0] < other[1] and other[0] < one[1]
+
+
 def without_places(example: Example) -> Example:
     """The example asked by its names alone."""
     return replace(example, actor_span=None, target_span=None)

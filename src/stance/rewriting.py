@@ -18,7 +18,7 @@ from stance import grammar, labelling, launch, lexicon, mentions, readings
 from stance.labelling import Vote
 from stance.lexicon import Lexicon
 from stance.readings import Reading
-from stance.records import LABELS, SOMEONE, Example, Span, Stance
+from stance.records import LABELS, SOMEONE, Example, Span, Stance, overlap
 from stance.settings.training import TrainingConfig
 
 REFUSED = ("refused to", "would not", "will not")
@@ -195,5 +195,5 @@ def _stances(pair: Example, votes: Sequence[Vote]) -> set[Stance]:
     return {
         vote.stance
         for vote in votes
-        if labelling.overlap(vote.actor.span, pair.actor_span) and labelling.overlap(vote.target.span, pair.target_span)
+        if overlap(vote.actor.span, pair.actor_span) and overlap(vote.target.span, pair.target_span)
     }

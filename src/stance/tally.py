@@ -17,9 +17,8 @@ from scipy.stats import binomtest
 from stance import corpora
 from stance.corpora.source import CorpusConfig
 from stance.errors import StanceError
-from stance.labelling import overlap
 from stance.readings import FUNCTIONS
-from stance.records import LABELS, Annotation, Article, Mention, Span, Stance
+from stance.records import LABELS, Annotation, Article, Mention, Span, Stance, overlap
 from stance.weak import UNVOTED, Voted, by_pair
 
 PRIOR = (3.0, 2.0)

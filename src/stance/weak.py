@@ -20,7 +20,7 @@ from stance.errors import StanceError
 from stance.labelling import Vote
 from stance.lexicon import Lexicon
 from stance.readings import FUNCTIONS
-from stance.records import LABELS, Annotation, Article, Mention, Stance
+from stance.records import LABELS, Annotation, Article, Mention, Stance, overlap
 from stance.settings.building import WeakConfig
 
 UNVOTED = "unvoted"
@@ -115,8 +115,7 @@ def _piece(scene: labelling.Scene, start: int, random: np.random.Generator) -> t
     for sentence, actor, target in labelling.pairs(scene):
         pairs += 1
         if not any(
-            at == sentence
-            and (labelling.overlap(span, actor.mention.span) or labelling.overlap(span, target.mention.span))
+            at == sentence and (overlap(span, actor.mention.span) or overlap(span, target.mention.span))
             for at, span in taken
         ):
             free.append(Vote(UNVOTED, actor.mention, target.mention, Stance.NEUTRAL, sentence))

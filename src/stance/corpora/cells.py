@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from stance.errors import StanceError
-from stance.records import LABELS, Span, Stance
+from stance.records import LABELS, Span, Stance, overlap
 
 DROP = "drop"
 """What labels calls a stance whose rows are left out."""
@@ -159,7 +159,7 @@ def nearest(first: Sequence[Span], second: Sequence[Span]) -> tuple[Span | None,
     for a in first:
         at = bisect_left(starts, a[0])
         for b in second[max(at - 1, 0) : at + 2]:
-            if b[0] < a[1] and a[0] < b[1]:
+            if overlap(a, b):
                 continue
             gap = max(a[0] - b[1], b[0] - a[1])
             if best is None or gap < best[0]:
