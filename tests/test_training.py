@@ -287,7 +287,7 @@ def test_an_open_holder_has_the_stance_that_all_holders_share() -> None:
         replace(base, actor="Ann", target="truce", stance=Stance.SUPPORT, actor_span=None, target_span=None),
         replace(base, actor="Bob", target="truce", stance=Stance.SUPPORT, actor_span=None, target_span=None),
         replace(base, actor="Ann", target="levy", stance=Stance.SUPPORT, actor_span=None, target_span=None),
-        replace(base, actor="Bob", target="levy", stance=Stance.OPPOSE, actor_span=None, target_span=None),
+        replace(base, actor="Bob", target="the levy", stance=Stance.OPPOSE, actor_span=None, target_span=None),
     ]
     sampled = [
         replace(pairs[0], actor="Cid", target="the truce", stance=Stance.NEUTRAL, provenance="sampled"),
@@ -299,7 +299,7 @@ def test_an_open_holder_has_the_stance_that_all_holders_share() -> None:
         (SOMEONE, "truce", Stance.SUPPORT),
         (SOMEONE, "truce", Stance.SUPPORT),
         ("Ann", "levy", Stance.SUPPORT),  # holders disagree
-        ("Bob", "levy", Stance.OPPOSE),
+        ("Bob", "the levy", Stance.OPPOSE),
         ("Cid", "the truce", Stance.NEUTRAL),  # others support it
         (SOMEONE, "Kampala", Stance.NEUTRAL),
     ]

@@ -106,14 +106,14 @@ def _agreed(examples: Sequence[Example]) -> list[bool]:
     taken: dict[str, set[str]] = {}
     for example in examples:
         if example.provenance != "sampled":
-            stances.setdefault((example.article_id, example.target.casefold()), set()).add(example.stance)
+            stances.setdefault((example.article_id, folded(example.target)), set()).add(example.stance)
             named = taken.setdefault(example.article_id, set())
             named.update(_words(example.target), _words(as_printed(example).target))
 
     def agreed(example: Example) -> bool:
         if example.provenance == "sampled":
             return not taken.get(example.article_id, set()) & _words(example.target)
-        return len(stances[example.article_id, example.target.casefold()]) == 1
+        return len(stances[example.article_id, folded(example.target)]) == 1
 
     return [agreed(example) for example in examples]
 
