@@ -174,6 +174,25 @@ def test_the_pace_is_that_of_training_alone(encoder: str, tmp_path: Path) -> Non
     assert sum(pairs for _, pairs in pace.window) == trainer.pairs_seen == 3 * 48
     assert sum(s for s, _ in pace.window) < seconds - 1.5
     assert pace.pairs_per_second() == pytest.approx(trainer.pairs_seen / (21 * pace.seconds_per_step()))
+    assert trainer.seconds == pytest.approx(sum(s for s, _ in pace.window), rel=0.1)
+
+
+def test_saving_is_no_training(encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = recipe(save_steps=3)
+    trainer, _ = training.assemble(SPLITS, tiny.config(name=encoder), settings, work=tmp_path / "work")
+    (pace,) = [callback for callback in trainer.callback_handler.callbacks if isinstance(callback, Pace)]
+    save = trainer._save_checkpoint
+
+    def onto_a_slow_disk(*arguments: Any, **named: Any) -> None:
+        time.sleep(0.5)
+        save(*arguments, **named)
+
+    monkeypatch.setattr(trainer, "_save_checkpoint", onto_a_slow_disk)
+    start = time.perf_counter()
+    trainer.train()
+    whole = time.perf_counter() - start
+    assert max(s for s, _ in pace.window) < 0.5
+    assert trainer.seconds < whole - 7 * 0.5
 
 
 # MLflow

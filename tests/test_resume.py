@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from mlflow.entities import Run as Recorded
 from mlflow.tracking import MlflowClient
 
@@ -18,11 +19,11 @@ import killed
 import tiny
 from conftest import Workplace, script
 from killed import SERVER, SPLITS, train
-from stance import checkpoints, files, resume, tracking
+from stance import checkpoints, files, recipe, resume, tracking
 from stance.errors import StanceError
 from stance.recipe import choose_precision
 from stance.settings.tracking import TrackingConfig
-from stance.settings.training import LoraConfig
+from stance.settings.training import LoraConfig, TrainingConfig
 from stance.training import Result
 from tiny import one_thread  # noqa: F401
 
@@ -311,6 +312,24 @@ def test_the_precision_that_auto_takes_is_what_counts() -> None:
     model, config = killed.job("encoder", precision="auto")
     taken = replace(config, precision=choose_precision("auto"))
     assert resume.describe(model, config, "0") == resume.describe(model, taken, "0")
+
+
+def test_a_resume_takes_the_precision_that_was_measured_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another measurement may come out otherwise, which would be another training."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(recipe, "bf16_instructions", lambda: ["avx512_bf16"])
+    config, output = TrainingConfig(), tmp_path / "checkpoint"
+    work_of(output).mkdir()
+    for before, gain in (("bf16", 0.5), ("fp32", 3.0)):
+        monkeypatch.setattr(recipe, "bf16_gain", lambda gain=gain: gain)
+        measured = "bf16" if gain > 1 else "fp32"
+        assert resume.settled(config, output, "never").precision == measured
+        (work_of(output) / "job.json").write_text(json.dumps({"job": {"training": {"precision": before}}}))
+        assert resume.settled(config, output, "auto").precision == before
+        assert resume.settled(config, output, "never").precision == measured
+        (work_of(output) / "job.json").write_text('{"job": 1}')
+        assert resume.settled(config, output, "auto").precision == measured
+    assert resume.settled(replace(config, precision="fp32"), output, "auto").precision == "fp32"
 
 
 def test_a_setting_that_changes_no_weight_may_change(encoder: str, whole: Result, tmp_path: Path) -> None:

@@ -107,6 +107,16 @@ def test_nobody_need_read_what_is_printed(printed: str) -> None:
     assert process.stderr == ""
 
 
+def test_a_path_below_the_home_is_one_in_a_file_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    job = script("train").main.compose(['output="~/run"', 'training.teacher=["~/a","b~/c"]', 'dataset="~other/d"'])
+    assert (job.output, job.training.teacher, job.dataset) == (
+        f"{tmp_path}/run",
+        [f"{tmp_path}/a", "b~/c"],
+        "~other/d",
+    )
+
+
 def test_the_benchmark_refuses_a_typo_at_once(tmp_path: Path) -> None:
     process = run("benchmark", "--dataset", f"{tmp_path}/none", "training.epocs=1", cwd=tmp_path)
     assert process.returncode == 2

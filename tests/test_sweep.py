@@ -1,5 +1,6 @@
 """Sweeps with real trainings of a tiny encoder: the space, sharing a study, pruning, failing, and surviving a kill."""
 
+import gc
 import json
 import signal
 import sqlite3
@@ -29,7 +30,7 @@ from transformers import Trainer
 
 import tiny
 from conftest import ROOT, script
-from stance import dataset, findings, jsonl, space, study, sweep_runs
+from stance import dataset, findings, jsonl, space, study, sweep_runs, training
 from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.records import LABELS
@@ -39,6 +40,7 @@ from stance.settings.training import ModelConfig, TrainingConfig
 from stance.space import Settings, overruled, parse
 from stance.study import Opened
 from stance.sweep import Worker
+from stance.trainer import StanceTrainer
 from stance.trial import facts, plan
 from tiny import one_thread  # noqa: F401
 
@@ -351,6 +353,19 @@ def test_a_searched_start_with_other_weights_makes_another_study(encoder: str, t
     assert {**found[0], "weights": {}} == {**found[1], "weights": {}}
 
 
+def test_a_searched_rewriting_with_other_words_makes_another_study(encoder: str, tmp_path: Path) -> None:
+    bench, found = Bench(tmp_path, encoder), []
+    words = tmp_path / "words.yaml"
+    settings = replace(bench.plan.settings, training=replace(bench.plan.settings.training, lexicon=str(words)))
+    tree = {"training": {"deny": {"type": "categorical", "choices": [0.0, 0.5]}}}
+    searching = replace(bench.plan, space=parse(tree), settings=settings)
+    for text in ("some", "others"):
+        words.write_text(text)
+        found.append(facts(searching, "0" * 64))
+    assert found[0] != found[1]
+    assert {**found[0], "weights": {}} == {**found[1], "weights": {}}
+
+
 def test_a_value_that_is_searched_as_well_is_named(encoder: str, tmp_path: Path) -> None:
     settings = Bench(tmp_path, encoder).plan.settings
     searched = parse({"training": {"epochs": {"type": "int", "low": 1, "high": 3}, **RATES["training"]}})
@@ -658,6 +673,45 @@ def test_a_second_trial_for_the_last_free_place_does_not_count(encoder: str, tmp
     assert bench.worker()._next() is None
     assert [trial.number for trial in study.counted(bench.trials())] == [other.number]
     assert study.tally(bench.opened.study).running == 1
+
+
+def test_a_trial_that_two_processes_queued_again_counts_once(encoder: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, encoder, trials=1)
+    number = dead(bench, begun=True)
+    study.give_back(bench.opened.study, number)
+    study._requeue(bench.opened.study, bench.trials()[number], None)  # the other did not see the first one's copy yet
+    assert [study.retried(trial) for trial in bench.trials()] == [[], [number], [number]]
+    bench.worker().run()
+    while study.tally(bench.opened.study).waiting:
+        assert bench.worker()._next() is None
+    assert [trial.state for trial in study.counted(bench.trials())] == [TrialState.COMPLETE]
+
+
+def test_the_memory_of_a_failed_trial_is_free_when_the_next_one_starts(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, alive = Bench(tmp_path, encoder, trials=2, max_failures=3), []
+    step, train = StanceTrainer.training_step, training.train
+
+    def counting(*arguments: Any, **named: Any) -> Any:
+        alive.append(sum(isinstance(one, StanceTrainer) for one in gc.get_objects()))
+        return train(*arguments, **named)
+
+    def short(self: StanceTrainer, *arguments: Any, **named: Any) -> Any:
+        if len(alive) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return step(self, *arguments, **named)
+
+    monkeypatch.setattr(training, "train", counting)
+    monkeypatch.setattr(StanceTrainer, "training_step", short)
+    gc.collect()
+    gc.disable()  # what happens by chance later is no promise
+    try:
+        bench.worker().run()
+    finally:
+        gc.enable()
+    assert [trial.state for trial in bench.trials()] == [TrialState.FAIL, TrialState.COMPLETE]
+    assert alive == [0, 0]
 
 
 def test_a_trial_that_another_process_took_over_is_dropped(encoder: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -305,6 +306,21 @@ def test_an_open_holder_has_the_stance_that_all_holders_share() -> None:
     ]
 
 
+def test_what_is_made_of_a_pair_does_not_close_its_holder() -> None:
+    """A denied clause is about one holder's stance, with the article and the target of the pair it is made of."""
+    text = "Pakistan backed the plan. Russia backed the plan."
+    base = replace(tiny.examples(1)[0], text=text, target="the plan", stance=Stance.SUPPORT, target_span=(16, 24))
+    pairs = [
+        replace(base, actor="Pakistan", actor_span=(0, 8)),
+        replace(base, actor="Russia", actor_span=(26, 32), target_span=(40, 48)),
+    ]
+    config = TrainingConfig(span_dropout=0.0, surface_share=0.0, open_holder=0.999, deny=1.0)
+    asked = augment.vary(pairs, config)
+    assert len(asked) > 2, "nothing was denied"
+    assert [e.actor for e in asked[:2]] == [SOMEONE, SOMEONE]
+    assert SOMEONE not in {e.actor for e in asked[2:]}
+
+
 def test_nothing_is_varied_when_both_shares_are_zero() -> None:
     examples = tiny.examples(50, seed=4)
     assert augment.vary(examples, TrainingConfig(span_dropout=0.0, surface_share=0.0)) == examples
@@ -333,6 +349,34 @@ def test_starting_from_a_checkpoint_of_another_architecture_is_refused(reference
         train(other, tmp_path / "checkpoint", initial=str(reference.checkpoint))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"head": "span_mean"}, r"was trained with model\.head=bilinear; here it is head span_mean; set the same"),
+        ({"head": "bilinear", "question": "hypothesis"}, r"model\.question=markers; here it is question hypothesis"),
+        ({"head": "bilinear", "layout": "pair"}, r"model\.layout=one_pass; here it is layout pair"),
+    ],
+)
+def test_starting_from_a_checkpoint_that_was_asked_otherwise_is_refused(
+    encoder: str, bilinear: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    """The weights have the same shapes."""
+    recipe = TrainingConfig(initial=str(bilinear), precision="fp32")
+    with pytest.raises(StanceError, match=message):
+        training.assemble(SPLITS, tiny.config(name=encoder, **changes), recipe, work=tmp_path / "work")
+    training.assemble(SPLITS, tiny.config(name=encoder, head="bilinear"), recipe, work=tmp_path / "work")
+
+
+@pytest.fixture(scope="module")
+def bilinear(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint whose head has as many weights as another one."""
+    recipe = TrainingConfig(epochs=1, tokens_per_batch=128, precision="fp32")
+    output = tmp_path_factory.mktemp("bilinear") / "checkpoint"
+    return training.train(
+        SPLITS, tiny.config(name=encoder, head="bilinear"), recipe, output=output, about={}
+    ).checkpoint
+
+
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_a_split_without_a_label_is_refused(encoder: str, tmp_path: Path, split: str) -> None:
     splits = {**SPLITS, split: [e for e in SPLITS[split] if e.stance != "support"]}
@@ -356,6 +400,9 @@ def test_a_split_without_a_label_is_refused(encoder: str, tmp_path: Path, split:
         ("early_stopping", -1),
         ("class_weights", "some"),
         ("precision", "fp8"),
+        ("learning_rate", float("nan")),
+        ("max_grad_norm", float("nan")),
+        ("teacher_questions", float("inf")),
     ],
 )
 def test_a_setting_without_meaning_is_refused(encoder: str, tmp_path: Path, setting: str, value: object) -> None:
@@ -368,6 +415,22 @@ def test_a_setting_without_meaning_is_refused(encoder: str, tmp_path: Path, sett
 def test_a_dropout_of_more_than_everything_is_refused(encoder: str, setting: str) -> None:
     with pytest.raises(StanceError, match=f"model.{setting}=1.5"):
         encoders.load(tiny.config(name=encoder, **{setting: 1.5}))
+
+
+def test_a_folder_that_is_called_like_the_home_is_a_folder(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    result = train(encoder, Path("~") / "checkpoint", epochs=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["~"]
+    assert [path.name for path in (tmp_path / "~").iterdir()] == [result.checkpoint.name]
+
+
+@pytest.mark.parametrize("output", [".", "/"])
+def test_an_output_without_a_name_is_refused(encoder: str, output: str) -> None:
+    with pytest.raises(StanceError, match=rf"^output={re.escape(output)}: expected the name of a directory to write"):
+        train(encoder, Path(output))
 
 
 def test_fp32_is_taken_when_asked_for() -> None:

@@ -264,6 +264,27 @@ def test_memory_near_its_limit_is_told_before_the_kernel_ends_the_run() -> None:
     assert used < watch.memory_limit() <= psutil.virtual_memory().total
 
 
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        (
+            "0::/system.slice/slurmstepd.scope/job_7/step_0/user/task_0",
+            "system.slice/slurmstepd.scope/job_7/memory.max",
+        ),
+        ("0::/", "memory.max"),
+        ("9:memory:/slurm/uid_0/job_7/step_0", "memory/slurm/uid_0/job_7/memory.limit_in_bytes"),
+        ("4:cpu,cpuacct:/job_7\n3:hugetlb,memory:/job_7", "memory/job_7/memory.limit_in_bytes"),
+    ],
+)
+def test_a_limit_of_a_batch_system_is_found_above_the_own_group(tmp_path: Path, line: str, place: str) -> None:
+    own, root = tmp_path / "cgroup", tmp_path / "fs"
+    own.write_text(f"{line}\n")
+    limits = list(watch._limits(own, root))
+    assert root / place in limits
+    assert all(path.is_relative_to(root) for path in limits)
+    assert list(watch._limits(tmp_path / "none", root)) == []
+
+
 def test_an_unknown_class_of_a_corpus_with_two_labels_is_not_missed() -> None:
     splits = {name: [replace(e, labels=("oppose", "support")) for e in part if e.stance != "neutral"]
               for name, part in SPLITS.items()}  # fmt: skip

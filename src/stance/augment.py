@@ -19,6 +19,7 @@ def vary(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
     The printed words also hide how a name was written down: annotated pairs have canonical names, sampled ones
     printed names, and a model would learn to tell them apart by that.
     """
+    agreed = _agreed(examples) if config.open_holder else [False] * len(examples)
     if config.swap_direction:
         examples = [*examples, *_reversed(examples, config)]
     if config.deny or config.passive:
@@ -27,7 +28,7 @@ def vary(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
         examples = [*examples, *rewritten(examples, config)]
     random = np.random.default_rng(config.seed)
     draws, holders = random.random((len(examples), 2)), random.random(len(examples))
-    agreed = _agreed(examples) if config.open_holder else [False] * len(examples)
+    agreed += [False] * (len(examples) - len(agreed))  # what was made of them says nothing of all holders
     if config.mask_names or config.swap_names:
         examples = rename(examples, config)
     if config.hide_names:

@@ -48,6 +48,10 @@ class Pace(TrainerCallback):  # type: ignore[misc]
         self.window.append((now - self.mark, seen - self.seen))
         self.mark, self.seen = now, seen
 
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """A checkpoint was written, within an epoch perhaps."""
+        self.mark = time.perf_counter()
+
 
 class LiveView(TrainerCallback):  # type: ignore[misc]
     """Loss, validation macro-F1, pairs per second and time left, and a line for every epoch, on stderr.

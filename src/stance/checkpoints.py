@@ -7,7 +7,6 @@ killed at, the newest whole one leads to the same weights. Whether it may be gon
 import json
 import shutil
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,6 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """After a resume: restore the running mean of the loss and the speed, and hand on what was logged before."""
-        self._mark = time.perf_counter()
         if not state.global_step:
             return
         folder = self._folder(state.global_step)
@@ -55,26 +53,21 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
                     logs = {name: value for name, value in entry.items() if name != "step"}
                     callback.on_log(args, replace(state, global_step=entry["step"]), control, logs)
 
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Start the clock, which runs while there are steps: neither evaluation nor saving is training time."""
+        self._mark = time.perf_counter()
+
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Ask for a checkpoint within the epoch; the one at its end follows its evaluation."""
+        """Take the time. Ask for a checkpoint within the epoch; the one at its end follows its evaluation."""
+        now = time.perf_counter()
+        self.trainer.seconds += now - self._mark
+        self._mark = now
         per_epoch = state.max_steps // state.num_train_epochs
         if self.save_steps and state.global_step % self.save_steps == 0 and state.global_step % per_epoch:
             control.should_save = True
 
-    def on_evaluate(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        metrics: Mapping[str, float],
-        **_: Any,
-    ) -> None:
-        """Evaluation is no training time."""
-        self.trainer.seconds -= sum(value for name, value in metrics.items() if name.endswith("_runtime"))
-
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Complete the checkpoint, then remove those that are neither the last nor the best."""
-        self._tick()
         folder = self._folder(state.global_step)
         progress = {
             "logged": self.trainer._globalstep_last_logged,
@@ -89,15 +82,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
             sizes = {str(p.relative_to(folder)): p.stat().st_size for p in folder.rglob("*") if p.is_file()}
             jsonl.write_json(folder / WHOLE, sizes)
             keep(self.work, folder)
-
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Stop the clock."""
-        self._tick()
-
-    def _tick(self) -> None:
-        now = time.perf_counter()
-        self.trainer.seconds += now - self._mark
-        self._mark = now
+        self._mark = time.perf_counter()
 
     def _folder(self, step: int) -> Path:
         return self.work / f"checkpoint-{step}"

@@ -150,6 +150,8 @@ class Script(Generic[Job]):
             output = getattr(job, "output", None)
             if many and output:
                 path, number = Path(output), HydraConfig.get().job.num
+                if not path.name:
+                    raise StanceError(f"output={output}: expected a name to which the number of a job can be added")
                 setattr(job, "output", str(path.with_name(f"{path.stem}-{number}{path.suffix}")))  # noqa: B010
             if launch.rank():
                 launch.stay_quiet()
@@ -167,11 +169,25 @@ class Script(Generic[Job]):
         return result if isinstance(result, float | str) else None
 
     def _typed(self, config: DictConfig) -> Job:
-        job = OmegaConf.to_object(config)
+        job = _at_home(OmegaConf.to_object(config))
         if not isinstance(job, self.job):
             raise StanceError(f"{self.conf / self.name}.yaml: its defaults must begin with {self.name}_schema")
         _check_known(job)
         return job
+
+
+def _at_home(value: Any) -> Any:
+    """The same with `~/` as the home: a value in a file, or in quotes, was seen by no shell."""
+    if isinstance(value, str):
+        return str(Path(value).expanduser()) if value.startswith("~/") else value
+    if isinstance(value, list):
+        return [_at_home(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _at_home(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value)]
+        return dataclasses.replace(value, **{name: _at_home(getattr(value, name)) for name in names})
+    return value
 
 
 def override(job: Job, overrides: Sequence[str]) -> Job:

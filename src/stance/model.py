@@ -149,6 +149,23 @@ def _document(path: Path) -> dict[str, Any]:
     return value
 
 
+def start_from(model: StanceModel, encoding: Encoding, directory: Path) -> None:
+    """Fill `model` with the weights of a checkpoint that reads the same questions in the same way.
+
+    Raises:
+        StanceError: they do not fit, or mean something else: heads of one shape may read other states.
+    """
+    if (directory / "checkpoint.json").is_file():
+        there = about(directory)
+        theirs = {"head": "markers", "question": "markers"} | there.get("encoding", {}) | there
+        ours = {"head": model.head_kind, "layout": encoding.layout, "question": encoding.question}
+        if other := [name for name, kind in ours.items() if theirs.get(name) != kind]:
+            given = ", ".join(f"model.{name}={theirs.get(name)}" for name in other)
+            here = ", ".join(f"{name} {ours[name]}" for name in other)
+            raise StanceError(f"training.initial={directory} was trained with {given}; here it is {here}; set the same")
+    load_weights(model, directory / "model.safetensors")
+
+
 def load_weights(model: nn.Module, path: Path) -> None:
     """Fill `model` from a safetensors file that must fit it exactly."""
     if not path.is_file():

@@ -4,13 +4,13 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
 import torch
 
-from stance import lora
+from stance import jsonl, lora
 from stance.errors import StanceError
 from stance.records import LABELS, Example
 from stance.settings.training import TrainingConfig
@@ -40,6 +40,9 @@ def suited(config: TrainingConfig, width: int) -> TrainingConfig:
 
 def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> None:
     """Refuse settings without a meaning, and splits that miss a label."""
+    for name, number in jsonl.flatten(asdict(config)).items():
+        if isinstance(number, float) and not math.isfinite(number):
+            raise StanceError(f"training.{name}={number}: expected a number")
     if not 0 <= config.seed < 2**32:
         raise StanceError(f"training.seed={config.seed}: expected 0 to {2**32 - 1}")
     if config.teacher_questions < 0 or config.teacher_questions_weight <= 0 or config.r_drop < 0:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from stance import jsonl, launch
+from stance import distributed, jsonl, launch
 from stance.checkpoints import keep, newest, step_of
 from stance.errors import StanceError
 from stance.files import check_replaceable
@@ -49,7 +49,7 @@ def hold(output: Path) -> Iterator[Path]:
     Raises:
         StanceError: another process trains into `output`, or the folder is something else.
     """
-    work = output.with_name(output.name + ".partial")
+    work = _beside(output)
     if launch.rank():
         yield work
         return
@@ -74,6 +74,25 @@ def hold(output: Path) -> Iterator[Path]:
             shutil.rmtree(work)
     finally:
         lock.release()
+
+
+def settled(config: TrainingConfig, output: Path, resume: str) -> TrainingConfig:
+    """The recipe with the precision that `auto` comes to: that of the training that is gone on with, else as measured.
+
+    A measurement has noise, so the first process measures for all of them.
+    """
+    path = _beside(output) / JOB
+    if config.precision != "auto":
+        return config
+
+    def chosen() -> str:
+        try:
+            before = json.loads(path.read_text("utf-8")) if resume == "auto" else {}
+            return choose_precision(before["job"]["training"]["precision"])
+        except (OSError, ValueError, KeyError, TypeError, StanceError):  # `find` tells of what can't be gone on from
+            return choose_precision("auto")
+
+    return replace(config, precision=distributed.on_first(chosen) if launch.processes() > 1 else chosen())
 
 
 def describe(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) -> dict[str, Any]:
@@ -153,6 +172,12 @@ def begin(work: Path, job: Mapping[str, Any], *, resume: str, run: str) -> Path 
         _clear(work)
     jsonl.write_json(work / JOB, {"job": dict(job), "run": run})
     return checkpoint
+
+
+def _beside(output: Path) -> Path:
+    if not output.name:
+        raise StanceError(f"output={output}: expected the name of a directory to write, such as outputs/checkpoint")
+    return output.with_name(f"{output.name}.partial")
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -226,7 +226,7 @@ def pruner(config: SweepConfig, steps: int) -> BasePruner:
 
 
 def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials that count: neither given up for another try, nor begun by two processes for the last free place."""
+    """The trials that count: neither given up for another try, nor begun by two processes where one was wanted."""
     tried = {number for trial in trials for number in retried(trial)}
     return [trial for trial in trials if trial.number not in tried and "surplus" not in trial.user_attrs]
 

@@ -33,7 +33,7 @@ def _print(text: str) -> None:
 
 
 class SurplusError(Exception):
-    """Two processes took the last free place of a study at the same time, and this trial came second."""
+    """Two processes took the last free place of a study, or a trial to be tried again, at a time; this came second."""
 
 
 @dataclass
@@ -123,6 +123,8 @@ class Worker:
             for number in begun:  # an error of ours would come again and again
                 give_back(study, number, retries=self.plan.config.retries if isinstance(error, Exception) else None)
             raise
+        finally:
+            trials.free()
         trial = study.get_trials()[begun[0]]
         return None if "surplus" in trial.user_attrs else trial
 
@@ -130,7 +132,9 @@ class Worker:
         """The value of a trial, with a record of its own."""
         known = self.opened.study.get_trials(deepcopy=False)
         before = retried(known[trial.number])
-        if not before and sum(t.number < trial.number for t in counted(known)) >= self.plan.config.trials:
+        twice = before and any(t.number < trial.number and retried(t)[-1:] == before[-1:] for t in known)
+        late = not before and sum(t.number < trial.number for t in counted(known)) >= self.plan.config.trials
+        if twice or late:
             trial.set_user_attr("surplus", True)
             raise SurplusError
         trial.set_user_attr("begun", trial.number)

@@ -66,7 +66,7 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         self.remove_callback(PrinterCallback)
         self.recipe = config
         self.pairs_seen = 0
-        self.seconds = 0.0  # of training, without evaluation
+        self.seconds = 0.0  # of training, without evaluation and saving
         self.trained_share = lora.trained_share(model)
         self.class_weights = class_weights(config.class_weights, rows["train"].rows)
         distributed.own_noise(config.seed)

@@ -26,10 +26,10 @@ from stance.encoders import Pretrained
 from stance.encoding import PairEncoder
 from stance.errors import StanceError
 from stance.files import check_replaceable, remove_leftovers, replace_directory
-from stance.model import Checkpoint, StanceModel, load_weights, save
+from stance.model import Checkpoint, StanceModel, save, start_from
 from stance.recipe import check, choose_precision, suited
 from stance.records import UNLABELLED, Example
-from stance.resume import begin, describe, find, hold
+from stance.resume import begin, describe, find, hold, settled
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.teacher import answer, check_corpora, further, teach
 from stance.trainer import StanceTrainer
@@ -83,6 +83,7 @@ def train(
     Raises:
         StanceError: settings, data or checkpoint don't fit, `output` is taken, a loss is no number, or memory ran out.
     """
+    config = settled(config, output, resume)
     check_replaceable(output, marker="checkpoint.json")
     with hold(output) as work:
         job = describe(model_config, config, about.get("dataset_sha256") or fingerprint(splits))
@@ -237,7 +238,7 @@ def _network(pretrained: Pretrained, model_config: ModelConfig, config: Training
     layout = pretrained.encoding.layout
     model = StanceModel(pretrained.encoder, layout, model_config.dropout, head=model_config.head)
     if config.initial:
-        load_weights(model, Path(config.initial) / "model.safetensors")
+        start_from(model, pretrained.encoding, Path(config.initial))
     engine.freeze_idle(model, pretrained.encoding)
     if not config.lora.rank:
         engine.freeze_lowest(pretrained.encoder, config.frozen_layers)
@@ -264,7 +265,7 @@ def _trained(trainer: StanceTrainer, model_config: ModelConfig) -> StanceModel:
 
 def _arguments(config: TrainingConfig, work: Path, precision: str) -> TrainingArguments:
     arguments = TrainingArguments(
-        output_dir=str(work),
+        output_dir=str(work.absolute()),  # else a folder that is called ~ would be taken for the home
         num_train_epochs=config.epochs,
         gradient_accumulation_steps=config.accumulation,
         torch_compile=config.compile,

@@ -112,7 +112,8 @@ def facts(plan: Plan, dataset: str) -> dict[str, Any]:
 def _weights(plan: Plan) -> dict[str, str]:
     """The sha256 of all local weights that a trial may start or learn from."""
     searched = ((key, plan.space.get(key)) for key in ("model.name", "training.initial"))
-    draws = [{key: choice} for key, kind in searched for choice in getattr(kind, "choices", ())]
+    draws: list[dict[str, Any]] = [{key: choice} for key, kind in searched for choice in getattr(kind, "choices", ())]
+    draws += [{key: 1.0} for key in ("training.deny", "training.passive") if key in plan.space]  # the lexicon's words
     found: dict[str, str] = {}
     for drawn in ({}, *draws):
         settings = changed(plan.settings, drawn)
@@ -150,6 +151,7 @@ def value(trial: Trial, plan: Plan, settings: Settings, record: Record, *, folde
 def _train(plan: Plan, settings: Settings, seed: int, folder: Path, sink: Sink) -> float:
     training_config = replace(settings.training, seed=seed)
     output = folder / "checkpoint"
+    free()
     try:
         result = training.train(plan.splits, settings.model, training_config, output=output, about={}, sink=sink)
     except OptunaError:
@@ -159,13 +161,17 @@ def _train(plan: Plan, settings: Settings, seed: int, folder: Path, sink: Sink) 
         raise TrialError(f"{kind}{' '.join(str(error).split())}"[:1000]) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        gc.collect()  # the trainer holds itself in a circle, and with it the model and a progress bar
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
     score = float(result.scores[plan.config.metric])
     if not math.isfinite(score):
         raise TrialError(f"{plan.config.metric} of seed {seed} is {score}")
     return score
+
+
+def free() -> None:
+    """Give back what a training has left: its trainer is in a circle with itself, and with an error that ended it."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _reporter(trial: Trial, plan: Plan, index: int, length: int, finished: Sequence[float], record: Record) -> Sink:

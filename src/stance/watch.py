@@ -8,7 +8,7 @@ import math
 import statistics
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -248,11 +248,23 @@ class Memory:
 
 def memory_limit() -> int:
     """Bytes that a process may have: of the machine, or fewer where a container or a batch system limits them."""
-    root, own = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-    group = own.read_text("utf-8").strip().rpartition(":")[2].lstrip("/") if own.is_file() else ""
-    files = {path for path in (root / "memory.max", root / group / "memory.max") if path.is_file()}
+    files = [path for path in _limits(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")) if path.is_file()]
     limits = [text for text in (path.read_text("ascii").strip() for path in files) if text.isdigit()]
     return min([int(psutil.virtual_memory().total), *map(int, limits)])
+
+
+def _limits(own: Path, root: Path) -> Iterator[Path]:
+    """Files that may limit this process: those of its control group and of all above it (man 7 cgroups).
+
+    Slurm limits the job and the step, which are above the group of the process. A line of version 2 begins with `0::`.
+    """
+    for line in own.read_text("utf-8").splitlines() if own.is_file() else ():
+        _, controllers, group = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        top, name = (root / "memory", "memory.limit_in_bytes") if controllers else (root, "memory.max")
+        place = top / group.lstrip("/")
+        yield from (folder / name for folder in (place, *place.parents) if folder.is_relative_to(top))
 
 
 def verdicts(scores: Entry) -> dict[str, str]:

@@ -12,7 +12,8 @@ from stance.runs import Run
 
 def run(job: TrainJob) -> float:
     """Fine-tune an encoder on a dataset and keep the epoch with the best validation macro-F1, which is returned."""
-    job = replace(job, training=training.suit(job.model, job.training))
+    recipe = training.suit(job.model, resume.settled(job.training, Path(job.output), job.resume))
+    job = replace(job, training=recipe)
     rows, manifest = dataset.load(Path(job.dataset))
     if launch.rank():  # the first process alone prints and keeps a record
         return _follow(job, rows)
