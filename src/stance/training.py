@@ -87,8 +87,7 @@ def train(
     check_replaceable(output, marker="checkpoint.json")
     with hold(output) as work:
         job = describe(model_config, config, about.get("dataset_sha256") or fingerprint(splits))
-        again = find(work, job, resume).checkpoint is not None
-        alerts = _doubted(config, about, sink, listener, again=again)
+        alerts = _doubted(config, about, sink, listener, again=find(work, job, resume).checkpoint is not None)
         with failures.loading(model_config):
             trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink, listener=listener)
         keep = _keeper(trainer, pretrained, model_config, about)
