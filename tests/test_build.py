@@ -518,6 +518,24 @@ def test_unusable_rows_are_kept_with_their_place_and_too_many_fail(tmp_path: Pat
     assert set(dataset.read_manifest(tmp_path / "out").dropped) >= {"the id … stands at … already"}
 
 
+def test_every_row_of_a_lost_article_counts_and_what_labels_drop_does_not(tmp_path: Path) -> None:
+    notes = plain(1)[0]["annotations"] * 5
+    bad = {"id": "bad", "text": "Short.", "annotations": notes}  # spans outside of the text
+    same = row(3, "oppose", "a3") | {"annotations": notes[:2]}
+    source = corpus(tmp_path / "c.jsonl", [*plain(60), bad, same], max_dropped=0.1)
+    with pytest.raises(StanceError, match=r"7 of 67 rows can't be used, first .*c\.jsonl:61: annotation 1: "):
+        made(tmp_path / "out", source)
+    header = "text,actor,target,stance,split\n"
+    rows = [",".join((r["text"], f"Town{n}", f"project{n}", r["annotations"][0]["stance"], r["split"]))
+            for n, r in enumerate(plain(60))]  # fmt: skip
+    rows += [f"Town{n} met project{n} in w{n}x1 and w{n}x2 for w{n}x3.,Town{n},project{n},mixed,train"
+             for n in range(60, 70)]  # fmt: skip
+    (tmp_path / "t.csv").write_text(header + "\n".join(rows))
+    left_out = CorpusConfig("t", "table", str(tmp_path / "t.csv"), labels={"mixed": "drop"}, splits="official")
+    assert sum(map(len, made(tmp_path / "table", left_out).values())) == 60
+    assert dataset.read_manifest(tmp_path / "table").dropped == {"the stance … is left out by labels": 10}
+
+
 # Stages.
 
 

@@ -235,7 +235,7 @@ def test_an_article_too_long_to_parse_is_dropped_and_the_others_stay() -> None:
 def test_an_actor_that_is_its_own_target_is_dropped() -> None:
     _, (dropped,) = make(article(oppose(), oppose(target=Mention("on holding"))))
     assert dropped == Dropped(
-        "f.jsonl:1: annotation 2", "toll", "On Holding", "on holding", "actor and target have the same name"
+        "f.jsonl:1: annotation 2", "toll", "On Holding", "on holding", "actor and target have the same name", 0
     )
 
 

@@ -122,6 +122,7 @@ def test_articles_of_the_corpus_go_to_a_tool_and_come_back_the_same(to: str) -> 
 STANCE = Annotation(Mention("Iran", *IRAN), Mention("the plan", *PLAN), Stance.SUPPORT, (FIRST,), ("praise",), "ana")
 WARNING = Annotation(Mention("Iran", *TEHRAN), Mention("Taliban", *TALIBAN), Stance.OPPOSE, (SECOND,))
 ARTICLE = Article("iran", TEXT, exhaustive=True, annotations=(STANCE, WARNING))
+LOST = "something of it was dropped, so it is not taken as exhaustive"
 Change = Callable[[list[dict[str, Any]]], object]
 
 
@@ -314,6 +315,50 @@ def test_stances_by_other_names_are_mapped_or_dropped_as_the_corpus_says(tmp_pat
     assert remarks == ["corpus.labels says to drop 'hates'"]
 
 
+LOSSES = {
+    "a stance to drop": ("R9\thates Arg1:T1 Arg2:T2", {"hates": "drop"}, 0),
+    "an unknown stance": ("R9\thates Arg1:T1 Arg2:T2", {}, 1),
+    "a region that is not there": ("T9\tActor 0 4\tPeru", {}, 1),
+    "a stance without evidence": ("T9\tTarget 25 41\t\nT8\tActor 0 75\t\nR9\toppose Arg1:T8 Arg2:T9", {}, 1),
+    "a line of another kind": ("E1\tAttack:T1", {}, 1),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_an_article_that_lost_a_stance_is_no_longer_exhaustive(tmp_path: Path, loss: str) -> None:
+    line, labels, unusable = LOSSES[loss]
+    brat.write(tmp_path / "ann", [replace(ARTICLE, id="Iran, again")])
+    (file,) = (tmp_path / "ann").glob("*.ann")
+    (whole,) = found("brat", tmp_path / "ann")
+    assert whole.exhaustive  # type: ignore[union-attr]
+    with file.open("a") as out:
+        out.write(f"{line}\n")
+    dropped, repair, article = found("brat", tmp_path / "ann", **labels)
+    assert dropped.unusable == unusable  # type: ignore[union-attr]
+    assert repair == Repair(str(file), "Iran, again", LOST)
+    assert article == replace(whole, exhaustive=False)  # type: ignore[type-var]
+
+
+def test_one_lost_stance_leaves_the_other_tasks_of_label_studio_exhaustive(tmp_path: Path) -> None:
+    lost, whole = (next(labelstudio.tasks([replace(ARTICLE, id=name)])) for name in ("lost", "whole"))
+    lost["annotations"][0]["result"].append(relation("A1", "gone", "oppose"))
+    items = [item for item in studio(tmp_path, lost, whole) if isinstance(item, Article)]
+    assert [(item.id, item.exhaustive) for item in items] == [("lost", False), ("whole", True)]
+
+
+def test_a_lost_article_counts_as_many_rows_as_it_has_stances(tmp_path: Path) -> None:
+    (made,), (row,) = labelstudio.tasks([ARTICLE]), doccano.rows([ARTICLE])
+    brat.write(tmp_path / "ann", [ARTICLE])
+    (tmp_path / "ann" / "iran.txt").unlink()
+    jsonl.write(tmp_path / "doccano.jsonl", [row | {"text": ""}])
+    lost = [
+        *studio(tmp_path, made | {"data": {"text": "", "id": "x"}}),
+        *found("doccano", tmp_path / "doccano.jsonl"),
+        *found("brat", tmp_path / "ann"),
+    ]
+    assert [(type(item), item.unusable) for item in lost] == [(Dropped, 2)] * 3  # type: ignore[union-attr]
+
+
 # Offsets.
 
 EMOJI = "👩🏽‍🚒 says:\r\nIran, 𝔘nited,\r\nbacked the plan."
@@ -433,8 +478,10 @@ def test_evidence_that_was_changed_in_doccano_is_taken_over(tmp_path: Path) -> N
     ],
 )
 def test_what_doccano_has_and_can_not_be_used_is_reported(tmp_path: Path, change: Change, reason: str) -> None:
-    remark, article = exported(tmp_path, change)
+    remark, *told, article = exported(tmp_path, change)
     assert isinstance(remark, Dropped | Repair)
+    assert [t.what for t in told] == [LOST] * isinstance(remark, Dropped)  # type: ignore[union-attr]
+    assert article.exhaustive == isinstance(remark, Repair)  # type: ignore[union-attr]
     with pytest.raises(StanceError, match=reason):
         raise StanceError(remark.reason if isinstance(remark, Dropped) else remark.what)
     assert len(article.annotations) == 2  # type: ignore[union-attr]
@@ -604,9 +651,11 @@ def test_the_command_converts_and_tells_what_it_dropped(tmp_path: Path, capsys: 
     back = ["export", str(ann), "--format", "brat", "--to", "jsonl", "--output", str(tmp_path / "back.jsonl")]
     assert main(back) == 1
     captured = capsys.readouterr()
-    assert captured.out.endswith("1 dropped, 0 mended\n")
+    assert captured.out.endswith("1 dropped, 1 mended\n")
     assert "iran.ann: iran: dropped: expected exactly one of oppose, neutral, support" in captured.err
-    assert (tmp_path / "back.jsonl").read_bytes() == own.read_bytes()
+    assert corpora.read(tmp_path / "back.jsonl") == [
+        replace(ARTICLE, exhaustive=False, where=f"{tmp_path / 'back.jsonl'}:1")
+    ]
     assert main([*back, "--labels", "hates=oppose"]) == 0
     assert main([*back, "--labels", "hates"]) == 2
     assert "expected NAME=VALUE, found 'hates'" in capsys.readouterr().err

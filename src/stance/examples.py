@@ -53,7 +53,13 @@ def make(
 def _too_long(article: Article) -> Iterator[Dropped]:
     reason = f"the text has {len(article.text):,} characters; at most {mentions.MAX_CHARACTERS:,} are parsed"
     for number, note in enumerate(article.annotations, 1):
-        yield Dropped(f"{article.where}: annotation {number}", article.id, note.actor.name, note.target.name, reason)
+        yield _dropped(article, number, note, reason)
+
+
+def _dropped(article: Article, number: int, note: Annotation, reason: str) -> Dropped:
+    """An annotation that makes no example, though its corpus is right."""
+    where = f"{article.where}: annotation {number}"
+    return Dropped(where, article.id, note.actor.name, note.target.name, reason, unusable=0)
 
 
 def batched(articles: Iterable[Article], size: int) -> Iterator[list[Article]]:
@@ -104,8 +110,7 @@ def _article(
         key = _key(place, annotation)
         reason = _reason(place, config, key, stances[key], repeated=key in examples)
         if reason:
-            names = annotation.actor.name, annotation.target.name
-            dropped.append(Dropped(f"{article.where}: annotation {number}", article.id, *names, reason))
+            dropped.append(_dropped(article, number, annotation, reason))
         else:
             both = annotation.actor, annotation.target
             made = _example(article, place, both, annotation.stance, corpus, annotation.provenance, annotation.tags)

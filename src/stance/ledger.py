@@ -88,12 +88,12 @@ class Writer:
         counts = {"articles": self.articles, "rows": self.rows, "texts": len(self.known), "unusable": self.unusable}
         return counts | {"unlabelled": self.unlabelled, "dropped": dict(self.dropped), "repaired": self.repaired}
 
-    def remark(self, item: Dropped | Repair, *, unusable: bool = False) -> None:
+    def remark(self, item: Dropped | Repair) -> None:
         """Keep what was dropped or mended."""
         self.remarks[type(item)].write(jsonl.dumps(asdict(item)) + "\n")
         if isinstance(item, Dropped):
             self.dropped[kind(item.reason)] += 1
-            self.unusable += unusable
+            self.unusable += item.unusable
         else:
             self.repaired += 1
 

@@ -33,7 +33,7 @@ from stance.ledger import Made, Writer
 from stance.records import Article
 from stance.settings.building import ExamplesConfig
 
-VERSION = 2
+VERSION = 3
 """Of what a stage holds; another one is made anew."""
 ALONE = 512
 """Articles that one process handles before others are started."""
@@ -43,7 +43,7 @@ CHUNK, CHARACTERS = 128, 2_000_000
 
 @dataclass(frozen=True)
 class Stage:
-    """A finished stage: its folder and what its manifest says. `unusable` counts what the reader dropped.
+    """A finished stage: its folder and what its manifest says. `unusable` counts the rows that the reader lost.
 
     `unlabelled` is how many of its rows are questions without a label.
     """
@@ -128,7 +128,7 @@ def _fill(folder: Path, source: CorpusConfig, config: ExamplesConfig, processes:
                 if isinstance(item, Article):
                     yield item
                 else:
-                    writer.remark(item, unusable=True)
+                    writer.remark(item)
 
         made = _made(sound(), config, source.name, processes)
         for one in tqdm(made, f"{source.name}: examples", corpora.size(source), unit="article"):
@@ -141,14 +141,14 @@ def _check_usable(found: Stage, source: CorpusConfig) -> None:
     labelled = found.rows - found.unlabelled
     whole = (labelled or (found.articles if found.unlabelled else 0)) + found.unusable
     if found.unusable > source.max_dropped * whole:
-        _, first = next(jsonl.read(file))
+        first = next(row for _, row in jsonl.read(file) if row["unusable"])
         raise StanceError(
             f"{source.path}: {found.unusable} of {whole} rows can't be used, first "
             f"{first['where']}: {first['reason']}; all of them are in {file}; mend them, or allow more "
             f"with max_dropped (now {source.max_dropped:g})"
         )
-    lost = sum(found.dropped.values()) > found.unusable
-    if not found.rows or (not labelled and lost):
+    bare = not labelled and found.dropped and not all(row["unusable"] for _, row in jsonl.read(file))
+    if not found.rows or bare:  # raw articles have no labels to lose
         why = "; ".join(f"{n} × {reason}" for reason, n in list(found.dropped.items())[:3])
         raise StanceError(
             f"{source.path}: no row can be made of its {found.articles} articles ({why or 'no annotation'})"

@@ -144,7 +144,7 @@ def _dropped(made: Sequence[Stage], plan: Plan, counts: Counter[str]) -> Iterato
         for place, row in zip(here, (r for b in table.to_batches() for r in b.to_pylist()), strict=True):
             reason = plan.rows.reasons[start + place]
             counts[reason] += 1
-            yield {"where": f"row {row.pop('id')}", **row, "reason": reason}
+            yield {"where": f"row {row.pop('id')}", **row, "reason": reason, "unusable": 0}
         start += stage.rows
 
 

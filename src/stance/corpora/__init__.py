@@ -1,10 +1,11 @@
 """Corpora: where annotated articles come from. One module a format, and the checks of the guidelines."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from stance.corpora import brat, doccano, dse, hub, labelstudio, newsmtsc, own, seesaw, tables, web
-from stance.corpora.source import CorpusConfig, Dropped, Found, Reader
+from stance.corpora.source import CorpusConfig, Dropped, Found, Reader, Repair
 from stance.errors import StanceError
 from stance.records import Article
 
@@ -26,6 +27,8 @@ FORMATS: dict[str, Reader] = {
 def stream(source: CorpusConfig) -> Iterator[Found]:
     """Everything in a corpus, as it is read. An article whose id stood before is dropped.
 
+    An article of which something was dropped is no longer exhaustive: the pair must not be sampled as neutral.
+
     Raises:
         StanceError: the format is unknown, or nothing can be read.
     """
@@ -37,11 +40,18 @@ def stream(source: CorpusConfig) -> Iterator[Found]:
         raise StanceError(f"corpus limit={source.limit}: expected 0 or more; 0 takes all articles")
     seen: dict[str, str] = {}
     articles = 0
+    lost: set[str] = set()  # of what was dropped since the last article
     for item in FORMATS[source.format](source):
-        if isinstance(item, Article):
+        if isinstance(item, Dropped):
+            lost.add(item.article_id)
+        elif isinstance(item, Article):
+            if item.exhaustive and item.id in lost:
+                yield Repair(item.where, item.id, "something of it was dropped, so it is not taken as exhaustive")
+                item = replace(item, exhaustive=False)
+            lost.clear()
             if item.id in seen:
                 reason = f"the id {item.id!r} stands at {seen[item.id]} already"
-                yield Dropped(item.where, item.id, "", "", reason)
+                yield Dropped(item.where, item.id, "", "", reason, max(len(item.annotations), 1))
                 continue
             seen[item.id] = item.where
             articles += 1
@@ -79,10 +89,10 @@ def read(path: Path, format_name: str = "jsonl") -> list[Article]:
 
 
 def sound(source: CorpusConfig) -> list[Article]:
-    """The articles of a corpus of which nothing may be unusable; raises like `read`."""
+    """The articles of a corpus of which nothing may be unusable, besides what its labels drop; raises like `read`."""
     articles = []
     for item in stream(source):
-        if isinstance(item, Dropped):
+        if isinstance(item, Dropped) and item.unusable:
             raise StanceError(f"{item.where}: {item.reason}")
         if isinstance(item, Article):
             articles.append(item)

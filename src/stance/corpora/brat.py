@@ -118,7 +118,7 @@ def read(source: CorpusConfig) -> Iterator[Found]:
         StanceError: there is no .ann file.
     """
     root = Path(source.path)
-    annotated = sorted(root.rglob("*.ann"))
+    annotated = sorted(file for file in root.rglob("*.ann") if file.is_file())
     if not annotated:
         raise StanceError(f"{root}: no *.ann file; expected a folder of NAME.txt and NAME.ann, as BRAT keeps them")
     for text in sorted(root.rglob("*.txt")):
@@ -132,9 +132,9 @@ def read(source: CorpusConfig) -> Iterator[Found]:
             form = {key: value for key, value in standoff.notes.get(ABOUT, {}).items() if key in _ABOUT_KEYS}
             article = article_from_json({"id": name, **form, "text": content}, str(file))
         except StanceError as error:
-            yield Dropped(str(file), name, "", "", str(error).removeprefix(f"{file}: "))
+            yield Dropped(str(file), name, "", "", str(error).removeprefix(f"{file}: "), _stances(file))
             continue
-        yield from remarks
+        yield from (replace(remark, article_id=article.id) for remark in remarks)
         notes = []
         for item in _traced(standoff, article, source.labels):
             if isinstance(item, Traced):
@@ -142,6 +142,13 @@ def read(source: CorpusConfig) -> Iterator[Found]:
             else:
                 yield item
         yield replace(article, annotations=tuple(notes))
+
+
+def _stances(file: Path) -> int:
+    """About how many stances an .ann file holds: its relations but for those to evidence; at least 1."""
+    with file.open("rb") as lines:
+        found = [line.partition(b"\t")[2] for line in lines if line.startswith(b"R")]
+    return len([relation for relation in found if not relation.startswith(f"{LINK} ".encode())]) or 1
 
 
 def _load(path: Path) -> str:

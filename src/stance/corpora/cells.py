@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
+from stance.corpora.source import LeftOutError
 from stance.errors import StanceError
 from stance.records import LABELS, Span, Stance, overlap
 
@@ -65,12 +66,13 @@ def stance(value: Any, labels: Mapping[str, str]) -> Stance:
     """The stance that a cell names, by `labels` or by our own names in any case.
 
     Raises:
-        StanceError: an unknown stance, or one that `labels` drops.
+        LeftOutError: `labels` drops the stance.
+        StanceError: an unknown stance.
     """
     written = text(value).strip()
     name = labels.get(written, written.lower())
     if name == DROP:
-        raise StanceError(f"the stance {written!r} is left out by labels")
+        raise LeftOutError(f"the stance {written!r} is left out by labels")
     if name not in LABELS:
         known = ", ".join(sorted(set(labels) | set(LABELS)))
         raise StanceError(f"unknown stance {written!r}; expected one of {known}; labels can map it, or drop it")

@@ -15,7 +15,7 @@ from typing import Any
 
 from stance import jsonl
 from stance.corpora.offsets import locate
-from stance.corpora.regions import KINDS, Drawing, Region, Relation, Traced, draw, merge, trace
+from stance.corpora.regions import KINDS, LINK, Drawing, Region, Relation, Traced, draw, merge, trace
 from stance.corpora.source import CorpusConfig, Dropped, Found, Repair
 from stance.errors import StanceError
 from stance.forms import FIELDS, annotation_from_json, article_from_json, article_to_json
@@ -85,7 +85,7 @@ def _article(row: Mapping[str, Any], where: str, labels: Mapping[str, str]) -> I
         drawn = merge(draw(article.text, kept))
         drawing = _drawing(row, article, drawn, remarks)
     except StanceError as error:
-        yield Dropped(where, key, "", "", str(error).removeprefix(f"{where}: "))
+        yield Dropped(where, key, "", "", str(error).removeprefix(f"{where}: "), _stances(row.get("relations")))
         return
     yield from remarks
     notes: list[tuple[float, Annotation]] = []
@@ -96,6 +96,12 @@ def _article(row: Mapping[str, Any], where: str, labels: Mapping[str, str]) -> I
         else:
             notes.append(found)
     yield replace(article, annotations=tuple(note for _, note in sorted(notes, key=lambda pair: pair[0])))
+
+
+def _stances(relations: Any) -> int:
+    """How many stances the relations of a row hold, as far as they can be read; at least 1."""
+    found = relations if isinstance(relations, list) else []
+    return len([r for r in found if isinstance(r, dict) and r.get("type") != LINK]) or 1
 
 
 def _drawing(row: Mapping[str, Any], article: Article, drawn: Drawing, remarks: list[Dropped | Repair]) -> Drawing:

@@ -158,7 +158,7 @@ def _task(task: Any, file: Path, number: int, labels: Mapping[str, str]) -> Iter
     try:
         article = article_from_json({"id": key, "text": data["text"], **row}, where)
     except StanceError as error:
-        yield Dropped(where, key, "", "", str(error).removeprefix(f"{where}: "))
+        yield Dropped(where, key, "", "", str(error).removeprefix(f"{where}: "), _stances(task["annotations"]))
         return
     numbered: list[tuple[float, Annotation]] = []
     complete = []
@@ -193,6 +193,13 @@ def _annotation(
     if len(order) != len(notes) or not all(isinstance(n, int) for n in order):  # somebody went on with it
         order = [float("inf")] * len(notes)
     return list(zip(order, notes, strict=True)), remarks, done
+
+
+def _stances(annotations: Any) -> int:
+    """About how many stances the annotations of a task hold: their relations but for those to evidence; at least 1."""
+    results = [result for note in _list(annotations) if isinstance(note, dict) for result in _list(note.get("result"))]
+    found = [result for result in results if isinstance(result, dict) and result.get("type") == "relation"]
+    return len([relation for relation in found if relation.get("labels") != [LINK]]) or 1
 
 
 def _annotator(annotation: Mapping[str, Any]) -> str:
@@ -263,6 +270,11 @@ def _region(
     facts = (result.get("meta") or {}).get("stance")
     region = Region(key, kinds[0], found[0], facts=facts if isinstance(facts, dict) else {})
     return region, Repair(where, article.id, f"{lost}{found[1]}") if found[1] else None
+
+
+def _list(value: Any) -> list[Any]:
+    """The value if it is a list, as it should be, else an empty one."""
+    return value if isinstance(value, list) else []
 
 
 def _objects(value: Any, what: str) -> list[dict[str, Any]]:

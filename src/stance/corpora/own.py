@@ -25,4 +25,6 @@ def read(source: CorpusConfig) -> Iterator[Found]:
                     raise row
                 yield article_from_json(row, where)
             except StanceError as error:
-                yield Dropped(where, "", "", "", str(error).removeprefix(f"{where}: "))
+                notes = row.get("annotations") if isinstance(row, dict) else None
+                lost = max(len(notes), 1) if isinstance(notes, list) else 1
+                yield Dropped(where, "", "", "", str(error).removeprefix(f"{where}: "), lost)

@@ -3,18 +3,28 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from stance.errors import StanceError
 from stance.records import LABELS, Article
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A row, an article or an annotation that can't be used, and why. What is unknown is empty."""
+    """A row, an article or an annotation that can't be used, and why. What is unknown is empty.
+
+    `unusable` is how many rows of the corpus are lost with it, as far as that is known: those of a whole article, say;
+    0 for what is left out on purpose.
+    """
 
     where: str
     article_id: str
     actor: str
     target: str
     reason: str
+    unusable: int = 1
+
+
+class LeftOutError(StanceError):
+    """Nothing is wrong with a row, but the corpus's `labels` leave its stance out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +64,7 @@ class CorpusConfig:
     label_set: list[str] = field(default_factory=list)
     """The stances that the corpus knows; its rows teach and judge only these. Empty takes all three."""
     max_dropped: float = 0.01
-    """Largest share of rows that the reader may find unusable; with more the build fails."""
+    """Largest share of rows that may be unusable, besides what `labels` drops; with more the build fails."""
     licence: str = "other"
     """Licence identifier for the dataset's card."""
     limit: int = 0
@@ -66,5 +76,6 @@ class CorpusConfig:
 
 
 Reader = Callable[[CorpusConfig], Iterator[Found]]
-"""Yields what it finds in the order of the files, reading as it goes. Raises StanceError only when nothing can be read
-(no such path, another format, a missing column); one unusable row is a `Dropped`, and reading goes on."""
+"""Yields what it finds in the order of the files, reading as it goes; what is dropped of an article comes before it.
+Raises StanceError only when nothing can be read (no such path, another format, a missing column), or nothing further (a
+damaged file); one unusable row is a `Dropped`, and reading goes on."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from stance.corpora import cells, rows, texts
 from stance.corpora.rows import Row
-from stance.corpora.source import CorpusConfig, Dropped, Found, Repair
+from stance.corpora.source import CorpusConfig, Dropped, Found, LeftOutError, Repair
 from stance.corpora.texts import Cleaned
 from stance.errors import StanceError
 from stance.forms import number
@@ -80,7 +80,7 @@ def articles(found: rows.Rows, how: Form) -> Iterator[Found]:
         try:
             line = _line(where, row, how)
         except StanceError as error:
-            yield _dropped(where, row, how, str(error))
+            yield _dropped(where, row, how, error)
             continue
         if group and line.key != group[0].key:
             count += 1
@@ -131,7 +131,7 @@ def _article(group: Sequence[_Line], how: Form, count: int) -> Iterator[Found]:
                 raise StanceError(f"repeats {notes[note]}")
             notes[note] = line.where
         except StanceError as error:
-            yield _dropped(line.where, line.row, how, str(error), name)
+            yield _dropped(line.where, line.row, how, error, name)
             continue
         if mended:
             yield Repair(line.where, name, mended)
@@ -222,11 +222,12 @@ def _id(line: _Line, how: Form, count: int) -> str:
     return f"{start}{own}" if own else f"{how.name}-{start}{count:07}"
 
 
-def _dropped(where: str, row: Row | StanceError, how: Form, reason: str, name: str = "") -> Dropped:
+def _dropped(where: str, row: Row | StanceError, how: Form, error: StanceError, name: str = "") -> Dropped:
     parts = {} if isinstance(row, StanceError) else row
 
     def shown(column: str) -> str:
         value = parts.get(column, parts.get(how.columns.get(column, column)))
         return value[:200] if isinstance(value, str) else ""
 
-    return Dropped(where, name or shown("article_id"), shown("actor"), shown("target"), reason)
+    named = (name or shown("article_id"), shown("actor"), shown("target"))
+    return Dropped(where, *named, str(error), unusable=int(not isinstance(error, LeftOutError)))
