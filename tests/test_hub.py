@@ -63,6 +63,18 @@ def test_all_splits_of_a_dataset_are_read_with_the_names_of_their_labels(tmp_pat
     assert [reason.partition(";")[0] for reason in reasons] == ["unknown stance 'mixed'", "unknown stance ''"]
 
 
+def test_a_dataset_that_breaks_off_ends_the_reading(tmp_path: Path) -> None:
+    rows = [ROWS[0] | {"sentence": f"{ROWS[0]['sentence']} {n * 7919}", "id": n} for n in range(3000)]
+    (tmp_path / "toy").mkdir()
+    path = tmp_path / "toy" / "train.parquet"
+    Dataset.from_list(rows, FEATURES).to_parquet(path, batch_size=500)
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2 : len(raw) // 2 + 2000] = bytes(2000)
+    path.write_bytes(raw)
+    with pytest.raises(StanceError, match=r"toy\[train\]:\d+: can't be read from here: .*; try again"):
+        found(tmp_path / "toy")
+
+
 def test_labels_without_names_are_mapped_as_they_are_written(tmp_path: Path) -> None:
     items = found(saved(tmp_path / "toy", "csv"), labels={"0": "oppose", "1": "support", "2": "drop"})
     notes = [note for item in items if isinstance(item, Article) for note in item.annotations]

@@ -9,6 +9,7 @@ import pytest
 
 from stance import corpora, transfer
 from stance.corpora import dse
+from stance.corpora.source import CorpusConfig, Dropped
 from stance.errors import StanceError
 from stance.records import Article
 from stance.settings.scoring import TransferConfig
@@ -85,11 +86,26 @@ def test_dse_gives_both_directions_and_whole_words(tmp_path: Path) -> None:
     assert dse.leaked([first, second, third], corpora.read(tmp_path / "dse" / "train.txt", "dse")) == {first.id}
 
 
-@pytest.mark.parametrize("line", ["no tabs at all", "A [b] c.\tb\tc\t0", "[A] saw [B].\tA\tB\t7"])
+@pytest.mark.parametrize(
+    "line",
+    ["no tabs at all", "A [b] c.\tb\tc\t0", "[A] saw [B].\tA\tB\t7", "[A] saw [A].\tA\tB\t0", "[A] [B] [A].\tA\tB\t0"],
+)
 def test_a_line_that_is_not_dse_is_refused_with_its_place(tmp_path: Path, line: str) -> None:
     write_dse(tmp_path / "dse", [DSE[0], line], [])
     with pytest.raises(StanceError, match=r"valid\.txt:2: expected"):
         corpora.read(tmp_path / "dse" / "valid.txt", "dse")
+
+
+def test_a_broken_line_of_dse_takes_no_other_with_it(tmp_path: Path) -> None:
+    write_dse(tmp_path / "dse", [f'"{DSE[0]}', "LATIN", *DSE], [])
+    path = tmp_path / "dse" / "valid.txt"
+    path.write_bytes(path.read_bytes().replace(b"LATIN", "[Père] met [Ruhn].\tPère\tRuhn\t0".encode("latin-1")))
+    quoted, latin, *articles = corpora.stream(CorpusConfig(format="dse", path=str(path)))
+    assert isinstance(quoted, Dropped)
+    assert (quoted.where, quoted.reason[:22]) == (f"{path}:1", "unexpected end of data")
+    assert isinstance(latin, Dropped)
+    assert (latin.where, latin.reason) == (f"{path}:2", "not UTF-8 (byte 0xe8); save it as UTF-8")
+    assert [a.where for a in articles if isinstance(a, Article)] == [f"{path}:{number}" for number in (3, 4, 5)]
 
 
 def test_newsmtsc_groups_the_targets_of_a_sentence(tmp_path: Path) -> None:

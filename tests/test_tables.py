@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from stance import corpora
+from stance import corpora, jsonl
 from stance.corpora import cells, texts
 from stance.corpora.source import CorpusConfig, Dropped, Found, Repair
 from stance.errors import StanceError
@@ -225,17 +226,47 @@ def test_the_lines_of_json_that_are_broken_are_dropped(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_parquet_file_that_is_damaged_in_the_middle_gives_what_comes_before(tmp_path: Path) -> None:
+def test_reading_goes_on_behind_a_line_that_is_too_long(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    first, last = (json.dumps(dict(zip(HEADER, row, strict=True))).encode() for row in (BOARD, RUHN))
+    long = b'{"text": "' + b"x" * 2 * jsonl.MAX_LINE_BYTES + b'"}'
+    path.write_bytes(b"\n".join((first, long, b" " * jsonl.MAX_LINE_BYTES, last)) + b"\n")
+    one, two = (item for item in found(path) if isinstance(item, Article))
+    assert (one.where, two.where) == (f"{path}:1", f"{path}:4")
+    (dropped,) = (item for item in found(path) if isinstance(item, Dropped))
+    assert (dropped.where, dropped.reason[:27]) == (f"{path}:2", "a line of over 16,000,000 b")
+
+
+def test_a_column_that_first_comes_late_is_read(tmp_path: Path) -> None:
+    rows = [dict(zip(HEADER, (f"{BOARD[0]} {n}", *BOARD[1:]), strict=True)) for n in range(150)]
+    jsonl.write(tmp_path / "a.jsonl", [*rows, rows[0] | {"text": RUHN[0], "split": "test", "who": "ana"}])
+    *_, last = articles(tmp_path / "a.jsonl", columns={"annotator": "who"})
+    assert (last.split, last.annotations[0].annotator) == ("test", "ana")
+
+
+def test_a_time_that_python_does_not_have_is_left_out_and_reported(tmp_path: Path) -> None:
+    rows = [dict(zip(HEADER, row, strict=True)) for row in (BOARD, RUHN)]
+    made = pa.Table.from_pylist(rows).append_column("date", pa.array([2**62, 0], pa.timestamp("ms")))
+    parquet.write_table(made, tmp_path / "a.parquet")
+    repair, *both = found(tmp_path / "a.parquet")
+    assert isinstance(repair, Repair)
+    assert (repair.where, repair.what[:28]) == (f"{tmp_path / 'a.parquet'}:1", "date: a value out of range (")
+    assert [item.date for item in both if isinstance(item, Article)] == ["", "1970-01-01"]
+
+
+def test_a_parquet_file_that_is_damaged_in_the_middle_ends_the_reading(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     rows = [dict(zip(HEADER, (f"{BOARD[0]} {i * 7919}", *BOARD[1:]), strict=True)) for i in range(3000)]
     parquet.write_table(pa.Table.from_pylist(rows), path, row_group_size=500, compression="gzip", use_dictionary=False)
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 2 : len(raw) // 2 + 2000] = bytes(2000)
     path.write_bytes(raw)
-    *whole, dropped, _ = found(path)
+    whole = []
+    with pytest.raises(
+        StanceError, match=r"a\.parquet:\d+: the file is damaged from here .*fetch it or write it again"
+    ):
+        whole += corpora.stream(CorpusConfig(name="toy", format="table", path=str(path)))
     assert len(whole) >= 500
-    assert isinstance(dropped, Dropped)
-    assert "the file is damaged from here" in dropped.reason
 
 
 # Rows to articles
@@ -256,6 +287,39 @@ def test_rows_of_one_article_or_of_one_text_make_one_article(tmp_path: Path) -> 
         ("neutral", "Tolvik", "Harbour Board", BOARD[0]),
         ("support", "Ana Ruhn", "Tolvik", RUHN[0]),
     ]
+
+
+def test_no_text_of_an_article_stands_in_two_official_splits(tmp_path: Path) -> None:
+    rows = [(*BOARD, "x", ""), (*BOARD[:3], "support", "x", "Train"), (*RUHN, "x", "test"), (*BOARD, "x", "dev")]
+    path = table(tmp_path / "a.csv", [(*HEADER, "article_id", "split"), *rows])
+    *dropped, article = found(path, splits="official")
+    assert isinstance(article, Article)
+    assert (article.text, article.split, len(article.annotations)) == (BOARD[0], "train", 2)
+    assert [(d.where, d.article_id, d.reason) for d in dropped if isinstance(d, Dropped)] == [
+        (f"{path}:4", "x", "split: expected 'train', as other rows of the same article have, found 'test'"),
+        (f"{path}:5", "x", "split: expected 'train', as other rows of the same article have, found 'validation'"),
+    ]
+    repair, *_, article = found(path, splits="none")
+    assert isinstance(article, Article)
+    assert (article.split, len(article.annotations)) == ("", 3)
+    assert repair == Repair(f"{path}:2", "x", "its rows have the splits train, test, validation, which were left out")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "what"),
+    [
+        ("title", ["a"], "title: expected text, found list; left out"),
+        ("outlet", {"name": "x"}, "outlet: expected text, found dict; left out"),
+        ("split", [1], "split: expected text, found list; left out"),
+        ("theme", "\ud83d", "theme: half a surrogate pair at character 0; write it whole; left out"),
+    ],
+)
+def test_what_describes_an_article_and_cannot_be_read_is_left_out(
+    tmp_path: Path, column: str, value: Any, what: str
+) -> None:
+    article, repairs = one(tmp_path, {column: value})
+    assert (getattr(article, column), len(article.annotations)) == ("", 1)
+    assert repairs == [Repair(f"{tmp_path / 'one.jsonl'}:1", "toy-0000001", what)]
 
 
 def test_an_id_that_comes_again_and_a_row_that_repeats_are_dropped(tmp_path: Path) -> None:
@@ -294,8 +358,13 @@ def test_labels_are_matched_whatever_type_the_cell_has(tmp_path: Path, value: An
     [
         ({"text": " "}, "the text is empty"),
         ({"text": None}, "the text is empty"),
-        ({"text": ["a", "b"]}, "expected text, found list"),
-        ({"text": "half \ud800 pair"}, "half a surrogate pair at character 5; write it whole"),
+        ({"text": ["a", "b"]}, "text: expected text, found list"),
+        ({"text": "half \ud800 pair"}, "text: half a surrogate pair at character 5; write it whole"),
+        ({"id": {"$oid": "5f"}}, "id: expected text, found dict"),
+        ({"article_id": "a\ud800"}, "article_id: half a surrogate pair at character 1; write it whole"),
+        ({"actor": "\ud800"}, "actor: half a surrogate pair at character 0; write it whole"),
+        ({"annotator": [1]}, "annotator: expected text, found list"),
+        ({"stance": {}}, "stance: expected text, found dict"),
         ({"actor": ""}, "the actor is empty"),
         ({"target": "\u200b"}, "the target is empty"),
         ({"stance": None}, "unknown stance ''"),
@@ -315,6 +384,7 @@ def test_a_row_that_cannot_be_used_is_dropped_with_the_reason(tmp_path: Path, ro
     assert isinstance(dropped, Dropped)
     assert dropped.where == f"{path}:1"
     assert dropped.reason.startswith(reason)
+    jsonl.write(tmp_path / "dropped.jsonl", [asdict(dropped)])
 
 
 def test_an_actor_that_no_column_names_is_someone(tmp_path: Path) -> None:
@@ -437,7 +507,7 @@ def test_an_offset_still_points_to_its_character_after_cleaning(text: str, data:
         ("4 March 2021", "2021-03-04"), ("March 4th, 2021", "2021-03-04"), ("Mar. 4, 2021", "2021-03-04"),
         ("Thu, 04 Mar 2021 10:00:00 +0100", "2021-03-04"), ("2021/03/04", "2021-03-04"), ("31.12.2021", "2021-12-31"),
         ("12/31/2021", "2021-12-31"), ("04/04/2021", "2021-04-04"), ("03/04/2021", ""), ("yesterday", ""),
-        ("0001-01-01", ""), ("2021-13-01", ""), ("9999", ""), ("٢٠٢١", ""),
+        ("0001-01-01", ""), ("1 Jan 99999999999999999999 10:00", ""), ("2021-13-01", ""), ("9999", ""), ("٢٠٢١", ""),
     ],
 )  # fmt: skip
 def test_dates_are_read_where_they_mean_one_day(written: str, day: str) -> None:

@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -278,6 +278,22 @@ def test_another_project_is_refused_with_what_is_expected_and_found(
 ) -> None:
     with pytest.raises(StanceError, match=rf"export\.json:1: .*{reason}"):
         studio(tmp_path, *tasks)
+
+
+@pytest.mark.parametrize("value", [[1], {"a": [1]}, 7, "x", True, [["Actor"]], [{}]])
+@pytest.mark.parametrize("key", ["meta", "from_name", "type", "id", "labels", "value", "from_id"])
+def test_no_value_of_an_unexpected_type_is_a_traceback(tmp_path: Path, key: str, value: Any) -> None:
+    made = task()
+    for result in made["annotations"][0]["result"]:
+        result[key] = value
+    with suppress(StanceError):
+        assert isinstance(studio(tmp_path, made)[-1], Article)
+    made = task()
+    for result in made["annotations"][0]["result"]:
+        result.setdefault("value", {}).update(dict.fromkeys(("labels", "choices", "text", "start"), value))
+        result["meta"] = {"stance": dict.fromkeys(("order", "annotator", "weight", "soft"), value)}
+    with suppress(StanceError):
+        assert isinstance(studio(tmp_path, made)[-1], Article)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Articles from text files, web pages and tables of them, in every condition in which they are found."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from stance import corpora
+from stance import corpora, stages
 from stance.corpora import texts, web
 from stance.corpora.source import CorpusConfig, Dropped, Found, Repair
 from stance.errors import StanceError
 from stance.records import Article
+from stance.settings.building import ExamplesConfig
 
 FIRST = "The Harbour Board rejected the plan of the mayor on Friday, saying that the quay needs repair first."
 SECOND = "Ana Ruhn, who leads the Quay League, welcomed the decision and called for talks with Tolvik."
@@ -122,6 +124,20 @@ def test_a_page_of_five_megabytes_is_read(tmp_path: Path, many: bool) -> None:
     article, _ = one(tmp_path / "a.html", page(body))
     assert len(article.text) > 5_000_000
     assert article.text.endswith(parts[-1])
+
+
+def test_a_file_name_that_is_not_utf8_is_written_out(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt"))
+    try:
+        path.write_text(f"{FIRST} {SECOND}")
+    except OSError:
+        pytest.skip("this file system takes names of UTF-8 alone")
+    source = CorpusConfig("toy", "web", str(tmp_path))
+    (article,) = corpora.stream(source)
+    assert (article.id, article.where) == ("caf\\udce9.txt", f"{tmp_path}/caf\\udce9.txt")  # type: ignore[union-attr]
+    asked = ExamplesConfig(context=0, neutral_ratio=0, unlabelled=1)
+    made = stages.stage(source, asked, work=tmp_path / "work", processes=1)
+    assert made.table("articles").column("id").to_pylist() == ["caf\\udce9.txt"]
 
 
 def test_a_file_over_the_limit_is_dropped(tmp_path: Path) -> None:

@@ -52,8 +52,8 @@ def scan(path: Path) -> Iterator[tuple[str, dict[str, Any] | StanceError]]:
                     yield where, _parse(raw, where)
                 except StanceError as error:
                     yield where, error
-                if len(raw) > MAX_LINE_BYTES:
-                    return  # the rest of such a line can't be told from lines
+            while len(raw) > MAX_LINE_BYTES and not raw.endswith(b"\n"):
+                raw = lines.readline(MAX_LINE_BYTES + 1)  # the rest of the same line
     if not found:
         raise StanceError(f"{path}: the file is empty; expected one JSON object a line")
 

@@ -104,7 +104,8 @@ def _cores() -> int:
 
 def _key(source: CorpusConfig, config: ExamplesConfig) -> str:
     """A digest of all that the rows depend on: settings, versions of what parses, and the content of every file."""
-    settled = replace(source, weight=1.0, cap=0, splits="", licence="", label_set=[], max_dropped=1.0)
+    official = source.splits if source.splits == "official" else ""  # tables keep to the rows' splits then
+    settled = replace(source, weight=1.0, cap=0, splits=official, licence="", label_set=[], max_dropped=1.0)
     parser = [f"{name} {metadata.version(name)}" for name in ("spacy", mentions.PIPELINE.replace("_", "-"), "stance")]
     facts = [VERSION, parser, asdict(settled), asdict(config)]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
@@ -113,7 +114,7 @@ def _key(source: CorpusConfig, config: ExamplesConfig) -> str:
     for file in files if path.exists() else []:
         if file.name != "splits.json":
             with file.open("rb") as content:
-                name = str(file.relative_to(path.parent)).encode()
+                name = os.fsencode(file.relative_to(path.parent))
                 digest.update(name + hashlib.file_digest(content, "sha256").digest())
     if not path.exists():  # on a hub, say: nobody knows whether it is still the same
         digest.update(os.urandom(16))

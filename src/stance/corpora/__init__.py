@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from stance.corpora import brat, doccano, dse, hub, labelstudio, newsmtsc, own, seesaw, tables, web
-from stance.corpora.source import CorpusConfig, Dropped, Found, Reader, Repair
+from stance.corpora.source import CorpusConfig, Dropped, Found, Reader, Repair, printable
 from stance.errors import StanceError
 from stance.records import Article
 
@@ -41,7 +41,7 @@ def stream(source: CorpusConfig) -> Iterator[Found]:
     seen: dict[str, str] = {}
     articles = 0
     lost: set[str] = set()  # of what was dropped since the last article
-    for item in FORMATS[source.format](source):
+    for item in map(printable, FORMATS[source.format](source)):
         if isinstance(item, Dropped):
             lost.add(item.article_id)
         elif isinstance(item, Article):

@@ -33,8 +33,10 @@ def text(value: Any) -> str:
     """A cell as text: "" for nothing, whole numbers without a fraction, dates in ISO form.
 
     Raises:
-        StanceError: a list, an object or bytes.
+        StanceError: a list, an object or bytes; or a value that its table could not read.
     """
+    if isinstance(value, StanceError):
+        raise value
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, str):
@@ -208,5 +210,5 @@ def _numbers(written: str) -> date | None:
 def _mail(written: str) -> date | None:
     try:
         return parsedate_to_datetime(written)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -43,14 +43,24 @@ def _file(path: Path) -> Iterator[Found]:
     if not path.is_file():
         raise StanceError(f"{path}: no such file; expected a tab-separated file of DSE")
     split = {"valid": "validation"}.get(path.stem, path.stem)
-    with path.open(encoding="utf-8", newline="") as lines:
-        for number, row in enumerate(csv.reader(lines, delimiter="\t"), 1):
+    with path.open("rb") as lines:
+        for number, raw in enumerate(lines, 1):
             where = f"{path}:{number}"
             try:
-                if row:
-                    yield _article(row, where, f"dse-{path.stem}-{number:05}", split)
+                if raw.strip():
+                    yield _article(_cells(raw, where), where, f"dse-{path.stem}-{number:05}", split)
             except StanceError as error:
                 yield Dropped(where, "", "", "", str(error).removeprefix(f"{where}: "))
+
+
+def _cells(raw: bytes, where: str) -> list[str]:
+    """The cells of a line: each by itself, so that a quotation mark that is not closed takes no others with it."""
+    try:
+        return next(csv.reader([raw.decode("utf-8-sig").rstrip("\r\n")], delimiter="\t", strict=True))
+    except UnicodeDecodeError as error:
+        raise StanceError(f"{where}: not UTF-8 (byte {raw[error.start]:#04x}); save it as UTF-8") from error
+    except csv.Error as error:
+        raise StanceError(f"{where}: {error}; expected quotation marks in twos, around and inside a cell") from error
 
 
 def _article(parts: list[str], where: str, name: str, split: str) -> Article:
@@ -73,7 +83,7 @@ def _unbracket(sentence: str, names: tuple[str, str], where: str) -> tuple[str, 
     """
     marked = "|".join(rf"\[\s*{re.escape(name)}\s*\]" for name in names)
     pieces = re.split(f"({marked})", sentence)
-    if len(pieces) != 5:
+    if len(pieces) != 5 or not {piece[1:-1].strip() for piece in pieces[1::2]} >= set(names):
         raise StanceError(f"{where}: expected [{names[0]}] and [{names[1]}] once each in the sentence")
     text = ""
     starts: dict[str, int] = {}

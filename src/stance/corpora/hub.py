@@ -67,7 +67,8 @@ def _reader(path: str, split: str, part: Any) -> Any:
                     row[column] = names[column].int2str(value) if isinstance(value, int) and value >= 0 else None
                 yield f"{path}[{split}]:{number}", row
         except (OSError, ValueError, RuntimeError) as error:
-            yield f"{path}[{split}]:{number + 1}", StanceError(f"can't be read from here: {_line(error)}")
+            where = f"{path}[{split}]:{number + 1}"
+            raise StanceError(f"{where}: can't be read from here: {_line(error)}; try again") from error
 
     return read
 

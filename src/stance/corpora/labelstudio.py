@@ -187,7 +187,7 @@ def _annotation(
         if isinstance(item, Traced):
             name = item.target.facts.get("annotator") if own else None
             notes.append(replace(item.note, annotator=_annotator(annotation) if name is None else name))
-            order = order or item.target.facts.get("order") or []
+            order = order or _list(item.target.facts.get("order"))
         else:
             remarks.append(item)
     if len(order) != len(notes) or not all(isinstance(n, int) for n in order):  # somebody went on with it
@@ -220,7 +220,7 @@ def _drawing(
         value = value if isinstance(value, dict) else {}
         kind = _kind(result, value, article.where, known)
         if kind == "relation":
-            labels = tuple(map(str, result.get("labels") or []))
+            labels = tuple(map(str, _list(result.get("labels"))))
             relations.append(Relation(str(result.get("from_id")), str(result.get("to_id")), labels))
         elif kind == "label":
             region, remark = _region(key, value, result, article)
@@ -229,10 +229,10 @@ def _drawing(
         elif kind == "name":
             texts = value.get("text")
             names[key] = " ".join(map(str, texts)) if isinstance(texts, list) else str(texts or "")
-        elif kind == "mention" and UNPRINTED in (value.get("choices") or []):
+        elif kind == "mention" and UNPRINTED in _list(value.get("choices")):
             unprinted.add(key)
         elif kind == "exhaustive":
-            done = EXHAUSTIVE in (value.get("choices") or [])
+            done = EXHAUSTIVE in _list(value.get("choices"))
     drawn = [replace(r, name=names.get(r.id, ""), printed=r.id not in unprinted) for r in regions.values()]
     return Drawing(drawn, relations), remarks, done
 
@@ -240,18 +240,18 @@ def _drawing(
 def _kind(result: Mapping[str, Any], value: Mapping[str, Any], where: str, known: Set[str]) -> str:
     """The control that a result comes from, or "relation"; refuses those that `CONFIG` doesn't have."""
     if result.get("type") == "relation":
-        for label in map(str, result.get("labels") or []):
+        for label in map(str, _list(result.get("labels"))):
             if label not in known:
                 expected = f"the relations {', '.join((*LABELS, LINK))} and tags (or corpus.labels for others)"
                 raise _other(where, expected, f"the relation {label!r}")
         return "relation"
-    control = (result.get("from_name"), result.get("type"))
+    control = (str(result.get("from_name")), str(result.get("type")))
     if control not in CONTROLS:
         expected = ", ".join(f"{name} ({kind})" for name, kind in sorted(CONTROLS))
         raise _other(where, f"the controls {expected}", f"{control[0]} ({control[1]})")
-    if control[0] == "label" and not set(value.get("labels") or []) <= set(KINDS):
-        raise _other(where, f"the labels {', '.join(KINDS)}", ", ".join(map(str, value["labels"])))
-    return str(control[0])
+    if control[0] == "label" and (others := [kind for kind in _list(value.get("labels")) if kind not in KINDS]):
+        raise _other(where, f"the labels {', '.join(KINDS)}", ", ".join(map(str, others)))
+    return control[0]
 
 
 def _region(
@@ -267,7 +267,8 @@ def _region(
     if found is None:
         reason = f"{lost}[{start}, {end}] does not hold {str(quoted)[:60]!r}, nor does the text nearby"
         return None, Dropped(where, article.id, "", "", reason)
-    facts = (result.get("meta") or {}).get("stance")
+    meta = result.get("meta")
+    facts = meta.get("stance") if isinstance(meta, dict) else None
     region = Region(key, kinds[0], found[0], facts=facts if isinstance(facts, dict) else {})
     return region, Repair(where, article.id, f"{lost}{found[1]}") if found[1] else None
 

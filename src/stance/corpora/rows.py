@@ -26,7 +26,6 @@ SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "
 """What tables and files call the splits, and what we do."""
 _WIDE = ("utf-16", "utf-32")
 _BATCH = 64  # rows of Parquet at once: a row may hold megabytes
-_PEEK = 100  # lines of JSON that are asked for the names of columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def open_table(path: Path, wanted: Collection[str]) -> Table:
     if suffix == ".parquet":
         return _parquet(path)
     if suffix == ".jsonl":
-        keys = {key: None for _, row in islice(jsonl.scan(path), _PEEK) if isinstance(row, dict) for key in row}
+        keys = {key: None for _, row in jsonl.scan(path) if isinstance(row, dict) for key in row}  # some come late
         return Table(path, tuple(keys), "", lambda _: jsonl.scan(path))
     if suffix in (".csv", ".tsv"):
         return _csv(path, wanted, "\t" if suffix == ".tsv" else ",;\t|")
@@ -123,20 +122,28 @@ def _parquet(path: Path) -> Table:
                         number += 1
                         yield f"{path}:{number}", row
         except (pyarrow.ArrowException, OSError) as error:
-            yield f"{path}:{number + 1}", StanceError(f"the file is damaged from here ({str(error).splitlines()[0]})")
+            what = f"the file is damaged from here ({str(error).splitlines()[0]}); fetch it or write it again"
+            raise StanceError(f"{path}:{number + 1}: {what}") from error
 
     return Table(path, columns, "", read)
 
 
-def _batch(batch: Any) -> Iterator[Row | StanceError]:
+def _batch(batch: Any) -> Iterator[Row]:
     try:
         yield from batch.to_pylist()
-    except UnicodeDecodeError:
+    except (ValueError, OverflowError):
         for number in range(batch.num_rows):
-            try:
-                yield batch.slice(number, 1).to_pylist()[0]
-            except UnicodeDecodeError as error:
-                yield StanceError(f"not UTF-8 ({error.reason})")
+            yield {name: _cell(batch.column(name)[number]) for name in batch.schema.names}
+
+
+def _cell(value: Any) -> Any:
+    """A value of Parquet, or the error about it, which `cells.text` raises."""
+    try:
+        return value.as_py()
+    except UnicodeDecodeError as error:
+        return StanceError(f"not UTF-8 ({error.reason})")
+    except (ValueError, OverflowError) as error:  # a time that Python does not have
+        return StanceError(f"a value out of range ({error})")
 
 
 def _csv(path: Path, wanted: Collection[str], delimiters: str) -> Table:

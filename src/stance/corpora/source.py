@@ -1,7 +1,8 @@
 """What a reader is told about a corpus (format, place, names of columns and labels), and what it yields."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from stance.errors import StanceError
 from stance.records import LABELS, Article
@@ -38,6 +39,18 @@ class Repair:
 
 Found = Article | Dropped | Repair
 """What a reader yields: an article, something that can't be used, or a note of what was mended."""
+_NAMED = {
+    Article: ("id", "where"),
+    Dropped: ("where", "article_id", "actor", "target", "reason"),
+    Repair: ("where", "article_id", "what"),
+}
+
+
+def printable(item: Found) -> Found:
+    """The item with halves of surrogate pairs written out (`\\udce9`), as names of files may have them: no file can."""
+    given = {name: str(getattr(item, name)) for name in _NAMED[type(item)]}
+    shown: dict[str, Any] = {name: value.encode("utf-8", "backslashreplace").decode() for name, value in given.items()}
+    return item if shown == given else replace(item, **shown)
 
 
 @dataclass

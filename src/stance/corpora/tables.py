@@ -31,21 +31,30 @@ EVIDENCE = 1500
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How rows become articles: our columns -> theirs, the stances, and what names articles that have no id."""
+    """How rows become articles: our columns -> theirs, the stances, and what names articles that have no id.
+
+    `official` says that the dataset keeps the splits of the rows.
+    """
 
     columns: dict[str, str]
     labels: dict[str, str]
     name: str
     split: str = ""
     prefix: str = ""
+    official: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
+    """A row with its text, the name of its article ("" without one), what it says about that, and what was mended."""
+
     where: str
     key: str
+    name: str
     row: Row
     text: Cleaned
+    meta: dict[str, str]
+    mended: list[str]
 
 
 def read(source: CorpusConfig) -> Iterator[Found]:
@@ -69,7 +78,7 @@ def form(source: CorpusConfig, table: rows.Table, *, split: str = "", prefix: st
     cells.check_labels(source.labels)
     required = tuple(name for name in REQUIRED if name != "actor" or source.columns.get(name) != "")
     columns = rows.named(source, table, (*REQUIRED, *OPTIONAL), required)
-    return Form(columns, source.labels, source.name, split, prefix)
+    return Form(columns, source.labels, source.name, split, prefix, source.splits == "official")
 
 
 def articles(found: rows.Rows, how: Form) -> Iterator[Found]:
@@ -95,12 +104,35 @@ def _line(where: str, row: Row | StanceError, how: Form) -> _Line:
     if isinstance(row, StanceError):
         raise StanceError(str(row).removeprefix(f"{where}: "))
     ours, notes = _decoded(rows.only(row, how.columns))
-    text = texts.clean(cells.text(ours["text"]))
+    text = _clean(ours, "text")
     if not text.text.strip():
         raise StanceError("the text is empty")
     changes = ", ".join(filter(None, (text.changes, notes)))
-    key = cells.text(ours.get("article_id")).strip()
-    return _Line(where, key or text.text, ours, Cleaned(text.text, changes, text.gone))
+    article = _clean(ours, "article_id").text.strip()
+    own = "" if article else _clean(ours, "id").text.strip()
+    name = article or (f"{how.prefix}-{own}" if own and how.prefix else own)
+    meta, mended = _meta(ours)
+    meta["split"] = rows.split_of(meta["split"]) or how.split
+    return _Line(where, article or text.text, name, ours, Cleaned(text.text, changes, text.gone), meta, mended)
+
+
+def _clean(row: Row, column: str) -> Cleaned:
+    """A cell as clean text; an error names its column."""
+    try:
+        return texts.clean(cells.text(row.get(column)))
+    except StanceError as error:
+        raise StanceError(f"{column}: {error}") from error
+
+
+def _meta(row: Row) -> tuple[dict[str, str], list[str]]:
+    """What a row says about its article, and what was left out of it, since it can't be read."""
+    meta, mended = dict.fromkeys(META, ""), []
+    for column in META:
+        try:
+            meta[column] = _clean(row, column).text.strip()
+        except StanceError as error:
+            mended.append(f"{error}; left out")
+    return meta, mended
 
 
 def _decoded(row: Row) -> tuple[Row, str]:
@@ -115,14 +147,15 @@ def _decoded(row: Row) -> tuple[Row, str]:
 
 def _article(group: Sequence[_Line], how: Form, count: int) -> Iterator[Found]:
     first = group[0]
-    name = _id(first, how, count)
+    name = first.name or f"{how.name}-{f'{how.prefix}-' if how.prefix else ''}{count:07}"
+    group, split, remarks = _divided(group, how, name)
+    yield from remarks
     places: dict[str, int] = {}
     end = 0
     for line in group:
         if line.text.text not in places:
             places[line.text.text] = end
             end += len(line.text.text) + 2
-    meta = {field: texts.clean(cells.text(first.row.get(field))).text.strip() for field in META}
     notes: dict[Annotation, str] = {}
     for line in group:
         try:
@@ -135,15 +168,34 @@ def _article(group: Sequence[_Line], how: Form, count: int) -> Iterator[Found]:
             continue
         if mended:
             yield Repair(line.where, name, mended)
-    yield from _mended(group, places, meta, name)
-    split = rows.split_of(meta["split"]) or how.split
-    kept: dict[str, Any] = {**meta, "date": cells.day(meta["date"]), "split": split}
+    yield from _mended(group, places, name)
+    kept: dict[str, Any] = {**first.meta, "date": cells.day(first.meta["date"]), "split": split}
     yield Article(name, "\n\n".join(places), annotations=tuple(notes), where=first.where, **kept)
 
 
-def _mended(group: Sequence[_Line], places: dict[str, int], meta: dict[str, str], name: str) -> Iterator[Repair]:
+def _divided(group: Sequence[_Line], how: Form, name: str) -> tuple[Sequence[_Line], str, list[Dropped | Repair]]:
+    """The rows of an article that keep to one split, the first that is named; that split; and remarks on the others.
+
+    A dataset that is divided otherwise takes all rows, and the article has no split.
+    """
+    split = next(filter(None, (line.meta["split"] for line in group)), "")
+    others = [line for line in group if line.meta["split"] not in ("", split)]
+    if not others:
+        return group, split, []
+    if not how.official:
+        both = ", ".join(dict.fromkeys([split, *(line.meta["split"] for line in others)]))
+        return group, "", [Repair(group[0].where, name, f"its rows have the splits {both}, which were left out")]
+    reason = f"split: expected {split!r}, as other rows of the same article have, found"
+    dropped = [
+        _dropped(line.where, line.row, how, StanceError(f"{reason} {line.meta['split']!r}"), name) for line in others
+    ]
+    return [line for line in group if line.meta["split"] in ("", split)], split, list(dropped)
+
+
+def _mended(group: Sequence[_Line], places: dict[str, int], name: str) -> Iterator[Repair]:
     """What was changed about an article as a whole."""
-    where = group[0].where
+    where, meta = group[0].where, group[0].meta
+    yield from (Repair(line.where, name, "; ".join(line.mended)) for line in group if line.mended)
     changes = dict.fromkeys(line.text.changes for line in group if line.text.changes)
     if changes:
         yield Repair(where, name, "; ".join(changes))
@@ -155,8 +207,8 @@ def _mended(group: Sequence[_Line], places: dict[str, int], meta: dict[str, str]
 
 def _annotation(line: _Line, offset: int, how: Form) -> tuple[Annotation, str]:
     row, text = line.row, line.text
-    stance = cells.stance(row["stance"], how.labels)
-    names = {role: texts.clean(cells.text(row.get(role))).text.strip() for role in ("actor", "target")}
+    stance = cells.stance(_clean(row, "stance").text, how.labels)
+    names = {role: _clean(row, role).text.strip() for role in ("actor", "target")}
     if "actor" not in how.columns:
         names["actor"] = SOMEONE
     for role, name in names.items():
@@ -164,7 +216,7 @@ def _annotation(line: _Line, offset: int, how: Form) -> tuple[Annotation, str]:
             raise StanceError(f"the {role} is empty")
     spans, mended = _spans(line, names)
     evidence = _evidence(row, text, [span for span in spans if span])
-    weight = cells.text(row.get("weight")).strip()
+    weight = _clean(row, "weight").text.strip()
     try:
         value = number(float(weight), "weight") if weight else 1.0
     except ValueError as error:
@@ -174,7 +226,7 @@ def _annotation(line: _Line, offset: int, how: Form) -> tuple[Annotation, str]:
         for name, span in zip(names.values(), spans, strict=True)
     )
     moved = (evidence[0] + offset, evidence[1] + offset)
-    annotator = cells.text(row.get("annotator")).strip()
+    annotator = _clean(row, "annotator").text.strip()
     return Annotation(actor, target, stance, (moved,), annotator=annotator, weight=value), "; ".join(mended)
 
 
@@ -211,15 +263,6 @@ def _evidence(row: Row, text: Cleaned, spans: Iterable[Span]) -> Span:
         return start, end
     ends = [offset for span in spans for offset in span]
     return (min(ends), max(ends)) if ends and whole[1] - whole[0] > EVIDENCE else whole
-
-
-def _id(line: _Line, how: Form, count: int) -> str:
-    given = cells.text(line.row.get("article_id")).strip()
-    if given:
-        return given
-    start = f"{how.prefix}-" if how.prefix else ""
-    own = cells.text(line.row.get("id")).strip()
-    return f"{start}{own}" if own else f"{how.name}-{start}{count:07}"
 
 
 def _dropped(where: str, row: Row | StanceError, how: Form, error: StanceError, name: str = "") -> Dropped:
