@@ -351,7 +351,10 @@ def test_the_command_refuses_what_it_cannot_use(tmp_path: Path, capsys: pytest.C
     assert not (tmp_path / "o.jsonl").exists()
     for path, output in ((corpus, corpus), (tmp_path, tmp_path / "out.jsonl")):
         assert main(["combine", str(path), "--output", str(output)]) == 2
-        assert "is read as part of the corpus" in capsys.readouterr().err
+        assert f"{output}: is read as part of {path}; nothing was overwritten" in capsys.readouterr().err
+    queue = tmp_path / "queue.jsonl"
+    assert main(["combine", str(corpus), "--output", str(queue), "--adjudicated", str(queue)]) == 2
+    assert f"{queue}: is read as part of {queue}" in capsys.readouterr().err
     assert corpora.read(corpus)[0].annotations[0].annotator == "ana"
 
 

@@ -380,7 +380,9 @@ def test_leaks_between_corpora_are_found(tmp_path: Path) -> None:
     [
         ({"name": "a/b"}, "the corpus name 'a/b'"),
         ({"name": ""}, "the corpus name ''"),
-        ({"weight": -1.0}, "weight and cap must not be negative"),
+        ({"weight": -1.0}, "weight and cap must be numbers from 0"),
+        ({"weight": float("nan")}, "weight and cap must be numbers from 0"),
+        ({"weight": float("inf")}, "weight and cap must be numbers from 0"),
         ({"label_set": ["pro"]}, "label_set: unknown stance 'pro'; expected oppose"),
         ({"path": ""}, r"corpora\.c\.path: not set"),
         ({"format": "moon"}, "unknown corpus format 'moon'; expected one of jsonl"),
@@ -473,7 +475,7 @@ def test_by_time_without_dates_is_refused_and_undated_rows_say_so(tmp_path: Path
         made(tmp_path / "out", corpus(tmp_path / "c.jsonl", rows, splits="none"), split=SplitConfig(by="time"))
     dated = [r | {"date": f"20{10 + n // 10}-01-{n % 10 + 1:02}"} if n else r for n, r in enumerate(rows)]
     made(tmp_path / "out", corpus(tmp_path / "c.jsonl", dated, splits="none"), split=SplitConfig(by="time"))
-    assert manifest_drops(tmp_path / "out", "no date, and the split is by time") == 1
+    assert manifest_drops(tmp_path / "out", "no date that can be read, and the split is by time") == 1
 
 
 def test_a_corpus_of_which_nothing_can_be_made_says_why(tmp_path: Path) -> None:

@@ -136,6 +136,7 @@ def test_the_coverage_counts_themes_lengths_phenomena_and_splits(
     rows = [
         article(tagged, id="one", theme="courts", date="1999-02-03"),
         article(id="two", text="Short.", theme="sport"),
+        article(id="long", text="word " * 12_000, theme="sport"),
     ]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "README.md").write_text("# Card\n\nOld text.\n")
@@ -147,6 +148,7 @@ def test_the_coverage_counts_themes_lengths_phenomena_and_splits(
         "| 1990s | 1 | 1 | 100% | 0% | 0% |",
         "| deed | 1 | 100% | 0% | 0% | 1 |",
         "| irony | 0 | 0% | 0% | 0% | 0 |",
+        "| 550 and more | 1 |",
         "| test | 1 | 1 | 100% | 0% | 0% |",
     ):
         assert line in printed

@@ -195,6 +195,28 @@ def test_by_time_articles_without_a_date_have_no_split_and_those_of_one_day_shar
     assert len({chosen[a.id] for a in same_day}) == 1
 
 
+def test_by_time_dates_are_read_however_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    days = [f"20{n:02}-03-04" for n in range(10, 30)]
+    written = [
+        f"March 4, 20{n}" if n % 3 == 0 else f"20{n}-03-04T0{n % 10}:00:00Z" if n % 3 == 1 else f"20{n}-03-04"
+        for n in range(10, 30)
+    ]
+    plain = [replace(a, date=day) for a, day in zip(ARTICLES[:20], days, strict=True)]
+    same = [replace(a, date="2020-01-01T10:00:00") for a in ARTICLES[20:25]]
+    same += [replace(a, date=f"2020-01-01T1{n}:30:00+01:00") for n, a in enumerate(ARTICLES[25:30])]
+    odd = [replace(ARTICLES[30], date="some day", where="c.jsonl:31")]
+    odd_written = [replace(a, date=date) for a, date in zip(plain, written, strict=True)]
+    config = SplitConfig(by="time")
+    chosen = assign([*odd_written, *same, *odd], config)
+    assert len({chosen[a.id] for a in same}) == 1
+    assert chosen[odd[0].id] == ""
+    assert capsys.readouterr().err == (
+        "split.by=time: 1 articles have a date that can't be read, and no split; first c.jsonl:31: 'some day'; "
+        "write it as YYYY-MM-DD\n"
+    )
+    assert chosen == assign([*plain, *(replace(a, date="2020-01-01") for a in same), *odd], config)
+
+
 def test_by_story_articles_of_one_topic_share_a_split_and_others_need_not() -> None:
     topics = [replace(a, topic=f"topic {n // 4}") for n, a in enumerate(ARTICLES)]
     chosen = assign(topics, SplitConfig(by="story"))

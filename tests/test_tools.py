@@ -423,6 +423,14 @@ def test_the_nearest_of_several_places_is_taken_and_none_that_is_far_away() -> N
     assert offsets.locate("plan" + " " * 200, (190, 194), "plan") is None
 
 
+def test_a_quotation_is_rather_found_as_whole_words() -> None:
+    text = "Critics said that it failed."
+    assert offsets.locate(text, (5, 7), "it") == ((18, 20), "[5, 7] does not hold 'it'; it is at [18, 20]")
+    found = offsets.locate("The [Congre]ssman spoke", (7, 13), "Congre")
+    assert found
+    assert found[0] == (5, 11), "the only place, though it cuts a word"
+
+
 @pytest.mark.parametrize("span", [(0, 0), (3, 2), (-1, 2), (0, 9), (10**30, 10**31)])
 def test_offsets_outside_the_text_are_not_taken(span: Span) -> None:
     assert offsets.locate("a text", span, None) is None
@@ -564,6 +572,19 @@ def test_offsets_from_before_line_ends_were_changed_are_mended_and_reported(tmp_
     assert len(remarks) == 3
 
 
+def test_byte_order_marks_of_an_editor_are_no_part_of_standoff(tmp_path: Path) -> None:
+    lines = "\n".join((*DRAWN, "R1\tsupport Arg1:T1 Arg2:T2"))
+    (tmp_path / "iran.txt").write_text(TEXT, "utf-8-sig")
+    (tmp_path / "iran.ann").write_text(lines, "utf-8-sig")
+    (article,) = found("brat", tmp_path)
+    assert article.text == TEXT  # type: ignore[union-attr]
+    assert [note.actor.span for note in article.annotations] == [IRAN]  # type: ignore[union-attr]
+    marked = replace(ARTICLE, text="\ufeff" + TEXT, annotations=())
+    brat.write(tmp_path / "out", [marked])
+    (back,) = found("brat", tmp_path / "out")
+    assert back.text == marked.text  # type: ignore[union-attr]
+
+
 def test_what_standoff_has_and_can_not_be_used_is_reported_with_its_line(tmp_path: Path) -> None:
     odd = ("E1\tAttack:T1", "T9 no tab", "T5\tPERSON 0 4\tIran", "T6\tActor 0 4\tPeru", "R1\toppose Arg1:T1 Arg2:T6")
     *dropped, article = standoff(tmp_path, *DRAWN, *odd, "R2\tCoref Arg1:T1 Arg2:T2")
@@ -675,6 +696,25 @@ def test_the_command_converts_and_tells_what_it_dropped(tmp_path: Path, capsys: 
     assert main([*back, "--labels", "hates=oppose"]) == 0
     assert main([*back, "--labels", "hates"]) == 2
     assert "expected NAME=VALUE, found 'hates'" in capsys.readouterr().err
+
+
+def test_what_is_read_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ann" / "deep").mkdir(parents=True)
+    own = tmp_path / "ann" / "own.jsonl"
+    convert.WRITERS["jsonl"](own, [ARTICLE])
+    own.write_text(own.read_text() + "broken\n")
+    before = own.read_bytes()
+    tripled = triples(tmp_path / "t.jsonl")
+    for path, output, *more in (
+        (own, tmp_path / "ann" / "deep" / ".." / "own.jsonl"),
+        (tmp_path / "ann", own),
+        (tmp_path / "ann", tmp_path / "ann" / "deep" / "new.json"),
+        (own, tripled, "--predictions", str(tripled)),
+    ):
+        assert main(["export", str(path), "--to", "labelstudio", "--output", str(output), *more]) == 2
+        assert f"error: {output}: is read as part of " in capsys.readouterr().err
+    assert own.read_bytes() == before
+    assert [path.name for path in (tmp_path / "ann" / "deep").iterdir()] == []
 
 
 def test_the_configurations_name_every_label_and_tag(capsys: pytest.CaptureFixture[str]) -> None:

@@ -463,6 +463,15 @@ def test_script_takes_the_lexicon_s_accuracies_without_gold(tmp_path: Path) -> N
     assert row["annotations"][0]["weight"] == pytest.approx(stated["active/support"], abs=1e-4)
 
 
+def test_script_writes_over_nothing_that_it_reads(tmp_path: Path) -> None:
+    jsonl.write(tmp_path / "in.jsonl", [article_to_json(Article("one", TEXT))])
+    before = (tmp_path / "in.jsonl").read_bytes()
+    for overrides in (["weak.gold=''"], [f"weak.gold={tmp_path}/in.jsonl", f"source.path={tmp_path}/other.jsonl"]):
+        with pytest.raises(StanceError, match=r"in\.jsonl: is read as part of .*in\.jsonl"):
+            script("weak_label").main(weak_label(tmp_path, f"output={tmp_path}/in.jsonl", *overrides))
+    assert (tmp_path / "in.jsonl").read_bytes() == before
+
+
 def test_script_refuses_a_split_without_articles(tmp_path: Path) -> None:
     jsonl.write(tmp_path / "in.jsonl", [article_to_json(Article("one", TEXT))])
     with pytest.raises(StanceError, match=r"no article of the split 'train' there"):

@@ -4,6 +4,7 @@ Corpora may hold millions of rows: only numbers about each row are in memory, th
 same corpora and the same configuration give the same bytes.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain
@@ -85,9 +86,9 @@ def check(sources: Sequence[CorpusConfig]) -> None:
     for source in sources:
         if not source.name or "/" in source.name or names.count(source.name) > 1:
             raise StanceError(f"the corpus name {source.name!r}: expected one of its own for each corpus, without '/'")
-        if source.weight < 0 or source.cap < 0 or not 0 <= source.max_dropped <= 1:
+        if not 0 <= source.weight < math.inf or source.cap < 0 or not 0 <= source.max_dropped <= 1:
             raise StanceError(
-                f"corpora.{source.name}: weight and cap must not be negative, max_dropped must be a share"
+                f"corpora.{source.name}: weight and cap must be numbers from 0, max_dropped must be a share"
             )
         if not source.path:
             raise StanceError(f"corpora.{source.name}.path: not set; give a file or a directory, as the format has it")

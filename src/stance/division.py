@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from stance import splits
+from stance.corpora import cells
 from stance.duplicates import Numbers
 from stance.errors import StanceError
 from stance.settings.building import SplitConfig
 from stance.splits import SPLITS
 
-UNDATED = "no date, and the split is by time"
+UNDATED = "no date that can be read, and the split is by time"
 
 
 @dataclass(frozen=True)
@@ -132,11 +133,17 @@ def _by_shares(units: Units, members: Sequence[Sequence[int]], chosen: list[str]
 def _by_time(units: Units, members: Sequence[Sequence[int]], chosen: list[str], config: SplitConfig) -> None:
     """The newest articles are the test, those before them for validation; articles of one day stay together.
 
-    Near duplicates count as being of the newest one's day.
+    Near duplicates count as being of the newest one's day. A date that can't be read is none.
     """
+    read = [cells.day(date.strip()) for date in units.dates]
     free = [[place for place in group if not chosen[place]] for group in members]
-    newest = [(max((units.dates[place] for place in group), default=""), group) for group in free]
+    newest = [(max((read[place] for place in group), default=""), group) for group in free]
     dated = sorted((day, place) for day, group in newest if day for place in group)
+    unread = [place for day, group in newest if not day for place in group if units.dates[place]]
+    if unread:
+        first = f"{units.where[unread[0]]}: {units.dates[unread[0]]!r}"
+        what = f"{len(unread)} articles have a date that can't be read, and no split; first {first}"
+        print(f"split.by=time: {what}; write it as YYYY-MM-DD", file=sys.stderr)
     if not dated:
         return
     days = [day for day, _ in dated]

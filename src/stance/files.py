@@ -54,6 +54,19 @@ def remove_leftovers(path: Path) -> None:
             shutil.rmtree(folder)
 
 
+def check_outside(output: Path, source: Path) -> None:
+    """Refuse an output that is what is read, or lies in it: it would replace it, or be read as part of it later.
+
+    Raises:
+        StanceError: it is, or it does.
+    """
+    place, read = output.resolve(), source.resolve()
+    if place == read or read in place.parents:
+        raise StanceError(
+            f"{output}: is read as part of {source}; nothing was overwritten: choose a place outside of it"
+        )
+
+
 def check_above(path: Path) -> Path:
     """The lowest directory above `path` that is there.
 

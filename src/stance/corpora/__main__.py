@@ -13,6 +13,7 @@ from stance import agreement, annotators, corpora, jsonl, splits
 from stance.corpora import check, convert, coverage, variety
 from stance.corpora.source import CorpusConfig, Dropped
 from stance.errors import StanceError
+from stance.files import check_outside
 from stance.forms import article_to_json
 from stance.records import LABELS, Article
 from stance.settings.building import SplitConfig
@@ -184,8 +185,8 @@ def _named(annotator: str) -> str:
 
 def _combine(options: argparse.Namespace) -> int:
     for file in filter(None, (options.output, options.queue)):
-        if options.path.resolve() in (file.resolve(), file.resolve().parent):
-            raise StanceError(f"{file}: is read as part of the corpus {options.path}; choose a place outside of it")
+        for read in filter(None, (options.path, options.adjudicated)):
+            check_outside(file, read)
     articles = corpora.read(options.path)
     decisions = annotators.read_decisions(options.adjudicated) if options.adjudicated else {}
     result = annotators.combine(articles, options.method, decisions)

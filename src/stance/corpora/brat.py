@@ -57,9 +57,14 @@ def write(path: Path, articles: Iterable[Article]) -> None:
                 name = re.sub(r"[^a-z0-9_-]+", "-", name.casefold())[:80] + "-" + _digest(article.id)
             if (folder / f"{name}.ann").exists():
                 raise StanceError(f"{article.where}: the id {article.id!r} stands twice; each needs a file of its own")
-            (folder / f"{name}.txt").write_bytes(article.text.encode("utf-8"))
+            (folder / f"{name}.txt").write_bytes(article.text.encode(_encoding(article.text)))
             (folder / f"{name}.ann").write_bytes("".join(_lines(article, name)).encode("utf-8"))
         (folder / "annotation.conf").write_text(CONFIG, "utf-8")
+
+
+def _encoding(text: str) -> str:
+    """UTF-8, with a byte order mark (which readers take off) before a text that itself begins with that character."""
+    return "utf-8-sig" if text.startswith("\ufeff") else "utf-8"
 
 
 def _digest(text: str) -> str:
@@ -157,7 +162,7 @@ def _load(path: Path) -> str:
     if path.stat().st_size > jsonl.MAX_LINE_BYTES:
         raise StanceError(f"{path.name} has over {jsonl.MAX_LINE_BYTES:,} bytes, the most that is read; split the text")
     try:
-        return path.read_bytes().decode("utf-8")
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise StanceError(f"{path.name} is not UTF-8 (byte {error.start + 1}); save it as UTF-8") from error
 

@@ -10,6 +10,7 @@ from stance import corpora, jsonl
 from stance.corpora import brat, doccano, labelstudio
 from stance.corpora.source import CorpusConfig, Dropped, Repair
 from stance.errors import StanceError
+from stance.files import check_outside
 from stance.forms import annotation_from_json, article_to_json, number, string
 from stance.records import Article, Triple
 
@@ -46,12 +47,15 @@ def convert(source: CorpusConfig, to: str, output: Path, predictions: Path | Non
     """Read a corpus and write it as it is read, with the triples in `predictions` (JSON Lines) as pre-annotations.
 
     Raises:
-        StanceError: an unknown format, nothing to read, or predictions that fit no article or not its text.
+        StanceError: an unknown format, nothing to read, an output that is read or lies in what is read, or predictions
+            that fit no article or not its text.
     """
     if to not in WRITERS:
         raise StanceError(f"unknown format {to!r} to write; expected one of {', '.join(WRITERS)}")
     if predictions and to != PREDICTING:
         raise StanceError(f"{to} has no place for predictions; expected {PREDICTING}")
+    for read in filter(None, (Path(source.path), predictions)):
+        check_outside(output, read)
     given = _by_article(predictions) if predictions else {}
     found, write = Converted(), WRITERS[to]
     triples: dict[str, list[Triple]] = {}  # those of the article that is being written

@@ -1,5 +1,6 @@
 """What a corpus covers: counts by theme, region, outlet, decade, length and phenomenon, as tables for its card."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -7,7 +8,7 @@ from stance.records import LABELS, PHENOMENA, Annotation, Article
 
 START, END = "<!-- coverage: written by `python -m stance.corpora coverage --write` -->", "<!-- end of coverage -->"
 Table = list[list[str]]
-LENGTHS = ((0, 180), (180, 270), (270, 400), (400, 550), (550, 10_000))
+LENGTHS = ((0, 180), (180, 270), (270, 400), (400, 550), (550, sys.maxsize))
 
 
 def tables(articles: Sequence[Article], chosen: Mapping[str, str]) -> dict[str, Table]:

@@ -40,11 +40,16 @@ def locate(text: str, span: Span, quoted: str | None) -> tuple[Span, str] | None
     found = (
         re.compile(_GAP.pattern.join(words)).finditer(text, low, min(span[1], len(text)) + NEAR) if words else iter(())
     )
-    nearest = min(found, key=lambda match: abs(match.start() - span[0]), default=None)
+    nearest = min(found, key=lambda match: (_cuts(text, match.span()), abs(match.start() - span[0])), default=None)
     if nearest is None:
         return None
     start, end = nearest.span()
     return (start, end), f"[{span[0]}, {span[1]}] does not hold {quoted[:60]!r}; it is at [{start}, {end}]"
+
+
+def _cuts(text: str, span: Span) -> bool:
+    """Whether a span begins or ends inside a word."""
+    return any(text[max(at - 1, 0) : at + 1].isalnum() and 0 < at < len(text) for at in span)
 
 
 def _gives(text: str, span: Span, quoted: str) -> bool:
