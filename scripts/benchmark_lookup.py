@@ -11,6 +11,7 @@ SCRIPTS = str(Path(__file__).resolve().parent)
 sys.path[:] = [p for p in sys.path if p != SCRIPTS] + [SCRIPTS]  # else evaluate.py would hide the package `evaluate`
 
 import argparse
+import itertools
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -34,15 +35,19 @@ def outcome(text: str, name: str, annotated: Span) -> str:
 
 
 def table(examples: Sequence[Example]) -> list[list[str]]:
-    """Rows for a reader: for actors and targets the share of each outcome, and lookups a second."""
+    """Rows for a reader: for actors and targets the share of each outcome, and lookups a second.
+
+    Sampled pairs have rows of their own: their names are mostly the passage's own words.
+    """
     rows = [["", "mentions", *OUTCOMES, "lookups/s"]]
-    for role in ("actor", "target"):
-        asked = [(e.text, getattr(e, role), span) for e in examples if (span := getattr(e, f"{role}_span"))]
+    for sampled, role in itertools.product((False, True), ("actor", "target")):
+        here = [e for e in examples if (e.provenance == "sampled") is sampled]
+        asked = [(e.text, getattr(e, role), span) for e in here if (span := getattr(e, f"{role}_span"))]
         start = time.perf_counter()
         counts = Counter(outcome(*question) for question in asked)
         pace = len(asked) / (time.perf_counter() - start)
         shares = (f"{counts[name] / max(len(asked), 1):.1%}" for name in OUTCOMES)
-        rows.append([f"{role}s", str(len(asked)), *shares, f"{pace:,.0f}"])
+        rows.append([f"{role}s{', sampled' if sampled else ''}", str(len(asked)), *shares, f"{pace:,.0f}"])
     return rows
 
 

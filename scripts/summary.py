@@ -30,6 +30,8 @@ def main() -> int:
         report = json.loads(options.report.read_text("utf-8"))
         article = Article(options.article.stem, options.article.read_text("utf-8").strip())
         triples = ArticleReader(predictor).read(article)
+        if not isinstance(report, dict) or "scores" not in report:
+            raise StanceError(f"{options.report}: no scores in it; expected a report by scripts/evaluate.py")
     except (StanceError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

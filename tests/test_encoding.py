@@ -302,6 +302,7 @@ def test_mention_is_the_whole_name_or_a_run_of_its_words_and_cuts_no_word(before
     text = before + name + after
     words = name.lower().split()
     runs = {" ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)}
+    runs |= {other.lower() for other in lookup._others(name)}  # "Pakistani" stands for Pakistan
     cuts = re.compile(rf"[^\W{UNSPACED}]")  # letters that would go on with a word
     free = not any(cuts.match(edge) for edge in (before[-1:], after[:1]))
     found = find_mention(text, name)
@@ -479,6 +480,21 @@ def test_many_different_names_are_looked_up_fast() -> None:
     assert time.process_time() - start < 10, "some 10,000 a second; 100 with a class of letters in each pattern"
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        ("Kim Jong Un met envoys of the United Nations.", "UN", "United Nations"),
+        ("Who will pay? The World Health Organization backed it.", "WHO", None),
+        ("All of Us, a charity, said America was wrong.", "US", "America"),
+        ("It said it would go.", "IT", None),
+        ("Nasa and the Imf agreed.", "IMF", "Imf"),
+        ("The US army left.", "US", "US"),
+    ],
+)
+def test_a_short_abbreviation_is_no_other_word(text: str, name: str, expected: str | None) -> None:
+    assert printed(text, name) == expected
+
+
 def test_the_benchmark_counts_where_names_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     row = tiny.examples(1)[0]
     text = "Moscow met Iran. Moscow spoke; it and Iran agreed."
@@ -486,11 +502,13 @@ def test_the_benchmark_counts_where_names_are_found(tmp_path: Path, capsys: pyte
         replace(row, text=text, actor=name, actor_span=place, target="Iran", target_span=None)
         for name, place in (("Russia", (0, 6)), ("Russia", (17, 23)), ("Ukraine", (31, 33)), ("Iran", None))
     ]
+    rows.append(replace(rows[0], provenance="sampled"))
     tiny.dataset(tmp_path / "data", {"train": rows, "validation": rows, "test": rows})
     assert script("benchmark_lookup").main(["--dataset", str(tmp_path / "data")]) == 0
-    _, actors, targets = capsys.readouterr().out.splitlines()
+    _, actors, targets, sampled, _ = capsys.readouterr().out.splitlines()
     assert actors.split()[:5] == ["actors", "3", "33.3%", "33.3%", "33.3%"]
     assert targets.split()[:2] == ["targets", "0"]
+    assert sampled.split()[:3] == ["actors,", "sampled", "1"]
     assert script("benchmark_lookup").main(["--dataset", str(tmp_path)]) == 2
     assert "manifest.json: missing" in capsys.readouterr().err
 

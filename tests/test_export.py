@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -189,6 +190,13 @@ def test_too_many_label_changes_are_refused(toy: Path, earlier: export.Exported)
 def test_an_onnx_model_that_answers_otherwise_is_refused(toy: Path, earlier: export.Exported) -> None:
     match = r"ONNX in fp32 differs from PyTorch by .*\(export\.tolerance\); nothing was exported"
     refuses(toy, earlier.artifact, match, tolerance=-1.0)
+
+
+@pytest.mark.parametrize("numbers", [{"fp32_largest_difference": np.nan}, {"int8_largest_difference": np.inf}])
+def test_answers_that_are_no_numbers_are_refused(numbers: dict[str, float]) -> None:
+    parity = replace(export.Parity(24, 0, 0, 0.0, 0.0), **numbers)
+    with pytest.raises(StanceError, match="answers some validation pairs with no number; nothing was exported"):
+        export._refuse(parity, ExportConfig())
 
 
 def test_an_export_of_no_checkpoint_is_refused(tmp_path: Path, earlier: export.Exported) -> None:

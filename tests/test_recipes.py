@@ -596,6 +596,29 @@ def test_the_script_compares_and_logs(encoder: str, tmp_path: Path, capsys: pyte
     assert [recipe["training"]["learning_rate"] for recipe in recipes.values()] == [3e-3, 2e-4]
 
 
+def test_a_contender_changes_what_learns_alone(encoder: str, tmp_path: Path) -> None:
+    folder = tiny.dataset(tmp_path / "dataset", {**SPLITS, "test": tiny.examples(6, seed=3)})
+    with pytest.raises(StanceError, match=r"contenders\.near: transfer\.context is the same for all contenders"):
+        script("bakeoff").main([f"dataset={folder}", "+bakeoff.contenders={near: ['transfer.context=1']}"])
+
+
+def test_a_contender_that_learns_what_is_scored_is_refused(encoder: str, tmp_path: Path) -> None:
+    """Its dataset was built with other splits."""
+    folder = tiny.dataset(tmp_path / "dataset", {**SPLITS, "test": tiny.examples(6, seed=3)})
+    swapped = {"train": SPLITS["validation"], "validation": SPLITS["train"], "test": tiny.examples(6, seed=3)}
+    other = tiny.dataset(tmp_path / "other", swapped)
+    with pytest.raises(StanceError, match=rf"contenders\.b: it learns the passages of {len(SPLITS['validation'])} of"):
+        script("bakeoff").main(
+            [
+                f"dataset={folder}",
+                f"output={tmp_path}/memory.jsonl",
+                f"model.name={encoder}",
+                f"+bakeoff.contenders={{a: [], b: ['dataset={other}']}}",
+            ]
+        )
+    assert not (tmp_path / "memory.jsonl").exists()
+
+
 def test_a_contender_with_an_unknown_setting_is_refused() -> None:
     with pytest.raises(StanceError, match=r"training\.epoch"):
         override(BakeoffJob(), ["training.epoch=3"])

@@ -470,6 +470,12 @@ def test_a_request_without_actor_ends_predict_with_its_line_and_code_2(exported:
     assert (tmp_path / "answers.jsonl").read_text() == "of yesterday\n"
 
 
+def test_predict_names_the_row_that_is_too_long_before_it_scores_any(exported: Workplace, tmp_path: Path) -> None:
+    source = requests(tmp_path / "pairs.jsonl", [ROWS[0], {**ROWS[0], "target": "x" * 2001}])
+    with pytest.raises(StanceError, match=r"pairs\.jsonl:2: name of 2,001 characters; .* nothing was scored"):
+        script("predict").main([f"artifact={exported.artifact}", f"input={source}", f"output={tmp_path}/out.jsonl"])
+
+
 def test_predict_never_overwrites_a_key_of_the_request(exported: Workplace, tmp_path: Path) -> None:
     source = requests(tmp_path / "pairs.jsonl", [{**ROWS[0], "stance": "support"}])
     with pytest.raises(StanceError, match=r"pairs\.jsonl:1: the answer would overwrite stance; rename"):

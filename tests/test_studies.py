@@ -292,6 +292,11 @@ def test_a_review_of_a_corpus_of_two_labels_doubts_only_with_these(
         "training.learning_rate=1e-6",
         *built.tracking,
     ]
+    for name, value in (("initial", "some/checkpoint"), ("teacher", "[some/checkpoint]")):
+        with pytest.raises(
+            StanceError, match=rf"training\.{name}=.*: may have learned the articles that are asked about"
+        ):
+            script("review").main([*settings, f"training.{name}={value}"])
     with pytest.raises(StanceError, match=r"review\.folds=7: there are 6 articles of different passages"):
         script("review").main([*settings, "review.folds=7"])
     script("review").main([*settings, "review.folds=2"])

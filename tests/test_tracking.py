@@ -389,6 +389,24 @@ def test_a_champion_of_another_dataset_that_keeps_its_place_may_have_learned_the
     assert "trained with another dataset (unknown, this one with bbbbbbbbbbbb), which may have taught" in found.reason
 
 
+def test_a_model_of_another_dataset_than_it_is_scored_on_is_doubted(
+    store: TrackingConfig, rivals: tuple[Path, Path, list[Example]], tmp_path: Path
+) -> None:
+    """As `export other_dataset=true` makes it: it may have learned the rows that make it the champion."""
+    better, worse, rows = rivals
+    shutil.copytree(better, tmp_path / "other")
+    told = json.loads((better / "stance.json").read_text("utf-8"))
+    told |= {"checkpoint": {"dataset_sha256": "b" * 64}, "dataset_sha256": "c" * 64}
+    jsonl.write_json(tmp_path / "other" / "stance.json", told)
+    doubt = "this model was trained with another dataset (bbbbbbbbbbbb) and may have learned these rows"
+    first = register(store, tmp_path / "other", rows, "alone")
+    assert first.reason.startswith(f"there was no champion; {doubt}")
+    register(store, worse, rows, "learned")
+    found = register(store, tmp_path / "other", rows, "learned")
+    assert found.alias == "champion"
+    assert doubt in found.reason
+
+
 def test_a_champion_whose_files_are_gone_is_refused(
     store: TrackingConfig, rivals: tuple[Path, Path, list[Example]]
 ) -> None:

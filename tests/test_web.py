@@ -42,6 +42,14 @@ def one(path: Path, content: str | bytes) -> tuple[Article, str]:
     return article, "".join(note.what for note in notes if isinstance(note, Repair))
 
 
+@pytest.mark.parametrize("headline", ['["Quay row", "again"]', "7", "true", '{"a": "b"}'])
+def test_a_title_that_is_no_text_is_left_out(tmp_path: Path, headline: str) -> None:
+    head = f'<script type="application/ld+json">{{"@type": "NewsArticle", "headline": {headline}}}</script>'
+    article, _ = one(tmp_path / "a.html", page(head=f'">{head}<meta name="x" content="'))
+    assert isinstance(article.title, str)
+    assert FIRST in article.text
+
+
 def dropped(path: Path, content: str | bytes) -> str:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     (item,) = found(path)

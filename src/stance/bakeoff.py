@@ -60,6 +60,20 @@ def check(config: BakeoffConfig) -> None:
             )
 
 
+def check_unseen(contender: Contender, validation: Sequence[Example]) -> None:
+    """Refuse a contender that learns passages which all are scored on: its dataset has other splits.
+
+    Raises:
+        StanceError: it does.
+    """
+    learned = {row.text for row in contender.splits["train"]}
+    if seen := [row.id for row in validation if row.text in learned]:
+        raise StanceError(
+            f"bakeoff.contenders.{contender.name}: it learns the passages of {len(seen)} of the {len(validation)} "
+            f"validation pairs that are scored, first {seen[0]}; build its dataset with the same splits"
+        )
+
+
 def own(validation: Sequence[Example]) -> dict[str, list[Example]]:
     """The validation rows by corpus, and again without the mentions' places: services seldom know them."""
     sets: dict[str, list[Example]] = {}

@@ -231,6 +231,8 @@ def _parity(logits: Mapping[str, Logits], temperatures: npt.NDArray[np.float64])
 
 
 def _refuse(parity: Parity, config: ExportConfig) -> None:
+    if not np.isfinite([parity.fp32_largest_difference, parity.int8_largest_difference]).all():
+        raise StanceError("ONNX answers some validation pairs with no number; nothing was exported")
     share = parity.int8_label_changes / max(parity.pairs, 1)
     if share > config.max_label_changes:
         raise StanceError(

@@ -138,6 +138,12 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The dotted keys whose values differ."""
+    first, second = flatten(one), flatten(other)
+    return sorted(key for key in first.keys() | second.keys() if first.get(key) != second.get(key))
+
+
 def check_output(path: Path) -> None:
     """Refuse, before the work, the name of a file that can't be written.
 

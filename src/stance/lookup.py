@@ -12,6 +12,8 @@ from stance.records import Span, folded
 
 MAX_NAME_WORDS = 32  # the runs of a name's words grow with their square
 SHORTEST_INITIALS = 3
+WORDS = frozenset({"all", "and", "can", "for", "how", "its", "may", "our", "the", "who"})
+"""What three letters that are an abbreviation in capitals are otherwise."""
 FILLERS = frozenset({"and", "for", "from", "its", "that", "the", "their", "this", "with"})
 """Longer words that are no names."""
 LINKS = frozenset(
@@ -43,17 +45,19 @@ _QUOTES = str.maketrans("\u2018\u2019", "''")
 def find_mention(text: str, name: str) -> Span | None:
     """Where `text` prints `name`, or what stands for it.
 
-    Whole words only. By exact case first, then by any case; then by another name of a state, its capital, its adjective
+    Whole words only. By exact case first, then by any case (an abbreviation of up to three letters last: "Un" is no UN,
+    "Us" no US); then by another name of a state, its capital, its adjective
     or its people (`states.txt`), which stand in for it in the news; by initials, "IMF"; then by the longest run of the
     name's words, "Tavanian" for "Behrouz Tavanian". Runs with the head of the name come first ("ban" of "ban on
     arms"), else later words. Parts of one or two letters and words without content are no mention; neither are parts of
     a name of more than `MAX_NAME_WORDS` words.
     """
     text, whole = text.translate(_QUOTES), name.strip().translate(_QUOTES)
-    found = _search(text, whole) or _any_case(text, whole)
+    short = _short(whole.rpartition(" ")[2])
+    found = _search(text, whole) or (None if short else _any_case(text, whole))
     if not found:
         others = (_search(text, other, unlike=BEFORE_OTHERS) for other in _others(whole))
-        found = next(filter(None, others), None)
+        found = next(filter(None, others), None) or (_any_case(text, whole) if short else None)
     if not found:
         small = " ".join(text.casefold().split())
         printed = (_any_case(text, part) for part in _parts(whole) if part.casefold() in small)
@@ -86,9 +90,15 @@ def _search(text: str, name: str, flags: int = 0, *, unlike: re.Pattern[str] | N
 def _any_case(text: str, name: str) -> Span | None:
     """The first place of a name in any case, but not of an abbreviation in small letters, where it is another word."""
     *words, last = name.split() or [""]
-    if last.isupper() and len(last) <= SHORTEST_INITIALS:
-        return _search(text, name) or _search(text, " ".join([*words, last.capitalize()]))
+    if _short(last):
+        word = not words and (len(last) < SHORTEST_INITIALS or last.casefold() in WORDS)
+        return _search(text, name) or (None if word else _search(text, " ".join([*words, last.capitalize()])))
     return _search(text, name, re.IGNORECASE)
+
+
+def _short(word: str) -> bool:
+    """Whether a word is an abbreviation so short that it is another word in small letters: "US", "WHO"."""
+    return word.isupper() and len(word) <= SHORTEST_INITIALS
 
 
 def _others(name: str) -> Iterator[str]:

@@ -85,8 +85,8 @@ def pieces(text: str) -> Iterator[tuple[int, str]]:
     while start < len(text):
         end = min(start + PIECE, len(text))
         if end < len(text):
-            cut = max(text.rfind("\n\n", start, end), 0) or max(
-                text.rfind(" ", start, end), text.rfind("\n", start, end)
+            cut = max(text.rfind("\n\n", start + 1, end), 0) or max(
+                text.rfind(" ", start + 1, end), text.rfind("\n", start + 1, end)
             )
             end = cut if cut > start else end
         if text[start:end].strip():

@@ -141,10 +141,7 @@ class StancePredictor:
     def logits(self, pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
         """Raw scores of shape `(pairs, 3)`, before the temperature."""
         for pair in pairs:
-            if len(pair.text) > MAX_TEXT_CHARACTERS:
-                raise StanceError(f"text of {len(pair.text):,} characters; at most {MAX_TEXT_CHARACTERS:,} are scored")
-            if (length := max(len(pair.actor), len(pair.target))) > MAX_NAME_CHARACTERS:  # lookups take long
-                raise StanceError(f"name of {length:,} characters; at most {MAX_NAME_CHARACTERS:,} are looked up")
+            check_length(pair)
         scores = np.zeros((len(pairs), len(LABELS)), np.float32)
         if not pairs:
             return scores
@@ -154,6 +151,18 @@ class StancePredictor:
             for row, values in zip(batch, logits, strict=True):
                 scores[row.pairs] = values[: len(row.pairs)]
         return scores
+
+
+def check_length(pair: Pair) -> None:
+    """Refuse what is longer than is scored.
+
+    Raises:
+        StanceError: the text or a name is.
+    """
+    if len(pair.text) > MAX_TEXT_CHARACTERS:
+        raise StanceError(f"text of {len(pair.text):,} characters; at most {MAX_TEXT_CHARACTERS:,} are scored")
+    if (length := max(len(pair.actor), len(pair.target))) > MAX_NAME_CHARACTERS:  # lookups take long
+        raise StanceError(f"name of {length:,} characters; at most {MAX_NAME_CHARACTERS:,} are looked up")
 
 
 def read_metadata(root: Path) -> dict[str, Any]:

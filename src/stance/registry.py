@@ -73,20 +73,34 @@ def register(artifact: Path, validation: Sequence[Example], *, name: str, run_id
     value = macro_f1(artifact, validation)
     client = MlflowClient()
     champion = _champion(client, name)
-    alias, reason = CHAMPION, "there was no champion"
+    learned = _learned(artifact)
+    alias, reason = CHAMPION, f"there was no champion{learned}"
     if champion is not None:
         with _fetched(champion) as folder:
             other, doubt = macro_f1(folder, validation), _doubt(folder, artifact)
+        doubt = learned or doubt
         better = value > other
         alias = CHAMPION if better else CHALLENGER
         relation = "above" if better else "not above"
         reason = (
             f"validation macro-F1 {value:.4f} is {relation} {other:.4f} of version {champion.version}, both int8, "
-            f"on the same {len(validation)} rows{'' if better else doubt}"
+            f"on the same {len(validation)} rows{'' if better and not learned else doubt}"
         )
     version = _log(artifact, name, run_id, value)
     client.set_registered_model_alias(name, alias, version)
     return Registered(version, alias, reason)
+
+
+def _learned(artifact: Path) -> str:
+    """A doubt about the value of a model that was trained with another dataset than that of these rows."""
+    facts = read_metadata(artifact)
+    trained, here = facts.get("checkpoint", {}).get("dataset_sha256", ""), facts.get("dataset_sha256", "")
+    if trained == here or not here:
+        return ""
+    return (
+        f"; this model was trained with another dataset ({trained[:12] or 'unknown'}) and may have learned these rows: "
+        f"if it did, give the alias {CHAMPION} to another by hand"
+    )
 
 
 def _doubt(champion: Path, artifact: Path) -> str:

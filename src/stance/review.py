@@ -67,6 +67,16 @@ def check(config: ReviewConfig) -> None:
         )
 
 
+def check_recipe(recipe: TrainingConfig) -> None:
+    """Refuse to start from, or to learn from, a model that may have seen the fold that is held out."""
+    for name in ("initial", "teacher"):
+        if getattr(recipe, name):
+            raise StanceError(
+                f"training.{name}={getattr(recipe, name)}: may have learned the articles that are asked about; "
+                "a review needs models that have not, so leave it out"
+            )
+
+
 def review(
     rows: Sequence[Example],
     asked: Sequence[Example],

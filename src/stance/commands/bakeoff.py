@@ -1,11 +1,12 @@
 """Ways to train, compared over seeds."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from stance import bakeoff, dataset, jsonl, tracking, training, transfer
 from stance.config import override
+from stance.errors import StanceError
 from stance.jobs.studies import BakeoffJob
 from stance.show import columns
 
@@ -15,6 +16,12 @@ def contenders(job: BakeoffJob) -> Iterator[bakeoff.Contender]:
     read = {}
     for name, changes in job.bakeoff.contenders.items():
         own = override(job, changes)
+        same = replace(own, dataset=job.dataset, model=job.model, training=job.training)
+        if other := jsonl.differing(asdict(job), asdict(same)):
+            raise StanceError(
+                f"bakeoff.contenders.{name}: {other[0]} is the same for all contenders; expected dataset, model.… or "
+                "training.…"
+            )
         if own.dataset not in read:
             read[own.dataset] = dataset.load(Path(own.dataset))
         rows, manifest = read[own.dataset]
@@ -29,6 +36,8 @@ def run(job: BakeoffJob) -> Path:
     sets = bakeoff.own(rows["validation"]) | (transfer.load(job.transfer) if job.public else {})
     memory = Path(job.output)
     compared = list(contenders(job))
+    for contender in (c for c in compared if c.dataset != manifest.sha256):
+        bakeoff.check_unseen(contender, rows["validation"])
     print(f"bake-off: {', '.join(job.bakeoff.contenders)}, seeds {job.bakeoff.seeds} -> {memory}")
     with tracking.run(job.tracking, stage="bakeoff", settings=asdict(job)) as active:
         active.dataset(manifest, Path(job.dataset), "validation")

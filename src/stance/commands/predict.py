@@ -9,7 +9,7 @@ from stance.encoding import Cuts
 from stance.errors import StanceError
 from stance.forms import pair_from_json
 from stance.jobs.serving import PredictJob
-from stance.predictor import StancePredictor
+from stance.predictor import StancePredictor, check_length
 from stance.records import LABELS
 
 CHUNK = 512
@@ -23,8 +23,12 @@ def run(job: PredictJob) -> Path:
     jsonl.check_output(Path(job.output))
     rows = list(jsonl.read(Path(job.input)))
     pairs = [pair_from_json(row, where) for where, row in rows]
-    for where, row in rows:
+    for (where, row), pair in zip(rows, pairs, strict=True):
         jsonl.check_utf8(row, where)
+        try:
+            check_length(pair)
+        except StanceError as error:
+            raise StanceError(f"{where}: {error}; nothing was scored") from error
         if taken := sorted((ANSWER | ABSTAINED if job.abstain else ANSWER) & set(row)):
             raise StanceError(f"{where}: the answer would overwrite {', '.join(taken)}; rename these keys of the input")
     print(f"predict: {len(pairs)} pairs of {job.input} with {job.artifact} ({job.precision}) -> {job.output}")

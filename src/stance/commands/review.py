@@ -18,6 +18,7 @@ def run(job: ReviewJob) -> Path:
     """Train on folds of the articles and write a queue of what the models doubt."""
     jsonl.check_output(Path(job.output))
     review.check(job.review)
+    review.check_recipe(job.training)
     job = replace(job, training=training.suit(job.model, job.training))
     chosen = sources(job.corpora)
     build.check(chosen)

@@ -130,10 +130,13 @@ def _html(html: str) -> _Page:
     document: Any = None
     if tree is not None:
         dates = [str(value).strip() for value in tree.xpath(_DATES)]
-        document = trafilatura.bare_extraction(
-            tree, fast=True, include_comments=False, include_tables=False, with_metadata=True, config=config,
-            date_extraction_params={"extensive_search": False, "original_date": True},
-        )  # fmt: skip
+        try:
+            document = trafilatura.bare_extraction(
+                tree, fast=True, include_comments=False, include_tables=False, with_metadata=True, config=config,
+                date_extraction_params={"extensive_search": False, "original_date": True},
+            )  # fmt: skip
+        except Exception as error:  # whatever a page may make it stumble over, the other pages are read
+            raise StanceError(f"the HTML can't be read ({type(error).__name__}: {error})"[:300]) from error
     # The page may write characters as entities that are no part of a clean text either.
     text = _shown(document.text or "").replace("\n", "\n\n") if document else ""
     text = texts.paragraphs(text)
@@ -141,7 +144,7 @@ def _html(html: str) -> _Page:
         raise StanceError(f"no article text in the HTML; found {text[:60]!r} in {len(html):,} characters")
     date, note = (document.date, "") if document.date else _date(next(filter(None, dates), ""))
     meta = {"title": document.title, "outlet": document.sitename or document.hostname, "date": date}
-    tidy = {key: _shown(value).strip() for key, value in meta.items() if value}
+    tidy = {key: _shown(value).strip() for key, value in meta.items() if value and isinstance(value, str)}
     return _Page(text, tidy, tuple(filter(None, (cleaned.changes, note))))
 
 
