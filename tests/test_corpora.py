@@ -437,6 +437,12 @@ def test_an_unknown_tag_is_refused(tmp_path: Path, refusal: Refusal) -> None:
     assert message in refusal(path)
 
 
+def test_a_weight_that_is_no_finite_number_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    for weight in (10**400, -1, "much"):
+        path = write(tmp_path, article(annotation(weight=weight)))
+        assert f"{path}:2: annotation 1: weight: expected a number from 0, found {weight!r}" in refusal(path)
+
+
 def test_a_missing_actor_is_refused(tmp_path: Path, refusal: Refusal) -> None:
     path = write(tmp_path, article(annotation(actor=None)))
     assert f"{path}:2: annotation 1: actor: expected a JSON object" in refusal(path)

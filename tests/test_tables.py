@@ -186,6 +186,7 @@ def test_a_quotation_mark_that_is_not_closed_names_the_line_where_it_opens(tmp_p
     assert isinstance(article, Article)
     assert isinstance(dropped, Dropped)
     assert (dropped.where, dropped.reason[:44]) == (f"{path}:3", "expected 4 cells, found 1 up to line 6; cell")
+    assert dropped.unusable == 4
 
 
 def test_stray_bytes_in_a_utf8_file_are_mended_and_reported_or_drop_the_row(tmp_path: Path) -> None:
@@ -371,6 +372,7 @@ def test_labels_are_matched_whatever_type_the_cell_has(tmp_path: Path, value: An
         ({"weight": "heavy"}, "weight: expected a number from 0, found 'heavy'"),
         ({"weight": -1}, "weight: expected a number from 0, found -1.0"),
         ({"evidence_start": 4, "evidence_end": 900}, r"evidence [4, 900] holds no words of a text of 30 characters"),
+        ({"evidence_start": "9" * 5000}, f"evidence: expected offsets from 0, found '{'9' * 40}' and ''"),
         ({"evidence_span": "here"}, "evidence_span: expected two offsets, found 'here'"),
     ],
 )

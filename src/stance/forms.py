@@ -4,6 +4,7 @@ Every error says where, what was expected and what was found.
 """
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -134,7 +135,7 @@ def span(value: Any, text: str, where: str) -> Span | None:
 
 def number(value: Any, where: str) -> float:
     """A finite number that is not negative."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
         raise StanceError(f"{where}: expected a number from 0, found {value!r}")
     return float(value)
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from stance.corpora.source import LeftOutError
+from stance.corpora.source import CountedError
 from stance.errors import StanceError
 from stance.records import LABELS, Span, Stance, overlap
 
@@ -68,13 +68,12 @@ def stance(value: Any, labels: Mapping[str, str]) -> Stance:
     """The stance that a cell names, by `labels` or by our own names in any case.
 
     Raises:
-        LeftOutError: `labels` drops the stance.
-        StanceError: an unknown stance.
+        StanceError: an unknown stance, or one that `labels` drops, which counts as no loss.
     """
     written = text(value).strip()
     name = labels.get(written, written.lower())
     if name == DROP:
-        raise LeftOutError(f"the stance {written!r} is left out by labels")
+        raise CountedError(f"the stance {written!r} is left out by labels", 0)
     if name not in LABELS:
         known = ", ".join(sorted(set(labels) | set(LABELS)))
         raise StanceError(f"unknown stance {written!r}; expected one of {known}; labels can map it, or drop it")
@@ -112,8 +111,8 @@ def place(row: Mapping[str, Any], role: str, length: int) -> Span | None:
     first, last = (text(value).strip().removesuffix(".0") for value in (start, end))
     if not first and not last:
         return None
-    if not first.isdecimal() or not (last.isdecimal() or not last):
-        raise StanceError(f"{role}: expected offsets from 0, found {first!r} and {last!r}")
+    if not first.isdecimal() or not (last.isdecimal() or not last) or len(first + last) > 40:
+        raise StanceError(f"{role}: expected offsets from 0, found {first[:40]!r} and {last[:40]!r}")
     return int(first), int(last) if last else int(first) + length
 
 

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from stance.corpora.source import Dropped, LeftOutError, Repair
+from stance.corpora.source import CountedError, Dropped, Repair, unusable
 from stance.errors import StanceError
 from stance.forms import annotation_from_json, annotation_to_json
 from stance.records import LABELS, Annotation, Article, Mention, Span
@@ -159,7 +159,7 @@ def _traced(
             found = ", ".join(relation.labels) or "none"
             raise StanceError(f"expected exactly one of {', '.join(LABELS)} among the relation's labels, found {found}")
         if stances == [DROP]:
-            raise LeftOutError(f"corpus.labels says to drop {relation.labels[told.index(DROP)]!r}")
+            raise CountedError(f"corpus.labels says to drop {relation.labels[told.index(DROP)]!r}", 0)
         if not evidence:
             raise StanceError("no Evidence region hangs on its Target or its Actor, and none holds either of them")
         row = {name: value for name, value in target.facts.items() if name in FACTS}
@@ -168,7 +168,7 @@ def _traced(
         return Traced(actor, target, annotation_from_json(row, article.text, article.where))
     except StanceError as error:
         reason, names = str(error).removeprefix(f"{article.where}: "), (mentions[0].name, mentions[1].name)
-        return Dropped(article.where, article.id, *names, reason, unusable=int(not isinstance(error, LeftOutError)))
+        return Dropped(article.where, article.id, *names, reason, unusable(error))
 
 
 def _mention(region: Region, text: str) -> Mention:

@@ -11,7 +11,7 @@ from typing import Any
 
 from stance import jsonl
 from stance.corpora import texts
-from stance.corpora.source import CorpusConfig
+from stance.corpora.source import CorpusConfig, CountedError
 from stance.errors import StanceError
 
 Row = dict[str, Any]
@@ -160,6 +160,7 @@ def _csv(path: Path, wanted: Collection[str], delimiters: str) -> Table:
 
 
 def _csv_rows(path: Path, encoding: str, delimiter: str, columns: Sequence[str]) -> Rows:
+    """The rows of a CSV. A quotation mark that is not closed may swallow many lines, each of which counts as a row."""
     wide = encoding.startswith(_WIDE)
     with _open(path, encoding) as lines:
         reader = csv.reader(lines, delimiter=delimiter)
@@ -172,8 +173,8 @@ def _csv_rows(path: Path, encoding: str, delimiter: str, columns: Sequence[str])
             except StopIteration:
                 return
             except csv.Error as error:
-                over = f"up to line {reader.line_num}"
-                yield f"{path}:{first}", StanceError(f"{error} {over}; is a quotation mark not closed?")
+                what = f"{error} up to line {reader.line_num}; is a quotation mark not closed?"
+                yield f"{path}:{first}", CountedError(what, reader.line_num - first + 1)
                 continue
             if wide and "\ufffd" in "".join(cells):
                 yield f"{path}:{first}", StanceError(f"characters that are no {encoding}; save the file as UTF-8")
@@ -182,7 +183,8 @@ def _csv_rows(path: Path, encoding: str, delimiter: str, columns: Sequence[str])
             elif any(cell.strip() for cell in cells):
                 over = f" up to line {reader.line_num}" if reader.line_num > first else ""
                 count = f"expected {len(columns)} cells, found {len(cells)}{over}"
-                yield f"{path}:{first}", StanceError(f"{count}; cells that hold {delimiter!r} want quotation marks")
+                what = f"{count}; cells that hold {delimiter!r} want quotation marks"
+                yield f"{path}:{first}", CountedError(what, reader.line_num - first + 1)
 
 
 def _open(path: Path, encoding: str) -> Any:

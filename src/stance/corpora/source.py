@@ -24,8 +24,17 @@ class Dropped:
     unusable: int = 1
 
 
-class LeftOutError(StanceError):
-    """Nothing is wrong with a row, but the corpus's `labels` leave its stance out."""
+class CountedError(StanceError):
+    """What can't be used, with the number of rows that are lost with it, see `Dropped`."""
+
+    def __init__(self, message: str, unusable: int) -> None:
+        super().__init__(message)
+        self.unusable = unusable
+
+
+def unusable(error: StanceError) -> int:
+    """How many rows are lost with an error: one, where it does not count them."""
+    return error.unusable if isinstance(error, CountedError) else 1
 
 
 @dataclass(frozen=True, slots=True)

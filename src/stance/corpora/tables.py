@@ -13,7 +13,7 @@ from typing import Any
 
 from stance.corpora import cells, rows, texts
 from stance.corpora.rows import Row
-from stance.corpora.source import CorpusConfig, Dropped, Found, LeftOutError, Repair
+from stance.corpora.source import CorpusConfig, CountedError, Dropped, Found, Repair, unusable
 from stance.corpora.texts import Cleaned
 from stance.errors import StanceError
 from stance.forms import number
@@ -102,7 +102,7 @@ def articles(found: rows.Rows, how: Form) -> Iterator[Found]:
 
 def _line(where: str, row: Row | StanceError, how: Form) -> _Line:
     if isinstance(row, StanceError):
-        raise StanceError(str(row).removeprefix(f"{where}: "))
+        raise CountedError(str(row).removeprefix(f"{where}: "), unusable(row))
     ours, notes = _decoded(rows.only(row, how.columns))
     text = _clean(ours, "text")
     if not text.text.strip():
@@ -273,4 +273,4 @@ def _dropped(where: str, row: Row | StanceError, how: Form, error: StanceError, 
         return value[:200] if isinstance(value, str) else ""
 
     named = (name or shown("article_id"), shown("actor"), shown("target"))
-    return Dropped(where, *named, str(error), unusable=int(not isinstance(error, LeftOutError)))
+    return Dropped(where, *named, str(error), unusable(error))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stance.corpora import cells, rows, texts
-from stance.corpora.source import CorpusConfig, Dropped, Found, Repair
+from stance.corpora.source import CorpusConfig, CountedError, Dropped, Found, Repair, unusable
 from stance.errors import StanceError
 from stance.records import Article
 
@@ -84,12 +84,12 @@ def _table(source: CorpusConfig, path: Path) -> Iterator[Found]:
         name = ""
         try:
             if isinstance(row, StanceError):
-                raise StanceError(str(row).removeprefix(f"{where}: "))
+                raise CountedError(str(row).removeprefix(f"{where}: "), unusable(row))
             values = {key: cells.text(value) for key, value in rows.only(row, columns).items()}
             name = values.get("id") or values.get("url") or f"{source.name}-{number:07}"
             page, note = _row(values)
         except StanceError as error:
-            yield Dropped(where, name, "", "", str(error))
+            yield Dropped(where, name, "", "", str(error), unusable(error))
             continue
         yield from _found(where, name, page, note)
 
