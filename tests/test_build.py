@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from stance import build, dataset, duplicates, jsonl
+from stance import build, corpora, dataset, duplicates, jsonl
 from stance.corpora.source import CorpusConfig
 from stance.errors import StanceError
 from stance.records import Example
@@ -536,6 +536,10 @@ def test_every_row_of_a_lost_article_counts_and_what_labels_drop_does_not(tmp_pa
     left_out = CorpusConfig("t", "table", str(tmp_path / "t.csv"), labels={"mixed": "drop"}, splits="official")
     assert sum(map(len, made(tmp_path / "table", left_out).values())) == 60
     assert dataset.read_manifest(tmp_path / "table").dropped == {"the stance … is left out by labels": 10}
+    assert len(corpora.sound(left_out)) == 70
+    nothing = replace(left_out, labels=dict.fromkeys(("mixed", *VERBS), "drop"))
+    with pytest.raises(StanceError, match=r"no row can be made of its 70 articles \(70 × the stance … is left out by"):
+        asking(tmp_path / "nothing", nothing)
 
 
 # Stages.

@@ -1,8 +1,9 @@
 """Tables of stances with named columns: CSV, TSV, Parquet, JSON Lines. One row an annotation.
 
 Rows that follow each other with the same `article_id` (or, without one, the same `text`) make one article; different
-texts of one article become its paragraphs, in the order of the rows. Offsets count characters of the row's own text.
-Without evidence columns a row's text is its evidence, or in a long text the part from one name to the other.
+texts of one article become its paragraphs, in the order of the rows. An article has one split: with `splits=official`
+rows that name another one are dropped. Offsets count characters of the row's own text. Without evidence columns a row's
+text is its evidence, or in a long text the part from one name to the other.
 """
 
 import re
