@@ -15,6 +15,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 import tiny
 from conftest import ROOT, script
+from stance import lookup
 from stance.encoders import Pretrained, load
 from stance.encoding import ACTOR, TARGET, Cuts, Encoded, Encoding, PairEncoder, collate
 from stance.errors import StanceError
