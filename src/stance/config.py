@@ -169,11 +169,11 @@ class Script(Generic[Job]):
         return result if isinstance(result, float | str) else None
 
     def _typed(self, config: DictConfig) -> Job:
-        job = _at_home(OmegaConf.to_object(config))
+        job = OmegaConf.to_object(config)
         if not isinstance(job, self.job):
             raise StanceError(f"{self.conf / self.name}.yaml: its defaults must begin with {self.name}_schema")
         _check_known(job)
-        return job
+        return typing.cast(Job, _at_home(job))
 
 
 def _at_home(value: Any) -> Any:
