@@ -375,16 +375,22 @@ def test_only_a_better_version_takes_the_champions_place(
     assert holder(store, "contest", "challenger") == 3
 
 
+def telling(artifact: Path, copy: Path, **facts: object) -> Path:
+    """A copy of an artifact that tells other facts of itself."""
+    shutil.copytree(artifact, copy)
+    told = json.loads((artifact / "stance.json").read_text("utf-8"))
+    jsonl.write_json(copy / "stance.json", told | facts)
+    return copy
+
+
 def test_a_champion_of_another_dataset_that_keeps_its_place_may_have_learned_the_rows(
     store: TrackingConfig, rivals: tuple[Path, Path, list[Example]], tmp_path: Path
 ) -> None:
     better, worse, rows = rivals
-    shutil.copytree(worse, tmp_path / "other")
-    told = json.loads((worse / "stance.json").read_text("utf-8"))
-    jsonl.write_json(tmp_path / "other" / "stance.json", told | {"checkpoint": {"dataset_sha256": "b" * 64}})
+    other = telling(worse, tmp_path / "other", checkpoint={"dataset_sha256": "b" * 64})
     register(store, better, rows, "doubted")
     assert "another dataset" not in register(store, worse, rows, "doubted").reason
-    found = register(store, tmp_path / "other", rows, "doubted")
+    found = register(store, other, rows, "doubted")
     assert found.alias == "challenger"
     assert "trained with another dataset (unknown, this one with bbbbbbbbbbbb), which may have taught" in found.reason
 
@@ -394,15 +400,13 @@ def test_a_model_of_another_dataset_than_it_is_scored_on_is_doubted(
 ) -> None:
     """As `export other_dataset=true` makes it: it may have learned the rows that make it the champion."""
     better, worse, rows = rivals
-    shutil.copytree(better, tmp_path / "other")
-    told = json.loads((better / "stance.json").read_text("utf-8"))
-    told |= {"checkpoint": {"dataset_sha256": "b" * 64}, "dataset_sha256": "c" * 64}
-    jsonl.write_json(tmp_path / "other" / "stance.json", told)
+    facts = {"checkpoint": {"dataset_sha256": "b" * 64}, "dataset_sha256": "c" * 64}
+    other = telling(better, tmp_path / "other", **facts)
     doubt = "this model was trained with another dataset (bbbbbbbbbbbb) and may have learned these rows"
-    first = register(store, tmp_path / "other", rows, "alone")
+    first = register(store, other, rows, "alone")
     assert first.reason.startswith(f"there was no champion; {doubt}")
     register(store, worse, rows, "learned")
-    found = register(store, tmp_path / "other", rows, "learned")
+    found = register(store, other, rows, "learned")
     assert found.alias == "champion"
     assert doubt in found.reason
 

@@ -45,12 +45,12 @@ _QUOTES = str.maketrans("\u2018\u2019", "''")
 def find_mention(text: str, name: str) -> Span | None:
     """Where `text` prints `name`, or what stands for it.
 
-    Whole words only. By exact case first, then by any case (an abbreviation of up to three letters last: "Un" is no UN,
-    "Us" no US); then by another name of a state, its capital, its adjective
-    or its people (`states.txt`), which stand in for it in the news; by initials, "IMF"; then by the longest run of the
-    name's words, "Tavanian" for "Behrouz Tavanian". Runs with the head of the name come first ("ban" of "ban on
-    arms"), else later words. Parts of one or two letters and words without content are no mention; neither are parts of
-    a name of more than `MAX_NAME_WORDS` words.
+    Whole words only. By exact case first, then by any case, which for an abbreviation of up to three letters comes last
+    ("Un" is no UN, "Us" no US); by another name of a state, its capital, its adjective or its people (`states.txt`),
+    which stand in for it in the news; by initials, "IMF"; then by the longest run of the name's words, "Tavanian" for
+    "Behrouz Tavanian". Runs with the head of the name come first ("ban" of "ban on arms"), else later words. Parts of
+    one or two letters and words without content are no mention; neither are parts of a name of more than
+    `MAX_NAME_WORDS` words.
     """
     text, whole = text.translate(_QUOTES), name.strip().translate(_QUOTES)
     short = _short(whole.rpartition(" ")[2])

@@ -78,13 +78,12 @@ def register(artifact: Path, validation: Sequence[Example], *, name: str, run_id
     if champion is not None:
         with _fetched(champion) as folder:
             other, doubt = macro_f1(folder, validation), _doubt(folder, artifact)
-        doubt = learned or doubt
         better = value > other
         alias = CHAMPION if better else CHALLENGER
         relation = "above" if better else "not above"
         reason = (
             f"validation macro-F1 {value:.4f} is {relation} {other:.4f} of version {champion.version}, both int8, "
-            f"on the same {len(validation)} rows{'' if better and not learned else doubt}"
+            f"on the same {len(validation)} rows{learned or ('' if better else doubt)}"
         )
     version = _log(artifact, name, run_id, value)
     client.set_registered_model_alias(name, alias, version)

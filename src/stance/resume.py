@@ -184,8 +184,8 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     was, is_ = jsonl.flatten(before), jsonl.flatten(now)
     # Weights that only one of them names: the setting that names them tells of it, or their file is gone.
     apart = {key for key in was.keys() ^ is_.keys() if key.startswith("weights.")}
-    keys = sorted(key for key in was.keys() | is_.keys() if key not in FREE and key not in apart)
-    return [f"{k} was {was.get(k, 'unset')}, is {is_.get(k, 'unset')}" for k in keys if was.get(k) != is_.get(k)]
+    keys = (key for key in jsonl.differing(before, now) if key not in FREE and key not in apart)
+    return [f"{k} was {was.get(k, 'unset')}, is {is_.get(k, 'unset')}" for k in keys]
 
 
 def _clear(work: Path) -> None:
