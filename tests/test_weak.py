@@ -321,8 +321,8 @@ def test_long_text_is_read_to_its_end_in_pieces(words: Lexicon) -> None:
     names = ["Pakistan", "Iran", "Brazil", "Chile", "France"]
     text = "\n\n".join(f"{filler}\n\n{name} condemned the coup.\n\n{filler}" * 15 for name in names)
     assert len(text) > 8 * mentions.PIECE
-    words = "word " * mentions.PIECE
-    pieces = [piece for _, piece in mentions.pieces(f"A plan.\n\n{words}")]
+    unbroken = "word " * mentions.PIECE
+    pieces = [piece for _, piece in mentions.pieces(f"A plan.\n\n{unbroken}")]
     assert {word for piece in pieces for word in piece.split()} == {"A", "plan.", "word"}, "a word was cut"
     (article,) = annotate([text], words)
     assert [a.actor.name for a in article.annotations] == names
