@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 import torch
 
-from benchmark_figures import Bench, markdown, progress, report
+from benchmark_figures import Bench, markdown, positive, progress, report
 from benchmark_scoring import COLD_STARTS, cold_starts, scored_rows, scoring_speed, started_rows
 from benchmark_training import STOCK, quality, trained_rows, training_speed
 from stance import dataset, jsonl, origin
@@ -83,8 +83,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--output", type=Path, default=Path("docs/BENCHMARKS.md"), help="its tables are replaced (%(default)s)"
     )
-    parser.add_argument("--repeats", type=int, default=5, help="rounds of each speed, of which the median counts")
-    parser.add_argument("--steps", type=int, default=40, help="batches of the stock trainer in a round")
+    parser.add_argument("--repeats", type=positive, default=5, help="rounds of each speed, of which the median counts")
+    parser.add_argument("--steps", type=positive, default=40, help="batches of the stock trainer in a round")
     parser.add_argument(
         "--quality", type=int, nargs="?", const=1, default=0, metavar="SEEDS",
         help="also train both sides to the end and compare the scores, with so many seeds (1 without a number); "
@@ -98,8 +98,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "settings", nargs="*", metavar="KEY=VALUE", help="of our training, as scripts/train.py takes them"
     )  # fmt: skip
     options = parser.parse_args(arguments)
-    if min(options.repeats, options.steps) < 1 or options.quality < 0:
-        parser.error("--repeats and --steps must be at least 1, --quality at least 0")
+    if options.quality < 0:
+        parser.error("--quality must be at least 0")
     return options
 
 

@@ -85,6 +85,13 @@ def report(run: Callable[[argparse.Namespace], str], options: argparse.Namespace
     return 0
 
 
+def positive(text: str) -> int:
+    """A number from 1, as argparse reads it."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected 1 or more")
+    return number
+
+
 def progress(message: str) -> None:
     """To stderr; stdout is for the tables."""
     print(f"benchmark: {message}", file=sys.stderr, flush=True)

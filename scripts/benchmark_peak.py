@@ -28,7 +28,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import TrainerCallback
 
-from benchmark_figures import markdown, progress, report
+from benchmark_figures import markdown, positive, progress, report
 from stance import dataset, training
 from stance.errors import StanceError
 from stance.jobs import DATASET
@@ -237,9 +237,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dataset", type=Path, default=Path(DATASET), help="by scripts/build_dataset.py (%(default)s)")
     parser.add_argument("--model", default="embedded", help="as model.name (%(default)s)")
     parser.add_argument("--layout", default="auto", help="as model.layout (%(default)s)")
-    parser.add_argument("--tokens", type=int, nargs="+", default=[1024, 4096], help="training.tokens_per_batch")
+    parser.add_argument("--tokens", type=positive, nargs="+", default=[1024, 4096], help="training.tokens_per_batch")
     parser.add_argument("--frozen", type=int, help="training.frozen_layers; without it a third, as by default")
-    parser.add_argument("--steps", type=int, default=40, help="batches that are timed, after five")
+    parser.add_argument("--steps", type=positive, default=40, help="batches that are timed, after five")
     parser.add_argument("--compile", action="store_true", help="also with training.compile")
     options = parser.parse_args(arguments)
     return report(run, options)

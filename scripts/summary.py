@@ -6,9 +6,12 @@ sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py 
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from stance import dataset, show
+from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.jobs import ARTIFACT, DATASET
 from stance.predictor import StancePredictor
@@ -16,27 +19,43 @@ from stance.reader import ArticleReader
 from stance.records import Article
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Print the summary; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", type=Path, default=Path(DATASET))
     parser.add_argument("--artifact", type=Path, default=Path(ARTIFACT))
     parser.add_argument("--report", type=Path, default=Path("outputs/report.json"))
     parser.add_argument("--article", type=Path, default=Path("data/examples/article.txt"))
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
         manifest = dataset.read_manifest(options.dataset)
         predictor = StancePredictor.load(options.artifact)
         report = json.loads(options.report.read_text("utf-8"))
-        article = Article(options.article.stem, options.article.read_text("utf-8").strip())
-        triples = ArticleReader(predictor).read(article)
         if not isinstance(report, dict) or "scores" not in report:
             raise StanceError(f"{options.report}: no scores in it; expected a report by scripts/evaluate.py")
+        _check_together(manifest, report, predictor, options)
+        article = Article(options.article.stem, options.article.read_text("utf-8").strip())
+        triples = ArticleReader(predictor).read(article)
     except (StanceError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     show.summary(manifest, report, triples, article, artifact=options.artifact, source=options.article)
     return 0
+
+
+def _check_together(
+    manifest: Manifest, report: Mapping[str, Any], predictor: StancePredictor, options: argparse.Namespace
+) -> None:
+    """Refuse to show the scores of one model beside what another one reads."""
+    for name, here, path in (
+        ("dataset_sha256", manifest.sha256, options.dataset),
+        ("export_run", predictor.metadata.get("export_run", ""), options.artifact),
+    ):
+        if report.get(name) != here:
+            raise StanceError(
+                f"{options.report}: {name} is {report.get(name)!r}, of {path} it is {here!r}; evaluate that one, or "
+                "name what belongs to the report"
+            )
 
 
 if __name__ == "__main__":

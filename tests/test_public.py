@@ -127,14 +127,24 @@ def test_an_unknown_format_names_the_known_ones(tmp_path: Path) -> None:
         corpora.read(tmp_path, "conll")
 
 
-def test_transfer_takes_what_is_there_and_leaves_leaked_rows_out(tmp_path: Path) -> None:
+def test_transfer_takes_what_is_there_and_leaves_leaked_rows_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_seesaw(tmp_path / "seesaw" / "SEESAW")
     write_dse(tmp_path / "dse", DSE, DSE[:1])
     rows = transfer.load(TransferConfig(root=str(tmp_path)))
+    assert capsys.readouterr().out == ""
     assert {name: len(part) for name, part in rows.items()} == {"seesaw-valid": 3, "dse-valid-clean": 4}
     assert [row.text for row in rows["seesaw-valid"]] == SENTENCES, "each is asked about alone"
     wide = transfer.load(TransferConfig(root=str(tmp_path), context=1))["seesaw-valid"]
     assert [row.text for row in wide] == [" ".join(SENTENCES[a:b]) for a, b in ((0, 2), (0, 3), (1, 3))]
+    path = tmp_path / "seesaw" / "SEESAW" / "annotations" / "TRIPLET_001_DOCUMENT_0.json"
+    both = json.loads(path.read_text())
+    both["sentence-level stances"]["1"].append({"subject": "Ana Ruhn", "sentiment": "POS", "object": "Harbour Board"})
+    path.write_text(json.dumps(both))
+    capsys.readouterr()
+    assert len(transfer.load(TransferConfig(root=str(tmp_path)))["seesaw-valid"]) == 2
+    assert capsys.readouterr().out == "seesaw-valid: not scored: 2: the same pair has two stances in the same passage\n"
     with pytest.raises(StanceError, match="no public corpus there"):
         transfer.load(TransferConfig(root=str(tmp_path / "none")))
 

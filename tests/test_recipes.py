@@ -571,29 +571,49 @@ def test_the_table_gives_mean_and_spread_over_seeds() -> None:
 
 
 def test_the_script_compares_and_logs(encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tiny.dataset(tmp_path / "dataset", {**SPLITS, "test": tiny.examples(6, seed=3)})
+    rows = {**SPLITS, "test": tiny.examples(6, seed=3)}
+    named = {split: [replace(row, corpus="Süd+Ost") for row in part] for split, part in rows.items()}
+    folder = tiny.dataset(tmp_path / "dataset", named)
+    old = training.train(SPLITS, tiny.config(name=encoder), replace(RECIPE, epochs=1), output=tmp_path / "old",
+                         about={"dataset_sha256": "b" * 64})  # fmt: skip
+    capsys.readouterr()
     script("bakeoff").main(
         [
             f"dataset={folder}", f"output={tmp_path}/memory.jsonl", f"model.name={encoder}",
             "model.max_passage_tokens=48", "model.dropout=0.1",
             "training.learning_rate=3e-3", "training.epochs=1", "training.precision=fp32", "bakeoff.seeds=[1]",
-            "+bakeoff.contenders={plain: [], r_drop: ['training.r_drop=1.0', 'training.learning_rate=null']}",
+            "+bakeoff.contenders={plain: [], r_drop: ['training.r_drop=1.0', 'training.learning_rate=null'],"
+            f"tuned: ['training.initial={old.checkpoint}']}}",
             "tracking.system_metrics_seconds=0",
             f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", f"tracking.artifacts={tmp_path}/artifacts",
         ]
     )  # fmt: skip
-    printed = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in printed[-2:]] == ["plain", "r_drop"]
+    told = capsys.readouterr()
+    assert [line.split()[0] for line in told.out.splitlines()[-3:]] == ["plain", "r_drop", "tuned"]
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     (run,) = client.search_runs([client.get_experiment_by_name("stance").experiment_id])
     kept = [row for _, row in jsonl.read(tmp_path / "memory.jsonl")]
-    logged = {f"{row['name']}.{key}".replace(" ", "_"): score for row in kept for key, score in row["scores"].items()}
-    assert len(logged) == 4
-    assert {name: run.data.metrics[name] for name in logged} == logged
+    assert set(kept[0]["scores"]) == {"Süd+Ost", "Süd+Ost no places"}
+    logged = {f"{row['name']}.S_d_Ost": row["scores"]["Süd+Ost"] for row in kept}
+    assert {name: value for name, value in run.data.metrics.items() if name.endswith(".S_d_Ost")} == logged
+    assert logged.keys() == {"plain.S_d_Ost", "r_drop.S_d_Ost", "tuned.S_d_Ost"}
+    alert = run.data.tags["stance.alert_foreign_initial"]
+    assert alert.startswith(f"tuned: training.initial={old.checkpoint} learned from another dataset (sha256 bbbbbbbb")
+    assert f"warning: {alert}\n" in told.err
     assert {file.path for file in client.list_artifacts(run.info.run_id)} >= {"bakeoff.json", "memory.jsonl"}
     recipes = json.loads(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/contenders.json"))
-    assert {name: recipe["training"]["r_drop"] for name, recipe in recipes.items()} == {"plain": 0.0, "r_drop": 1.0}
-    assert [recipe["training"]["learning_rate"] for recipe in recipes.values()] == [3e-3, 2e-4]
+    assert {name: recipe["training"]["r_drop"] for name, recipe in recipes.items()} == {
+        "plain": 0.0,
+        "r_drop": 1.0,
+        "tuned": 0.0,
+    }
+    assert [recipe["training"]["learning_rate"] for recipe in recipes.values()] == [3e-3, 2e-4, 3e-3]
+
+
+def test_a_contender_may_name_a_folder_below_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    job = override(BakeoffJob(), ["dataset=~/data", "training.teacher=['~/a','b~/c']"])
+    assert (job.dataset, job.training.teacher) == (f"{tmp_path}/data", [f"{tmp_path}/a", "b~/c"])
 
 
 def test_a_contender_changes_what_learns_alone(encoder: str, tmp_path: Path) -> None:

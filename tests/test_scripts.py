@@ -124,6 +124,12 @@ def test_the_benchmark_refuses_a_typo_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("process")
+def test_a_benchmark_of_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        script("benchmark_peak").main(["--steps", "0"])
+    assert capsys.readouterr().err.endswith("error: argument --steps: 0: expected 1 or more\n")
+
+
 def test_a_script_leaves_what_was_imported_out_of_garbage_collection(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -376,6 +382,7 @@ def test_evaluate_returns_the_macro_f1_of_its_report_and_warns_of_rows_that_chos
     assert found["scores"]["model"]["macro_f1"][0] == score
     assert found["used_before"].startswith(caution)
     assert found["dataset_sha256"] == dataset.read_manifest(exported.dataset).sha256
+    assert found["precision"] == "int8"
     printed = capsys.readouterr().out
     assert all(system in printed for system in found["scores"])
     assert ("scores and confidence will look too good" in printed) == bool(caution) == bool(found["used_before"])
@@ -383,7 +390,7 @@ def test_evaluate_returns_the_macro_f1_of_its_report_and_warns_of_rows_that_chos
 
 @pytest.mark.parametrize("name", ["export", "evaluate"])
 def test_a_model_is_not_judged_by_a_dataset_it_was_not_trained_with(
-    exported: Workplace, tmp_path: Path, name: str
+    exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     # Another seed moves training articles into the other splits.
     other = [
@@ -399,6 +406,11 @@ def test_a_model_is_not_judged_by_a_dataset_it_was_not_trained_with(
     with pytest.raises(StanceError, match="its rows may have been training rows; name the dataset of the training"):
         script(name).main(overrides)
     assert not (tmp_path / "output").exists()
+    if name == "evaluate":
+        capsys.readouterr()
+        script(name).main([*overrides, "other_dataset=true", "evaluation.resamples=50"])
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: the model was")]
+        assert line.endswith("its rows may have been training rows")
 
 
 def test_evaluating_an_unknown_split_is_refused(exported: Workplace, tmp_path: Path) -> None:
@@ -612,6 +624,35 @@ def test_the_summary_shows_counts_intervals_and_triples(capsys: pytest.CaptureFi
     for part in ("Pakistan", "support", "the plan", "0.91", "Pakistan welcomed the plan.", "outputs/artifact"):
         assert part in printed
     assert "mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db" in printed
+
+
+@pytest.mark.parametrize("changed", ["", "dataset_sha256", "export_run"])
+def test_the_summary_shows_what_belongs_together(
+    exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: str
+) -> None:
+    facts = {
+        "dataset_sha256": dataset.read_manifest(exported.dataset).sha256,
+        "export_run": StancePredictor.load(exported.artifact).metadata["export_run"],
+    }
+    report = {
+        "scores": {},
+        "pairs": 0,
+        "split": "test",
+        "articles": 0,
+        **facts,
+        **({changed: "f" * 32} if changed else {}),
+    }
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    paths = {"dataset": exported.dataset, "artifact": exported.artifact, "report": tmp_path / "report.json",
+             "article": ROOT / "data" / "examples" / "article.txt"}  # fmt: skip
+    code = script("summary").main([f"--{name}={path}" for name, path in paths.items()])
+    printed = capsys.readouterr()
+    if changed:
+        assert printed.err.startswith(f"error: {tmp_path}/report.json: {changed} is '{'f' * 32}', of {exported.root}/")
+        assert code == 2
+    else:
+        assert "What the model reads from" in printed.out
+        assert code == 0
 
 
 def test_the_summary_of_an_article_without_stances_still_prints(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ from stance.jobs.training import TrainJob
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Stance
 from stance.settings.scoring import TransferConfig
-from stance.settings.studies import CurveConfig
+from stance.settings.studies import CurveConfig, ReviewConfig
 from stance.settings.training import TrainingConfig
 from stance.splits import shuffled
 from stance.studies import Memory
@@ -159,6 +159,7 @@ def test_the_learning_curve_plots_every_point_and_goes_on_where_it_was_cut_off(
     script("learning_curve").main([*settings, "curve.articles=[3]"])
     (first,) = [row for _, row in jsonl.read(out.with_suffix(".jsonl"))]
     assert first["articles"] == 3
+    assert not any(name.startswith("stance.alert") for name in runs(built, "learning_curve")[0].data.tags)
     script("learning_curve").main([*settings, "curve.articles=[3,99]", "public=true", f"transfer.root={public}"])
     rows = [row for _, row in jsonl.read(out.with_suffix(".jsonl"))]
     everything, _ = dataset.load(built.dataset)
@@ -320,6 +321,13 @@ def test_articles_with_a_passage_in_common_are_in_one_fold() -> None:
     assert any(
         others[r.corpus, r.article_id] != others["other", t.article_id] for r, t in zip(rows, apart, strict=False)
     )
+
+
+def test_a_review_of_one_stance_alone_is_refused_before_a_training() -> None:
+    rows = [replace(row, stance=Stance.SUPPORT) for row in tiny.examples(24)]
+    recipe = TrainingConfig(epochs=1)
+    with pytest.raises(StanceError, match="a review needs annotations of at least two stances, here all are of one"):
+        review.review(rows, rows, tiny.config(name="none"), recipe, ReviewConfig(folds=2))
 
 
 def test_a_review_with_one_fold_is_refused(built: Workplace, capsys: pytest.CaptureFixture[str]) -> None:

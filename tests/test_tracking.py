@@ -456,6 +456,7 @@ def test_an_export_that_is_refused_registers_nothing_and_fails_its_run(
     run = runs(config, "export")[0]
     assert run.info.status == "FAILED"
     assert "export.max_label_changes" in run.data.tags["stance.error"]
+    assert run.data.tags["stance.alert_other_dataset"].endswith("its rows may have been training rows")
     assert not (tmp_path / "artifact").exists()
 
 

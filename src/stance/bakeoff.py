@@ -74,6 +74,11 @@ def check_unseen(contender: Contender, validation: Sequence[Example]) -> None:
         )
 
 
+def metric(contender: str, scored: str) -> str:
+    """The name in MLflow of a contender's score on a set; a corpus may have a name that MLflow would not take."""
+    return re.sub(r"[^\w./:-]", "_", f"{contender}.{scored}", flags=re.ASCII)
+
+
 def own(validation: Sequence[Example]) -> dict[str, list[Example]]:
     """The validation rows by corpus, and again without the mentions' places: services seldom know them."""
     sets: dict[str, list[Example]] = {}

@@ -198,7 +198,7 @@ def override(job: Job, overrides: Sequence[str]) -> Job:
     """
     try:
         changed = OmegaConf.merge(OmegaConf.structured(job), OmegaConf.from_dotlist(list(overrides)))
-        return typing.cast(Job, OmegaConf.to_object(changed))
+        return typing.cast(Job, _at_home(OmegaConf.to_object(changed)))
     except CONFIGURATION_ERRORS as error:
         raise StanceError(explain(error)) from error
 

@@ -120,20 +120,28 @@ def load(path: Path) -> tuple[dict[str, list[Example]], Manifest]:
     return rows, manifest
 
 
-def check_same(manifest: Manifest, trained_on: str, *, allowed: bool) -> None:
+def check_same(manifest: Manifest, trained_on: str, *, allowed: bool) -> dict[str, str]:
     """Refuse to judge a model by a dataset that it was not trained with: its rows may have been training rows.
+
+    Where that is allowed, the alert about it is returned.
 
     Args:
         manifest: of the dataset at hand.
         trained_on: the fingerprint of the dataset that the model was trained with.
         allowed: take it all the same.
     """
-    if manifest.sha256 != trained_on and not allowed:
+    if manifest.sha256 == trained_on:
+        return {}
+    doubt = (
+        f"the model was trained with dataset {trained_on[:12] or 'unknown'}, this one is {manifest.sha256[:12]}: "
+        "its rows may have been training rows"
+    )
+    if not allowed:
         raise StanceError(
-            f"the model was trained with dataset {trained_on[:12] or 'unknown'}, this one is {manifest.sha256[:12]}: "
-            "its rows may have been training rows; name the dataset of the training, train again, or set "
-            "other_dataset=true if the two share no article"
+            f"{doubt}; name the dataset of the training, train again, or set other_dataset=true if the two share no "
+            "article"
         )
+    return {"other_dataset": doubt}
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -90,13 +90,15 @@ def review(
     Articles with a passage in common are in one fold. Answers are among the labels that a row's corpus knows.
 
     Raises:
-        StanceError: a setting has no meaning, or there are fewer articles than folds.
+        StanceError: a setting has no meaning, all annotations have one stance, or there are fewer articles than folds.
     """
     check(config)
+    gold = np.array([i for i, row in enumerate(asked) if row.provenance != "sampled"])
+    if len({asked[i].stance for i in gold}) < 2:  # cleanlab compares labels, and says so only after the training
+        raise StanceError("a review needs annotations of at least two stances, here all are of one; give more articles")
     fold_of = folds(rows, config.folds)
     probabilities = np.zeros((len(asked), len(LABELS)))
     systems: dict[str, npt.NDArray[np.int64]] = {}
-    gold = np.array([i for i, row in enumerate(asked) if row.provenance != "sampled"])
     for fold in range(config.folds):
         learned = [row for row in rows if fold_of[_article(row)] != fold]
         held = [row for row in rows if fold_of[_article(row)] == fold]

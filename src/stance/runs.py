@@ -1,6 +1,7 @@
 """A running MLflow run: what is written to it, and when. How one begins and ends is `stance.tracking`."""
 
 import logging
+import sys
 import time
 import traceback
 import warnings
@@ -59,6 +60,12 @@ class Run:
     def alert(self, name: str, text: str) -> None:
         """Tag the run with what a person should know about it, as `stance.alert_NAME`."""
         self.tag(**{f"alert_{name}": text[:5000]})
+
+    def warn(self, doubts: Mapping[str, str]) -> None:
+        """Print each of these alerts to stderr, and keep it."""
+        for name, text in doubts.items():
+            print(f"warning: {text}", file=sys.stderr)
+            self.alert(name, text)
 
     def epoch(self, history: Sequence[Mapping[str, float]]) -> None:
         """Show the metrics and the learning curves of a training up to the end of an epoch, from the trainer's log."""

@@ -5,7 +5,8 @@
 * NewsMTSC dev (rw, mt): 3 classes towards the target; the holder is "someone".
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ class Confidence:
 
 
 def load(config: TransferConfig) -> dict[str, list[Example]]:
-    """The examples of each development part that is there.
+    """The examples of each development part that is there. Prints how many rows can't be asked about, and why.
 
     Raises:
         StanceError: none is there, or a file is not of the published format.
@@ -76,10 +77,17 @@ def load(config: TransferConfig) -> dict[str, list[Example]]:
             f"transfer.root={root}: no public corpus there; expected seesaw/SEESAW, dse or newsmtsc below it"
         )
     settings = ExamplesConfig(context=config.context, alone=0, neutral_ratio=0)
-    return {
-        name: [row for kept, _ in examples.make(articles, settings, corpus=name) for row in kept]
-        for name, articles in found.items()
-    }
+    return {name: list(_asked(name, articles, settings)) for name, articles in found.items()}
+
+
+def _asked(name: str, articles: Sequence[Article], settings: ExamplesConfig) -> Iterator[Example]:
+    """The examples of a set; what can't be asked about is printed."""
+    lost: Counter[str] = Counter()
+    for kept, dropped in examples.make(articles, settings, corpus=name):
+        lost.update(item.reason for item in dropped)
+        yield from kept
+    for reason, number in lost.items():
+        print(f"{name}: not scored: {number}: {reason}")
 
 
 def score(

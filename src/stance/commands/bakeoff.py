@@ -1,10 +1,10 @@
 """Ways to train, compared over seeds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import bakeoff, dataset, jsonl, tracking, training, transfer
+from stance import ancestry, bakeoff, dataset, jsonl, tracking, training, transfer
 from stance.config import override
 from stance.errors import StanceError
 from stance.jobs.studies import BakeoffJob
@@ -28,6 +28,15 @@ def contenders(job: BakeoffJob) -> Iterator[bakeoff.Contender]:
         yield bakeoff.Contender(name, manifest.sha256, rows, own.model, training.suit(own.model, own.training))
 
 
+def _doubts(compared: Sequence[bakeoff.Contender]) -> dict[str, str]:
+    """What each contender's ancestors may know of what is scored, joined by alert."""
+    found: dict[str, list[str]] = {}
+    for contender in compared:
+        for name, text in ancestry.doubts(contender.training, contender.dataset).items():
+            found.setdefault(name, []).append(f"{contender.name}: {text}")
+    return {name: "; ".join(texts) for name, texts in found.items()}
+
+
 def run(job: BakeoffJob) -> Path:
     """Train every contender with every seed, score all on the same development sets and print the table."""
     bakeoff.check(job.bakeoff)
@@ -45,13 +54,14 @@ def run(job: BakeoffJob) -> Path:
             c.name: {"dataset": c.dataset, "model": asdict(c.model), "training": asdict(c.training)} for c in compared
         }
         active.document(recipes, "contenders.json")
+        active.warn(_doubts(compared))
         found = []
         for outcome in bakeoff.outcomes(compared, job.bakeoff.seeds, sets=sets, memory=memory):
             found.append(outcome)
             print(
                 f"{outcome.name}, seed {outcome.seed}: " + ", ".join(f"{k} {v:.3f}" for k, v in outcome.scores.items())
             )
-            active.sink({f"{outcome.name}.{k}".replace(" ", "_"): v for k, v in outcome.scores.items()}, outcome.seed)
+            active.sink({bakeoff.metric(outcome.name, k): v for k, v in outcome.scores.items()}, outcome.seed)
         table = bakeoff.table(found)
         active.table([dict(zip(table[0], row, strict=True)) for row in table[1:]], "bakeoff.json")
         active.file(memory)

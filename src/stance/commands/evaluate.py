@@ -17,14 +17,15 @@ def run(job: EvaluateJob) -> float:
     predictor = StancePredictor.load(job.artifact, precision=job.precision)
     split = job.evaluation.split
     evaluation.check(job.evaluation, rows)
-    origin = predictor.metadata.get("checkpoint", {})
-    dataset.check_same(manifest, origin.get("dataset_sha256", ""), allowed=job.other_dataset)
+    origin, exported = predictor.metadata.get("checkpoint", {}), predictor.metadata.get("export_run", "")
+    doubts = dataset.check_same(manifest, origin.get("dataset_sha256", ""), allowed=job.other_dataset)
     print(f"evaluate: {job.artifact} ({job.precision}) on {len(rows[split])} {split} pairs of {job.dataset}")
     if split in evaluation.USED:
         print(f"scores and confidence will look too good: {evaluation.USED[split]}")
     with tracking.run(job.tracking, stage="evaluate", settings=asdict(job)) as active:
         active.dataset(manifest, Path(job.dataset), split)
-        active.tag(train_run=origin.get("train_run", ""), export_run=predictor.metadata.get("export_run", ""))
+        active.warn(doubts)
+        active.tag(train_run=origin.get("train_run", ""), export_run=exported)
         report = evaluation.score(predictor, rows, job.evaluation)
         active.sink(evaluation.metrics(report), 0)
         active.figure(plots.confusion_matrix(report.confusion, f"{split}, {job.precision}"), "confusion_matrix.png")
@@ -32,7 +33,8 @@ def run(job: EvaluateJob) -> float:
         curve = plots.risk_coverage_curve(report.answers, split, report.on_curve())
         active.figure(curve, "risk_coverage.png")
         active.table(report.predictions(), "predictions.json")
-        jsonl.write_json(Path(job.output), jsonl.finite(report.to_json() | {"dataset_sha256": manifest.sha256}))
+        facts = {"dataset_sha256": manifest.sha256, "precision": job.precision, "export_run": exported}
+        jsonl.write_json(Path(job.output), jsonl.finite(report.to_json() | facts))
         active.file(Path(job.output))
         macro_f1, tested = report.scores[MODEL]["macro_f1"], dataset.fingerprint({split: rows[split]})
         tags = {

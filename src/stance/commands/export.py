@@ -12,10 +12,11 @@ def run(job: ExportJob) -> Path:
     output = Path(job.output)
     rows, manifest = dataset.load(Path(job.dataset))
     about = model.about(Path(job.checkpoint))
-    dataset.check_same(manifest, about.get("dataset_sha256", ""), allowed=job.other_dataset)
+    doubts = dataset.check_same(manifest, about.get("dataset_sha256", ""), allowed=job.other_dataset)
     print(f"export: {job.checkpoint} -> artifact in {output}, checked on {len(rows['validation'])} validation pairs")
     with tracking.run(job.tracking, stage="export", settings=asdict(job)) as active:
         active.dataset(manifest, Path(job.dataset), "validation")
+        active.warn(doubts)
         active.tag(train_run=str(about.get("train_run", "")))
         facts = {
             "dataset_sha256": manifest.sha256,

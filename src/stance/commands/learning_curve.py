@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import curve, dataset, jsonl, plots, tracking, training, transfer
+from stance import ancestry, curve, dataset, jsonl, plots, tracking, training, transfer
 from stance.errors import StanceError
 from stance.inference import Logits
 from stance.jobs.studies import CurveJob
@@ -31,6 +31,7 @@ def run(job: CurveJob) -> Path:
     print(f"learning curve: {job.curve.articles} articles of {job.dataset}, seeds {job.curve.seeds} -> {output}")
     with tracking.run(job.tracking, stage="learning_curve", settings=asdict(job)) as active:
         active.dataset(manifest, Path(job.dataset), "training")
+        active.warn(ancestry.doubts(job.training, manifest.sha256))
         found = []
         memory = output.with_suffix(".jsonl")
         for point in curve.points(rows, job.model, job.training, job.curve, others=others, score=score, memory=memory):

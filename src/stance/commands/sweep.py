@@ -1,6 +1,5 @@
 """Better settings of a training."""
 
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -38,12 +37,8 @@ def _search(job: SweepJob, plan: trial.Plan, manifest: Manifest, folder: Path) -
         flush=True,
     )
     settings = asdict(replace(job, sweep=replace(job.sweep, storage=where)))  # a URL may hold a password
-    doubts = ancestry.doubts(job.training, manifest.sha256)
-    for text in doubts.values():
-        print(f"warning: {text}", file=sys.stderr)
     with sweep_runs.parent(job.tracking, opened, settings, manifest) as active:
-        for name, text in doubts.items():
-            active.alert(name, text)
+        active.warn(ancestry.doubts(job.training, manifest.sha256))
         Worker(opened, plan, lambda number, drawn: sweep_runs.child(job.tracking, opened, number, drawn)).run()
         extra = {} if job.dataset == DATASET else {"dataset": job.dataset}
         files = findings.write(opened.study, plan, folder, extra=extra)
