@@ -1,6 +1,9 @@
 """The door of a corpus: what the validator accepts, and one refusal for each rule of the guidelines."""
 
 import json
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -116,6 +119,20 @@ def test_the_corpus_of_this_project_keeps_every_rule(capsys: pytest.CaptureFixtu
 def test_the_card_of_the_corpus_has_the_counts_of_today() -> None:
     block = coverage.markdown(corpora.read(CORPUS), splits.read(CORPUS / "splits.json"))
     assert block in (CORPUS / "README.md").read_text("utf-8")
+
+
+def test_the_command_in_the_card_of_the_corpus_writes_that_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(CORPUS, tmp_path / "corpus")
+    card = (copy / "README.md").read_text("utf-8")
+    (command,) = re.findall("written by `python -m stance.corpora (.*?)` in this folder", card)
+    before, after = card.partition(coverage.START)[0], card.partition(coverage.END)[2]
+    old = f"<!-- coverage: written by `another command` -->\n\nOld counts.\n\n{coverage.END}"
+    (copy / "README.md").write_text(f"{before}{old}{after}", "utf-8")
+    monkeypatch.chdir(copy)
+    assert main(shlex.split(command)) == 0
+    assert (copy / "README.md").read_text("utf-8") == card
 
 
 def test_a_sentence_of_another_article_is_a_problem_and_a_short_one_is_not(

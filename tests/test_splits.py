@@ -356,5 +356,5 @@ def test_splits_are_found_beside_the_corpus_or_where_they_are_named(tmp_path: Pa
     assert splits.find(corpus, "auto") == splits.find(tmp_path, "auto") == {"a": "test"}
     assert splits.find(corpus, "none") is None
     assert splits.find(corpus, str(tmp_path / "other.json")) == {"a": "train"}
-    with pytest.raises(StanceError, match="no such file of fixed splits"):
+    with pytest.raises(StanceError, match=r"no such file of fixed splits; write it with `.* splits CORPUS --write`"):
         splits.find(corpus, str(tmp_path / "none.json"))

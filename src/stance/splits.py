@@ -132,7 +132,9 @@ def read(path: Path) -> dict[str, str]:
         StanceError: the file is missing or of another form, or an id stands twice.
     """
     if not path.is_file():
-        raise StanceError(f"{path}: no such file of fixed splits; write it with `python -m stance.corpora splits`")
+        raise StanceError(
+            f"{path}: no such file of fixed splits; write it with `python -m stance.corpora splits CORPUS --write`"
+        )
     try:
         value = json.loads(path.read_text("utf-8"))
     except ValueError as error:

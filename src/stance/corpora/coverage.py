@@ -1,12 +1,15 @@
 """What a corpus covers: counts by theme, region, outlet, decade, length and phenomenon, as tables for its card."""
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from stance.records import LABELS, PHENOMENA, Annotation, Article
 
-START, END = "<!-- coverage: written by `python -m stance.corpora coverage --write` -->", "<!-- end of coverage -->"
+START = "<!-- coverage: written by `python -m stance.corpora coverage . --write` in this folder -->"
+END = "<!-- end of coverage -->"
+_BLOCK = re.compile(r"<!-- coverage: written by [^\n]*-->.*?" + END, re.DOTALL)
 Table = list[list[str]]
 LENGTHS = ((0, 180), (180, 270), (270, 400), (400, 550), (550, sys.maxsize))
 
@@ -37,10 +40,11 @@ def markdown(articles: Sequence[Article], chosen: Mapping[str, str]) -> str:
 
 
 def replace(card: str, block: str) -> str:
-    """The card with its block between `START` and `END` replaced; appended where there is none."""
-    if START not in card or END not in card:
+    """The card with its block replaced, whatever command it names; appended where there is none."""
+    found = _BLOCK.search(card)
+    if not found:
         return f"{card.rstrip()}\n\n{block}\n"
-    return card[: card.index(START)] + block + card[card.index(END) + len(END) :]
+    return card[: found.start()] + block + card[found.end() :]
 
 
 def summary(articles: Sequence[Article]) -> str:

@@ -1,0 +1,69 @@
+"""Settings as a person reads and types them: keys, texts and defaults, and values as a command line wants them."""
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import re
+import textwrap
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+KEY = "KEY"
+"""Stands in a help text for a name that the person who types chooses."""
+
+
+def settings(job: type[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """`key=default` and the text of every setting of a job, nested ones with dotted keys.
+
+    Settings that there are once for each of several things have `KEY` in their key; before them comes what that is.
+    """
+    texts = field_docs(job)
+    for field in dataclasses.fields(job):
+        key = f"{prefix}{field.name}"
+        default = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        many = next((a for a in typing.get_args(field.type) if dataclasses.is_dataclass(a)), None)
+        if dataclasses.is_dataclass(default):
+            yield from settings(type(default), f"{key}.")
+        elif isinstance(many, type):
+            yield f"{key}.{KEY}", texts.get(field.name, "")
+            yield from settings(many, f"{key}.{KEY}.")
+        else:
+            yield f"{key}={written(default)}", texts.get(field.name, "")
+
+
+def field_docs(job: type[Any]) -> dict[str, str]:
+    """The docstring under each field of a dataclass, inherited ones too; the one of a subclass counts."""
+    docs: dict[str, str] = {}
+    for kind in filter(dataclasses.is_dataclass, reversed(job.__mro__)):
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+        body = definition.body if isinstance(definition, ast.ClassDef) else []
+        for statement, following in itertools.pairwise(body):
+            if (
+                isinstance(statement, ast.AnnAssign)
+                and isinstance(statement.target, ast.Name)
+                and isinstance(following, ast.Expr)
+                and isinstance(following.value, ast.Constant)
+            ):
+                docs[statement.target.id] = " ".join(str(following.value.value).split())
+    return docs
+
+
+def written(value: Any) -> str:
+    """A value as Hydra's command line reads it."""
+    if isinstance(value, list):
+        return f"[{','.join(written(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{written(item)}' for key, item in value.items())}}}"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if not isinstance(value, str):
+        return repr(value)
+    if re.fullmatch(r"[A-Za-z_/.][\w./@+:-]*", value) and value.lower() not in ("true", "false", "null", "nan", "inf"):
+        return value
+    # Inside quotes a backslash stands for itself, unless a quote follows it.
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
+    return f"'{escaped}'"
