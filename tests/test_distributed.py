@@ -425,7 +425,7 @@ def test_slurm_without_its_extra_says_what_to_install(tmp_path: Path) -> None:
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")
-    assert line.endswith("run `pip install 'stance[slurm]'`")
+    assert line.endswith("run `pip install -e '.[slurm]'` in the folder of the repository")
 
 
 def test_a_process_alone_is_the_first_and_keeps_its_noise() -> None:

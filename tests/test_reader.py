@@ -221,3 +221,9 @@ def test_reading_is_the_same_in_every_process(outspoken: Path, predictor: Stance
     )  # fmt: skip
     assert len(here) > 3
     assert json.loads(there.stdout) == json.loads(json.dumps([triple.to_json() for triple in here]))
+
+
+def test_without_its_pipeline_the_reader_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mentions, "PIPELINE", "a_pipeline_that_nobody_has")
+    with pytest.raises(StanceError, match=r"is missing; run `pip install -e '\.\[read\]'` in the folder of the repo"):
+        mentions.pipeline.__wrapped__()  # past its cache

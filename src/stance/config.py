@@ -34,7 +34,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from stance import launch
-from stance.errors import StanceError
+from stance.errors import StanceError, install
 
 Job = TypeVar("Job")
 USAGE_ERROR = 2
@@ -257,7 +257,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, OverrideParseException):
         text = f"{error.override}: {text}; a value with special characters needs quotes: 'KEY=\"VALUE\"'"
     text = re.sub(r"\s*Config search path:.*|\s*Set the environment variable.*", "", text)
-    return text + ("; run `pip install 'stance[slurm]'`" if "hydra/launcher/submitit" in text else "")
+    return text + (f"; {install('slurm')}" if "hydra/launcher/submitit" in text else "")
 
 
 def _check_known(job: Any, prefix: str = "") -> None:

