@@ -147,9 +147,7 @@ def _units(sources: Sequence[CorpusConfig], made: Sequence[Stage], texts: Texts,
         corpus=[number for number, table in enumerate(tables) for _ in range(len(table))],
         fixed=list(fixed),
         groups=groups[bodies],
-        official=[
-            source.splits == "official" for source, table in zip(sources, tables, strict=True) for _ in table["id"]
-        ],
+        official=[source.official for source, table in zip(sources, tables, strict=True) for _ in table["id"]],
         weak=list(chain.from_iterable(map(_weak_articles, made))),
     )
 
@@ -178,7 +176,7 @@ def _numbers(table: pa.Table, name: str) -> Numbers:
 def _fixed(source: CorpusConfig, table: pa.Table) -> Iterator[str]:
     """The given split of each article: empty where it is to be chosen, another word where it can have none."""
     ids, where = table.column("id").to_pylist(), table.column("where").to_pylist()
-    if source.splits == "official":
+    if source.official:
         yield from (split or "none" for split in table.column("split").to_pylist())
         return
     found = splits.find(Path(source.path), source.splits)

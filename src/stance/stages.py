@@ -104,7 +104,7 @@ def _cores() -> int:
 
 def _key(source: CorpusConfig, config: ExamplesConfig) -> str:
     """A digest of all that the rows depend on: settings, versions of what parses, and the content of every file."""
-    official = source.splits if source.splits == "official" else ""  # tables keep to the rows' splits then
+    official = source.splits if source.official else ""  # tables keep to the rows' splits then
     settled = replace(source, weight=1.0, cap=0, splits=official, licence="", label_set=[], max_dropped=1.0)
     parser = [f"{name} {metadata.version(name)}" for name in ("spacy", mentions.PIPELINE.replace("_", "-"), "stance")]
     facts = [VERSION, parser, asdict(settled), asdict(config)]

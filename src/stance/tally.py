@@ -15,7 +15,7 @@ from typing import Any
 from scipy.stats import binomtest
 
 from stance import corpora
-from stance.corpora.source import CorpusConfig
+from stance.corpora.source import SourceConfig
 from stance.errors import StanceError
 from stance.readings import FUNCTIONS
 from stance.records import LABELS, Annotation, Article, Mention, Span, Stance, overlap
@@ -68,7 +68,7 @@ def gold(path: Path) -> Iterator[Article]:
             kept = set(json.loads(file.read_text("utf-8"))["train"])
         except (ValueError, KeyError, TypeError) as error:
             raise StanceError(f"{file}: expected an object with a list of article ids under 'train'") from error
-    for item in corpora.stream(CorpusConfig(path=str(path))):
+    for item in corpora.stream(SourceConfig(path=str(path))):
         if isinstance(item, Article) and (kept is None or item.id in kept) and item.split in ("", "train"):
             yield item
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from stance.corpora import brat, doccano, dse, hub, labelstudio, newsmtsc, own, seesaw, tables, web
-from stance.corpora.source import CorpusConfig, Dropped, Found, Reader, Repair, printable
+from stance.corpora.source import Dropped, Found, Reader, Repair, SourceConfig, printable
 from stance.errors import StanceError
 from stance.records import Article
 
@@ -24,7 +24,7 @@ FORMATS: dict[str, Reader] = {
 """Readers by the name of the format."""
 
 
-def stream(source: CorpusConfig) -> Iterator[Found]:
+def stream(source: SourceConfig) -> Iterator[Found]:
     """Everything in a corpus, as it is read. An article whose id stood before is dropped.
 
     An article of which something was dropped is no longer exhaustive: the pair must not be sampled as neutral.
@@ -60,7 +60,7 @@ def stream(source: CorpusConfig) -> Iterator[Found]:
             return
 
 
-def size(source: CorpusConfig) -> int | None:
+def size(source: SourceConfig) -> int | None:
     """About how many articles a corpus has, for a progress bar: lines of its text files, or files; None if unknown."""
     path = Path(source.path)
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path] if path.is_file() else []
@@ -85,10 +85,10 @@ def read(path: Path, format_name: str = "jsonl") -> list[Article]:
     Raises:
         StanceError: the format is unknown, nothing is there, something can't be used, or two articles share an id.
     """
-    return sound(CorpusConfig(format=format_name, path=str(path)))
+    return sound(SourceConfig(format=format_name, path=str(path)))
 
 
-def sound(source: CorpusConfig) -> list[Article]:
+def sound(source: SourceConfig) -> list[Article]:
     """The articles of a corpus of which nothing may be unusable, besides what its labels drop; raises like `read`."""
     articles = []
     for item in stream(source):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from stance import agreement, annotators, corpora, jsonl, splits
 from stance.corpora import check, convert, coverage, variety
-from stance.corpora.source import CorpusConfig, Dropped
+from stance.corpora.source import Dropped, SourceConfig
 from stance.errors import StanceError
 from stance.files import check_outside
 from stance.forms import article_to_json
@@ -207,7 +207,7 @@ def _combine(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    source = CorpusConfig(
+    source = SourceConfig(
         name=options.path.stem,
         format=options.format,
         path=str(options.path),

@@ -19,7 +19,7 @@ from typing import Any
 from stance import files, jsonl
 from stance.corpora.offsets import locate
 from stance.corpora.regions import ACTOR, EVIDENCE, KINDS, LINK, TARGET, Drawing, Region, Relation, Traced, draw, trace
-from stance.corpora.source import CorpusConfig, Dropped, Found, Repair
+from stance.corpora.source import Dropped, Found, Repair, SourceConfig
 from stance.errors import StanceError
 from stance.forms import FIELDS, article_from_json, article_to_json
 from stance.records import LABELS, PHENOMENA, Article, Span
@@ -116,7 +116,7 @@ class _Standoff:
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def read(source: CorpusConfig) -> Iterator[Found]:
+def read(source: SourceConfig) -> Iterator[Found]:
     """Read a folder, with those in it, in the order of the file names.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 
 from stance import corpora, jsonl
 from stance.corpora import brat, doccano, labelstudio
-from stance.corpora.source import CorpusConfig, Dropped, Repair
+from stance.corpora.source import Dropped, Repair, SourceConfig
 from stance.errors import StanceError
 from stance.files import check_outside
 from stance.forms import annotation_from_json, article_to_json, number, string
@@ -43,7 +43,7 @@ WRITERS: dict[str, Callable[[Path, Iterable[Article]], None]] = {
 """Writers by the name of the format; each writes its output whole or not at all."""
 
 
-def convert(source: CorpusConfig, to: str, output: Path, predictions: Path | None = None) -> Converted:
+def convert(source: SourceConfig, to: str, output: Path, predictions: Path | None = None) -> Converted:
     """Read a corpus and write it as it is read, with the triples in `predictions` (JSON Lines) as pre-annotations.
 
     Raises:

@@ -16,7 +16,7 @@ from typing import Any
 from stance import jsonl
 from stance.corpora.offsets import locate
 from stance.corpora.regions import KINDS, LINK, Drawing, Region, Relation, Traced, draw, merge, trace
-from stance.corpora.source import CorpusConfig, Dropped, Found, Repair
+from stance.corpora.source import Dropped, Found, Repair, SourceConfig
 from stance.errors import StanceError
 from stance.forms import FIELDS, annotation_from_json, article_from_json, article_to_json
 from stance.records import Annotation, Article, Span, Stance
@@ -52,7 +52,7 @@ def write(path: Path, articles: Iterable[Article]) -> None:
     jsonl.write(path, rows(articles))
 
 
-def read(source: CorpusConfig) -> Iterator[Found]:
+def read(source: SourceConfig) -> Iterator[Found]:
     """Read one exported file, or every `*.jsonl` of a directory.
 
     Raises:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from stance.corpora.source import CorpusConfig, Dropped, Found
+from stance.corpora.source import Dropped, Found, SourceConfig
 from stance.errors import StanceError
 from stance.records import Annotation, Article, Mention, Span, Stance
 
@@ -24,7 +24,7 @@ _CLASSES = {
 _REST_OF_WORD = re.compile(r"\w*")
 
 
-def read(source: CorpusConfig) -> Iterator[Found]:
+def read(source: SourceConfig) -> Iterator[Found]:
     """Read one file of the published format, or those of a directory; the names train, valid, test are splits."""
     path = Path(source.path)
     if path.is_dir():

@@ -12,14 +12,14 @@ from typing import Any
 
 from stance.corpora import rows, tables
 from stance.corpora.rows import Rows, Table
-from stance.corpora.source import CorpusConfig, Found
+from stance.corpora.source import Found, SourceConfig
 from stance.errors import StanceError
 
 _NAME = re.compile(r"(?P<path>[\w.-]+(?:/[\w.-]+)?)(?::(?P<name>[\w.-]+))?(?:@(?P<revision>[\w./-]+))?")
 _SAVED = ("dataset_dict.json", "dataset_info.json")
 
 
-def read(source: CorpusConfig) -> Iterator[Found]:
+def read(source: SourceConfig) -> Iterator[Found]:
     """Read all splits of a dataset, in its own order."""
     parts = _splits(source.path)
     for name, part in parts.items():

@@ -15,7 +15,7 @@ from xml.sax.saxutils import quoteattr
 from stance import jsonl
 from stance.corpora.offsets import locate
 from stance.corpora.regions import KINDS, LINK, TARGET, Drawing, Region, Relation, Traced, draw, trace
-from stance.corpora.source import CorpusConfig, Dropped, Found, Repair
+from stance.corpora.source import Dropped, Found, Repair, SourceConfig
 from stance.errors import StanceError
 from stance.forms import FIELDS, article_from_json, article_to_json
 from stance.records import LABELS, PHENOMENA, Annotation, Article, Triple
@@ -130,7 +130,7 @@ def _result(name: str, kind: str, value: dict[str, Any]) -> dict[str, Any]:
     return {"from_name": name, "to_name": "text", "type": kind, "value": value}
 
 
-def read(source: CorpusConfig) -> Iterator[Found]:
+def read(source: SourceConfig) -> Iterator[Found]:
     """Read one file of a project's export "JSON", or every `*.json` of a directory.
 
     Raises:

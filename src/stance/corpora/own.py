@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stance import jsonl
-from stance.corpora.source import CorpusConfig, Dropped, Found
+from stance.corpora.source import Dropped, Found, SourceConfig
 from stance.errors import StanceError
 from stance.forms import article_from_json
 
 
-def read(source: CorpusConfig) -> Iterator[Found]:
+def read(source: SourceConfig) -> Iterator[Found]:
     """Read one JSON Lines file of articles, or every `*.jsonl` of a directory in the order of their names."""
     path = Path(source.path)
     if path.is_dir():

@@ -32,7 +32,7 @@ class FetchLimits:
     """What is refused."""
 
     max_megabytes: float = 50.0
-    """Largest file that is taken."""
+    """Largest file that is taken, in megabytes."""
     timeout: float = 30.0
     """Seconds to wait for a server that says nothing."""
     http: bool = False

@@ -118,7 +118,7 @@ def trace(drawing: Drawing, article: Article, labels: Mapping[str, str]) -> Iter
     Args:
         drawing: what somebody drew on the article's text.
         article: its id and text; its `where` is told with everything that can't be used.
-        labels: see `CorpusConfig.labels`.
+        labels: see `SourceConfig.labels`.
     """
     regions = {region.id: region for region in drawing.regions}
     linked: dict[str, list[Span]] = {}

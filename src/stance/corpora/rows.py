@@ -11,7 +11,7 @@ from typing import Any
 
 from stance import jsonl
 from stance.corpora import texts
-from stance.corpora.source import CorpusConfig, CountedError
+from stance.corpora.source import CountedError, SourceConfig
 from stance.errors import StanceError
 
 Row = dict[str, Any]
@@ -76,7 +76,7 @@ def open_table(path: Path, wanted: Collection[str]) -> Table:
     raise StanceError(f"{path}: expected a table ({', '.join(SUFFIXES)}), found {suffix or 'no suffix'}")
 
 
-def named(source: CorpusConfig, table: Table, known: Sequence[str], required: Sequence[str]) -> dict[str, str]:
+def named(source: SourceConfig, table: Table, known: Sequence[str], required: Sequence[str]) -> dict[str, str]:
     """Our names of columns -> theirs, for those that are there; a column of our name needs no mapping.
 
     Raises:

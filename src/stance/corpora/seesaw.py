@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from stance.corpora.source import CorpusConfig, Found
+from stance.corpora.source import Found, SourceConfig
 from stance.errors import StanceError
 from stance.records import SOMEONE, Annotation, Article, Mention, Span, Stance
 
@@ -20,7 +20,7 @@ _STANCES = {"POS": Stance.SUPPORT, "NEG": Stance.OPPOSE}
 _SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 
 
-def read(source: CorpusConfig) -> Iterator[Found]:
+def read(source: SourceConfig) -> Iterator[Found]:
     """Read the directory that holds `articles`, `annotations` and `meta`."""
     path = Path(source.path)
     files = sorted((path / "annotations").glob("*.json"))

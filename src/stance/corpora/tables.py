@@ -14,7 +14,7 @@ from typing import Any
 
 from stance.corpora import cells, rows, texts
 from stance.corpora.rows import Row
-from stance.corpora.source import CorpusConfig, CountedError, Dropped, Found, Repair, unusable
+from stance.corpora.source import CountedError, Dropped, Found, Repair, SourceConfig, unusable
 from stance.corpora.texts import Cleaned
 from stance.errors import StanceError
 from stance.forms import number
@@ -58,7 +58,7 @@ class _Line:
     mended: list[str]
 
 
-def read(source: CorpusConfig) -> Iterator[Found]:
+def read(source: SourceConfig) -> Iterator[Found]:
     """Read one table, or those of a directory in the order of their names; `train.csv`, `my_dev.csv` name splits."""
     found = rows.files(Path(source.path))
     for file in found:
@@ -70,7 +70,7 @@ def read(source: CorpusConfig) -> Iterator[Found]:
         yield from articles(table.read(set(columns.columns.values())), columns)
 
 
-def form(source: CorpusConfig, table: rows.Table, *, split: str = "", prefix: str = "") -> Form:
+def form(source: SourceConfig, table: rows.Table, *, split: str = "", prefix: str = "") -> Form:
     """What `source` says about the columns of `table`. An actor mapped to "" is nobody named.
 
     Raises:
@@ -79,7 +79,7 @@ def form(source: CorpusConfig, table: rows.Table, *, split: str = "", prefix: st
     cells.check_labels(source.labels)
     required = tuple(name for name in REQUIRED if name != "actor" or source.columns.get(name) != "")
     columns = rows.named(source, table, (*REQUIRED, *OPTIONAL), required)
-    return Form(columns, source.labels, source.name, split, prefix, source.splits == "official")
+    return Form(columns, source.labels, source.name, split, prefix, source.official)
 
 
 def articles(found: rows.Rows, how: Form) -> Iterator[Found]:

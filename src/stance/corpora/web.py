@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stance.corpora import cells, rows, texts
-from stance.corpora.source import CorpusConfig, CountedError, Dropped, Found, Repair, unusable
+from stance.corpora.source import CountedError, Dropped, Found, Repair, SourceConfig, unusable
 from stance.errors import StanceError
 from stance.records import Article
 
@@ -41,7 +41,7 @@ class _Page:
     notes: tuple[str, ...]
 
 
-def read(source: CorpusConfig) -> Iterator[Found]:
+def read(source: SourceConfig) -> Iterator[Found]:
     """Read a folder of text and HTML files, one such file, or a table with a column of HTML or text."""
     path = Path(source.path)
     if path.is_dir():
@@ -72,7 +72,7 @@ def _file(path: Path, name: str) -> Iterator[Found]:
     yield from _found(str(path), name, page, note)
 
 
-def _table(source: CorpusConfig, path: Path) -> Iterator[Found]:
+def _table(source: SourceConfig, path: Path) -> Iterator[Found]:
     table = rows.open_table(path, [source.columns.get(name, name) for name in COLUMNS])
     columns = rows.named(source, table, COLUMNS, ())
     if not {"html", "text"} & columns.keys():

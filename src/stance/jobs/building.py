@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from stance.corpora.source import CorpusConfig
+from stance.corpora.source import CorpusConfig, SourceConfig
 from stance.jobs import DATASET
 from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig, WeakConfig
 from stance.settings.tracking import TrackingConfig
@@ -13,7 +13,8 @@ class BuildJob:
     """Annotated articles to a dataset."""
 
     corpora: dict[str, CorpusConfig] = field(default_factory=dict)
-    """The corpora by a key of your own; corpus=[...] chooses files that fill it in."""
+    """KEY is the name of a file of conf/corpus/ that is chosen, as in corpus=jsonl corpora.jsonl.path=my.jsonl; several
+    are chosen as in corpus=[stance_news,dse]."""
     examples: ExamplesConfig = field(default_factory=ExamplesConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     leaks: LeaksConfig = field(default_factory=LeaksConfig)
@@ -26,7 +27,7 @@ class BuildJob:
 class WeakJob:
     """Articles that nobody annotated to weakly annotated ones."""
 
-    source: CorpusConfig = field(default_factory=CorpusConfig)
+    source: SourceConfig = field(default_factory=SourceConfig)
     """The articles; annotations of their own only tell how good the weak ones are."""
     part: str = ""
     """Take only articles of this published split, such as train; empty takes all."""
