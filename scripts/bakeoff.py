@@ -18,6 +18,7 @@ main = Script(
         "python scripts/bakeoff.py bakeoff=recipes bakeoff.seeds=[1,2] model.encoder_dropout=0.1",
         """python scripts/bakeoff.py '+bakeoff.contenders={plain: [], longer: ["training.epochs=4"]}'""",
     ),
+    several="training.epochs=2,4",
 )
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ main = Script(
         "python scripts/build_dataset.py corpus=jsonl corpora.jsonl.path=my.jsonl corpora.jsonl.name=mine",
         "python scripts/build_dataset.py split.by=time leaks.action=fail",
     ),
+    several="split.seed=1,2,3",
 )
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ main = Script(
         "python scripts/evaluate.py precision=fp32 output=outputs/report-fp32.json",
         "python scripts/evaluate.py evaluation=validation",
     ),
+    several="precision=int8,fp32",
 )
 
 if __name__ == "__main__":

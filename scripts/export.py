@@ -17,6 +17,7 @@ main = Script(
         "python scripts/export.py checkpoint=outputs/roberta output=outputs/roberta-artifact",
         "python scripts/export.py register=false export.max_label_changes=0.01",
     ),
+    several="export.target_risk=0.05,0.1",
 )
 
 if __name__ == "__main__":

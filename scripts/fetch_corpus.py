@@ -17,6 +17,7 @@ main = Script(
         "python scripts/fetch_corpus.py name=seesaw",
         "python scripts/fetch_corpus.py name=dse path=copies/directed_sentiment_analysis/dataset",
     ),
+    several="name=seesaw,dse,newsmtsc",
 )
 
 if __name__ == "__main__":

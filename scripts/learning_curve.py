@@ -17,6 +17,7 @@ main = Script(
         "python scripts/learning_curve.py curve.articles=[20,40,80] curve.seeds=[1]",
         "python scripts/learning_curve.py public=true transfer.root=data/public",
     ),
+    several="training.epochs=2,4",
 )
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ main = Script(
         "python scripts/predict.py input=pairs.jsonl output=answers.jsonl",
         "python scripts/predict.py input=pairs.jsonl abstain=true",
     ),
+    several="precision=int8,fp32",
 )
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ main = Script(
     conf=Path(__file__).resolve().parents[1] / "conf",
     name="review",
     examples=("python scripts/review.py review.folds=5 review.confidence=0.95",),
+    several="review.folds=3,5",
 )
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ main = Script(
         "python scripts/sweep.py sweep.name=narrow sweep.space.training.learning_rate.high=1e-4",
         "python scripts/sweep.py sweep.storage=postgresql+psycopg://USER@HOST/NAME tracking=server",
     ),
+    several="sweep=recipe,smoke",
 )
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ main = Script(
         "torchrun --nproc-per-node 2 scripts/train.py",
         "python scripts/train.py -m training.seed=1,2,3 hydra/launcher=submitit_slurm",
     ),
+    several="training.seed=1,2,3",
     many=True,
 )
 

@@ -14,6 +14,7 @@ main = Script(
     conf=Path(__file__).resolve().parents[1] / "conf",
     name="transfer",
     examples=("python scripts/transfer.py transfer.root=data/public precision=fp32",),
+    several="precision=int8,fp32",
 )
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ main = Script(
         "python scripts/weak_label.py source.path=my.jsonl output=outputs/weak.jsonl",
         "python scripts/weak_label.py source.format=seesaw source.path=SEESAW part=train weak.unvoted=1",
     ),
+    several="weak.confidence=0.5,0.7",
 )
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 import dataclasses
 import gc
 import inspect
+import itertools
 import json
+import re
 import shlex
 import shutil
 import signal
@@ -19,13 +21,15 @@ from mlflow.tracking import MlflowClient
 
 import tiny
 from conftest import CORPUS, ROOT, Workplace, script
-from stance import dataset, jsonl, show
-from stance.config import Script, field_docs
-from stance.corpora.source import CorpusConfig
+from stance import corpora, dataset, jsonl, show
+from stance.config import Script
+from stance.corpora import tables, web
+from stance.corpora.source import CorpusConfig, SourceConfig
 from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Article, Mention, Pair, Stance, Triple
+from stance.usage import field_docs
 
 NAMES = (
     "build_dataset", "train", "export", "evaluate", "predict", "transfer", "learning_curve", "review", "fetch_corpus",
@@ -75,8 +79,69 @@ def test_help_says_what_the_script_does_and_shows_examples(name: str) -> None:
     text = script(name).main.help()
     purpose = import_module(f"stance.commands.{name}").run.__doc__
     assert len(purpose) > 40
-    assert text.startswith(inspect.cleandoc(purpose))
+    assert text.partition("\n\nusage:")[0] == inspect.cleandoc(purpose).partition("\n\nReturns:")[0]
     assert text.count(f"python scripts/{name}.py ") >= 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_default_in_the_help_can_be_typed(name: str) -> None:
+    main = script(name).main
+    lines = main.help().splitlines()
+    single = [key for key in keys(main.job()) if ".KEY." not in key]
+    typed = [line.strip() for key in single for line in lines if line.startswith(f"  {key}=")]
+    assert len(typed) == len(single) > 0
+    job, default = main.compose(typed), main.compose()
+    assert job == default
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_help_runs_several_times_are_values_of_a_setting_of_the_script(name: str) -> None:
+    main = script(name).main
+    shown = re.findall(r"-m {10}run once for each value of a list, as in (\S+)=(\S+)$", main.help(), re.MULTILINE)
+    if name == "fetch_encoder":  # one encoder, to one place
+        assert "-m " not in main.help()
+        assert shown == []
+        return
+    ((key, values),) = shown
+    assert "[-m]" in main.help()
+    assert key in [*keys(main.job()), *(group for script, group, _ in GROUPS if script == name)]
+    jobs = [main.compose([f"{key}={value}"]) for value in values.split(",")]
+    assert len(jobs) > 1
+    assert all(one != other for one, other in itertools.combinations(jobs, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"), [("build_dataset", "corpora.KEY."), ("review", "corpora.KEY."), ("weak_label", "source.")]
+)
+def test_help_lists_the_formats_of_a_corpus_and_the_columns_of_a_table(name: str, prefix: str) -> None:
+    lines = script(name).main.help().splitlines()
+
+    def said(key: str) -> str:
+        (number,) = [i for i, line in enumerate(lines) if line.startswith(f"  {prefix}{key}=")]
+        return lines[number + 1]
+
+    formats = re.sub(r" \([^)]*\)", "", said("format")).partition(": ")[2].rstrip(".")
+    assert sorted(re.split(", | or ", formats)) == sorted(corpora.FORMATS)
+    named = said("columns").partition("Ours are ")[2].rstrip(".")
+    ours = {kind: names.split(", ") for kind, names in (part.split(": ") for part in named.split("; "))}
+    assert sorted(ours["in table and hub"]) == sorted({*tables.REQUIRED, *tables.OPTIONAL})
+    assert sorted(ours["in web"]) == sorted(web.COLUMNS)
+
+
+@pytest.mark.parametrize("name", ["build_dataset", "review"])
+def test_the_key_of_a_corpus_is_the_name_of_its_file(name: str) -> None:
+    main = script(name).main
+    assert "  corpora.KEY\n      KEY is the name of a file of conf/corpus/ that is chosen" in main.help()
+    for file in (ROOT / "conf" / "corpus").glob("*.yaml"):
+        assert list(main.compose([f"corpus={file.stem}"]).corpora) == [file.stem]
+
+
+@pytest.mark.parametrize(
+    "key", ["weight=2", "cap=1", "splits=official", "label_set=[support]", "max_dropped=1", "licence=mit"]
+)
+def test_weak_labelling_refuses_what_only_a_dataset_needs(key: str) -> None:
+    refused("weak_label", f"source.{key}", match=rf"^source\.{key.partition('=')[0]}: unknown setting")
+    assert f"source.{key.partition('=')[0]}=" not in script("weak_label").main.help()
 
 
 def test_help_and_a_typo_need_not_wait_for_a_library() -> None:
@@ -158,7 +223,7 @@ def test_yaml_without_overrides_gives_the_defaults_of_the_dataclasses(name: str)
         job.corpora = {}
     if name == "sweep":  # its data: what is searched
         assert set(job.sweep.space) == {"training", "model"}
-        job.sweep.name, job.sweep.space = main.job().sweep.name, {}
+        job.sweep.space = {}
     assert job == main.job()
 
 
@@ -181,6 +246,13 @@ def test_field_docs_are_the_strings_under_the_fields() -> None:
     docs = field_docs(script("train").main.job)
     assert docs["dataset"] == "Directory of the dataset."
     assert set(docs) == {"dataset", "output", "resume"}
+
+
+def test_field_docs_are_inherited_unless_a_subclass_has_its_own() -> None:
+    source, corpus = field_docs(SourceConfig), field_docs(CorpusConfig)
+    assert corpus["path"] == source["path"]
+    assert corpus["name"] != source["name"]
+    assert set(corpus) == {field.name for field in dataclasses.fields(CorpusConfig)}
 
 
 # Mistakes

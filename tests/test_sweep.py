@@ -30,7 +30,7 @@ from transformers import Trainer
 
 import tiny
 from conftest import ROOT, script
-from stance import dataset, findings, jsonl, space, study, sweep_runs, training
+from stance import dataset, findings, jsonl, space, study, sweep_runs, training, usage
 from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.records import LABELS
@@ -210,7 +210,7 @@ def test_a_continuous_range_has_no_grid(encoder: str, tmp_path: Path) -> None:
     "value", ["plain", "a b", "it's", "a,b", "1", "true", "null", "", "org/model-v1.5", "/a/b=c", "[x]", "back\\slash"]
 )
 def test_hydra_reads_back_what_is_written_for_a_command_line(value: str) -> None:
-    job = script("train").main.compose([f"model.name={space.written(value)}"])
+    job = script("train").main.compose([f"model.name={usage.written(value)}"])
     assert job.model.name == value
 
 
@@ -308,7 +308,7 @@ def test_a_study_of_the_same_name_with_other_settings_is_refused(
     Bench(tmp_path, encoder)
     with pytest.raises(StanceError, match=message) as caught:
         Bench(tmp_path, encoder, **changes)
-    assert "study 'sweep' in sqlite:///" in str(caught.value)
+    assert "study 'recipe' in sqlite:///" in str(caught.value)
     assert "choose another sweep.name" in str(caught.value)
 
 
@@ -386,7 +386,7 @@ def test_more_trials_and_another_sampler_are_no_other_study(encoder: str, tmp_pa
 
 def test_a_study_of_another_program_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = SweepConfig(storage=f"sqlite:///{tmp_path}/sweeps.db")
-    foreign = optuna.create_study(storage=config.storage, study_name="sweep")
+    foreign = optuna.create_study(storage=config.storage, study_name="recipe")
     foreign.ask()
     monkeypatch.setattr(study, "OPENING_SECONDS", 0.1)
     with pytest.raises(StanceError, match="holds trials of another program"):

@@ -12,13 +12,10 @@ import dataclasses
 import difflib
 import gc
 import importlib
-import inspect
-import itertools
 import os
 import re
 import signal
 import sys
-import textwrap
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,7 +30,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from stance import launch
+from stance import launch, usage
 from stance.errors import StanceError, install
 
 Job = TypeVar("Job")
@@ -51,13 +48,22 @@ class Script(Generic[Job]):
         conf: the directory of YAML files; the primary one is called like the script.
         name: the script's name without `.py`; `run` of `stance.commands.NAME` does the work.
         examples: lines of the help text that show how it is used.
+        several: a setting with values that are worth a run each, which shows in the help text what `-m` is for.
         many: whether several processes can share the work; `run` is then called in each.
     """
 
     def __init__(
-        self, *, job: type[Job], conf: Path, name: str, examples: Sequence[str] = (), many: bool = False
+        self,
+        *,
+        job: type[Job],
+        conf: Path,
+        name: str,
+        examples: Sequence[str] = (),
+        several: str = "",
+        many: bool = False,
     ) -> None:
-        self.job, self.conf, self.name, self.examples, self.many = job, conf, name, examples, many
+        self.job, self.conf, self.name, self.examples = job, conf, name, examples
+        self.several, self.many = several, many
         ConfigStore.instance().store(name=f"{name}_schema", node=job)
 
     def __call__(self, overrides: Sequence[str] = ()) -> Any:
@@ -109,7 +115,7 @@ class Script(Generic[Job]):
         lines = [
             self._purpose(),
             "",
-            f"usage: python scripts/{self.name}.py [-m] [KEY=VALUE ...]",
+            f"usage: python scripts/{self.name}.py {'[-m] ' if self.several else ''}[KEY=VALUE ...]",
         ]
         groups = [
             f"  {folder.name}={'|'.join(sorted(f.stem for f in folder.glob('*.yaml')))}"
@@ -119,9 +125,10 @@ class Script(Generic[Job]):
         if groups:
             lines += ["", "groups (a YAML file of settings each, in conf/):", *groups]
         lines += ["", "settings with their defaults:"]
-        lines += [f"  {key}={value}\n      {text}" for key, value, text in settings(self.job)]
+        lines += [f"  {setting}\n      {text}" for setting, text in usage.settings(self.job)]
         lines += ["", "--cfg job   print the composed configuration and stop"]
-        lines += ["-m          run once for each value of a list, as in training.seed=1,2,3"]
+        if self.several:
+            lines += [f"-m          run once for each value of a list, as in {self.several}"]
         if self.examples:
             lines += ["", "examples:", *(f"  {line}" for line in self.examples)]
         return "\n".join(lines)
@@ -132,10 +139,11 @@ class Script(Generic[Job]):
         return run
 
     def _purpose(self) -> str:
-        """The docstring of the command, which is read and not imported."""
+        """The docstring of the command, which is read and not imported, but for what the function returns."""
         source = Path(__file__).with_name("commands") / f"{self.name}.py"
         body = ast.parse(source.read_text("utf-8")).body
-        return next(ast.get_docstring(f) or "" for f in body if isinstance(f, ast.FunctionDef) and f.name == "run")
+        texts = (ast.get_docstring(f) for f in body if isinstance(f, ast.FunctionDef) and f.name == "run")
+        return (next(texts) or "").partition("\n\nReturns:")[0]
 
     def _primary(self) -> str:
         return (self.conf / f"{self.name}.yaml").read_text("utf-8")
@@ -201,40 +209,6 @@ def override(job: Job, overrides: Sequence[str]) -> Job:
         return typing.cast(Job, _at_home(OmegaConf.to_object(changed)))
     except CONFIGURATION_ERRORS as error:
         raise StanceError(explain(error)) from error
-
-
-def settings(job: type[Any], prefix: str = "") -> list[tuple[str, Any, str]]:
-    """`(key, default, docstring)` of every setting of a job, nested ones with dotted keys."""
-    found: list[tuple[str, Any, str]] = []
-    texts = field_docs(job)
-    for field in dataclasses.fields(job):
-        default = field.default
-        if field.default_factory is not dataclasses.MISSING:
-            default = field.default_factory()
-        many = next((a for a in typing.get_args(field.type) if dataclasses.is_dataclass(a)), None)
-        if dataclasses.is_dataclass(default):
-            found += settings(type(default), f"{prefix}{field.name}.")
-        elif isinstance(many, type):
-            found += settings(many, f"{prefix}{field.name}.KEY.")
-        else:
-            found.append((f"{prefix}{field.name}", default, texts.get(field.name, "")))
-    return found
-
-
-def field_docs(job: type[Any]) -> dict[str, str]:
-    """The docstring under each field of a dataclass."""
-    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(job))).body
-    docs: dict[str, str] = {}
-    body = definition.body if isinstance(definition, ast.ClassDef) else []
-    for statement, following in itertools.pairwise(body):
-        if (
-            isinstance(statement, ast.AnnAssign)
-            and isinstance(statement.target, ast.Name)
-            and isinstance(following, ast.Expr)
-            and isinstance(following.value, ast.Constant)
-        ):
-            docs[statement.target.id] = " ".join(str(following.value.value).split())
-    return docs
 
 
 def explain(error: BaseException) -> str:

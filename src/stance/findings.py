@@ -20,9 +20,10 @@ from optuna.trial import FrozenTrial, TrialState
 from stance import jsonl
 from stance.errors import StanceError
 from stance.settings.studies import SweepConfig
-from stance.space import changed, overrides, written
+from stance.space import changed, overrides
 from stance.study import counted, retried, tally
 from stance.trial import Plan
+from stance.usage import written
 
 STATES = {
     TrialState.COMPLETE: "complete",

@@ -7,7 +7,6 @@ Knows nothing of studies or trials but how to draw from one.
 import dataclasses
 import difflib
 import operator
-import re
 import types
 import typing
 import warnings
@@ -213,18 +212,3 @@ def overrides(settings: Settings) -> dict[str, Any]:
     """What differs from the defaults, by dotted key."""
     default = values(Settings(ModelConfig(), TrainingConfig()))
     return {key: value for key, value in values(settings).items() if value != default[key]}
-
-
-def written(value: Any) -> str:
-    """A value as Hydra's command line reads it."""
-    if isinstance(value, list):
-        return f"[{','.join(written(item) for item in value)}]"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if not isinstance(value, str):
-        return repr(value)
-    if re.fullmatch(r"[A-Za-z_/.][\w./@+-]*", value) and value.lower() not in ("true", "false", "null", "nan", "inf"):
-        return value
-    # Inside quotes a backslash stands for itself, unless a quote follows it.
-    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
-    return f"'{escaped}'"

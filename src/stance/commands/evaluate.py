@@ -7,11 +7,16 @@ from stance import dataset, evaluation, jsonl, plots, registry, tracking
 from stance.evaluation import MODEL
 from stance.jobs.training import EvaluateJob
 from stance.predictor import StancePredictor
+from stance.runs import Run
 from stance.show import columns
 
 
 def run(job: EvaluateJob) -> float:
-    """Score the exported model and baselines with intervals over articles; returns the model's macro-F1."""
+    """Score the exported model and baselines, with intervals over articles.
+
+    Returns:
+        The model's macro-F1.
+    """
     jsonl.check_output(Path(job.output))
     rows, manifest = dataset.load(Path(job.dataset))
     predictor = StancePredictor.load(job.artifact, precision=job.precision)
@@ -28,10 +33,7 @@ def run(job: EvaluateJob) -> float:
         active.tag(train_run=origin.get("train_run", ""), export_run=exported)
         report = evaluation.score(predictor, rows, job.evaluation)
         active.sink(evaluation.metrics(report), 0)
-        active.figure(plots.confusion_matrix(report.confusion, f"{split}, {job.precision}"), "confusion_matrix.png")
-        active.figure(plots.reliability_diagram(report.answers, split), "reliability.png")
-        curve = plots.risk_coverage_curve(report.answers, split, report.on_curve())
-        active.figure(curve, "risk_coverage.png")
+        _draw(report, job, active)
         active.table(report.predictions(), "predictions.json")
         facts = {"dataset_sha256": manifest.sha256, "precision": job.precision, "export_run": exported}
         jsonl.write_json(Path(job.output), jsonl.finite(report.to_json() | facts))
@@ -50,6 +52,13 @@ def run(job: EvaluateJob) -> float:
     if len(others) > 1:
         print(f"\n{columns(others)}")
     return macro_f1.value
+
+
+def _draw(report: evaluation.Report, job: EvaluateJob, active: Run) -> None:
+    split = job.evaluation.split
+    active.figure(plots.confusion_matrix(report.confusion, f"{split}, {job.precision}"), "confusion_matrix.png")
+    active.figure(plots.reliability_diagram(report.answers, split), "reliability.png")
+    active.figure(plots.risk_coverage_curve(report.answers, split, report.on_curve()), "risk_coverage.png")
 
 
 def _show(report: evaluation.Report) -> None:

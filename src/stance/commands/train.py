@@ -11,7 +11,11 @@ from stance.runs import Run
 
 
 def run(job: TrainJob) -> float:
-    """Fine-tune an encoder on a dataset and keep the epoch with the best validation macro-F1, which is returned."""
+    """Fine-tune an encoder on a dataset and keep the epoch with the best validation macro-F1.
+
+    Returns:
+        That macro-F1.
+    """
     recipe = training.suit(job.model, resume.settled(job.training, Path(job.output), job.resume))
     job = replace(job, training=recipe)
     rows, manifest = dataset.load(Path(job.dataset))

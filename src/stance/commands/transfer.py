@@ -10,7 +10,11 @@ from stance.show import columns
 
 
 def run(job: TransferJob) -> float:
-    """Score the exported model on the development parts of public corpora; returns the mean of the headline scores."""
+    """Score the exported model on the development parts of public corpora.
+
+    Returns:
+        The mean of the scores that are published for them.
+    """
     jsonl.check_output(Path(job.output))
     predictor = StancePredictor.load(job.artifact, precision=job.precision)
     rows = transfer.load(job.transfer)

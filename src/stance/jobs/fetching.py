@@ -11,7 +11,7 @@ class FetchJob:
 
     limits: FetchLimits = field(default_factory=FetchLimits)
     name: str = ""
-    """The corpus: seesaw, dse, newsmtsc, or another with a table of its own in `tables`."""
+    """The corpus, which must be given: seesaw, dse, newsmtsc, or another with a table of its own in `tables`."""
     path: str = ""
     """Directory of a local copy to take instead of the published files; it is checked in the same way."""
     root: str = "data/public"

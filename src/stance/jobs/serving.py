@@ -12,12 +12,12 @@ class PredictJob:
     artifact: str = ARTIFACT
     """Directory of the artifact."""
     input: str = "data/examples/pairs.jsonl"
-    """JSON Lines of {text, actor, target}."""
+    """JSON Lines of {text, actor, target}, and where they are known actor_span and target_span: [start, end]."""
     output: str = "outputs/predictions.jsonl"
-    """JSON Lines of the answers, in the order of the input."""
+    """JSON Lines of the input's rows, in their order, each with stance, confidence and the three probabilities."""
     precision: str = "int8"
-    """int8 or fp32."""
+    """Which model of the artifact answers: int8, which is smaller and faster, or fp32."""
     threads: int = 0
-    """Threads of the runtime; 0 takes one a core."""
+    """Threads of ONNX Runtime; 0 takes one a core."""
     abstain: bool = False
     """Add `abstained`: whether the confidence is too low to keep to export.target_risk."""

@@ -23,9 +23,10 @@ class CurveJob:
     dataset: str = DATASET
     """Directory of the dataset."""
     public: bool = False
-    """Also score each model on the public corpora below transfer.root."""
+    """Also score each model on the development parts of the public corpora below transfer.root."""
     output: str = "outputs/learning_curve.png"
-    """The plot; the points are kept beside it as JSON Lines, and a run that was cut off goes on after them."""
+    """The plot: a .png, .pdf or .svg file. The points are kept beside it as JSON Lines, and a run that was cut off goes
+    on after them."""
 
 
 @dataclass
@@ -64,7 +65,8 @@ class ReviewJob:
     """A queue of doubtful annotations and missed pairs of a corpus."""
 
     corpora: dict[str, CorpusConfig] = field(default_factory=dict)
-    """The corpora by a key of your own; corpus=[...] chooses files that fill it in."""
+    """KEY is the name of a file of conf/corpus/ that is chosen, as in corpus=jsonl corpora.jsonl.path=my.jsonl; several
+    are chosen as in corpus=[stance_news,dse]. Cap, weight, max_dropped and licence matter to datasets alone."""
     examples: ExamplesConfig = field(default_factory=ExamplesConfig)
     review: ReviewConfig = field(default_factory=ReviewConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -54,9 +54,9 @@ class EvaluateJob:
     other_dataset: bool = False
     """Take a dataset that the model was not trained with; its rows may then have been training rows."""
     precision: str = "int8"
-    """Which model of the artifact is scored: int8, which ships by default, or fp32."""
+    """Which model of the artifact is scored: int8, which is served by default, or fp32."""
     output: str = "outputs/report.json"
-    """File of the report."""
+    """JSON file of the report."""
 
 
 @dataclass
@@ -68,6 +68,6 @@ class TransferJob:
     artifact: str = ARTIFACT
     """Directory of the artifact."""
     precision: str = "int8"
-    """Which model of the artifact is scored: int8, which ships by default, or fp32."""
+    """Which model of the artifact is scored: int8, which is served by default, or fp32."""
     output: str = "outputs/transfer.json"
-    """File of the scores."""
+    """JSON file of the scores."""

@@ -16,12 +16,12 @@ class ExamplesConfig:
     neutral_ratio: float = 1.0
     """Sampled neutral pairs for each annotation of an exhaustively annotated article."""
     max_passage_characters: int = 4000
-    """Annotations whose evidence spans more text than this are dropped."""
+    """Annotations whose evidence spans more characters of text than this are dropped."""
     unlabelled: int = 0
     """Pairs of names without a label for each sentence of a training article, at most; only training.teacher uses
     them."""
     seed: int = 13
-    """Of the sampling."""
+    """Seed of the sampling."""
 
 
 @dataclass
@@ -32,7 +32,7 @@ class LeaksConfig:
     """drop: leave out training rows that repeat validation or test, and validation rows that repeat test; keep: only
     report; fail: stop the build."""
     near_duplicate: float = 0.5
-    """Passages whose word 5-grams overlap by at least this Jaccard similarity are nearly the same."""
+    """Passages whose word 5-grams overlap by at least this Jaccard similarity (0 to 1) are nearly the same."""
     repeated: str = "drop"
     """Training rows with the text, pair and stance of an earlier one: drop or keep."""
 
@@ -53,9 +53,9 @@ class SplitConfig:
     fold: int = 0
     """With by=fold: the part that is the test, from 0."""
     near_duplicate: float = 0.5
-    """Articles whose word 5-grams overlap by at least this Jaccard similarity stay together."""
+    """Articles whose word 5-grams overlap by at least this Jaccard similarity (0 to 1) stay together."""
     seed: int = 7
-    """Of the division."""
+    """Seed of the division."""
 
 
 @dataclass
@@ -68,7 +68,7 @@ class WeakConfig:
     """Annotated articles (ours, JSONL) whose train split tells how often each function is right; empty takes
     `accuracy` of the lexicon."""
     confidence: float = 0.5
-    """Labels below this confidence are left out."""
+    """Labels below this confidence (0 to 1) are left out."""
     neutral: bool = True
     """Keep neutral labels, not only support and oppose."""
     unvoted: float = 0.0
@@ -76,4 +76,4 @@ class WeakConfig:
     processes: int = 0
     """Processes that parse; 0 takes one a core."""
     seed: int = 17
-    """Of the drawing."""
+    """Seed of the drawing of `unvoted` pairs."""

@@ -8,11 +8,11 @@ class EvaluationConfig:
     """How scores are computed."""
 
     split: str = "test"
-    """The split that is scored."""
+    """The split that is scored: train, validation or test."""
     resamples: int = 1000
     """Bootstrap samples of articles for each interval."""
     seed: int = 11
-    """Of the bootstrap and of the baselines."""
+    """Seed of the bootstrap and of the baselines."""
 
 
 @dataclass
@@ -20,11 +20,12 @@ class ExportConfig:
     """What an export must keep to."""
 
     max_label_changes: float = 0.05
-    """Largest share of validation pairs whose label may differ between PyTorch and int8."""
+    """Largest share of validation pairs whose label may differ between PyTorch and int8; with more nothing is
+    exported."""
     tolerance: float = 1e-3
-    """Largest difference of probabilities between PyTorch and ONNX in fp32."""
+    """Largest difference of a probability between PyTorch and ONNX in fp32; with a larger one nothing is exported."""
     opset: int = 20
-    """ONNX operator set."""
+    """Version of the ONNX operator set."""
     target_risk: float = 0.1
     """Largest share of wrong answers when the model may abstain: the least confidence of an answer is chosen for it on
     validation and kept in the artifact; 0 chooses none."""
@@ -43,4 +44,4 @@ class TransferConfig:
     resamples: int = 1000
     """Bootstrap samples of articles for each interval."""
     seed: int = 11
-    """Of the bootstrap."""
+    """Seed of the bootstrap."""

@@ -16,7 +16,8 @@ class ModelConfig:
     revision: str = "main"
     """Branch, tag or commit of a hub model."""
     layout: str = "auto"
-    """one_pass, pair, or auto: one_pass where the encoder takes position ids per pair."""
+    """one_pass (all pairs of a passage at once, fast), pair (each by itself), or auto: one_pass where the encoder
+    can."""
     max_passage_tokens: int = 192
     """Longer passages are cut to windows around the mentions. In tokens."""
     max_name_tokens: int = 24
@@ -54,7 +55,8 @@ class TrainingConfig:
     epochs: int = 2
     """Most passes over the training split."""
     learning_rate: float | None = None
-    """Peak learning rate of AdamW; linear decay after the warm-up. null suits the encoder: 2e-4, of a wide one 3e-5."""
+    """Peak learning rate of AdamW; linear decay after the warm-up. null: 2e-4, or 3e-5 where the encoder's hidden size
+    is at least 512."""
     warmup: float = 0.1
     """Share of the steps in which the learning rate rises."""
     weight_decay: float = 0.01
@@ -95,7 +97,7 @@ class TrainingConfig:
     precision: str = "auto"
     """fp32, bf16, or auto: bf16 where the hardware is faster in it."""
     seed: int = 1
-    """Of initialisation, dropout and batches."""
+    """Seed of initialisation, dropout and batches."""
     mask_names: float = 0.0
     """Share of the training pairs whose names are replaced by placeholders, in the passage too; costs passes."""
     swap_names: float = 0.0
@@ -115,15 +117,16 @@ class TrainingConfig:
     accumulation: int = 1
     """Batches of an optimizer step; its loss is the mean over all their pairs."""
     gradient_checkpointing: bool = False
-    """Compute the encoder's activations again in the backward pass: a third slower, far less memory."""
+    """Compute the encoder's activations again in the backward pass: one more forward pass a batch, less memory."""
     compile: bool = False
-    """Compile the network with torch.compile; it takes a minute, which a GPU makes good in a long training."""
+    """Compile the network with torch.compile. The first batches then take long: for long trainings, on a GPU."""
     frozen_layers: int | None = None
-    """Lowest layers that stay as pretrained, and the embeddings; null: a third, none of a wide encoder. Not in LoRA."""
+    """Lowest layers that stay as pretrained, with the embeddings; null: a third of them, or none where the encoder's
+    hidden size is at least 512. Not used with lora.rank."""
     lora: LoraConfig = field(default_factory=LoraConfig)
     save_steps: int = 0
     """Also write a checkpoint for a resume after every so many optimizer steps; 0 does so after each epoch only."""
     disk_budget_gb: float = 0.0
     """Most gigabytes that checkpoints may take while training runs; 0 sets no limit but the free space."""
     initial: str = ""
-    """A checkpoint directory to start from instead of the pretrained encoder alone."""
+    """Directory of a checkpoint, or of an artifact's hf, to start from instead of the pretrained encoder alone."""
