@@ -75,14 +75,14 @@ class SourceConfig:
     path: str = ""
     """A file or a directory, as the format has it; for hub a directory, or user/name:config@revision."""
     columns: dict[str, str] = field(default_factory=dict)
-    """For table, hub and web, our names of columns and theirs where these differ, with a + before the key:
-    '+KEY={text: sentence, actor: who}'; actor: "" where nobody is named. Ours are in table and hub: text, actor,
+    """For table, hub and web, our names of columns and theirs where these differ, with a + before all:
+    '+….columns={text: sentence, actor: who}'; actor: "" where nobody is named. Ours are in table and hub: text, actor,
     target, stance, title, date, outlet, theme, split, id, article_id, weight, annotator, actor_span, actor_start,
     actor_end, target_span, target_start, target_end, evidence_span, evidence_start, evidence_end; in web: html, text,
     id, title, date, outlet, theme, split, url."""
     labels: dict[str, str] = field(default_factory=dict)
     """For table, hub, labelstudio, doccano and brat, stances as they are written there and what each is here: oppose,
-    neutral, support, or drop; with a + before the key: '+KEY={pro: support, contra: oppose}'."""
+    neutral, support, or drop; with a + before all: '+….labels={pro: support, contra: oppose}'."""
     limit: int = 0
     """Take only the first so many articles; 0 takes all."""
 
