@@ -130,3 +130,6 @@ def test_the_target_of_a_pair_is_its_label_or_the_shares_of_a_vote_and_never_an_
     assert target(one) == (0.0, 0.0, 1.0)
     assert target(replace(one, soft=(0.25, 0.0, 0.75))) == (0.25, 0.0, 0.75)
     assert target(replace(one, labels=("oppose", "support"))) == (0.0, -1.0, 1.0)
+    voted = replace(one, labels=("oppose", "support"), soft=(0.2, 0.5, 0.3))
+    assert target(voted) == (pytest.approx(0.4), -1.0, pytest.approx(0.6)), "as much as a pair with one label"
+    assert target(replace(voted, soft=(0.0, 1.0, 0.0))) == (0.0, -1.0, 1.0), "nobody voted for what it can be"

@@ -1,6 +1,7 @@
 """Scaling out: shares of batches, accumulation, recomputation, compilation, and the launchers that exist for it."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -375,6 +376,24 @@ def test_two_processes_that_are_killed_go_on_to_the_same_weights(built: Workplac
     found = runs(tmp_path)
     assert {run.info.status for run in found.values()} == {"FINISHED"}
     assert curve(tmp_path, found["killed"], "train_loss") == curve(tmp_path, found["whole"], "train_loss")
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_in_another_process_is_told_with_its_examples(encoder: str, tmp_path: Path) -> None:
+    """Of the examples of a batch one is wrong, whichever process has it."""
+    for number in (0, 2):
+        folder = tmp_path / str(number)
+        splits = {**SPLITS, "train": [replace(e, soft=(math.nan, 0.5, 0.5)) if i == number else e
+                                      for i, e in enumerate(SPLITS["train"])]}  # fmt: skip
+        rows = tiny.dataset(folder / "dataset", {**splits, "test": tiny.examples(6, seed=3)})
+        settings = [f"dataset={rows}", f"model.name={encoder}", "model.max_passage_tokens=48",
+                    f"output={folder}/checkpoint", f"tracking.uri=sqlite:///{folder}/mlflow.db",
+                    "training.precision=fp32", "tracking.system_metrics_seconds=0",
+                    f"tracking.artifacts={folder}/artifacts"]  # fmt: skip
+        done = launch(*TORCHRUN, TRAIN, *settings, cwd=folder)
+        (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+        assert "training stopped: the loss is nan at step " in line
+        assert splits["train"][number].id in line, number
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from sentencepiece import SentencePieceTrainer
-from transformers import BartConfig, CanineTokenizer
+from transformers import BartConfig, CanineTokenizer, GPT2Config, GPT2Model
 
 import tiny
 from conftest import ROOT, script
@@ -170,6 +170,15 @@ def test_a_translation_model_is_no_text_encoder(tmp_path: Path) -> None:
     BartConfig(d_model=16).save_pretrained(tmp_path)
     with pytest.raises(StanceError, match=r"a bart model is no text encoder"):
         encoders.settings(tiny.config(name=str(tmp_path)))
+
+
+def test_a_decoder_is_refused_since_its_names_stand_before_the_passage(folders: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(folders / "bert", tmp_path / "gpt2")
+    for old in ("config.json", "model.safetensors"):
+        (folder / old).unlink()
+    GPT2Model(GPT2Config(vocab_size=3000, n_embd=16, n_layer=1, n_head=2)).save_pretrained(folder)
+    with pytest.raises(StanceError, match=r"gpt2: a gpt2 model reads from left to right, .*expected an encoder"):
+        encoders.load(tiny.config(name=str(folder)))
 
 
 def test_prepare_leaves_the_callers_tokenizer_as_it_was() -> None:

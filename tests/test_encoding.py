@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -418,6 +419,22 @@ def test_the_head_of_a_name_goes_before_its_other_words(name: str, text: str, ex
 def test_names_are_found_in_scripts_that_write_words_together(name: str, text: str) -> None:
     start = text.index(name)
     assert find_mention(text, name) == (start, start + len(name))
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+@pytest.mark.parametrize("name", ["Tarcísio", "Núñez", "Erdoğan", "Tarcísio de Freitas", "파키스탄"])
+def test_accents_may_be_characters_of_their_own(name: str, forms: tuple[str, str]) -> None:
+    name, text = normalize(forms[0], name), normalize(forms[1], f"Ünal, “é” and ({name}) met José.")
+    span = find_mention(text, name)
+    assert span is not None
+    assert normalize("NFC", text[slice(*span)]) == normalize("NFC", name)
+    assert text[span[1]] == ")", "the whole last letter"
+
+
+def test_no_letter_is_cut_from_its_accent() -> None:
+    assert find_mention("Jose\u0301 met Ana.", "Jose") is None
+    assert find_mention("भारती ने कहा", "भारत") is None
+    assert find_mention("भारत ने कहा", "भारत") == (0, 4)
 
 
 def test_particles_and_single_letters_of_such_scripts_are_no_names() -> None:

@@ -112,11 +112,12 @@ def test_a_learning_rate_that_blows_up_stops_with_place_and_examples(encoder: st
     text = str(caught.value)
     found = re.match(
         r"training stopped: the loss is nan at step (\d+) of 21 \(epoch 0\.\d+, learning rate [\d.e+]+\), in a batch "
-        r"of (\d+) examples: ([^;]+); lower training\.learning_rate \(now 1e\+30\), .*no epoch had ended",
+        r"of (\d+) examples: ([^;]+); lower training\.learning_rate \(now 1e\+30\) or lengthen .*no epoch had ended",
         text,
     )
     assert found, text
     assert 1 < int(found[1]) < 8
+    assert "training.precision=fp32" not in text, "it is set already"
     named = found[3].removesuffix(", …").split(", ")
     assert set(named) <= {example.id for example in SPLITS["train"]}
     assert len(named) == min(int(found[2]), failures.SHOWN)
@@ -159,6 +160,14 @@ def test_a_gradient_that_is_infinite_under_a_finite_loss_stops_too(encoder: str,
     ):
         trainer.train()
     assert torch.equal(weight, before), "no step was taken with it"
+
+
+def test_of_a_step_of_several_batches_the_last_is_named_as_such(encoder: str, tmp_path: Path) -> None:
+    values = TrainingConfig(epochs=1, tokens_per_batch=128, precision="fp32", accumulation=3)
+    trainer, _ = training.assemble(SPLITS, tiny.config(name=encoder), values, work=tmp_path / "work")
+    trainer.model.head[0].weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(failures.NotFiniteError, match=r"in several batches, the last of \d+ examples: "):
+        trainer.train()
 
 
 def test_numbers_that_are_none_end_the_script_with_one_line_and_a_failed_run(refused: Cli, store: Path) -> None:

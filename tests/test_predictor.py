@@ -141,10 +141,9 @@ def test_given_span_and_looked_up_name_are_read_in_the_same_way(fp32: StancePred
     "pair",
     [
         Pair(TEXT, "Kyrgyzstan", "the Lisbon declaration"),
-        Pair("", "Kyrgyzstan", "Tajikistan"),
         Pair("和平 \u200b \x00", "Łódź " * 50, "\u200b"),
     ],
-    ids=["not printed", "no text", "odd characters"],
+    ids=["not printed", "odd characters"],
 )
 def test_names_that_the_text_does_not_print_are_scored(fp32: StancePredictor, pair: Pair) -> None:
     (answer,) = fp32.predict([pair])
@@ -264,6 +263,30 @@ def test_text_over_the_limit_is_refused(fp32: StancePredictor) -> None:
         fp32.predict([long])
     with pytest.raises(StanceError, match=r"name of 2,001 characters; at most 2,000 are looked up"):
         fp32.predict([Pair("Pakistan met Moscow.", "Pakistan", "x" * (MAX_NAME_CHARACTERS + 1))])
+
+
+@pytest.mark.parametrize("span", [(500, 504), (-5, -1), (4, 0), (4, 4), (0, 23)])
+@pytest.mark.parametrize("role", ["actor_span", "target_span"])
+def test_a_place_that_the_text_does_not_have_is_refused(
+    fp32: StancePredictor, span: tuple[int, int], role: str
+) -> None:
+    pair = Pair("Iran praised the plan.", "Iran", "plan")
+    with pytest.raises(StanceError, match=rf"{role} \({span[0]}, {span[1]}\): no place in a text of 22 characters"):
+        fp32.predict([pair, replace(pair, **{role: span})])
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        (Pair(" ", "Iran", "plan"), "text is empty"),
+        (Pair("Iran praised it.", "", "plan"), "actor is empty"),
+        (Pair("Iran praised it.", "Iran", "\n"), "target is empty"),
+        (Pair("Iran praised it.", "Iran", "plan \ud83d"), "target has half a surrogate pair at character 5"),
+    ],
+)
+def test_what_can_not_be_read_is_refused(fp32: StancePredictor, pair: Pair, message: str) -> None:
+    with pytest.raises(StanceError, match=message):
+        fp32.predict([pair])
 
 
 BROKEN = [

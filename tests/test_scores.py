@@ -23,7 +23,7 @@ from stance.evaluation import MODEL, Report
 from stance.history import learning_curves
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, Stance
-from stance.scores import StanceScore
+from stance.scores import StanceScore, confusion, slice_rates
 from stance.settings.scoring import EvaluationConfig
 from test_abstention import altered
 
@@ -66,6 +66,15 @@ def test_a_label_that_never_occurs_counts_as_zero() -> None:
     assert found["neutral_f1"] == 0
     assert found["macro_f1"] == pytest.approx(2 / 3)
     assert found["mcc"] == pytest.approx(1)
+
+
+def test_the_labels_of_a_slice_are_the_same_in_every_sample_of_it() -> None:
+    whole = confusion([0, 0, 2, 2, 1], [0, 0, 2, 0, 1])
+    without = confusion([0, 0, 2, 2], [0, 0, 2, 0])  # a sample that has drawn no row of the rare label
+    of = slice_rates(np.array([0, 0, 2, 2, 1]))
+    assert of(whole)["f1"] == pytest.approx((0.8 + 1 + 2 / 3) / 3)
+    assert of(without)["f1"] == pytest.approx((0.8 + 0 + 2 / 3) / 3)
+    assert of(np.stack([whole, without]))["accuracy"] == pytest.approx([0.8, 0.75])
 
 
 # Intervals.

@@ -86,9 +86,9 @@ def test_the_loaded_champion_takes_the_places_of_mentions(
 
 def test_the_loaded_champion_takes_places_in_any_form(loaded: mlflow.pyfunc.PyFuncModel) -> None:
     row = {"text": "Iran praised the plan.", "actor": "Iran", "target": "plan"}
-    spans = [[0, 4], (0, 4), np.array([0, 4]), [np.int64(0), np.int64(4)]]
+    spans = [[0, 4], (0, 4), np.array([0, 4]), [np.int64(0), np.int64(4)], [0.0, 4.0], np.array([0.0, 4.0])]
     first, *others = loaded.predict(pd.DataFrame([row | {"actor_span": span} for span in spans])).to_dict("records")
-    same(others, [first] * 3)
+    same(others, [first] * 5)
 
 
 def test_the_loaded_champion_names_the_row_with_a_place_outside_its_text(
@@ -97,6 +97,9 @@ def test_the_loaded_champion_names_the_row_with_a_place_outside_its_text(
     table = frame(pairs[:2])
     table["actor_span"] = [[0, 1], [0, 100_000]]
     with pytest.raises(StanceError, match=r"row 2: actor_span: span \[0, 100000\] is outside the text"):
+        loaded.predict(table)
+    table["actor_span"] = [[0, 1], [0, [4]]]
+    with pytest.raises(StanceError, match=r"row 2: actor_span: expected \[start, end\] or null, found \[0, \[4\]\]"):
         loaded.predict(table)
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import math
 import signal
 import sqlite3
 import subprocess
@@ -162,6 +163,9 @@ def floats(**changes: Any) -> dict[str, Any]:
         ({"training": {"seed": floats()}}, "each of sweep.seeds"),
         ({"training": {"warmup": 0.1}}, r"sweep.space.training.warmup=0.1: expected \{type"),
         ({"training": {"warmup": {}}}, "type=None: expected one of float, int, categorical"),
+        ({"training": {"warmup": {"type": ["float"]}}}, r"type=\['float'\]: expected one of float, int, categorical"),
+        ({"training": {"warmup": floats(high=math.inf)}}, "warmup.high=inf: expected a number of type float"),
+        ({"training": {"warmup": {"type": "categorical", "choices": [math.nan]}}}, "choices: nan is no float"),
         ({"training": {"warmup": {"low": 0.1, "high": 0.2}}}, "type=None: expected one of float, int, categorical"),
         ({"training": {"warmup": floats(hihg=1)}}, "warmup.hihg: unknown; float has type, low, .*mean high"),
         ({"training": {"warmup": {"type": "float", "low": 0.1}}}, "warmup.high=None: expected a number of type float"),
@@ -262,6 +266,24 @@ def test_a_url_that_is_no_shared_database_is_refused(url: str, message: str) -> 
 def test_no_password_of_a_url_is_shown() -> None:
     hidden = "postgresql+psycopg://me:***@db/sweeps?password=***&sslmode=require"
     assert study.shown("postgresql+psycopg://me:hunter2@db/sweeps?password=hunter3&sslmode=require") == hidden
+    assert study.shown("postgresql+psycopg://me:hun@ter2@db/sweeps") == "postgresql+psycopg://me:***@db/sweeps"
+    assert study.shown("postgresql+psycopg://me:hun@te/r2@db/sweeps") == "postgresql+psycopg://me:***@db/sweeps"
+    assert study.shown("sqlite:////tmp/a:b@c.db") == "sqlite:////tmp/a%3Ab%40c.db"
+
+
+def test_braces_in_the_name_of_a_database_are_mere_letters(tmp_path: Path) -> None:
+    study.connect(SweepConfig(storage=f"sqlite:///{tmp_path}/{{x}} {{}}.db"))
+    assert (tmp_path / "{x} {}.db").is_file()
+
+
+def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StanceError, match=r"file is a file, no directory"):
+        study.connect(SweepConfig(storage=f"sqlite:///{tmp_path}/file/x.db"))
+    with pytest.raises(
+        StanceError, match=r"sweep\.storage=sqlite:////proc/x/y\.db: its folder can't be made \(No such"
+    ):
+        study.connect(SweepConfig(storage="sqlite:////proc/x/y.db"))
 
 
 def test_a_database_that_fails_at_any_moment_is_named(encoder: str, tmp_path: Path) -> None:

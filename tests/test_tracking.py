@@ -375,6 +375,25 @@ def test_only_a_better_version_takes_the_champions_place(
     assert holder(store, "contest", "challenger") == 3
 
 
+def test_two_exports_at_once_are_compared_with_each_other(
+    store: TrackingConfig, rivals: tuple[Path, Path, list[Example]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The better one is registered while the worse one, which was compared with no champion, is still uploaded."""
+    better, worse, rows = rivals
+    upload, waiting = registry._log, [better]
+
+    def slow(artifact: Path, name: str, run_id: str, score: float) -> str:
+        while waiting:
+            registry.register(waiting.pop(), rows, name=name, run_id=run_id)
+        return upload(artifact, name, run_id, score)
+
+    monkeypatch.setattr(registry, "_log", slow)
+    found = register(store, worse, rows, "race")
+    assert found.alias == "challenger"
+    assert "not above" in found.reason
+    assert holder(store, "race", "champion") == 1
+
+
 def telling(artifact: Path, copy: Path, **facts: object) -> Path:
     """A copy of an artifact that tells other facts of itself."""
     shutil.copytree(artifact, copy)
@@ -505,6 +524,14 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 def test_a_directory_in_place_of_the_database_is_refused(tmp_path: Path) -> None:
     config = TrackingConfig(uri=f"sqlite:///{tmp_path}")
     with pytest.raises(StanceError, match=r"the tracking database can't be written"):
+        tracking.connect(config)
+
+
+def test_a_path_that_mlflow_reads_otherwise_is_one_line(tmp_path: Path) -> None:
+    config = TrackingConfig(uri=f"sqlite:///{tmp_path}/per%20cent/mlflow.db", artifacts=f"{tmp_path}/artifacts")
+    with pytest.raises(
+        StanceError, match=r"per%20cent/mlflow\.db: MLflow can't use it: .*unable to open database file"
+    ):
         tracking.connect(config)
 
 

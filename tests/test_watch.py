@@ -261,6 +261,7 @@ def test_memory_near_its_limit_is_told_before_the_kernel_ends_the_run() -> None:
     used = psutil.Process().memory_info().rss
     assert "memory is nearly used up" in watch.Memory(int(used * 1.05))({})
     assert watch.Memory(used * 2)({}) == ""
+    assert "memory is nearly used up" in watch.Memory(used * 2, processes=2)({}), "the others have as much"
     assert used < watch.memory_limit() <= psutil.virtual_memory().total
 
 
@@ -362,6 +363,13 @@ def test_without_annotated_pairs_only_a_guess_is_the_rival(split: str) -> None:
     assert "guess_macro_f1" in found
     assert not [name for name in found if "names" in name]
     assert set(watch.verdicts(found)) <= {"guessing"}
+
+
+def test_where_a_corpus_knows_one_label_there_is_nothing_to_guess() -> None:
+    examples = [replace(e, stance=Stance.SUPPORT, labels=("support",)) for e in SPLITS["validation"]]
+    found = asked(Validation(examples, examples, seed=1), [2] * 24, range(24))
+    assert found["macro_f1"] == 1
+    assert watch.verdicts(found) == {}
 
 
 def test_annotated_training_pairs_of_one_label_teach_names_nothing() -> None:

@@ -67,11 +67,12 @@ def choose(answers: Answers, *, target_risk: float, risk_confidence: float) -> A
         return Abstention(target_risk, risk_confidence, None, coverage=0.0, risk=0.0, bound=1.0, pairs=0)
     confidence, wrong = answers.confidence, answers.wrong
     articles = np.unique(answers.groups, return_inverse=True)[1]
+    alike = intraclass(wrong, articles)
     tried, allowed = [], 0.0
     for threshold in _thresholds(confidence):
         allowed += (1 - risk_confidence) / COVERAGES
         answered = confidence >= threshold
-        bound = upper_bound(wrong[answered], articles[answered], 1 - allowed)
+        bound = upper_bound(wrong[answered], articles[answered], 1 - allowed, alike=alike)
         coverage, risk = float(answered.mean()), float(wrong[answered].mean())
         tried.append(Abstention(target_risk, risk_confidence, threshold, coverage, risk, bound, len(wrong)))
         if bound > target_risk:
@@ -89,12 +90,33 @@ def _thresholds(confidence: npt.NDArray[np.float64]) -> list[float]:
     return [float(value) for value in np.floor(ranked[last] * 10**DIGITS) / 10**DIGITS]
 
 
-def upper_bound(wrong: npt.NDArray[np.bool_], articles: npt.NDArray[np.int64], level: float) -> float:
+def intraclass(wrong: npt.NDArray[np.bool_], articles: npt.NDArray[np.int64]) -> float:
+    """How much alike the pairs of an article fare: the intraclass correlation, estimated by analysis of variance.
+
+    From 0, each for itself, to 1, all of an article right or all wrong (Donner, 1986, Int. Stat. Review 54); 1 where
+    the answers don't tell, since all are right or all wrong, or no article has two pairs or there is but one.
+    """
+    sizes = np.bincount(articles)
+    pairs, number = len(wrong), len(sizes)
+    between_freedom, within_freedom = number - 1, pairs - number
+    if not between_freedom or not within_freedom or wrong.all() or not wrong.any():
+        return 1.0
+    means = np.bincount(articles, wrong) / sizes
+    between = (sizes * (means - wrong.mean()) ** 2).sum() / between_freedom
+    within = (sizes * means * (1 - means)).sum() / within_freedom
+    usual = (pairs - (sizes**2).sum() / pairs) / between_freedom
+    return float(np.clip((between - within) / (between + (usual - 1) * within), 0, 1))
+
+
+def upper_bound(
+    wrong: npt.NDArray[np.bool_], articles: npt.NDArray[np.int64], level: float, *, alike: float = 1.0
+) -> float:
     """The one-sided bound of Clopper and Pearson on the risk of the population that the answers are drawn from.
 
     Pairs of one article tend to be right or wrong together. So the bound takes the number of independent pairs that
     tell as much, as Korn and Graubard (1998) do in surveys, and fewer where few articles say how much they do
-    together (their quotient of t quantiles); with an article for each pair it is the exact bound.
+    together (their quotient of t quantiles); with an article for each pair it is the exact bound. Where all are right
+    they don't say it themselves: `alike` does, the intraclass correlation of more answers.
     """
     risk, number = wrong.mean(), len(np.unique(articles))
     if risk == 1 or (len(wrong) > 1 and number == 1):  # one article tells nothing of others
@@ -102,7 +124,10 @@ def upper_bound(wrong: npt.NDArray[np.bool_], articles: npt.NDArray[np.int64], l
     apart = wrong - risk
     together = (np.bincount(articles, apart) ** 2).sum()
     drawn = (number / (number - 1)) / (len(wrong) / (len(wrong) - 1)) if number < len(wrong) else 1.0  # few articles
-    effect = max(drawn * together / (apart**2).sum(), 1.0) if risk > 0 else 1.0
+    if risk > 0:
+        effect = max(drawn * together / (apart**2).sum(), 1.0)
+    else:
+        effect = 1 + ((np.bincount(articles) ** 2).sum() / len(wrong) - 1) * alike
     few = (t.ppf(level, len(wrong) - 1) / t.ppf(level, number - 1)) ** 2 if level > 0.5 and number < len(wrong) else 1.0
     pairs = len(wrong) / effect * few
     return float(beta.ppf(level, pairs * risk + 1, pairs * (1 - risk)))

@@ -160,7 +160,9 @@ class Script(Generic[Job]):
                 path, number = Path(output), HydraConfig.get().job.num
                 if not path.name:
                     raise StanceError(f"output={output}: expected a name to which the number of a job can be added")
-                setattr(job, "output", str(path.with_name(f"{path.stem}-{number}{path.suffix}")))  # noqa: B010
+                suffix = path.suffix if Path(str(getattr(self.job, "output", ""))).suffix else ""
+                name = f"{path.name.removesuffix(suffix)}-{number}{suffix}"
+                setattr(job, "output", str(path.with_name(name)))  # noqa: B010
             if launch.rank():
                 launch.stay_quiet()
             run = self._command()

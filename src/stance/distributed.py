@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from accelerate import PartialState
 from accelerate.data_loader import prepare_data_loader
-from accelerate.utils import broadcast_object_list, reduce
+from accelerate.utils import broadcast_object_list, gather_object, reduce
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import Trainer
@@ -36,6 +36,11 @@ def on_first(make: Callable[[], T]) -> T:
 def total(values: Tensor) -> Tensor:
     """The sums of `values` over the processes."""
     return reduce(values, "sum")  # type: ignore[no-any-return]
+
+
+def everywhere(value: T) -> list[T]:
+    """What each process has, by rank. All of them have to call this."""
+    return gather_object([value])  # type: ignore[no-any-return]
 
 
 def own_noise(seed: int) -> None:

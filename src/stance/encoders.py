@@ -72,7 +72,9 @@ def load(config: ModelConfig) -> Pretrained:
             **revision,
         )
     _check_whole(info["missing_keys"], config.name)
-    return prepare(encoder, tokenizer, config)
+    found = prepare(encoder, tokenizer, config)
+    _check_reads_on(encoder, config.name)
+    return found
 
 
 def settings(config: ModelConfig) -> PretrainedConfig:
@@ -121,6 +123,18 @@ def _check_whole(missing_keys: Iterable[str], name: str) -> None:
         raise StanceError(
             f"model.name={name}: its weights lack {len(missing)} tensors, first {missing[0]!r}; expected an "
             "encoder as transformers saves it (a checkpoint of ours goes to training.initial)"
+        )
+
+
+@torch.no_grad()
+def _check_reads_on(encoder: PreTrainedModel, name: str) -> None:
+    """Refuse a decoder: its names, which stand before the passage, would never see it."""
+    ids = torch.tensor([[0, 1, 2], [0, 1, 3]])
+    first, other = encoder.eval()(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[:, 0]
+    if torch.equal(first, other):
+        raise StanceError(
+            f"model.name={name}: a {encoder.config.model_type} model reads from left to right, so no word knows what "
+            "follows it; expected an encoder, such as BERT or RoBERTa"
         )
 
 

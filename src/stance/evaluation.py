@@ -117,6 +117,9 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
     def estimate(answers: Answers, of: Rates = scored) -> dict[str, Estimate]:
         return _estimates(answers, config, of)
 
+    def estimate_slice(kept: npt.NDArray[np.bool_]) -> dict[str, Estimate]:
+        return estimate(answers.only(kept), slice_rates(answers.references[kept]))
+
     asked = {AS_ASKED: examples, BARE: [without_places(example) for example in examples]}
     given = {way: predictor.probabilities([row.pair() for row in part]) for way, part in asked.items()}
     answers, unplaced = (Answers.to(examples, given[way]) for way in (AS_ASKED, BARE))
@@ -135,14 +138,10 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
         kept=_kept(predictor, asked, given, config),
         articles=len(set(answers.groups.tolist())),
         annotated_only=estimate(answers.only(annotated)),
-        sampled_only={} if annotated.all() else estimate(answers.only(~annotated), slice_rates),
+        sampled_only={} if annotated.all() else estimate_slice(~annotated),
         without_places=estimate(unplaced),
         as_printed=estimate(Answers.to(examples, printed)),
-        phenomena={
-            tag: (int(kept.sum()), estimate(answers.only(kept), slice_rates))
-            for tag, kept in tagged.items()
-            if kept.any()
-        },
+        phenomena={tag: (int(kept.sum()), estimate_slice(kept)) for tag, kept in tagged.items() if kept.any()},
         annotated_baselines=_annotated_baselines(rows["train"], examples, answers, estimate, seed=config.seed),
     )
 

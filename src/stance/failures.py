@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from stance import distributed
 from stance.batches import IGNORED, Rows
 from stance.errors import StanceError
 from stance.settings.training import ModelConfig, TrainingConfig
@@ -53,8 +54,10 @@ class Guard(TrainerCallback):  # type: ignore[misc]
     def loss(self, loss: Tensor) -> None:
         """Take note of the loss of the batch."""
         if self.bad is None and not torch.isfinite(loss):
-            numbers = self.numbers[self.numbers != IGNORED].tolist()
-            self.bad = float(loss), [self.rows.ids[number] for number in numbers]
+            self.bad = float(loss), self._ids()
+
+    def _ids(self) -> list[str]:
+        return [self.rows.ids[number] for number in self.numbers[self.numbers != IGNORED].tolist()]
 
     def gradient(self, norm: float, state: TrainerState, rate: float) -> None:
         """Check the norm of a step's gradient, and the losses that it came from.
@@ -64,15 +67,17 @@ class Guard(TrainerCallback):  # type: ignore[misc]
         """
         if self.bad is None and math.isfinite(norm):
             return
-        if self.bad is None:
-            what, ids = f"the norm of the gradient is {norm}", self.rows.ids
-            ids = [ids[number] for number in self.numbers[self.numbers != IGNORED].tolist()]
-        else:
-            what, ids = f"the loss is {self.bad[0]}", self.bad[1]
+        known = [(self.bad, self._ids())]
+        if not math.isfinite(norm):  # for all processes, since they share it; the examples are perhaps another one's
+            known = distributed.everywhere(known[0])
+        bad = next((bad for bad, _ in known if bad), None)
+        value, ids = bad or (norm, [name for _, names in known for name in names])
+        what = f"the {'loss' if bad else 'norm of the gradient'} is {value}"
+        batch = "a batch" if bad or self.recipe.accumulation == 1 else "several batches, the last"
         named = ", ".join(ids[:SHOWN]) + (", …" if len(ids) > SHOWN else "")
         raise NotFiniteError(
             f"training stopped: {what} at step {state.global_step + 1} of {state.max_steps} (epoch "
-            f"{state.epoch or 0:.2f}, learning rate {rate:.3g}), in a batch of {len(ids)} examples: {named}; "
+            f"{state.epoch or 0:.2f}, learning rate {rate:.3g}), in {batch} of {len(ids)} examples: {named}; "
             f"{self._advice(state)}"
         )
 
@@ -96,9 +101,10 @@ class Guard(TrainerCallback):  # type: ignore[misc]
         if state.global_step == 0:
             start = f"training.initial={self.recipe.initial}" if self.recipe.initial else "model.name"
             return f"no step was taken yet, so the weights of {start} or these examples hold numbers that are none"
+        precision = "" if self.recipe.precision == "fp32" else ", or set training.precision=fp32"
         return (
-            f"lower training.learning_rate (now {self.recipe.learning_rate:g}), lengthen training.warmup (now "
-            f"{self.recipe.warmup:g}) or set training.precision=fp32"
+            f"lower training.learning_rate (now {self.recipe.learning_rate:g}) or lengthen training.warmup (now "
+            f"{self.recipe.warmup:g}){precision}"
         )
 
 

@@ -114,10 +114,7 @@ def string(row: Mapping[str, Any], key: str, where: str, *, empty: bool = False)
         raise StanceError(f"{where}: '{key}' is missing; found the keys {', '.join(sorted(row)) or 'none'}")
     if not isinstance(value, str):
         raise StanceError(f"{where}: '{key}' must be a string, found {type(value).__name__}")
-    if found := _SURROGATE.search(value):  # JSON can write half a pair; neither UTF-8 nor a tokenizer can
-        raise StanceError(f"{where}: '{key}' has half a surrogate pair at character {found.start()}; write it whole")
-    if not empty and not value.strip():
-        raise StanceError(f"{where}: '{key}' is empty")
+    check_string(value, f"{where}: '{key}'", empty=empty)
     return value
 
 
@@ -131,6 +128,14 @@ def span(value: Any, text: str, where: str) -> Span | None:
     if not 0 <= start < end <= len(text):
         raise StanceError(f"{where}: span [{start}, {end}] is outside the text of {len(text)} characters")
     return start, end
+
+
+def check_string(value: str, what: str, *, empty: bool = False) -> None:
+    """Refuse a text that is nothing but white space, unless `empty`, or that no tokenizer can read."""
+    if not value.isascii() and (found := _SURROGATE.search(value)):  # JSON can write half a pair; UTF-8 can't
+        raise StanceError(f"{what} has half a surrogate pair at character {found.start()}; write it whole")
+    if not empty and not value.strip():
+        raise StanceError(f"{what} is empty")
 
 
 def number(value: Any, where: str) -> float:

@@ -20,6 +20,11 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def processes_here() -> int:
+    """How many of them the launcher started on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 def stay_quiet() -> None:
     """Show no progress in this process, which is not the first."""
     import datasets  # here and below, since most scripts are one process and need none of this

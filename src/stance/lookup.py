@@ -5,8 +5,10 @@ How often that finds the annotated mention was measured on the training part of 
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
+from itertools import pairwise
 from pathlib import Path
+from unicodedata import category, is_normalized, normalize
 
 from stance.records import Span, folded
 
@@ -37,6 +39,7 @@ UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\ua
 """Letters of scripts that write words together, or particles to the words: Thai, Lao, Burmese, Khmer, Chinese, …"""
 _LETTERS = re.compile(rf"[^\W{UNSPACED}]+")
 """What would go on with a word. Beside a pattern and not in it: compiling the class for each name takes long."""
+_UNSPACED = re.compile(rf"[{UNSPACED}]")
 _ANY_LETTER = re.compile(r"\w")  # beside a name of one letter, in any script
 _HANGUL = re.compile("[\uac00-\ud7af]")  # has particles behind a word alone
 _QUOTES = str.maketrans("\u2018\u2019", "''")
@@ -50,8 +53,34 @@ def find_mention(text: str, name: str) -> Span | None:
     which stand in for it in the news; by initials, "IMF"; then by the longest run of the name's words, "Tavanian" for
     "Behrouz Tavanian". Runs with the head of the name come first ("ban" of "ban on arms"), else later words. Parts of
     one or two letters and words without content are no mention; neither are parts of a name of more than
-    `MAX_NAME_WORDS` words.
+    `MAX_NAME_WORDS` words. Accents may be characters of their own (Unicode's NFD, as from macOS and many PDFs) in the
+    one and not in the other.
     """
+    if is_normalized("NFC", text) and is_normalized("NFC", name):
+        return _find(text, name)
+    composed, places = _composed(text)
+    found = _find(composed, normalize("NFC", name))
+    return found and (places[found[0]], places[found[1]])
+
+
+@lru_cache(maxsize=8)  # many names are looked up in one text
+def _composed(text: str) -> tuple[str, list[int]]:
+    """The text in NFC, and where in `text` the letter of each of its characters begins, and the end."""
+    starts = [place for place, character in enumerate(text) if not place or not _goes_on(character)]
+    composed, places = "", list[int]()
+    for start, end in pairwise([*starts, len(text)]):
+        letter = normalize("NFC", text[start:end])
+        composed += letter
+        places += [start] * len(letter)
+    return composed, [*places, len(text)]
+
+
+def _goes_on(character: str) -> bool:
+    """Whether a character belongs to the letter before it: a combining mark, or a vowel or an end in Hangul."""
+    return category(character).startswith("M") or "\u1160" <= character <= "\u11ff"
+
+
+def _find(text: str, name: str) -> Span | None:
     text, whole = text.translate(_QUOTES), name.strip().translate(_QUOTES)
     short = _short(whole.rpartition(" ")[2])
     found = _search(text, whole) or (None if short else _any_case(text, whole))
@@ -78,6 +107,7 @@ def _search(text: str, name: str, flags: int = 0, *, unlike: re.Pattern[str] | N
         if not (
             letter.match(before)
             or letter.match(behind)
+            or (behind and _goes_on(behind) and not _UNSPACED.match(behind))
             or (_HANGUL.match(before) and _HANGUL.match(text[start]))
             or (unlike and any(m.end() == start for m in unlike.finditer(text, max(start - 20, 0), end)))
         ):

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 from stance.encoding import Cuts, Encoded, Encoding, PairEncoder, collate
 from stance.errors import StanceError
+from stance.forms import check_string
 from stance.records import LABELS, Pair, Prediction, Stance
 
 FORMAT_VERSION = 1
@@ -141,7 +142,7 @@ class StancePredictor:
     def logits(self, pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
         """Raw scores of shape `(pairs, 3)`, before the temperature."""
         for pair in pairs:
-            check_length(pair)
+            check(pair)
         scores = np.zeros((len(pairs), len(LABELS)), np.float32)
         if not pairs:
             return scores
@@ -153,16 +154,24 @@ class StancePredictor:
         return scores
 
 
-def check_length(pair: Pair) -> None:
-    """Refuse what is longer than is scored.
+def check(pair: Pair) -> None:
+    """Refuse what can't be asked.
 
     Raises:
-        StanceError: the text or a name is.
+        StanceError: the text or a name is empty, longer than is scored or no Unicode, or a span is none of the text.
     """
     if len(pair.text) > MAX_TEXT_CHARACTERS:
         raise StanceError(f"text of {len(pair.text):,} characters; at most {MAX_TEXT_CHARACTERS:,} are scored")
     if (length := max(len(pair.actor), len(pair.target))) > MAX_NAME_CHARACTERS:  # lookups take long
         raise StanceError(f"name of {length:,} characters; at most {MAX_NAME_CHARACTERS:,} are looked up")
+    for role, value in (("text", pair.text), ("actor", pair.actor), ("target", pair.target)):
+        check_string(value, role)
+    for role, given in (("actor_span", pair.actor_span), ("target_span", pair.target_span)):
+        if given is not None and not 0 <= given[0] < given[1] <= len(pair.text):
+            raise StanceError(
+                f"{role} {given}: no place in a text of {len(pair.text)} characters; expected (start, end) within it, "
+                "or None where it is not known"
+            )
 
 
 def read_metadata(root: Path) -> dict[str, Any]:

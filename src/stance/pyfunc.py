@@ -34,8 +34,12 @@ class StancePyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
 def _plain(value: Any) -> Any:
     """A cell as JSON has it: a span may come as an array of numpy, and is NaN where other rows have one."""
-    if isinstance(value, np.ndarray | list | tuple):
-        return np.asarray(value).tolist()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
     return None if isinstance(value, float) and np.isnan(value) else value
 
 

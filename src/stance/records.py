@@ -161,8 +161,14 @@ class Example:
         return Pair(self.text, self.actor, self.target, self.actor_span, self.target_span)
 
     def shares(self) -> tuple[float, ...]:
-        """The share of each of `LABELS` in the answer that is wanted: 1 for one label, or what a vote gave it."""
-        return self.soft or tuple(float(label == self.stance) for label in LABELS)
+        """The share of each of `LABELS` in the answer that is wanted: 1 for one label, or what a vote gave it.
+
+        Of a vote only what it gave to labels that the corpus knows.
+        """
+        soft = tuple(share * (label in self.labels) for label, share in zip(LABELS, self.soft, strict=False))
+        if not (total := sum(soft)):
+            return tuple(float(label == self.stance) for label in LABELS)
+        return self.soft if soft == self.soft else tuple(share / total for share in soft)
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary; spans become lists."""

@@ -73,21 +73,33 @@ def register(artifact: Path, validation: Sequence[Example], *, name: str, run_id
     value = macro_f1(artifact, validation)
     client = MlflowClient()
     champion = _champion(client, name)
-    learned = _learned(artifact)
-    alias, reason = CHAMPION, f"there was no champion{learned}"
-    if champion is not None:
-        with _fetched(champion) as folder:
-            other, doubt = macro_f1(folder, validation), _doubt(folder, artifact)
-        better = value > other
-        alias = CHAMPION if better else CHALLENGER
-        relation = "above" if better else "not above"
-        reason = (
-            f"validation macro-F1 {value:.4f} is {relation} {other:.4f} of version {champion.version}, both int8, "
-            f"on the same {len(validation)} rows{learned or ('' if better else doubt)}"
-        )
+    alias, reason = _compared(artifact, value, champion, validation)
     version = _log(artifact, name, run_id, value)
+    while _number(now := _champion(client, name)) != _number(champion):  # another export was quicker
+        champion = now
+        alias, reason = _compared(artifact, value, champion, validation)
     client.set_registered_model_alias(name, alias, version)
     return Registered(version, alias, reason)
+
+
+def _compared(
+    artifact: Path, value: float, champion: ModelVersion | None, validation: Sequence[Example]
+) -> tuple[str, str]:
+    """The alias of an artifact with this macro-F1, and why."""
+    learned = _learned(artifact)
+    if champion is None:
+        return CHAMPION, f"there was no champion{learned}"
+    with _fetched(champion) as folder:
+        other, doubt = macro_f1(folder, validation), _doubt(folder, artifact)
+    better = value > other
+    return CHAMPION if better else CHALLENGER, (
+        f"validation macro-F1 {value:.4f} is {'above' if better else 'not above'} {other:.4f} of version "
+        f"{champion.version}, both int8, on the same {len(validation)} rows{learned or ('' if better else doubt)}"
+    )
+
+
+def _number(version: ModelVersion | None) -> str:
+    return str(version.version) if version else ""
 
 
 def _learned(artifact: Path) -> str:

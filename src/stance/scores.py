@@ -58,17 +58,21 @@ def rates(matrix: npt.NDArray[Any], labels: Sequence[int] = ALL) -> dict[str, np
     return scores
 
 
-def slice_rates(matrix: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.float64]]:
-    """`f1` and `accuracy` of slices that may lack a label: `f1` is the mean over the labels that some row has."""
-    counts = np.asarray(matrix, np.float64)
-    true, predicted = counts.sum(-1), counts.sum(-2)
-    right = np.diagonal(counts, axis1=-2, axis2=-1)
-    present = true > 0
-    f1 = _ratio(2 * right, true + predicted)
-    return {
-        "f1": _ratio((f1 * present).sum(-1), present.sum(-1).astype(np.float64)),
-        "accuracy": _ratio(right.sum(-1), true.sum(-1)),
-    }
+def slice_rates(references: npt.NDArray[np.int64]) -> Rates:
+    """What computes `f1` and `accuracy` of a slice, which may lack a label: `f1` is over the labels that it has.
+
+    These are the same in every bootstrap sample of it, also in one that has no row of a rare label.
+
+    Args:
+        references: the true classes of the slice, shape `(rows,)`.
+    """
+    present = np.unique(references).tolist() or ALL
+
+    def of(matrix: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.float64]]:
+        found = rates(matrix, present)
+        return {"f1": found["macro_f1"], "accuracy": found["accuracy"]}
+
+    return of
 
 
 def _ratio(above: npt.NDArray[np.float64], below: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

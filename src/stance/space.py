@@ -6,6 +6,7 @@ Knows nothing of studies or trials but how to draw from one.
 
 import dataclasses
 import difflib
+import math
 import operator
 import types
 import typing
@@ -115,7 +116,7 @@ def _leaves(tree: Mapping[str, Any], kinds: Mapping[str, Any], prefix: str = "")
 
 def _distribution(where: str, entry: Mapping[str, Any], hint: Any) -> BaseDistribution:
     kind = entry.get("type")
-    if kind not in ENTRIES:
+    if not isinstance(kind, str) or kind not in ENTRIES:
         raise StanceError(f"{where}.type={kind}: expected one of {', '.join(ENTRIES)}")
     for name in entry:
         if name not in ENTRIES[kind]:
@@ -161,6 +162,8 @@ def _number(where: str, entry: Mapping[str, Any], hint: Any) -> BaseDistribution
 
 def _fits(value: Any, hint: Any) -> bool:
     kinds = typing.get_args(hint) or (hint,)
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
     return type(value) in kinds or (type(value) is int and float in kinds)
 
 

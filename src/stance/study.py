@@ -29,6 +29,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from stance.errors import StanceError
+from stance.files import check_above
 from stance.scores import rates
 from stance.settings.studies import SweepConfig
 from stance.space import Space, grid
@@ -79,7 +80,8 @@ def check(config: SweepConfig) -> None:
 def shown(url: str) -> str:
     """A database URL without its password."""
     try:
-        return re.sub(r"([?&]password=)[^&]+", r"\1***", make_url(url).render_as_string(hide_password=True))
+        hidden = re.sub(r"(?<=://)([^/:@]*):.*(?=@)", r"\1:***", url)  # to the last @: one may stand in the password
+        return re.sub(r"([?&]password=)[^&]+", r"\1***", make_url(hidden).render_as_string(hide_password=True))
     except (ArgumentError, ValueError):
         return "the given URL"
 
@@ -109,7 +111,7 @@ def connect(config: SweepConfig, *, on_stale: Callable[[FrozenTrial], None] = la
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 return RDBStorage(
-                    config.storage,
+                    config.storage.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
                     options,
                     heartbeat_interval=config.heartbeat,
                     grace_period=MISSED_BEATS * config.heartbeat,
@@ -135,7 +137,11 @@ def _check_url(text: str) -> None:
     if url.get_backend_name() == "sqlite":
         if not url.database or url.database == ":memory:":
             raise StanceError(f"sweep.storage={text}: names no file, so nothing would survive; use sqlite:///FILE")
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            check_above(Path(url.database))
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StanceError(f"sweep.storage={text}: its folder can't be made ({error.strerror})") from error
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from mlflow.entities import Run as Recorded
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.tracking import MlflowClient
 from requests import RequestException
+from sqlalchemy.exc import SQLAlchemyError
 
 from stance.errors import StanceError
 from stance.jsonl import flatten
@@ -100,7 +101,7 @@ def connect(config: TrackingConfig) -> MlflowClient:
         if _experiment(client, config) is None:
             client.create_experiment(config.experiment, artifact_location=_location(config))
         mlflow.set_experiment(config.experiment)
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError) as error:
         raise _refused(config, "can't use it", error) from error
     if config.system_metrics_seconds > 0:
         mlflow.set_system_metrics_sampling_interval(config.system_metrics_seconds)

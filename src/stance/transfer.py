@@ -108,7 +108,7 @@ def _score(name: str, answers: Logits, rows: Sequence[Example], config: Transfer
 
     def estimate(predicted: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]) -> dict[str, Estimate]:
         counts = by_group(references[kept].tolist(), predicted[kept].tolist(), groups[kept].tolist())
-        return estimates(counts, resamples=config.resamples, seed=config.seed, of=slice_rates)
+        return estimates(counts, resamples=config.resamples, seed=config.seed, of=slice_rates(references[kept]))
 
     polar = np.isin(references, POLAR)
     polar_only = estimate(two_way(answers), polar)

@@ -104,13 +104,14 @@ class Validation:
         """The better of two guesses on all pairs; the names on annotated pairs alone, as in `stance.evaluation`.
 
         Sampled pairs have names of another kind, which would give them away. Without annotated pairs, or with one
-        label among those of training, there is nothing to learn from names and they are left out.
+        label among those of training, there is nothing to learn from names and they are left out. Where a corpus knows
+        one label there is nothing to guess.
         """
         guesses = baselines.predictions(
             self.train, self.examples, seed=self.seed, systems=(baselines.MAJORITY, baselines.CHANCE)
         )
         best = max(guesses.values(), key=lambda guess: score(self.examples, guess)["macro_f1"])
-        rivals = {GUESS: Rival(np.arange(len(self.examples)), best)}
+        rivals = {GUESS: Rival(np.arange(len(self.examples)), best)} if len(self._labels) > 1 else {}
         asked = [i for i, example in enumerate(self.examples) if example.provenance != "sampled"]
         learned = [example for example in self.train if example.provenance != "sampled"]
         if asked and len({example.stance for example in learned}) > 1:

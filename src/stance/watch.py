@@ -16,6 +16,7 @@ import psutil
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from stance import launch
 from stance.callbacks import Sink
 from stance.records import LABELS, Example
 from stance.settings.training import TrainingConfig
@@ -100,7 +101,7 @@ def detectors(recipe: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -
         "exploding": Explosion(recipe),
         "never_predicted": NeverPredicted(recipe, splits),
         "overfitting": Overfitting(recipe),
-        "memory": Memory(memory_limit()),
+        "memory": Memory(memory_limit(), launch.processes_here()),
     }
 
 
@@ -228,16 +229,18 @@ class Memory:
 
     Args:
         limit: bytes that the process may have.
+        processes: on this machine, of which the first alone looks; the others need about as much.
     """
 
     SHARE = 0.9
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, processes: int = 1) -> None:
         self.limit = limit
+        self.processes = processes
         self.process = psutil.Process()
 
     def __call__(self, entry: Entry) -> str:
-        used = self.process.memory_info().rss
+        used = self.processes * self.process.memory_info().rss
         if used <= self.SHARE * self.limit:
             return ""
         return (

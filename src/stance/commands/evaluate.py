@@ -32,12 +32,9 @@ def run(job: EvaluateJob) -> float:
         active.warn(doubts)
         active.tag(train_run=origin.get("train_run", ""), export_run=exported)
         report = evaluation.score(predictor, rows, job.evaluation)
-        active.sink(evaluation.metrics(report), 0)
-        _draw(report, job, active)
-        active.table(report.predictions(), "predictions.json")
         facts = {"dataset_sha256": manifest.sha256, "precision": job.precision, "export_run": exported}
         jsonl.write_json(Path(job.output), jsonl.finite(report.to_json() | facts))
-        active.file(Path(job.output))
+        _keep(report, job, active)
         macro_f1, tested = report.scores[MODEL]["macro_f1"], dataset.fingerprint({split: rows[split]})
         tags = {
             f"{job.precision}_{split}_macro_f1": str(macro_f1),
@@ -54,8 +51,12 @@ def run(job: EvaluateJob) -> float:
     return macro_f1.value
 
 
-def _draw(report: evaluation.Report, job: EvaluateJob, active: Run) -> None:
+def _keep(report: evaluation.Report, job: EvaluateJob, active: Run) -> None:
+    """Numbers, pictures and predictions for the run."""
     split = job.evaluation.split
+    active.sink(evaluation.metrics(report), 0)
+    active.table(report.predictions(), "predictions.json")
+    active.file(Path(job.output))
     active.figure(plots.confusion_matrix(report.confusion, f"{split}, {job.precision}"), "confusion_matrix.png")
     active.figure(plots.reliability_diagram(report.answers, split), "reliability.png")
     active.figure(plots.risk_coverage_curve(report.answers, split, report.on_curve()), "risk_coverage.png")

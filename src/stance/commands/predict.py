@@ -9,7 +9,7 @@ from stance.encoding import Cuts
 from stance.errors import StanceError
 from stance.forms import pair_from_json
 from stance.jobs.serving import PredictJob
-from stance.predictor import StancePredictor, check_length
+from stance.predictor import StancePredictor, check
 from stance.records import LABELS
 
 CHUNK = 512
@@ -26,7 +26,7 @@ def run(job: PredictJob) -> Path:
     for (where, row), pair in zip(rows, pairs, strict=True):
         jsonl.check_utf8(row, where)
         try:
-            check_length(pair)
+            check(pair)
         except StanceError as error:
             raise StanceError(f"{where}: {error}; nothing was scored") from error
         if taken := sorted((ANSWER | ABSTAINED if job.abstain else ANSWER) & set(row)):
