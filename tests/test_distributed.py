@@ -388,7 +388,7 @@ def test_a_loss_that_is_no_number_in_another_process_is_told_with_its_examples(e
         rows = tiny.dataset(folder / "dataset", {**splits, "test": tiny.examples(6, seed=3)})
         settings = [f"dataset={rows}", f"model.name={encoder}", "model.max_passage_tokens=48",
                     f"output={folder}/checkpoint", f"tracking.uri=sqlite:///{folder}/mlflow.db",
-                    "training.precision=fp32", "tracking.system_metrics_seconds=0",
+                    "training.precision=fp32", "training.tokens_per_batch=128", "tracking.system_metrics_seconds=0",
                     f"tracking.artifacts={folder}/artifacts"]  # fmt: skip
         done = launch(*TORCHRUN, TRAIN, *settings, cwd=folder)
         (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))

@@ -33,13 +33,11 @@ class StancePyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
 
 def _plain(value: Any) -> Any:
-    """A cell as JSON has it: a span may come as an array of numpy, and is NaN where other rows have one."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
+    """A cell as JSON has it: a span may come as an array, or in whole floats, and is NaN where other rows have one."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return value.item()
+        return [int(item) if isinstance(item, float) and item.is_integer() else item for item in map(_plain, value)]
     return None if isinstance(value, float) and np.isnan(value) else value
 
 
