@@ -370,7 +370,7 @@ def test_a_second_training_into_the_same_output_is_refused_while_the_first_lives
     process = SERVER.Process(target=hold, args=(output, ready))
     process.start()
     assert ready.wait(60)
-    with pytest.raises(StanceError, match=r"training\.lock: another process trains into \S+checkpoint at this moment"):
+    with pytest.raises(StanceError, match=r"training\.lock: another process writes \S+checkpoint at this moment"):
         train(encoder, output)
     process.kill()
     process.join()

@@ -6,6 +6,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
@@ -23,7 +24,7 @@ from mlflow.tracking import MlflowClient
 
 import tiny
 from conftest import ROOT, Workplace, script
-from stance import dataset, encoders, export, jsonl, origin, registry, tracking
+from stance import dataset, encoders, export, jsonl, origin, registry, resume, tracking
 from stance import model as models
 from stance.errors import StanceError
 from stance.evaluation import MODEL
@@ -477,6 +478,21 @@ def test_an_export_that_is_refused_registers_nothing_and_fails_its_run(
     assert "export.max_label_changes" in run.data.tags["stance.error"]
     assert run.data.tags["stance.alert_other_dataset"].endswith("its rows may have been training rows")
     assert not (tmp_path / "artifact").exists()
+
+
+def test_another_export_to_the_same_folder_is_refused(exported: Workplace, tmp_path: Path) -> None:
+    """Else it may register the files of the other one."""
+    config = copied(exported, tmp_path)
+    before = len(runs(config, "export"))
+    names = [f"dataset={exported.dataset}", f"checkpoint={exported.checkpoint}", f"output={tmp_path}/artifact"]
+    with resume.hold(tmp_path / "artifact"):
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "scripts" / "export.py"), *names, *overrides(config)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert f"another process writes {tmp_path}/artifact at this moment; wait for it or choose another" in done.stderr
+    assert len(runs(config, "export")) == before
 
 
 # Stores that can't be used

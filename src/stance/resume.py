@@ -47,7 +47,7 @@ def hold(output: Path) -> Iterator[Path]:
     first holds it for all.
 
     Raises:
-        StanceError: another process trains into `output`, or the folder is something else.
+        StanceError: another process writes `output`, or the folder is something else.
     """
     work = _beside(output)
     if launch.rank():
@@ -60,7 +60,7 @@ def hold(output: Path) -> Iterator[Path]:
         lock.acquire(blocking=False)
     except Timeout as error:
         raise StanceError(
-            f"{work / LOCK}: another process trains into {output} at this moment; wait for it or choose another output"
+            f"{work / LOCK}: another process writes {output} at this moment; wait for it or choose another output"
         ) from error
     try:
         yield work
