@@ -29,10 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         manifest = dataset.read_manifest(options.dataset)
-        predictor = StancePredictor.load(options.artifact)
         report = json.loads(options.report.read_text("utf-8"))
         if not isinstance(report, dict) or "scores" not in report:
             raise StanceError(f"{options.report}: no scores in it; expected a report by scripts/evaluate.py")
+        predictor = StancePredictor.load(options.artifact, precision=str(report.get("precision", "int8")))
         _check_together(manifest, report, predictor, options)
         article = Article(options.article.stem, options.article.read_text("utf-8").strip())
         triples = ArticleReader(predictor).read(article)

@@ -126,16 +126,19 @@ def test_the_bound_without_errors_is_the_rule_of_three_and_with_nothing_but_erro
 
 
 def test_few_articles_whose_pairs_fare_alike_promise_nothing() -> None:
-    """All that such articles answer rightly says no more than one pair of each would."""
+    """All that such articles answer rightly says no more than one pair of each would, and one wrong pair no less."""
     draw = np.random.default_rng(0)
-    given = 0
-    for _ in range(200):
-        wrong = np.repeat(draw.random(10) < 0.11, 20)  # above the target wherever the threshold is
-        sure = draw.uniform(0.5, 1, 200)
-        shares = np.stack([sure, (1 - sure) / 2, (1 - sure) / 2], 1)
-        answers = Answers(shares, wrong.astype(int), np.repeat(np.arange(10), 20).astype(str))
-        given += abstention.choose(answers, target_risk=0.1, risk_confidence=0.95).threshold is not None
-    assert given <= 0.05 * 200
+    for articles, each, alike in ((10, 20, False), (34, 30, True), (60, 15, True)):
+        given = 0
+        for _ in range(200):
+            wrong = np.repeat(draw.random(articles) < 0.11, each)  # above the target wherever the threshold is
+            sure = draw.uniform(0.5, 0.9, articles * each)
+            if alike:  # an article's confidence too, so that a threshold cuts few articles
+                sure = np.repeat(draw.uniform(0.5, 0.9, articles), each) + sure / 10
+            shares = np.stack([sure, (1 - sure) / 2, (1 - sure) / 2], 1)
+            answers = Answers(shares, wrong.astype(int), np.repeat(np.arange(articles), each).astype(str))
+            given += abstention.choose(answers, target_risk=0.1, risk_confidence=0.95).threshold is not None
+        assert given <= 0.05 * 200, (articles, each)
 
 
 def test_the_intraclass_correlation_is_that_of_the_draw() -> None:
@@ -146,9 +149,10 @@ def test_the_intraclass_correlation_is_that_of_the_draw() -> None:
     assert abstention.intraclass(some, articles) == pytest.approx(0.25, abs=0.02)
     assert abstention.intraclass(alike, articles) == pytest.approx(1)
     assert abstention.intraclass(np.zeros(12_000, bool), articles) == 1, "nothing says that they don't"
-    assert abstention.upper_bound(np.zeros(60, bool), articles[:60], 0.95) == pytest.approx(
-        1 - 0.05 ** (1 / 10), abs=0.1
-    )
+    right = np.zeros(60, bool)
+    bound = abstention.upper_bound(right, articles[:60], 0.95, alike=1)
+    assert bound > 1 - 0.05 ** (1 / 10), "ten articles say no more than ten pairs"
+    assert abstention.upper_bound(np.arange(60) == 0, articles[:60], 0.95, alike=1) > bound
 
 
 def test_a_stricter_target_never_answers_more() -> None:

@@ -435,6 +435,9 @@ def test_no_letter_is_cut_from_its_accent() -> None:
     assert find_mention("Jose\u0301 met Ana.", "Jose") is None
     assert find_mention("भारती ने कहा", "भारत") is None
     assert find_mention("भारत ने कहा", "भारत") == (0, 4)
+    assert find_mention("قال محمدٌ ذلك", "محمد") == (4, 8), "a case ending is no other letter"
+    assert find_mention("คนกรุงเทพ cafe\u0301", "คนกร") == (0, 4)
+    assert find_mention("กุ e\u0301x", "ก") == find_mention("กุ ex", "ก")
 
 
 def test_particles_and_single_letters_of_such_scripts_are_no_names() -> None:

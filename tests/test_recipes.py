@@ -552,6 +552,12 @@ def test_a_comparison_goes_on_where_it_was_cut_off(encoder: str, tmp_path: Path)
     assert len(memory.read_text().splitlines()) == 5, "scores on other labels are not those that are known"
 
 
+def test_sets_with_one_name_in_mlflow_are_refused() -> None:
+    bakeoff.check_names({"新聞": [], "日報": [], "a b": []})
+    with pytest.raises(StanceError, match=r"the sets 'a b' and 'a\+b' have the same name in MLflow"):
+        bakeoff.check_names({"a b": [], "a+b": []})
+
+
 def test_a_set_without_neutral_is_scored_as_support_against_oppose() -> None:
     rows = [e for e in tiny.examples(12) if e.stance != "neutral"]
     logits = np.array([[2.0, 9.0, 1.0]] * len(rows), np.float32)
@@ -594,9 +600,9 @@ def test_the_script_compares_and_logs(encoder: str, tmp_path: Path, capsys: pyte
     (run,) = client.search_runs([client.get_experiment_by_name("stance").experiment_id])
     kept = [row for _, row in jsonl.read(tmp_path / "memory.jsonl")]
     assert set(kept[0]["scores"]) == {"Süd+Ost", "Süd+Ost no places"}
-    logged = {f"{row['name']}.S_d_Ost": row["scores"]["Süd+Ost"] for row in kept}
-    assert {name: value for name, value in run.data.metrics.items() if name.endswith(".S_d_Ost")} == logged
-    assert logged.keys() == {"plain.S_d_Ost", "r_drop.S_d_Ost", "tuned.S_d_Ost"}
+    logged = {f"{row['name']}.Süd_Ost": row["scores"]["Süd+Ost"] for row in kept}
+    assert {name: value for name, value in run.data.metrics.items() if name.endswith(".Süd_Ost")} == logged
+    assert logged.keys() == {"plain.Süd_Ost", "r_drop.Süd_Ost", "tuned.Süd_Ost"}
     alert = run.data.tags["stance.alert_foreign_initial"]
     assert alert.startswith(f"tuned: training.initial={old.checkpoint} learned from another dataset (sha256 bbbbbbbb")
     assert f"warning: {alert}\n" in told.err

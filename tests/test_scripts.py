@@ -188,13 +188,13 @@ def test_the_benchmark_refuses_a_typo_at_once(tmp_path: Path) -> None:
     assert "unknown setting 'epocs'" in process.stderr
 
 
-@pytest.mark.usefixtures("process")
 def test_a_benchmark_of_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         script("benchmark_peak").main(["--steps", "0"])
     assert capsys.readouterr().err.endswith("error: argument --steps: 0: expected 1 or more\n")
 
 
+@pytest.mark.usefixtures("process")
 def test_a_script_leaves_what_was_imported_out_of_garbage_collection(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -692,13 +692,14 @@ def test_the_summary_shows_counts_intervals_and_triples(capsys: pytest.CaptureFi
               "calibration_error": [0.02, 0.01, 0.03], "overconfidence": [0.01, -0.01, 0.02],
               "brier": [0.31, 0.29, 0.33], "aurc": [0.08, 0.07, 0.09]}  # fmt: skip
     scores = dict.fromkeys(("model", "majority"), values)
-    report = {"scores": scores, "pairs": 53, "split": "test", "articles": 3}
+    report = {"scores": scores, "pairs": 53, "split": "test", "articles": 3, "precision": "int8"}
     article = Article("fresh", "Pakistan welcomed the plan. It rained.")
     triple = Triple("fresh", Mention("Pakistan", 0, 8), Mention("the plan", 18, 26), Stance.SUPPORT, 0.912, ((0, 27),))
     show.summary(manifest, report, [triple], article, artifact=Path("outputs/artifact"), source=Path("fresh.txt"))
     printed = capsys.readouterr().out
-    for part in ("toy-news", "611", "majority", "0.500 [0.400, 0.600]", "-0.100 [-0.200, 0.300]", "53 test pairs",
-                 "ECE [95 %]", "0.310 [0.290, 0.330]", "0.080 [0.070, 0.090]"):  # fmt: skip
+    for part in ("toy-news", "611", "majority", "0.500 [0.400, 0.600]", "-0.100 [-0.200, 0.300]",
+                 "53 test pairs of 3 articles, int8", "ECE [95 %]",
+                 "0.310 [0.290, 0.330]", "0.080 [0.070, 0.090]"):  # fmt: skip
         assert part in printed
     for part in ("Pakistan", "support", "the plan", "0.91", "Pakistan welcomed the plan.", "outputs/artifact"):
         assert part in printed
@@ -712,6 +713,7 @@ def test_the_summary_shows_what_belongs_together(
     facts = {
         "dataset_sha256": dataset.read_manifest(exported.dataset).sha256,
         "export_run": StancePredictor.load(exported.artifact).metadata["export_run"],
+        "precision": "fp32",
     }
     report = {
         "scores": {},
@@ -730,6 +732,7 @@ def test_the_summary_shows_what_belongs_together(
         assert printed.err.startswith(f"error: {tmp_path}/report.json: {changed} is '{'f' * 32}', of {exported.root}/")
         assert code == 2
     else:
+        assert "0 test pairs of 0 articles, fp32" in printed.out
         assert "What the model reads from" in printed.out
         assert code == 0
 
@@ -740,7 +743,7 @@ def test_the_summary_of_an_article_without_stances_still_prints(capsys: pytest.C
     measures = ("macro_f1", "accuracy", "mcc", "calibration_error", "overconfidence", "brier", "aurc")
     one = {"model": {name: [0.5, None, None] for name in measures}}  # of one article, which has no interval
     for scores in ({}, one):
-        report = {"scores": scores, "pairs": 0, "split": "test", "articles": 0}
+        report = {"scores": scores, "pairs": 0, "split": "test", "articles": 0, "precision": "int8"}
         show.summary(manifest, report, [], Article("a", "Rain."), artifact=Path("x"), source=Path("rain.txt"))
         assert "rain.txt" in (printed := capsys.readouterr().out)
     assert "0.500 [nan, nan]" in printed

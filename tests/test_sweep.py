@@ -268,6 +268,7 @@ def test_no_password_of_a_url_is_shown() -> None:
     assert study.shown("postgresql+psycopg://me:hunter2@db/sweeps?password=hunter3&sslmode=require") == hidden
     assert study.shown("postgresql+psycopg://me:hun@ter2@db/sweeps") == "postgresql+psycopg://me:***@db/sweeps"
     assert study.shown("postgresql+psycopg://me:hun@te/r2@db/sweeps") == "postgresql+psycopg://me:***@db/sweeps"
+    assert study.shown("mysql+pymysql://me:hun?ter2@db/sweeps") == "mysql+pymysql://me:***@db/sweeps"
     assert study.shown("sqlite:////tmp/a:b@c.db") == "sqlite:////tmp/a%3Ab%40c.db"
 
 

@@ -485,7 +485,7 @@ def test_another_export_to_the_same_folder_is_refused(exported: Workplace, tmp_p
     config = copied(exported, tmp_path)
     before = len(runs(config, "export"))
     names = [f"dataset={exported.dataset}", f"checkpoint={exported.checkpoint}", f"output={tmp_path}/artifact"]
-    with resume.hold(tmp_path / "artifact"):
+    with resume.hold(tmp_path / "artifact", name="export"):
         done = subprocess.run(
             [sys.executable, str(ROOT / "scripts" / "export.py"), *names, *overrides(config)],
             capture_output=True, text=True, check=False,
@@ -570,6 +570,8 @@ def test_the_password_of_a_store_is_neither_logged_nor_printed(
         "postgresql://me:***@db.example:5432/runs knows no ***"
     )
     assert scrubbed("http://me:a/b#c?d@host/x", "http://me:a/b#c?d@host/x") == "http://me:***@host/x"
+    azure = "postgresql://me@srv:secret99@srv.host/db?options=a@b"
+    assert scrubbed(f"{azure}: bad secret99", azure) == "postgresql://me@srv:***@srv.host/db?options=a@b: bad ***"
     assert scrubbed("mysql://db/x?user=me&password=hunter", "mysql://db/x") == "mysql://db/x?user=me&password=***"
     assert (
         scrubbed("mlflow.db of sql://mlflow:mlflow@db", "sql://mlflow:mlflow@db") == "mlflow.db of sql://mlflow:***@db"

@@ -109,14 +109,14 @@ def intraclass(wrong: npt.NDArray[np.bool_], articles: npt.NDArray[np.int64]) ->
 
 
 def upper_bound(
-    wrong: npt.NDArray[np.bool_], articles: npt.NDArray[np.int64], level: float, *, alike: float = 1.0
+    wrong: npt.NDArray[np.bool_], articles: npt.NDArray[np.int64], level: float, *, alike: float = 0.0
 ) -> float:
     """The one-sided bound of Clopper and Pearson on the risk of the population that the answers are drawn from.
 
     Pairs of one article tend to be right or wrong together. So the bound takes the number of independent pairs that
     tell as much, as Korn and Graubard (1998) do in surveys, and fewer where few articles say how much they do
-    together (their quotient of t quantiles); with an article for each pair it is the exact bound. Where all are right
-    they don't say it themselves: `alike` does, the intraclass correlation of more answers.
+    together (their quotient of t quantiles); with an article for each pair it is the exact bound. With few errors they
+    hardly say it themselves: `alike` does, the intraclass correlation of more answers, where that makes them fewer.
     """
     risk, number = wrong.mean(), len(np.unique(articles))
     if risk == 1 or (len(wrong) > 1 and number == 1):  # one article tells nothing of others
@@ -124,10 +124,9 @@ def upper_bound(
     apart = wrong - risk
     together = (np.bincount(articles, apart) ** 2).sum()
     drawn = (number / (number - 1)) / (len(wrong) / (len(wrong) - 1)) if number < len(wrong) else 1.0  # few articles
+    effect = 1 + ((np.bincount(articles) ** 2).sum() / len(wrong) - 1) * alike
     if risk > 0:
-        effect = max(drawn * together / (apart**2).sum(), 1.0)
-    else:
-        effect = 1 + ((np.bincount(articles) ** 2).sum() / len(wrong) - 1) * alike
+        effect = max(drawn * together / (apart**2).sum(), effect)
     few = (t.ppf(level, len(wrong) - 1) / t.ppf(level, number - 1)) ** 2 if level > 0.5 and number < len(wrong) else 1.0
     pairs = len(wrong) / effect * few
     return float(beta.ppf(level, pairs * risk + 1, pairs * (1 - risk)))

@@ -76,7 +76,16 @@ def check_unseen(contender: Contender, validation: Sequence[Example]) -> None:
 
 def metric(contender: str, scored: str) -> str:
     """The name in MLflow of a contender's score on a set; a corpus may have a name that MLflow would not take."""
-    return re.sub(r"[^\w./:-]", "_", f"{contender}.{scored}", flags=re.ASCII)
+    return re.sub(r"[^\w./:-]", "_", f"{contender}.{scored}")
+
+
+def check_names(sets: Sets) -> None:
+    """Refuse sets that MLflow could not tell apart, before a training."""
+    found: dict[str, str] = {}
+    for name in sets:
+        other = found.setdefault(metric("", name), name)
+        if other != name:
+            raise StanceError(f"the sets {other!r} and {name!r} have the same name in MLflow; rename a corpus")
 
 
 def own(validation: Sequence[Example]) -> dict[str, list[Example]]:

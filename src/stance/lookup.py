@@ -39,7 +39,6 @@ UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\ua
 """Letters of scripts that write words together, or particles to the words: Thai, Lao, Burmese, Khmer, Chinese, …"""
 _LETTERS = re.compile(rf"[^\W{UNSPACED}]+")
 """What would go on with a word. Beside a pattern and not in it: compiling the class for each name takes long."""
-_UNSPACED = re.compile(rf"[{UNSPACED}]")
 _ANY_LETTER = re.compile(r"\w")  # beside a name of one letter, in any script
 _HANGUL = re.compile("[\uac00-\ud7af]")  # has particles behind a word alone
 _QUOTES = str.maketrans("\u2018\u2019", "''")
@@ -60,24 +59,30 @@ def find_mention(text: str, name: str) -> Span | None:
         return _find(text, name)
     composed, places = _composed(text)
     found = _find(composed, normalize("NFC", name))
-    return found and (places[found[0]], places[found[1]])
+    return found and (places[found[0]][0], places[found[1] - 1][1])
 
 
 @lru_cache(maxsize=8)  # many names are looked up in one text
-def _composed(text: str) -> tuple[str, list[int]]:
-    """The text in NFC, and where in `text` the letter of each of its characters begins, and the end."""
-    starts = [place for place, character in enumerate(text) if not place or not _goes_on(character)]
-    composed, places = "", list[int]()
+def _composed(text: str) -> tuple[str, list[Span]]:
+    """The text in NFC, and where in `text` each of its characters is, or the letter that it is a part of."""
+    starts = [place for place, character in enumerate(text) if not place or not _belongs(character)]
+    composed, places = "", list[Span]()
     for start, end in pairwise([*starts, len(text)]):
         letter = normalize("NFC", text[start:end])
         composed += letter
-        places += [start] * len(letter)
-    return composed, [*places, len(text)]
+        same = letter == text[start:end]
+        places += [(place, place + 1) for place in range(start, end)] if same else [(start, end)] * len(letter)
+    return composed, places
 
 
-def _goes_on(character: str) -> bool:
+def _belongs(character: str) -> bool:
     """Whether a character belongs to the letter before it: a combining mark, or a vowel or an end in Hangul."""
     return category(character).startswith("M") or "\u1160" <= character <= "\u11ff"
+
+
+def _vowel_sign(character: str) -> bool:
+    """Whether a character is a sign of an Indic script, with which a word goes on; for Python it is no letter."""
+    return "\u0900" <= character <= "\u0dff" and category(character).startswith("M")
 
 
 def _find(text: str, name: str) -> Span | None:
@@ -107,7 +112,7 @@ def _search(text: str, name: str, flags: int = 0, *, unlike: re.Pattern[str] | N
         if not (
             letter.match(before)
             or letter.match(behind)
-            or (behind and _goes_on(behind) and not _UNSPACED.match(behind))
+            or _vowel_sign(behind)
             or (_HANGUL.match(before) and _HANGUL.match(text[start]))
             or (unlike and any(m.end() == start for m in unlike.finditer(text, max(start - 20, 0), end)))
         ):

@@ -40,8 +40,8 @@ class Before:
 
 
 @contextmanager
-def hold(output: Path) -> Iterator[Path]:
-    """The work folder of `output`, for this process alone; removed when the outermost block ends well.
+def hold(output: Path, *, name: str = "partial") -> Iterator[Path]:
+    """The work folder `OUTPUT.NAME`, for this process alone; removed when the outermost block ends well.
 
     Blocks may nest. The lock ends with the process, however that ends. Of several processes of one training the
     first holds it for all.
@@ -49,7 +49,7 @@ def hold(output: Path) -> Iterator[Path]:
     Raises:
         StanceError: another process writes `output`, or the folder is something else.
     """
-    work = _beside(output)
+    work = _beside(output, name)
     if launch.rank():
         yield work
         return
@@ -174,10 +174,10 @@ def begin(work: Path, job: Mapping[str, Any], *, resume: str, run: str) -> Path 
     return checkpoint
 
 
-def _beside(output: Path) -> Path:
+def _beside(output: Path, name: str = "partial") -> Path:
     if not output.name:
         raise StanceError(f"output={output}: expected the name of a directory to write, such as outputs/checkpoint")
-    return output.with_name(f"{output.name}.partial")
+    return output.with_name(f"{output.name}.{name}")
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -44,7 +44,7 @@ def summary(
     scores += [[system, *(_estimate(values[name]) for name in SUMMARY)] for system, values in systems]
     _print(
         console,
-        f"Scores on {report['pairs']} {report['split']} pairs of {report['articles']} articles",
+        f"Scores on {report['pairs']} {report['split']} pairs of {report['articles']} articles, {report['precision']}",
         scores,
     )
     measured = [["system", *(f"{heading} [95 %]" for heading in MEASURES.values())]]

@@ -24,7 +24,8 @@ IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOU
 The one more try comes at once: a server may close a connection that has been idle just when it is used again.
 """
 _CAUSE = re.compile(r"Caused by .*?(\[Errno -?\d+\] [^'\")]+|timed out)")
-_PASSWORD = re.compile(r"(?<=://)[^:/@]*:(.+)@")
+_PASSWORD = re.compile(r"(?<=://)[^:/?]*:([^?]+(?=@)|[^@]+)@")
+"""Up to the last @ before a query, else the first: user and password may have one too."""
 
 
 def check_sqlite(path: Path) -> None:

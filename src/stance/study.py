@@ -80,7 +80,9 @@ def check(config: SweepConfig) -> None:
 def shown(url: str) -> str:
     """A database URL without its password."""
     try:
-        hidden = re.sub(r"(?<=://)([^/:@]*):.*(?=@)", r"\1:***", url)  # to the last @: one may stand in the password
+        hidden = re.sub(
+            r"(?<=://)([^/:?]*):(?:[^?]*|[^@]*)(?=@)", r"\1:***", url
+        )  # to the last @: one may be the password's
         return re.sub(r"([?&]password=)[^&]+", r"\1***", make_url(hidden).render_as_string(hide_password=True))
     except (ArgumentError, ValueError):
         return "the given URL"

@@ -43,6 +43,7 @@ def run(job: BakeoffJob) -> Path:
     jsonl.check_output(Path(job.output))
     rows, manifest = dataset.load(Path(job.dataset))
     sets = bakeoff.own(rows["validation"]) | (transfer.load(job.transfer) if job.public else {})
+    bakeoff.check_names(sets)
     memory = Path(job.output)
     compared = list(contenders(job))
     for contender in (c for c in compared if c.dataset != manifest.sha256):

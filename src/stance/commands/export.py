@@ -14,7 +14,7 @@ def run(job: ExportJob) -> Path:
     about = model.about(Path(job.checkpoint))
     doubts = dataset.check_same(manifest, about.get("dataset_sha256", ""), allowed=job.other_dataset)
     print(f"export: {job.checkpoint} -> artifact in {output}, checked on {len(rows['validation'])} validation pairs")
-    with resume.hold(output), tracking.run(job.tracking, stage="export", settings=asdict(job)) as active:
+    with resume.hold(output, name="export"), tracking.run(job.tracking, stage="export", settings=asdict(job)) as active:
         active.dataset(manifest, Path(job.dataset), "validation")
         active.warn(doubts)
         active.tag(train_run=str(about.get("train_run", "")))
