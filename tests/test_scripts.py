@@ -622,6 +622,7 @@ def test_predict_without_input_file_is_refused(exported: Workplace, tmp_path: Pa
 # More than one run
 
 
+@pytest.mark.slow
 def test_the_jobs_of_a_multirun_are_numbered_behind_a_name_with_dots(built: Workplace, tmp_path: Path) -> None:
     done = run("train", "-m", "training.seed=3", *tiny_training(tmp_path, built), f"output={tmp_path}/minilm-v1.5",
                cwd=tmp_path)  # fmt: skip

@@ -66,7 +66,7 @@ def test_the_run_and_the_checkpoint_tell_the_rate_that_was_taken(trained: Workpl
     assert float(run.data.params["training.learning_rate"]) == 2e-4
 
 
-@pytest.mark.parametrize("name", ["no/such/folder", "nowhere"])
+@pytest.mark.parametrize("name", ["no/such/folder", pytest.param("nowhere", marks=pytest.mark.slow)])
 def test_an_encoder_that_is_not_there_is_named(name: str, no_network: list[object]) -> None:
     with pytest.raises(StanceError, match=rf"model\.name={name}: cannot load it"):
         encoders.settings(ModelConfig(name=name))

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import mlflow
 from mlflow.entities import Experiment, Param
@@ -90,7 +91,10 @@ def connect(config: TrackingConfig) -> MlflowClient:
         StanceError: the database is locked, from a newer MLflow, no database, or can't be reached.
     """
     if config.uri.startswith("sqlite:///"):
-        check_sqlite(Path(config.uri.removeprefix("sqlite:///")))
+        path = config.uri.removeprefix("sqlite:///")
+        if (other := unquote(path)) != path:  # it would open that one, or try for minutes
+            raise StanceError(f"tracking.uri={config.uri}: MLflow reads this as {other}; choose a path without %")
+        check_sqlite(Path(path))
     logging.getLogger("alembic").setLevel(logging.WARNING)
     for noisy in ("mlflow.system_metrics", "mlflow.store.db.utils", "mlflow.tracking.fluent"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
