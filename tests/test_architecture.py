@@ -161,6 +161,7 @@ def test_importing_the_package_loads_no_module_of_it() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_a_training_does_not_wait_for_the_parser() -> None:
     code = "import sys, stance.training; print('spacy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -582,6 +582,7 @@ def test_a_build_that_is_killed_leaves_nothing_half_written_and_its_stages_serve
     assert len(list((tmp_path / "out.stages").iterdir())) == 1, "what a killed build left half-written is gone"
 
 
+@pytest.mark.slow
 def test_many_articles_go_through_more_processes_with_the_same_result(tmp_path: Path) -> None:
     rows = plain(1200)
     got = made(tmp_path / "out", corpus(tmp_path / "c.jsonl", rows))

@@ -220,6 +220,7 @@ def test_every_fault_of_a_corpus_is_reported_at_once(tmp_path: Path, capsys: pyt
     assert summary.endswith("; 3 problems")
 
 
+@pytest.mark.slow
 def test_the_command_exits_with_1_for_broken_rules_and_2_for_an_unreadable_corpus(tmp_path: Path) -> None:
     path = write(tmp_path, article(annotation(), annotation()))
     command = [sys.executable, "-m", "stance.corpora", "check"]

@@ -211,6 +211,7 @@ def test_a_missing_directory_below_the_repository_names_the_command_that_fetches
         encoders.load(tiny.config(name="data/encoders/none"))
 
 
+@pytest.mark.slow
 def test_a_hub_name_without_network_is_one_clear_error() -> None:
     code = (
         "from stance import encoders\n"

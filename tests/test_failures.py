@@ -253,6 +253,7 @@ def lengthy(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+@pytest.mark.slow
 @LINUX
 def test_too_little_memory_says_what_to_lower(lengthy: str, tmp_path: Path) -> None:
     done = limited(TRAINED, lengthy, str(tmp_path / "checkpoint"))

@@ -177,6 +177,7 @@ def test_the_pace_is_that_of_training_alone(encoder: str, tmp_path: Path) -> Non
     assert trainer.seconds == pytest.approx(sum(s for s, _ in pace.window), rel=0.1)
 
 
+@pytest.mark.slow
 def test_saving_is_no_training(encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = recipe(save_steps=3)
     trainer, _ = training.assemble(SPLITS, tiny.config(name=encoder), settings, work=tmp_path / "work")

@@ -212,6 +212,7 @@ def test_article_without_names_has_no_triples(predictor: StancePredictor) -> Non
     assert ArticleReader(predictor).read(Article("none", "\n\nIt rained.\n")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", ["1", "2"])
 def test_reading_is_the_same_in_every_process(outspoken: Path, predictor: StancePredictor, seed: str) -> None:
     here = ArticleReader(predictor, threshold=0).read(Article("koreas", KOREAS))

@@ -182,6 +182,7 @@ def test_a_path_below_the_home_is_one_in_a_file_too(tmp_path: Path, monkeypatch:
     )
 
 
+@pytest.mark.slow
 def test_the_benchmark_refuses_a_typo_at_once(tmp_path: Path) -> None:
     process = run("benchmark", "--dataset", f"{tmp_path}/none", "training.epocs=1", cwd=tmp_path)
     assert process.returncode == 2

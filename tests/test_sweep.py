@@ -649,6 +649,7 @@ def dead(bench: Bench, *, begun: bool) -> int:
     return trial.number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begun", [True, False], ids=["with a heartbeat", "killed before its first heartbeat"])
 def test_the_trial_of_a_dead_process_is_tried_again(encoder: str, tmp_path: Path, begun: bool) -> None:
     bench = Bench(tmp_path, encoder, trials=1)
@@ -669,6 +670,7 @@ def test_the_trial_of_a_dead_process_is_tried_again(encoder: str, tmp_path: Path
         assert bench.gone == [number]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begun", [True, False], ids=["with a heartbeat", "killed before its first heartbeat"])
 def test_a_trial_that_kills_its_processes_is_given_up(encoder: str, tmp_path: Path, begun: bool) -> None:
     bench = Bench(tmp_path, encoder, trials=1, retries=0)
@@ -678,6 +680,7 @@ def test_a_trial_that_kills_its_processes_is_given_up(encoder: str, tmp_path: Pa
     assert trial.state == TrialState.FAIL
 
 
+@pytest.mark.slow
 def test_a_trial_that_was_handed_back_keeps_its_retries(encoder: str, tmp_path: Path) -> None:
     bench = Bench(tmp_path, encoder, trials=1, retries=1)
     number = dead(bench, begun=True)

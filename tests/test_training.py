@@ -473,6 +473,7 @@ def test_bf16_instructions_are_those_that_the_processor_lists() -> None:
     assert set(recipe.bf16_instructions()) == {"avx512_bf16", "amx_bf16"} & flags
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU decides by what it supports")
 @pytest.mark.parametrize(("slowed", "expected"), [(torch.bfloat16, "fp32"), (torch.float32, "bf16")])
 def test_auto_takes_the_precision_that_multiplies_faster(
