@@ -105,11 +105,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Speed of both layouts at 1, 8, 32 and 64 pairs a passage, pairs/s.")
     parser.add_argument("--dataset", type=Path, default=Path(DATASET), help="by scripts/build_dataset.py (%(default)s)")
     parser.add_argument("--model", default=ModelConfig().name, help="as model.name (%(default)s)")
-    parser.add_argument("--pairs", type=positive, default=512, help="in a round (%(default)s)")
+    parser.add_argument("--pairs", type=int, default=512, help="in a round (%(default)s)")
     parser.add_argument("--repeats", type=positive, default=3, help="rounds, of which the median counts (%(default)s)")
     options = parser.parse_args(arguments)
-    if options.pairs < max(ASKED) or options.repeats < 1:
-        parser.error(f"--pairs must be at least {max(ASKED)}, --repeats at least 1")
+    if options.pairs < max(ASKED):
+        parser.error(f"--pairs must be at least {max(ASKED)}")
     return report(run, options)
 
 

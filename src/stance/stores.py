@@ -15,7 +15,7 @@ import mlflow
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 
-from stance.errors import StanceError
+from stance.errors import StanceError, password
 
 LOCK_SECONDS = 5.0
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
@@ -24,8 +24,6 @@ IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOU
 The one more try comes at once: a server may close a connection that has been idle just when it is used again.
 """
 _CAUSE = re.compile(r"Caused by .*?(\[Errno -?\d+\] [^'\")]+|timed out)")
-_PASSWORD = re.compile(r"(?<=://)[^:/?]*:([^?]+(?=@)|[^@]+)@")
-"""Up to the last @ before a query, else the first: user and password may have one too."""
 
 
 def check_sqlite(path: Path) -> None:
@@ -114,9 +112,9 @@ def scrubbed(text: object, uri: str = "") -> str:
     """`text`, such as an error, without the password that the address of MLflow's store, or `uri`, may hold."""
     address = uri or mlflow.get_tracking_uri()
     said = re.sub(r"([?&]password=)[^&\s]+", r"\1***", str(text))
-    if not (found := _PASSWORD.search(address)):
+    if not (given := password(address)):
         return said
-    hidden, secret = f":{found[1]}@", unquote(found[1])
+    hidden, secret = f":{given}@", unquote(given)
     said = said.replace(hidden, ":***@")
     # Alone, in a message of a driver, only where it can't be taken for a user, a database or a common word.
     return said.replace(secret, "***") if len(secret) > 5 and secret not in address.replace(hidden, "@") else said

@@ -28,7 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from stance.errors import StanceError
+from stance.errors import StanceError, password
 from stance.files import check_above
 from stance.scores import rates
 from stance.settings.studies import SweepConfig
@@ -80,9 +80,7 @@ def check(config: SweepConfig) -> None:
 def shown(url: str) -> str:
     """A database URL without its password."""
     try:
-        hidden = re.sub(
-            r"(?<=://)([^/:?]*):(?:[^?]*|[^@]*)(?=@)", r"\1:***", url
-        )  # to the last @: one may be the password's
+        hidden = url.replace(f":{password(url)}@", ":***@")
         return re.sub(r"([?&]password=)[^&]+", r"\1***", make_url(hidden).render_as_string(hide_password=True))
     except (ArgumentError, ValueError):
         return "the given URL"
