@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake, which scripts print as one line with exit code 2, and what its texts share."""
+"""The one exception for a user's mistake, which scripts print as a line with exit code 2, and what its texts share."""
 
 import re
 
