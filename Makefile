@@ -18,11 +18,16 @@ endif
 # Another encoder than the preset's, a file of conf/model/: MODEL=mpnet_local where there is no hub.
 MODEL ?=
 PORT ?= 5000
+# Where an interrupted training of the same preset left a checkpoint: auto goes on with it, never starts anew.
+RESUME ?=
 OUT := $(if $(filter quick,$(EXPERIMENT)),outputs,outputs/$(EXPERIMENT))
-MIXTURE := $(if $(filter quick full smoke,$(EXPERIMENT)),own,$(if $(filter public,$(EXPERIMENT)),public,everything))
+# The corpora, a file of conf/mixture/; a preset of your own takes MIXTURE=everything if it is for all of them.
+MIXTURE ?= $(if $(filter everything distilled gpu-base,$(EXPERIMENT)),everything,$(if $(filter public,$(EXPERIMENT)),public,own))
 DATASET := $(if $(filter own,$(MIXTURE)),outputs/dataset,outputs/dataset-$(MIXTURE))
 # The public corpora have no test split here: their official test parts are held back.
 SPLIT := $(if $(filter public,$(MIXTURE)),validation,test)
+# Models of other corpora are scored on other rows, so they are no rivals of each other in the registry.
+REGISTERED := $(if $(filter own,$(MIXTURE)),stance,stance-$(MIXTURE))
 
 .PHONY: run test test-slow check setup validate benchmark encoder-mpnet ui clean help
 
@@ -31,9 +36,9 @@ help:            ## this list
 
 run: $(READY)    ## build, train, export, evaluate, predict, and a summary; EXPERIMENT=everything takes another preset
 	$(PY) scripts/build_dataset.py mixture=$(MIXTURE) output=$(DATASET)
-	$(PY) scripts/train.py experiment=$(EXPERIMENT) $(if $(MODEL),model=$(MODEL)) dataset=$(DATASET) output=$(OUT)/checkpoint
-	$(PY) scripts/export.py dataset=$(DATASET) checkpoint=$(OUT)/checkpoint output=$(OUT)/artifact
-	$(PY) scripts/evaluate.py evaluation=$(SPLIT) dataset=$(DATASET) artifact=$(OUT)/artifact output=$(OUT)/report.json
+	$(PY) scripts/train.py experiment=$(EXPERIMENT) $(if $(MODEL),model=$(MODEL)) $(if $(RESUME),resume=$(RESUME)) dataset=$(DATASET) output=$(OUT)/checkpoint
+	$(PY) scripts/export.py dataset=$(DATASET) checkpoint=$(OUT)/checkpoint output=$(OUT)/artifact tracking.model=$(REGISTERED)
+	$(PY) scripts/evaluate.py evaluation=$(SPLIT) dataset=$(DATASET) artifact=$(OUT)/artifact output=$(OUT)/report.json tracking.model=$(REGISTERED)
 	$(PY) scripts/predict.py artifact=$(OUT)/artifact output=$(OUT)/predictions.jsonl
 	@$(PY) scripts/summary.py --dataset $(DATASET) --artifact $(OUT)/artifact --report $(OUT)/report.json
 
@@ -73,5 +78,5 @@ $(READY): pyproject.toml constraints.txt
 	$(VENV)/bin/pip install -q --no-compile -c constraints.txt -e ".[train,dev]"
 	@touch $(READY)
 
-clean:           ## remove what `make run` made, but neither the environment nor mlruns/
-	rm -rf outputs
+clean:           ## remove what `make run` made (of EXPERIMENT=NAME: its own), but neither the environment nor mlruns/
+	rm -rf $(DATASET) $(DATASET).stages $(addprefix $(OUT)/,checkpoint checkpoint.partial artifact report.json predictions.jsonl)

@@ -447,6 +447,19 @@ def test_slurm_without_its_extra_says_what_to_install(tmp_path: Path) -> None:
     assert line.endswith("run `pip install -e '.[slurm]'` in the folder of the repository")
 
 
+def test_a_task_of_slurm_sees_every_card_of_its_machine(process: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under torchrun: a task that saw one card alone would be told by its LOCAL_RANK to take another."""
+    place = {"JOB_ID": "1", "NTASKS": "2", "JOB_NUM_NODES": "1", "NODEID": "0", "GLOBALID": "1", "LOCALID": "1"}
+    for name, value in place.items():
+        monkeypatch.setenv(f"SUBMITIT_LOCAL_{name}", value)
+    monkeypatch.setenv("SUBMITIT_EXECUTOR", "local")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    launched.join_slurm()
+    assert (launched.rank(), launched.processes(), launched.processes_here()) == (1, 2, 2)
+    assert os.environ["LOCAL_RANK"] == "1"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "4,5"
+
+
 def test_a_process_alone_is_the_first_and_keeps_its_noise() -> None:
     state = torch.get_rng_state()
     distributed.own_noise(1)

@@ -339,8 +339,8 @@ def test_a_setting_that_changes_no_weight_may_change(encoder: str, whole: Result
     assert weights(output) == weights(whole.checkpoint)
 
 
-def test_resume_that_is_neither_never_nor_auto_is_refused(encoder: str, tmp_path: Path) -> None:
-    with pytest.raises(StanceError, match=r"^resume=perhaps: expected never or auto$"):
+def test_resume_that_is_no_choice_is_refused(encoder: str, tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"^resume=perhaps: expected stop, auto or never$"):
         train(encoder, tmp_path / "checkpoint", resume="perhaps")
     assert list(tmp_path.iterdir()) == []
 
@@ -529,6 +529,30 @@ def test_a_refused_setting_leaves_no_work_folder(built: Workplace, encoder: str,
     with pytest.raises(StanceError, match=r"training\.label_smoothing=2"):
         script("train").main([*settings(built, encoder, tmp_path, "checkpoint"), "training.label_smoothing=2"])
     assert not work_of(tmp_path / "checkpoint").exists()
+
+
+def test_an_interrupted_training_is_not_thrown_away_unasked(built: Workplace, encoder: str, tmp_path: Path) -> None:
+    overrides = settings(built, encoder, tmp_path, "checkpoint")
+    killed.script_killed("step", 14, overrides, flush=True)
+    work, before = work_of(tmp_path / "checkpoint"), runs(tmp_path)
+    kept = sorted(work.rglob("*"))
+    with pytest.raises(StanceError, match=r"\.partial/checkpoint-\d+: an interrupted training; resume=auto goes"):
+        script("train").main(overrides)
+    assert sorted(work.rglob("*")) == kept
+    assert [run.to_dictionary() for run in runs(tmp_path)] == [run.to_dictionary() for run in before]
+    script("train").main([*overrides, "resume=never"])
+    assert [run.info.status for run in runs(tmp_path)] == ["RUNNING", "FINISHED"]
+    assert not work.exists()
+
+
+def test_an_interruption_before_the_first_checkpoint_needs_no_choice(
+    built: Workplace, encoder: str, tmp_path: Path
+) -> None:
+    overrides = [*settings(built, encoder, tmp_path, "checkpoint"), "training.save_steps=0"]
+    killed.script_killed("step", 1, overrides, flush=True)
+    assert work_of(tmp_path / "checkpoint").exists()
+    script("train").main(overrides)
+    assert (tmp_path / "checkpoint" / "checkpoint.json").is_file()
 
 
 def test_a_refused_resume_leaves_the_run_as_it_was(built: Workplace, encoder: str, tmp_path: Path) -> None:

@@ -238,6 +238,16 @@ def test_the_examples_of_the_help_compose(name: str) -> None:
             assert isinstance(main.compose(overrides), main.job)
 
 
+@pytest.mark.parametrize("name", ["sweep", "bakeoff", "learning_curve"])
+def test_a_study_takes_the_settings_of_a_preset_but_not_the_name_of_its_checkpoint(name: str) -> None:
+    main = script(name).main
+    job = main.compose(["experiment=everything", "training.epochs=1"])
+    assert (job.training.r_drop, job.model.encoder_dropout, job.training.epochs) == (1.0, 0.1, 1)
+    assert job.dataset == "outputs/dataset-everything"
+    assert job.output == main.job().output
+    assert main.compose(["experiment=everything", "output=here.png"]).output == "here.png"
+
+
 def test_an_override_reaches_the_job() -> None:
     job = script("train").main.compose(["training.seed=9", "model.layout=pair", "output=here"])
     assert (job.training.seed, job.model.layout, job.output) == (9, "pair", "here")
@@ -346,7 +356,7 @@ def test_a_default_in_yaml_that_does_not_exist_names_the_options(yaml: Path) -> 
 
 
 def test_a_corpus_of_ones_own_needs_a_path(tmp_path: Path) -> None:
-    with pytest.raises(StanceError, match=r"corpora\.custom\.path: not set"):
+    with pytest.raises(StanceError, match=r"corpora\.jsonl\.path: not set"):
         script("build_dataset").main(["corpus=jsonl", f"output={tmp_path}/dataset", *store(tmp_path)])
     assert not (tmp_path / "dataset").exists()
 

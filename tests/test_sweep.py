@@ -32,6 +32,7 @@ from transformers import Trainer
 import tiny
 from conftest import ROOT, script
 from stance import dataset, findings, jsonl, space, study, sweep_runs, training, usage
+from stance.commands.sweep import settled
 from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.records import LABELS
@@ -777,7 +778,8 @@ def test_overrides_with_spaces_and_quotes_come_through_xargs(encoder: str, tmp_p
     texts = {"dataset": 'my data/it\'s "new"', "output": "out\\put", "resume": "null"}
     findings.write(bench.opened.study, bench.plan, tmp_path, extra=texts)
     code = "import json, sys; print(json.dumps(sys.argv[1:]))"
-    assert findings.command(tmp_path) == f"xargs python scripts/train.py < {tmp_path}/best.overrides"
+    train = "xargs python scripts/train.py output=outputs/tuned"
+    assert findings.command(tmp_path) == f"{train} < {tmp_path}/best.overrides"
     with (tmp_path / "best.overrides").open() as line:
         done = subprocess.run(["xargs", sys.executable, "-c", code], stdin=line, capture_output=True, check=True)
     job = script("train").main.compose(json.loads(done.stdout))
@@ -880,7 +882,14 @@ def test_the_script_keeps_a_run_a_study_and_a_child_a_trial_and_goes_on_with_bot
     }
     printed = capsys.readouterr().out
     assert printed.count("\ntrial ") == 3
-    assert f"python scripts/train.py $(cat {tmp_path}/found/smoke/best.overrides)" in printed
+    assert f"python scripts/train.py output=outputs/tuned $(cat {tmp_path}/found/smoke/best.overrides)" in printed
+
+
+def test_the_record_of_a_trial_has_the_rate_that_is_left_to_the_encoder(toy: Path) -> None:
+    drawn = Settings(ModelConfig(name=f"{toy}/encoder"), TrainingConfig())
+    assert settled(drawn).training.learning_rate == 2e-4
+    unknown = replace(drawn, model=ModelConfig(name=f"{toy}/no/encoder"))
+    assert settled(unknown) == unknown, "the trial tells of it"
 
 
 def test_settings_that_make_no_sweep_are_refused_before_there_is_a_database(toy: Path, tmp_path: Path) -> None:

@@ -415,6 +415,16 @@ def test_a_champion_of_another_dataset_that_keeps_its_place_may_have_learned_the
     assert "trained with another dataset (unknown, this one with bbbbbbbbbbbb), which may have taught" in found.reason
 
 
+def test_a_champion_of_another_dataset_that_loses_its_place_may_be_better_on_its_own(
+    store: TrackingConfig, rivals: tuple[Path, Path, list[Example]], tmp_path: Path
+) -> None:
+    better, worse, rows = rivals
+    register(store, telling(worse, tmp_path / "other", checkpoint={"dataset_sha256": "b" * 64}), rows, "replaced")
+    found = register(store, better, rows, "replaced")
+    assert found.alias == "champion"
+    assert "trained with another dataset (bbbbbbbbbbbb, this one with unknown), which may hold none of" in found.reason
+
+
 def test_a_model_of_another_dataset_than_it_is_scored_on_is_doubted(
     store: TrackingConfig, rivals: tuple[Path, Path, list[Example]], tmp_path: Path
 ) -> None:

@@ -58,11 +58,14 @@ def line(study: Study, trial: FrozenTrial, config: SweepConfig) -> str:
 
 
 def command(folder: Path) -> str:
-    """How a shell trains with `best.overrides`; xargs, which passes no signal on, only where a value must be quoted."""
-    file = folder / "best.overrides"
+    """How a shell trains with `best.overrides`; xargs, which passes no signal on, only where a value must be quoted.
+
+    The checkpoint gets a place of its own: the default one may be what `make run` made.
+    """
+    file, train = folder / "best.overrides", "python scripts/train.py output=outputs/tuned"
     if re.search(r"['\"\\]", file.read_text("utf-8")):
-        return f"xargs python scripts/train.py < {shlex.quote(str(file))}"
-    return f"python scripts/train.py $(cat {shlex.quote(str(file))})"
+        return f"xargs {train} < {shlex.quote(str(file))}"
+    return f"{train} $(cat {shlex.quote(str(file))})"
 
 
 def _word(text: str) -> str:

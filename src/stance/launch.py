@@ -45,7 +45,8 @@ def join_slurm() -> None:
     import submitit  # of the extra `slurm`
 
     if submitit.JobEnvironment().num_tasks > 1:
-        submitit.helpers.TorchDistributedEnvironment().export()
+        # Each task sees every card of its machine, as under torchrun: accelerate takes the one of its LOCAL_RANK.
+        submitit.helpers.TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
 
 
 def leave() -> None:

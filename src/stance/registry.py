@@ -61,7 +61,7 @@ def register(artifact: Path, validation: Sequence[Example], *, name: str, run_id
 
     It becomes the champion when its int8 macro-F1 on `validation` is higher than the present champion's on the
     same rows, else the challenger. The test split has no say in this. A champion that was trained with another dataset
-    may have learned these rows; the reason says so where that may have kept it in its place.
+    may have learned these rows, or never saw their like; the reason says so.
 
     Args:
         artifact: a whole artifact directory; nothing else is registered.
@@ -90,11 +90,12 @@ def _compared(
     if champion is None:
         return CHAMPION, f"there was no champion{learned}"
     with _fetched(champion) as folder:
-        other, doubt = macro_f1(folder, validation), _doubt(folder, artifact)
-    better = value > other
+        other = macro_f1(folder, validation)
+        better = value > other
+        doubt = _doubt(folder, artifact, better=better)
     return CHAMPION if better else CHALLENGER, (
         f"validation macro-F1 {value:.4f} is {'above' if better else 'not above'} {other:.4f} of version "
-        f"{champion.version}, both int8, on the same {len(validation)} rows{learned or ('' if better else doubt)}"
+        f"{champion.version}, both int8, on the same {len(validation)} rows{learned or doubt}"
     )
 
 
@@ -114,16 +115,21 @@ def _learned(artifact: Path) -> str:
     )
 
 
-def _doubt(champion: Path, artifact: Path) -> str:
+def _doubt(champion: Path, artifact: Path, *, better: bool) -> str:
+    """A doubt about a comparison with a champion of another dataset, on rows of this one's."""
     theirs, ours = (
         read_metadata(folder).get("checkpoint", {}).get("dataset_sha256", "") for folder in (champion, artifact)
     )
     if theirs == ours:
         return ""
-    return (
-        f"; the champion was trained with another dataset ({theirs[:12] or 'unknown'}, this one with "
-        f"{ours[:12] or 'unknown'}), which may have taught it these rows: if it did, give the alias {CHAMPION} by hand"
-    )
+    datasets = f"; the champion was trained with another dataset ({theirs[:12] or 'unknown'}, this one with "
+    datasets += f"{ours[:12] or 'unknown'}), which "
+    if better:
+        return datasets + (
+            "may hold none of these texts' like, so on its own rows it may be the better one: if those are what is "
+            f"served, give it the alias {CHAMPION} back, and register this one under another tracking.model"
+        )
+    return datasets + f"may have taught it these rows: if it did, give the alias {CHAMPION} by hand"
 
 
 def macro_f1(artifact: Path, examples: Sequence[Example]) -> float:

@@ -130,12 +130,20 @@ def find(work: Path, job: Mapping[str, Any], resume: str) -> Before:
     """What there is to go on from. Changes nothing.
 
     Raises:
-        StanceError: `resume` is neither never nor auto, or the interrupted training was another one.
+        StanceError: `resume` is none of stop, auto and never, the interrupted training was another one, or there is one
+            and `resume` is stop.
     """
-    if resume not in ("never", "auto"):
-        raise StanceError(f"resume={resume}: expected never or auto")
+    if resume not in ("stop", "auto", "never"):
+        raise StanceError(f"resume={resume}: expected stop, auto or never")
     path = work / JOB
     if resume == "never" or not path.is_file():
+        return Before()
+    if resume == "stop":
+        if checkpoint := newest(work):
+            raise StanceError(
+                f"{checkpoint}: an interrupted training; resume=auto goes on with it, resume=never throws it away and "
+                "starts anew (make run RESUME=auto, or never)"
+            )
         return Before()
     try:
         before = json.loads(path.read_text("utf-8"))
@@ -156,7 +164,7 @@ def begin(work: Path, job: Mapping[str, Any], *, resume: str, run: str) -> Path 
     Args:
         work: the folder that `hold` gave.
         job: see `describe`.
-        resume: `never` or `auto`.
+        resume: `stop`, `auto` or `never`.
         run: the MLflow run of this process, kept for the next resume.
 
     Raises:

@@ -1,12 +1,15 @@
 """Better settings of a training."""
 
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import ancestry, dataset, findings, study, sweep_runs, trial
+from stance import ancestry, dataset, findings, study, sweep_runs, training, trial
 from stance.dataset import Manifest
+from stance.errors import StanceError
 from stance.jobs import DATASET
 from stance.jobs.studies import SweepJob
+from stance.runs import Run
 from stance.space import Settings, overruled
 from stance.sweep import Worker
 
@@ -15,7 +18,8 @@ def run(job: SweepJob) -> float:
     """Search for better settings of a training; several processes and machines can share a search.
 
     The same command goes on with a search that was killed; given twice at a time, two processes share it. What it
-    finds is used by `python scripts/train.py $(cat outputs/sweep/NAME/best.overrides)`. More in docs/SWEEPS.md.
+    finds is used by `python scripts/train.py output=outputs/tuned $(cat outputs/sweep/NAME/best.overrides)`.
+    More in docs/SWEEPS.md.
     """
     rows, manifest = dataset.load(Path(job.dataset))
     folder = Path(job.output) / job.sweep.name
@@ -36,10 +40,14 @@ def _search(job: SweepJob, plan: trial.Plan, manifest: Manifest, folder: Path) -
         f"seeds {job.sweep.seeds}; {len(plan.splits['train'])} pairs of {job.dataset}, findings in {folder}",
         flush=True,
     )
+
+    def child(number: int, drawn: Settings) -> AbstractContextManager[Run]:
+        return sweep_runs.child(job.tracking, opened, number, settled(drawn))
+
     settings = asdict(replace(job, sweep=replace(job.sweep, storage=where)))  # a URL may hold a password
     with sweep_runs.parent(job.tracking, opened, settings, manifest) as active:
         active.warn(ancestry.doubts(job.training, manifest.sha256))
-        Worker(opened, plan, lambda number, drawn: sweep_runs.child(job.tracking, opened, number, drawn)).run()
+        Worker(opened, plan, child).run()
         extra = {} if job.dataset == DATASET else {"dataset": job.dataset}
         files = findings.write(opened.study, plan, folder, extra=extra)
         for path in (*files, *findings.draw(opened.study, job.sweep, folder)):
@@ -52,3 +60,11 @@ def _search(job: SweepJob, plan: trial.Plan, manifest: Manifest, folder: Path) -
         f"{findings.command(folder)}"
     )
     return value
+
+
+def settled(drawn: Settings) -> Settings:
+    """What a trial trains with, for its record: with all that is left to the encoder."""
+    try:
+        return replace(drawn, training=training.suit(drawn.model, drawn.training))
+    except StanceError:  # the trial meets the same error, and tells of it
+        return drawn

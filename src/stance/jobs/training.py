@@ -19,8 +19,9 @@ class TrainJob:
     """Directory of the dataset."""
     output: str = CHECKPOINT
     """Directory of the checkpoint; in a multirun the jobs write beside it: checkpoint-0, checkpoint-1, …"""
-    resume: str = "never"
-    """auto goes on where an interrupted run with the same output stopped, if there is one; never starts anew."""
+    resume: str = "stop"
+    """Where an interrupted run with the same output left a checkpoint: auto goes on with it, never throws it away and
+    starts anew, stop refuses to choose."""
 
 
 @dataclass
