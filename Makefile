@@ -12,12 +12,20 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # What `make run` runs: a file of conf/experiment/. Presets that learn from the same corpora share a dataset.
 EXPERIMENT ?= quick
-ifeq ($(wildcard conf/experiment/$(EXPERIMENT).yaml),)
+ifeq ($(filter $(EXPERIMENT),$(patsubst conf/experiment/%.yaml,%,$(wildcard conf/experiment/*.yaml))),)
 $(error EXPERIMENT=$(EXPERIMENT): expected one of $(basename $(notdir $(wildcard conf/experiment/*.yaml))))
 endif
 # Another encoder than the preset's, a file of conf/model/: MODEL=mpnet_local where there is no hub.
 MODEL ?=
 PORT ?= 5000
+ifneq ($(MODEL),)
+ifeq ($(filter $(MODEL),$(patsubst conf/model/%.yaml,%,$(wildcard conf/model/*.yaml))),)
+$(error MODEL=$(MODEL): expected one of $(basename $(notdir $(wildcard conf/model/*.yaml))))
+endif
+endif
+ifneq ($(findstring command,$(origin experiment) $(origin model) $(origin resume)),)
+$(error make takes EXPERIMENT=, MODEL= and RESUME= in capitals)
+endif
 # Where an interrupted training of the same preset left a checkpoint: auto goes on with it, never starts anew.
 RESUME ?=
 OUT := $(if $(filter quick,$(EXPERIMENT)),outputs,outputs/$(EXPERIMENT))

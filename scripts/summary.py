@@ -29,18 +29,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         manifest = dataset.read_manifest(options.dataset)
-        report = json.loads(options.report.read_text("utf-8"))
+        report = _report(options.report)
         if not isinstance(report, dict) or "scores" not in report:
             raise StanceError(f"{options.report}: no scores in it; expected a report by scripts/evaluate.py")
         predictor = StancePredictor.load(options.artifact, precision=str(report.get("precision", "int8")))
         _check_together(manifest, report, predictor, options)
-        article = Article(options.article.stem, options.article.read_text("utf-8").strip())
+        text = _text(options.article).strip()
+        if not text:
+            raise StanceError(f"{options.article}: no text in it; expected an article")
+        article = Article(options.article.stem, text)
         triples = ArticleReader(predictor).read(article)
     except (StanceError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     show.summary(manifest, report, triples, article, artifact=options.artifact, source=options.article)
     return 0
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise StanceError(f"{path}: not UTF-8 (byte {error.object[error.start]:#04x}); save it as UTF-8") from error
+
+
+def _report(path: Path) -> Any:
+    try:
+        return json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise StanceError(f"{path}: broken JSON ({error}); run scripts/evaluate.py again") from error
 
 
 def _check_together(

@@ -370,7 +370,7 @@ def test_evaluation_reports_coverage_and_risk_at_the_threshold_of_the_artifact(
     exported: Workplace, careful: Path, middle: float
 ) -> None:
     rows, _ = dataset.load(exported.dataset)
-    report = evaluation.score(StancePredictor.load(careful), rows, EvaluationConfig(resamples=50))
+    report = evaluation.score(StancePredictor.load(careful), rows, EvaluationConfig(resamples=100))
     predictor = StancePredictor.load(careful)
     bare = [Pair(e.text, e.actor, e.target) for e in rows["test"]]
     for way, pairs in (("as_asked", [e.pair() for e in rows["test"]]), ("without_places", bare)):

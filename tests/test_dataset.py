@@ -406,6 +406,17 @@ def test_a_process_killed_while_it_writes_leaves_the_old_directory_whole(tmp_pat
     assert (old / "mark").read_text() == "new"
 
 
+def test_a_link_stays_and_the_directory_that_it_points_at_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "large" / "disk").mkdir(parents=True)
+    (tmp_path / "out").symlink_to(tmp_path / "large" / "disk")
+    for text in ("old", "new"):
+        with replace_directory(tmp_path / "out", marker="mark") as folder:
+            (folder / "mark").write_text(text)
+    assert (tmp_path / "out").is_symlink()
+    assert (tmp_path / "large" / "disk" / "mark").read_text() == "new"
+    assert [path.name for path in (tmp_path / "large").iterdir()] == ["disk"]
+
+
 def counted(rows: dict[str, list[Example]]) -> dict[str, Counter[str]]:
     return {split: Counter(e.stance.value for e in part) for split, part in rows.items()}
 

@@ -624,8 +624,27 @@ def test_a_contender_may_name_a_folder_below_the_home(monkeypatch: pytest.Monkey
 
 def test_a_contender_changes_what_learns_alone(encoder: str, tmp_path: Path) -> None:
     folder = tiny.dataset(tmp_path / "dataset", {**SPLITS, "test": tiny.examples(6, seed=3)})
-    with pytest.raises(StanceError, match=r"contenders\.near: transfer\.context is the same for all contenders"):
-        script("bakeoff").main([f"dataset={folder}", "+bakeoff.contenders={near: ['transfer.context=1']}"])
+    for change in ("transfer.context=1", "model=distilbert", "training.seed=5"):
+        with pytest.raises(
+            StanceError, match=rf"contenders\.b: '{change}': expected dataset=…, model\.KEY=… or training"
+        ):
+            script("bakeoff").main([f"dataset={folder}", f"+bakeoff.contenders={{a: [], b: ['{change}']}}"])
+
+
+def test_a_contender_s_setting_without_a_meaning_is_refused_before_another_is_trained(
+    encoder: str, tmp_path: Path
+) -> None:
+    folder = tiny.dataset(tmp_path / "dataset", {**SPLITS, "test": tiny.examples(6, seed=3)})
+    with pytest.raises(StanceError, match=r"contenders\.b: training\.class_weights=balancd: expected none or balanced"):
+        script("bakeoff").main(
+            [
+                f"dataset={folder}",
+                f"output={tmp_path}/memory.jsonl",
+                f"model.name={encoder}",
+                "+bakeoff.contenders={a: [], b: ['training.class_weights=balancd']}",
+            ]
+        )
+    assert not (tmp_path / "memory.jsonl").exists()
 
 
 def test_a_contender_that_learns_what_is_scored_is_refused(encoder: str, tmp_path: Path) -> None:

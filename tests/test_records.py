@@ -1,6 +1,8 @@
 """The door of every JSON Lines file: requests and lines that are refused, and files that appear whole."""
 
 import json
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -175,3 +177,32 @@ def test_json_document_is_written_with_sorted_keys(tmp_path: Path) -> None:
     jsonl.write_json(tmp_path / "out.json", {"b": "é", "a": {"d": 1, "c": 2}})
     content = (tmp_path / "out.json").read_text("utf-8")
     assert content == '{\n  "a": {\n    "c": 2,\n    "d": 1\n  },\n  "b": "é"\n}\n'
+
+
+def test_a_link_stays_and_the_file_that_it_points_at_is_replaced(tmp_path: Path) -> None:
+    target, link = tmp_path / "target.jsonl", tmp_path / "link.jsonl"
+    target.write_text("old")
+    link.symlink_to(target)
+    jsonl.write(link, [{"a": 1}])
+    assert link.is_symlink()
+    assert target.read_text() == '{"a": 1}\n'
+
+
+@pytest.mark.parametrize("place", ["pipe", "/proc/self/fd/1", "/dev/nothing-of-this-name"])
+def test_an_output_that_is_no_regular_file_is_refused_and_left(tmp_path: Path, place: str) -> None:
+    path = tmp_path / place
+    if place == "pipe":
+        os.mkfifo(path)
+    for write in (jsonl.check_output, lambda path: jsonl.write(path, [])):
+        with pytest.raises(StanceError, match=rf"^output=\S*{path.name}: is no regular file"):
+            write(path)
+    assert path.is_fifo() or place != "pipe"
+
+
+def test_a_pipe_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=('{"a": 1}\n\n{"a": 2}\n',))
+    writer.start()
+    assert [row for _, row in jsonl.read(pipe)] == [{"a": 1}, {"a": 2}]
+    writer.join()

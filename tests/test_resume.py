@@ -555,6 +555,33 @@ def test_an_interruption_before_the_first_checkpoint_needs_no_choice(
     assert (tmp_path / "checkpoint" / "checkpoint.json").is_file()
 
 
+def test_what_has_been_trained_is_not_trained_again(
+    built: Workplace, encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = settings(built, encoder, tmp_path, "checkpoint")
+    value = script("train").main([*overrides, "resume=auto"])
+    file = tmp_path / "checkpoint" / "model.safetensors"
+    first = file.stat().st_mtime_ns
+    assert script("train").main([*overrides, "resume=auto", "training.save_steps=7"]) == value
+    assert "has been trained with these settings on this dataset" in capsys.readouterr().out
+    assert (file.stat().st_mtime_ns, len(runs(tmp_path))) == (first, 1)
+    script("train").main([*overrides, "resume=auto", "training.seed=2"])
+    assert file.stat().st_mtime_ns > first
+    assert len(runs(tmp_path)) == 2
+
+
+def test_an_interrupted_training_is_newer_than_what_was_trained_before(tmp_path: Path) -> None:
+    output = tmp_path / "checkpoint"
+    output.mkdir()
+    assert resume.finished(output, "d") == {}
+    (output / "checkpoint.json").write_text('{"job": "d", "validation": {"macro_f1": 0.5}}')
+    assert resume.finished(output, "d") == {"macro_f1": 0.5}
+    assert resume.finished(output, "e") == {}
+    work_of(output).mkdir()
+    (work_of(output) / "job.json").write_text("{}")
+    assert resume.finished(output, "d") == {}
+
+
 def test_a_refused_resume_leaves_the_run_as_it_was(built: Workplace, encoder: str, tmp_path: Path) -> None:
     overrides = settings(built, encoder, tmp_path, "checkpoint")
     killed.script_killed("step", 6, overrides, flush=True)

@@ -314,7 +314,7 @@ def test_the_report_of_a_corpus_of_two_labels_is_over_these_and_abstains_as_pred
     predictor = StancePredictor.load(place)
     two = ("oppose", "support")
     polar = {split: [replace(r, labels=two) for r in part if r.stance in two] for split, part in rows.items()}
-    found = evaluation.score(predictor, polar, EvaluationConfig(resamples=20))
+    found = evaluation.score(predictor, polar, EvaluationConfig(resamples=100))
     counts = found.confusion
     assert counts[:, 1].sum() == counts[1].sum() == 0
     truth = np.repeat(np.repeat(np.arange(3)[:, None], 3, 1).ravel(), counts.ravel())
@@ -334,7 +334,7 @@ def test_the_report_of_a_corpus_of_two_labels_is_over_these_and_abstains_as_pred
 def test_the_report_on_validation_scores_the_validation_split(
     predictor: StancePredictor, rows: dict[str, list[Example]]
 ) -> None:
-    found = evaluation.score(predictor, rows, EvaluationConfig(split="validation", resamples=20))
+    found = evaluation.score(predictor, rows, EvaluationConfig(split="validation", resamples=100))
     assert found.examples == rows["validation"]
     assert found.confusion.sum() == len(rows["validation"])
     assert "validation_macro_f1_low" in evaluation.metrics(found)
@@ -423,7 +423,7 @@ def test_a_bound_that_is_not_there_is_null_in_the_file(
 ) -> None:
     one = rows["test"][0].article_id
     part = {**rows, "test": [row for row in rows["test"] if row.article_id == one]}
-    found = evaluation.score(predictor, part, EvaluationConfig(resamples=20))
+    found = evaluation.score(predictor, part, EvaluationConfig(resamples=100))
     assert math.isnan(found.scores[MODEL]["accuracy"].low)
     jsonl.write_json(tmp_path / "report.json", jsonl.finite(found.to_json()))
 

@@ -29,7 +29,7 @@ from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Article, Mention, Pair, Stance, Triple
-from stance.usage import field_docs
+from stance.usage import arranged, field_docs
 
 NAMES = (
     "build_dataset", "train", "export", "evaluate", "predict", "transfer", "learning_curve", "review", "fetch_corpus",
@@ -248,6 +248,58 @@ def test_a_study_takes_the_settings_of_a_preset_but_not_the_name_of_its_checkpoi
     assert main.compose(["experiment=everything", "output=here.png"]).output == "here.png"
 
 
+def test_no_group_as_conf_writes_it_is_taken_and_else_refused() -> None:
+    main = script("train").main
+    assert main.compose(["experiment=null", "training.seed=9"]).training.seed == 9
+    for word in ("model=null", "training="):
+        with pytest.raises(StanceError, match=rf"^{word}: expected one of "):
+            main.compose([word])
+
+
+@pytest.mark.parametrize(
+    ("typed", "parsed"),
+    [
+        ("a=1 -m b=2", "-m a=1 b=2"),
+        ("a=1 --cfg job b=2 --resolve -p hydra", "--cfg job --resolve -p hydra a=1 b=2"),
+        ("a=1 --cfg=job --help", "--cfg=job --help a=1"),
+        ("~a +b=-1 c=--x", "~a +b=-1 c=--x"),
+        ("a=1 -p", "-p a=1"),
+    ],
+)
+def test_options_may_stand_anywhere(typed: str, parsed: str) -> None:
+    assert arranged(typed.split()) == parsed.split()
+
+
+@pytest.mark.parametrize(
+    ("typed", "match"),
+    [("--epochs 3", r"^--epochs: no such option; settings"), ("a=1 -m --cfg job", r"^-m and --cfg ")],
+)
+def test_options_that_there_are_none_or_not_together_are_refused(typed: str, match: str) -> None:
+    with pytest.raises(StanceError, match=match):
+        arranged(typed.split())
+
+
+@pytest.mark.parametrize(
+    ("variables", "found"),
+    [
+        ("EXPERIMENT=quick", "experiment=quick dataset=outputs/dataset output=outputs/checkpoint"),
+        (
+            "EXPERIMENT=public RESUME=auto",
+            "experiment=public resume=auto dataset=outputs/dataset-public output=outputs/p",
+        ),
+        ("EXPERIMENT=gpu-base MODEL=mpnet_local", "tracking.model=stance-everything"),
+        ("EXPERIMENT=smoke MIXTURE=everything", "mixture=everything output=outputs/dataset-everything"),
+        ("EXPERIMENT=../experiment/full", r"EXPERIMENT=../experiment/full: expected one of "),
+        ("experiment=full", "make takes EXPERIMENT=, MODEL= and RESUME= in capitals"),
+        ("MODEL=x", "MODEL=x: expected one of "),
+    ],
+)
+def test_make_passes_its_variables_on(variables: str, found: str) -> None:
+    done = subprocess.run(["make", "-n", "run", *variables.split()], cwd=ROOT, capture_output=True, text=True)
+    assert found in " ".join((done.stdout + done.stderr).split())
+    assert (done.returncode == 0) == ("expected one of" not in found and "capitals" not in found)
+
+
 def test_an_override_reaches_the_job() -> None:
     job = script("train").main.compose(["training.seed=9", "model.layout=pair", "output=here"])
     assert (job.training.seed, job.model.layout, job.output) == (9, "pair", "here")
@@ -457,7 +509,7 @@ def test_evaluate_returns_the_macro_f1_of_its_report_and_warns_of_rows_that_chos
             f"artifact={exported.artifact}",
             f"output={report}",
             f"evaluation.split={split}",
-            "evaluation.resamples=50",
+            "evaluation.resamples=100",
             *store(tmp_path),
         ]
     )
@@ -491,7 +543,7 @@ def test_a_model_is_not_judged_by_a_dataset_it_was_not_trained_with(
     assert not (tmp_path / "output").exists()
     if name == "evaluate":
         capsys.readouterr()
-        script(name).main([*overrides, "other_dataset=true", "evaluation.resamples=50"])
+        script(name).main([*overrides, "other_dataset=true", "evaluation.resamples=100"])
         (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: the model was")]
         assert line.endswith("its rows may have been training rows")
 
@@ -747,6 +799,29 @@ def test_the_summary_shows_what_belongs_together(
         assert "0 test pairs of 0 articles, fp32" in printed.out
         assert "What the model reads from" in printed.out
         assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("article", b"caf\xe9", r"article\.txt: not UTF-8 \(byte 0xe9\); save it as UTF-8"),
+        ("article", b" \n", r"article\.txt: no text in it; expected an article"),
+        ("report", b"{a", r"report\.txt: broken JSON .*; run scripts/evaluate\.py again"),
+    ],
+)
+def test_the_summary_names_the_file_that_it_cannot_read(
+    exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes, match: str
+) -> None:
+    facts = {
+        "dataset_sha256": dataset.read_manifest(exported.dataset).sha256,
+        "export_run": StancePredictor.load(exported.artifact).metadata["export_run"],
+    }
+    (tmp_path / "report.txt").write_text(json.dumps({"scores": {}, **facts}))
+    (tmp_path / f"{name}.txt").write_bytes(content)
+    paths = {"dataset": exported.dataset, "artifact": exported.artifact, "report": tmp_path / "report.txt",
+             "article": tmp_path / "article.txt"}  # fmt: skip
+    assert script("summary").main([f"--{key}={path}" for key, path in paths.items()]) == 2
+    assert re.search(match, capsys.readouterr().err)
 
 
 def test_the_summary_of_an_article_without_stances_still_prints(capsys: pytest.CaptureFixture[str]) -> None:

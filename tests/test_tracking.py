@@ -504,7 +504,45 @@ def test_another_export_to_the_same_folder_is_refused(exported: Workplace, tmp_p
     assert len(runs(config, "export")) == before
 
 
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ("tracking.model=a/b", r"^tracking\.model=a/b: expected a name without / and :"),
+        ("tracking.model=", r"^tracking\.model=: expected a name"),
+        ("export.opset=3", r"^export\.opset=3: expected 17 to 22"),
+        ("export.opset=99", r"^export\.opset=99: expected 17 to 22"),
+    ],
+)
+def test_an_export_that_could_not_be_kept_is_refused_before_the_work(
+    exported: Workplace, tmp_path: Path, wrong: str, match: str
+) -> None:
+    config = copied(exported, tmp_path)
+    before = len(runs(config, "export"))
+    names = [f"dataset={exported.dataset}", f"checkpoint={exported.checkpoint}", f"output={tmp_path}/artifact"]
+    with pytest.raises(StanceError, match=match):
+        script("export").main([*names, *overrides(config), wrong])
+    assert len(runs(config, "export")) == before
+    assert not (tmp_path / "artifact").exists()
+
+
 # Stores that can't be used
+
+
+def test_a_file_in_the_place_of_artifacts_is_refused_and_poisons_nothing(
+    exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    config = replace(copied(exported, tmp_path), experiment="new", artifacts=f"{tmp_path}/file")
+    with pytest.raises(StanceError, match=r"^tracking\.artifacts=\S+/file: expected a directory"):
+        tracking.connect(config)
+    better = replace(config, artifacts=f"{tmp_path}/folder")
+    with tracking.run(better, stage="toy", settings={}):
+        assert capsys.readouterr().err == ""
+    with tracking.run(replace(config, artifacts=f"{tmp_path}/elsewhere"), stage="toy", settings={}):
+        told = capsys.readouterr().err
+    assert told.startswith(
+        f"the experiment 'new' keeps its files in file://{tmp_path}/folder; tracking.artifacts is for"
+    )
 
 
 def refused(config: TrackingConfig, match: str) -> None:

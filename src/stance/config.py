@@ -79,7 +79,7 @@ class Script(Generic[Job]):
         """The typed job that the YAML and `overrides` make."""
         try:
             with hydra.initialize_config_dir(str(self.conf), version_base="1.3"):
-                return self._typed(hydra.compose(self.name, list(overrides)))
+                return self._typed(hydra.compose(self.name, self._chosen(overrides)))
         except CONFIGURATION_ERRORS as error:
             raise StanceError(explain(error)) from error
 
@@ -98,6 +98,7 @@ class Script(Generic[Job]):
             _exit(f"scripts/{self.name}.py works in one process; start it with python, without torchrun or accelerate")
         decorated = hydra.main(version_base="1.3", config_path=str(self.conf), config_name=self.name)
         try:
+            sys.argv[1:] = self._chosen(usage.arranged(sys.argv[1:]))
             decorated(self._task)()
         except CONFIGURATION_ERRORS as error:
             _exit(explain(error))
@@ -132,6 +133,19 @@ class Script(Generic[Job]):
         if self.examples:
             lines += ["", "examples:", *(f"  {line}" for line in self.examples)]
         return "\n".join(lines)
+
+    def _chosen(self, words: Sequence[str]) -> list[str]:
+        """The words without `GROUP=null` where none is the default, as conf/ writes it; Hydra would not take it."""
+        kept = []
+        for word in words:
+            group, _, choice = word.partition("=")
+            if choice.strip() in ("null", "") and group.isidentifier() and (self.conf / group).is_dir() and "=" in word:
+                if f"- {group}: null" in self._primary():
+                    continue
+                names = sorted(file.stem for file in (self.conf / group).glob("*.yaml"))
+                raise StanceError(f"{word}: expected one of {', '.join(names)}")
+            kept.append(word)
+        return kept
 
     def _command(self) -> Callable[[Job], Any]:
         """What does the work; its module and the libraries of that are imported here."""

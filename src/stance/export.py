@@ -33,6 +33,8 @@ from stance.scores import UNKNOWN, Answers, known, score
 from stance.settings.scoring import ExportConfig
 from stance.trust import Asked, Trust, fit
 
+OPSETS = range(17, 23)
+"""Versions of the operator set that PyTorch writes as asked and ONNX Runtime runs, tried one by one."""
 MIN_PLACED = 100
 """Fewer pairs with places than this tell no temperature or threshold of their own."""
 
@@ -114,6 +116,8 @@ def check(config: ExportConfig) -> None:
         )
     if not 0 < config.risk_confidence < 1:
         raise StanceError(f"export.risk_confidence={config.risk_confidence}: expected a probability between 0 and 1")
+    if config.opset not in OPSETS:
+        raise StanceError(f"export.opset={config.opset}: expected {OPSETS[0]} to {OPSETS[-1]}")
 
 
 def metrics(exported: Exported) -> dict[str, float]:

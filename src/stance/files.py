@@ -15,6 +15,8 @@ from stance.errors import StanceError
 def replace_directory(path: Path, *, marker: str) -> Iterator[Path]:
     """Fill a temporary directory beside `path`; when the block ends well it takes the place of `path`.
 
+    A link stays, and the directory that it points at is replaced.
+
     Args:
         path: the directory to write.
         marker: the file whose presence shows that an existing `path` is an earlier output of the same kind.
@@ -23,6 +25,7 @@ def replace_directory(path: Path, *, marker: str) -> Iterator[Path]:
         StanceError: `path` exists and is something else, which is left as it is.
     """
     check_replaceable(path, marker=marker)
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:

@@ -40,7 +40,7 @@ def scan(path: Path) -> Iterator[tuple[str, dict[str, Any] | StanceError]]:
     Raises:
         StanceError: the file is missing or empty.
     """
-    if not path.is_file():
+    if path.is_dir() or not path.exists():  # a pipe is fine
         raise StanceError(f"{path}: no such file; expected a JSON Lines file (one JSON object a line, UTF-8)")
     found = False
     with path.open("rb") as lines:
@@ -148,13 +148,22 @@ def check_output(path: Path) -> None:
     """Refuse, before the work, the name of a file that can't be written.
 
     Raises:
-        StanceError: it is a directory, something above it is a file, or there is no permission to write there.
+        StanceError: it is a directory, a pipe or a device, something above it is a file, or there is no permission to
+            write there.
     """
     if path.is_dir():
         raise StanceError(f"output={path}: is a directory; expected the name of a file to write")
+    _check_regular(path)
     above = check_above(path)
     if not os.access(above, os.W_OK | os.X_OK):
         raise StanceError(f"output={path}: no permission to write into {above}; choose another output")
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse what a finished file must not take the place of: a pipe or a device, a process's own descriptors too."""
+    system = path.absolute().parts[1:3]
+    if (path.exists() and not path.is_file()) or (system[:1] in (("dev",), ("proc",)) and system != ("dev", "shm")):
+        raise StanceError(f"output={path}: is no regular file, and it would be replaced; expected the name of a file")
 
 
 def check_utf8(row: Mapping[str, Any], where: str) -> None:
@@ -207,7 +216,12 @@ def replacing(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def _renamed(path: Path) -> Iterator[int]:
-    """The descriptor of a temporary file beside `path`, renamed to it when the block, which closes it, ends well."""
+    """The descriptor of a temporary file beside `path`, renamed to it when the block, which closes it, ends well.
+
+    A link stays, and what it points at is replaced.
+    """
+    _check_regular(path)
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)

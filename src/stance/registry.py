@@ -56,6 +56,12 @@ class Registered:
     reason: str
 
 
+def check_name(name: str) -> None:
+    """Refuse, before the work, a name that MLflow takes for no model."""
+    if not name.strip() or set(name) & set("/:"):
+        raise StanceError(f"tracking.model={name}: expected a name without / and :, for the registry")
+
+
 def register(artifact: Path, validation: Sequence[Example], *, name: str, run_id: str) -> Registered:
     """Log the artifact as a model of the active run, register it and give it an alias.
 

@@ -25,7 +25,7 @@ from stance.predictor import sha256
 from stance.recipe import choose_precision, teachers
 from stance.settings.training import ModelConfig, TrainingConfig
 
-LOCK, JOB, RESCUED = "training.lock", "job.json", "best"
+LOCK, JOB, RESCUED, CHECKPOINT = "training.lock", "job.json", "best", "checkpoint.json"
 WEIGHTS = "model.safetensors"
 FREE = ("training.save_steps", "training.disk_budget_gb", "training.teacher_cache")
 """Settings that change no weight: a resume may change them."""
@@ -77,20 +77,22 @@ def hold(output: Path, *, name: str = "partial") -> Iterator[Path]:
 
 
 def settled(config: TrainingConfig, output: Path, resume: str) -> TrainingConfig:
-    """The recipe with the precision that `auto` comes to: that of the training that is gone on with, else as measured.
+    """The recipe with the precision that `auto` comes to: that of the training that is gone on with or has ended, else
+    as measured.
 
     A measurement has noise, so the first process measures for all of them.
     """
-    path = _beside(output) / JOB
     if config.precision != "auto":
         return config
 
     def chosen() -> str:
-        try:
-            before = json.loads(path.read_text("utf-8")) if resume == "auto" else {}
-            return choose_precision(before["job"]["training"]["precision"])
-        except (OSError, ValueError, KeyError, TypeError, StanceError):  # `find` tells of what can't be gone on from
-            return choose_precision("auto")
+        for path in (_beside(output) / JOB, output / CHECKPOINT) if resume == "auto" else ():
+            try:
+                before = json.loads(path.read_text("utf-8"))
+                return choose_precision(before.get("job", before)["training"]["precision"])
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, StanceError):
+                continue  # `find` tells of what can't be gone on from
+        return choose_precision("auto")
 
     return replace(config, precision=distributed.on_first(chosen) if launch.processes() > 1 else chosen())
 
@@ -124,6 +126,19 @@ def digest(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) -> s
     """Of what `describe` tells, without the settings that change no weight: what studies know a training by."""
     told = jsonl.flatten(describe(model, config, dataset_sha256))
     return hashlib.sha256(jsonl.dumps({k: v for k, v in told.items() if k not in FREE}).encode()).hexdigest()
+
+
+def finished(output: Path, job: str) -> dict[str, float]:
+    """The validation scores of `output` if it is what the training with this `digest` made; else nothing.
+
+    An interrupted training to the same output is newer, whatever it is.
+    """
+    try:
+        about = json.loads((output / CHECKPOINT).read_text("utf-8"))
+        made = about["job"] == job and not (_beside(output) / JOB).exists()
+        return {name: float(value) for name, value in about["validation"].items()} if made else {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def find(work: Path, job: Mapping[str, Any], resume: str) -> Before:

@@ -24,6 +24,7 @@ from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from stance.errors import StanceError
+from stance.files import check_above
 from stance.jsonl import flatten
 from stance.origin import git_commit, versions
 from stance.runs import Run
@@ -50,6 +51,8 @@ def run(
         StanceError: the tracking database can't be used.
     """
     client = connect(config)
+    if mlflow.active_run() is None:
+        _told_where(client, config)
     before = _interrupted(client, config, resume) if resume else None
     try:
         active = _open(client, config, stage, name, before)
@@ -103,6 +106,7 @@ def connect(config: TrackingConfig) -> MlflowClient:
         mlflow.set_registry_uri(config.uri)
         client = MlflowClient()
         if _experiment(client, config) is None:
+            _check_artifacts(config)
             client.create_experiment(config.experiment, artifact_location=_location(config))
         mlflow.set_experiment(config.experiment)
     except (MlflowException, SQLAlchemyError) as error:
@@ -139,6 +143,26 @@ def find(config: TrackingConfig, wanted: str) -> str:
     except MlflowException as error:
         raise _refused(config, "can't look for a run", error) from error
     return str(found[0].info.run_id) if found else ""
+
+
+def _check_artifacts(config: TrackingConfig) -> None:
+    """Refuse a directory for files that can be none: an experiment keeps its place for ever."""
+    if (location := _location(config)) and location.startswith("file:"):
+        try:
+            check_above(Path(config.artifacts).resolve() / "run")
+        except StanceError as error:
+            raise StanceError(f"tracking.artifacts={config.artifacts}: expected a directory ({error})") from error
+
+
+def _told_where(client: MlflowClient, config: TrackingConfig) -> None:
+    """Say where an experiment that is there already keeps its files, when it is elsewhere than is set now."""
+    known, asked = client.get_experiment_by_name(config.experiment), _location(config)
+    if known and asked and known.artifact_location != asked:
+        print(
+            f"the experiment {config.experiment!r} keeps its files in {known.artifact_location}; "
+            "tracking.artifacts is for a new one",
+            file=sys.stderr,
+        )
 
 
 def _location(config: TrackingConfig) -> str | None:

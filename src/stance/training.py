@@ -29,7 +29,7 @@ from stance.files import check_replaceable, remove_leftovers, replace_directory
 from stance.model import Checkpoint, StanceModel, save, start_from
 from stance.recipe import check, choose_precision, suited
 from stance.records import UNLABELLED, Example
-from stance.resume import begin, describe, find, hold, settled
+from stance.resume import begin, describe, digest, find, hold, settled
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.teacher import answer, check_corpora, further, teach
 from stance.trainer import StanceTrainer
@@ -78,7 +78,7 @@ def train(
         about: facts that the checkpoint keeps (dataset fingerprint, commit, run).
         sink: receives the metrics as they come; after a resume also those of before, first.
         listener: is told of alerts and of every epoch's end.
-        resume: `auto` goes on where an interrupted training into `output` stopped, if there is one; `never` does not.
+        resume: where an interrupted training into `output` stopped `auto` goes on, `stop` refuses, `never` starts anew.
 
     Raises:
         StanceError: settings, data or checkpoint don't fit, `output` is taken, a loss is no number, or memory ran out.
@@ -115,11 +115,12 @@ def _keeper(
 ) -> Callable[[Mapping[str, float], Path], None]:
     """What writes the trainer's model, with these validation scores, as a checkpoint directory."""
     settings = {"model": asdict(model_config), "training": asdict(trainer.recipe)}
+    job = digest(model_config, trainer.recipe, about.get("dataset_sha256", ""))
 
     def keep(scores: Mapping[str, float], folder: Path) -> None:
         model = _trained(trainer, model_config)  # all processes have their part in it
         if launch.rank() == 0:
-            facts = {**about, **settings, "validation": dict(scores)}
+            facts = {**about, **settings, "job": job, "validation": dict(scores)}
             with replace_directory(folder, marker="checkpoint.json") as place:
                 save(Checkpoint(model, pretrained.tokenizer, pretrained.encoding, facts), place)
 

@@ -59,8 +59,8 @@ def load(config: TransferConfig) -> dict[str, list[Example]]:
         StanceError: none is there, or a file is not of the published format.
     """
     root = Path(config.root)
-    if config.context < 0 or config.resamples < 1 or config.seed < 0:
-        raise StanceError("transfer.context and transfer.seed must not be negative, transfer.resamples at least 1")
+    if config.context < 0 or config.resamples < 100 or config.seed < 0:
+        raise StanceError("transfer.context and transfer.seed must not be negative, transfer.resamples at least 100")
     found: dict[str, list[Article]] = {}
     if (root / "seesaw" / "SEESAW").is_dir():
         articles = corpora.read(root / "seesaw" / "SEESAW", "seesaw")

@@ -7,11 +7,43 @@ import itertools
 import re
 import textwrap
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from stance.errors import StanceError
 
 KEY = "KEY"
 """Stands in a help text for a name that the person who types chooses."""
+FLAGS = {"--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m", "--info", "-i",
+         "--shell-completion", "-sc"}  # fmt: skip
+WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
+              "--experimental-rerun"}  # fmt: skip
+ALONE = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
+"""Options of a command line, all of them Hydra's; those with a value take the next word where none is joined by `=`,
+and of the last few there can be one."""
+
+
+def arranged(words: Sequence[str]) -> list[str]:
+    """The words of a command line with options first, as Hydra's parser wants them: `-m` may stand anywhere.
+
+    Raises:
+        StanceError: an option that there is none, or two that exclude each other.
+    """
+    options, rest, left = list[str](), list[str](), iter(words)
+    for word in left:
+        if not word.startswith("-"):
+            rest.append(word)
+            continue
+        name = word.partition("=")[0]
+        if name not in FLAGS | WITH_VALUE:
+            raise StanceError(f"{word}: no such option; settings are typed as KEY=VALUE, and --help lists them")
+        options.append(word)
+        if name in WITH_VALUE and "=" not in word:
+            options += [value for value in [next(left, None)] if value is not None]
+    apart = [word for word in options if word.partition("=")[0] in ALONE]
+    if len(apart) > 1:
+        raise StanceError(f"{' and '.join(apart)} don't go together; take one of them")
+    return options + rest
 
 
 def settings(job: type[Any], prefix: str = "") -> Iterator[tuple[str, str]]:

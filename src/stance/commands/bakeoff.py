@@ -1,31 +1,47 @@
 """Ways to train, compared over seeds."""
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
-from stance import ancestry, bakeoff, dataset, jsonl, tracking, training, transfer
+from stance import ancestry, bakeoff, dataset, jsonl, recipe, tracking, training, transfer
 from stance.config import override
+from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.jobs.studies import BakeoffJob
+from stance.records import Example
 from stance.show import columns
 
 
 def contenders(job: BakeoffJob) -> Iterator[bakeoff.Contender]:
     """What the job compares, each with its dataset, which is read once."""
-    read = {}
+    read: dict[str, tuple[dict[str, list[Example]], Manifest]] = {}
     for name, changes in job.bakeoff.contenders.items():
-        own = override(job, changes)
-        same = replace(own, dataset=job.dataset, model=job.model, training=job.training)
-        if other := jsonl.differing(asdict(job), asdict(same)):
+        try:
+            yield _contender(job, name, changes, read)
+        except StanceError as error:
+            raise StanceError(f"bakeoff.contenders.{name}: {error}") from error
+
+
+def _contender(
+    job: BakeoffJob, name: str, changes: Sequence[str], read: dict[str, tuple[dict[str, list[Example]], Manifest]]
+) -> bakeoff.Contender:
+    """A contender whose settings are checked: no other should be trained for hours before they are refused."""
+    for change in changes:
+        key = change.partition("=")[0]
+        if not re.fullmatch(r"dataset|(model|training)(\.\w+)+", key) or key == "training.seed":
             raise StanceError(
-                f"bakeoff.contenders.{name}: {other[0]} is the same for all contenders; expected dataset, model.… or "
-                "training.…"
+                f"{change!r}: expected dataset=…, model.KEY=… or training.KEY=…, and no training.seed, since all train "
+                "with each of bakeoff.seeds"
             )
-        if own.dataset not in read:
-            read[own.dataset] = dataset.load(Path(own.dataset))
-        rows, manifest = read[own.dataset]
-        yield bakeoff.Contender(name, manifest.sha256, rows, own.model, training.suit(own.model, own.training))
+    own = override(job, changes)
+    if own.dataset not in read:
+        read[own.dataset] = dataset.load(Path(own.dataset))
+    rows, manifest = read[own.dataset]
+    found = bakeoff.Contender(name, manifest.sha256, rows, own.model, training.suit(own.model, own.training))
+    recipe.check(found.training, rows)
+    return found
 
 
 def _doubts(compared: Sequence[bakeoff.Contender]) -> dict[str, str]:

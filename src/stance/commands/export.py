@@ -10,6 +10,9 @@ from stance.jobs.training import ExportJob
 def run(job: ExportJob) -> Path:
     """Export a checkpoint to ONNX in fp32 and int8, check both against PyTorch, and register the artifact."""
     output = Path(job.output)
+    if job.register:
+        registry.check_name(job.tracking.model)
+    export.check(job.export)
     rows, manifest = dataset.load(Path(job.dataset))
     about = model.about(Path(job.checkpoint))
     doubts = dataset.check_same(manifest, about.get("dataset_sha256", ""), allowed=job.other_dataset)

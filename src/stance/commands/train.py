@@ -19,6 +19,14 @@ def run(job: TrainJob) -> float:
     recipe = training.suit(job.model, resume.settled(job.training, Path(job.output), job.resume))
     job = replace(job, training=recipe)
     rows, manifest = dataset.load(Path(job.dataset))
+    made = resume.finished(Path(job.output), resume.digest(job.model, job.training, manifest.sha256))
+    if made and job.resume == "auto":
+        if not launch.rank():
+            print(
+                f"{job.output}: has been trained with these settings on this dataset, validation macro-F1 "
+                f"{made['macro_f1']:.3f}; resume=never trains it anew"
+            )
+        return made["macro_f1"]
     if launch.rank():  # the first process alone prints and keeps a record
         return _follow(job, rows)
     print(

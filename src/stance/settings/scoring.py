@@ -25,7 +25,7 @@ class ExportConfig:
     tolerance: float = 1e-3
     """Largest difference of a probability between PyTorch and ONNX in fp32; with a larger one nothing is exported."""
     opset: int = 20
-    """Version of the ONNX operator set."""
+    """Version of the ONNX operator set, 17 to 22."""
     target_risk: float = 0.1
     """Largest share of wrong answers when the model may abstain: the least confidence of an answer is chosen for it on
     validation and kept in the artifact; 0 chooses none."""

@@ -62,7 +62,7 @@ class TrainingConfig:
     weight_decay: float = 0.01
     """Decoupled weight decay of AdamW."""
     max_grad_norm: float = 1.0
-    """Gradients are clipped to this norm."""
+    """Gradients are clipped to this norm; 0 leaves them."""
     tokens_per_batch: int = 1024
     """Most tokens of a batch, padding included."""
     class_weights: str = "none"
