@@ -86,5 +86,5 @@ $(READY): pyproject.toml constraints.txt
 	$(VENV)/bin/pip install -q --no-compile -c constraints.txt -e ".[train,dev]"
 	@touch $(READY)
 
-clean:           ## remove what `make run` made (of EXPERIMENT=NAME: its own), but neither the environment nor mlruns/
+clean:           ## remove what `make run` made (EXPERIMENT=NAME: of that one, its dataset too), but neither the environment nor mlruns/
 	rm -rf $(DATASET) $(DATASET).stages $(addprefix $(OUT)/,checkpoint checkpoint.partial artifact report.json predictions.jsonl)

@@ -202,7 +202,7 @@ def test_an_output_that_is_no_regular_file_is_refused_and_left(tmp_path: Path, p
 def test_a_pipe_is_read(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_text, args=('{"a": 1}\n\n{"a": 2}\n',))
+    writer = threading.Thread(target=pipe.write_text, args=('{"a": 1}\n\n{"a": 2}\n',), daemon=True)
     writer.start()
     assert [row for _, row in jsonl.read(pipe)] == [{"a": 1}, {"a": 2}]
-    writer.join()
+    writer.join(10)

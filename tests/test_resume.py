@@ -570,6 +570,20 @@ def test_what_has_been_trained_is_not_trained_again(
     assert len(runs(tmp_path)) == 2
 
 
+@pytest.mark.parametrize("name", ["checkpoint", "partial"])
+def test_a_training_that_has_ended_tells_its_precision_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(resume, "choose_precision", lambda wanted: f"taken {wanted}")
+    output = tmp_path / "checkpoint"
+    facts = {"training": {"precision": "fp32"}}
+    file = output / "checkpoint.json" if name == "checkpoint" else work_of(output) / "job.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps({"job": "digest", **facts} if name == "checkpoint" else {"job": facts, "run": ""}))
+    assert resume.settled(TrainingConfig(), output, "auto").precision == "taken fp32"
+    assert resume.settled(TrainingConfig(), output, "never").precision == "taken auto"
+
+
 def test_an_interrupted_training_is_newer_than_what_was_trained_before(tmp_path: Path) -> None:
     output = tmp_path / "checkpoint"
     output.mkdir()

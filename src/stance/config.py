@@ -139,7 +139,12 @@ class Script(Generic[Job]):
         kept = []
         for word in words:
             group, _, choice = word.partition("=")
-            if choice.strip() in ("null", "") and group.isidentifier() and (self.conf / group).is_dir() and "=" in word:
+            if (
+                choice.strip() in ("null", "")
+                and group.isidentifier()
+                and f"- {group}:" in self._primary()
+                and "=" in word
+            ):
                 if f"- {group}: null" in self._primary():
                     continue
                 names = sorted(file.stem for file in (self.conf / group).glob("*.yaml"))

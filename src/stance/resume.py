@@ -82,14 +82,15 @@ def settled(config: TrainingConfig, output: Path, resume: str) -> TrainingConfig
 
     A measurement has noise, so the first process measures for all of them.
     """
+    work = _beside(output)
     if config.precision != "auto":
         return config
 
     def chosen() -> str:
-        for path in (_beside(output) / JOB, output / CHECKPOINT) if resume == "auto" else ():
+        for path in (work / JOB, output / CHECKPOINT) if resume == "auto" else ():
             try:
                 before = json.loads(path.read_text("utf-8"))
-                return choose_precision(before.get("job", before)["training"]["precision"])
+                return choose_precision((before["job"] if path.name == JOB else before)["training"]["precision"])
             except (OSError, ValueError, KeyError, TypeError, AttributeError, StanceError):
                 continue  # `find` tells of what can't be gone on from
         return choose_precision("auto")

@@ -156,10 +156,12 @@ def _check_artifacts(config: TrackingConfig) -> None:
 
 def _told_where(client: MlflowClient, config: TrackingConfig) -> None:
     """Say where an experiment that is there already keeps its files, when it is elsewhere than is set now."""
-    known, asked = client.get_experiment_by_name(config.experiment), _location(config)
-    if known and asked and known.artifact_location != asked:
+    if (asked := _location(config)) is None:
+        return
+    known = client.get_experiment_by_name(config.experiment)
+    if known and known.artifact_location != asked:
         print(
-            f"the experiment {config.experiment!r} keeps its files in {known.artifact_location}; "
+            f"the experiment {config.experiment!r} keeps its files in {scrubbed(known.artifact_location)}; "
             "tracking.artifacts is for a new one",
             file=sys.stderr,
         )
