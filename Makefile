@@ -12,15 +12,16 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # What `make run` runs: a file of conf/experiment/. Presets that learn from the same corpora share a dataset.
 EXPERIMENT ?= quick
-ifeq ($(filter $(EXPERIMENT),$(patsubst conf/experiment/%.yaml,%,$(wildcard conf/experiment/*.yaml))),)
-$(error EXPERIMENT=$(EXPERIMENT): expected one of $(basename $(notdir $(wildcard conf/experiment/*.yaml))))
+names = $(basename $(notdir $(wildcard conf/$1/*.yaml)))
+ifeq ($(filter $(EXPERIMENT),$(call names,experiment)),)
+$(error EXPERIMENT=$(EXPERIMENT): expected one of $(call names,experiment))
 endif
 # Another encoder than the preset's, a file of conf/model/: MODEL=mpnet_local where there is no hub.
 MODEL ?=
 PORT ?= 5000
 ifneq ($(MODEL),)
-ifeq ($(filter $(MODEL),$(patsubst conf/model/%.yaml,%,$(wildcard conf/model/*.yaml))),)
-$(error MODEL=$(MODEL): expected one of $(basename $(notdir $(wildcard conf/model/*.yaml))))
+ifeq ($(filter $(MODEL),$(call names,model)),)
+$(error MODEL=$(MODEL): expected one of $(call names,model))
 endif
 endif
 ifneq ($(findstring command,$(origin experiment) $(origin model) $(origin resume)),)

@@ -22,6 +22,7 @@ from killed import SERVER, SPLITS, train
 from stance import checkpoints, files, recipe, resume, tracking
 from stance.errors import StanceError
 from stance.recipe import choose_precision
+from stance.records import LABELS
 from stance.settings.tracking import TrackingConfig
 from stance.settings.training import LoraConfig, TrainingConfig
 from stance.training import Result
@@ -579,7 +580,9 @@ def test_a_training_that_has_ended_tells_its_precision_too(
     facts = {"training": {"precision": "fp32"}}
     file = output / "checkpoint.json" if name == "checkpoint" else work_of(output) / "job.json"
     file.parent.mkdir()
-    file.write_text(json.dumps({"job": "digest", **facts} if name == "checkpoint" else {"job": facts, "run": ""}))
+    file.write_text(
+        json.dumps({"job": "digest", "labels": LABELS, **facts} if name == "checkpoint" else {"job": facts, "run": ""})
+    )
     assert resume.settled(TrainingConfig(), output, "auto").precision == "taken fp32"
     assert resume.settled(TrainingConfig(), output, "never").precision == "taken auto"
 
@@ -588,7 +591,8 @@ def test_an_interrupted_training_is_newer_than_what_was_trained_before(tmp_path:
     output = tmp_path / "checkpoint"
     output.mkdir()
     assert resume.finished(output, "d") == {}
-    (output / "checkpoint.json").write_text('{"job": "d", "validation": {"macro_f1": 0.5}}')
+    made = {"job": "d", "labels": LABELS, "validation": {"macro_f1": 0.5}}
+    (output / "checkpoint.json").write_text(json.dumps(made))
     assert resume.finished(output, "d") == {"macro_f1": 0.5}
     assert resume.finished(output, "e") == {}
     work_of(output).mkdir()

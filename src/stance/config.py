@@ -136,16 +136,11 @@ class Script(Generic[Job]):
 
     def _chosen(self, words: Sequence[str]) -> list[str]:
         """The words without `GROUP=null` where none is the default, as conf/ writes it; Hydra would not take it."""
-        kept = []
+        kept, primary = list[str](), self._primary()
         for word in words:
-            group, _, choice = word.partition("=")
-            if (
-                choice.strip() in ("null", "")
-                and group.isidentifier()
-                and f"- {group}:" in self._primary()
-                and "=" in word
-            ):
-                if f"- {group}: null" in self._primary():
+            group, given, choice = word.partition("=")
+            if given and choice.strip() in ("null", "") and group.isidentifier() and f"- {group}:" in primary:
+                if f"- {group}: null" in primary:
                     continue
                 names = sorted(file.stem for file in (self.conf / group).glob("*.yaml"))
                 raise StanceError(f"{word}: expected one of {', '.join(names)}")

@@ -9,7 +9,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from stance import distributed, jsonl, launch
+from stance import model as models
 from stance.checkpoints import keep, newest, step_of
 from stance.errors import StanceError
 from stance.files import check_replaceable
@@ -25,7 +26,7 @@ from stance.predictor import sha256
 from stance.recipe import choose_precision, teachers
 from stance.settings.training import ModelConfig, TrainingConfig
 
-LOCK, JOB, RESCUED, CHECKPOINT = "training.lock", "job.json", "best", "checkpoint.json"
+LOCK, JOB, RESCUED = "training.lock", "job.json", "best"
 WEIGHTS = "model.safetensors"
 FREE = ("training.save_steps", "training.disk_budget_gb", "training.teacher_cache")
 """Settings that change no weight: a resume may change them."""
@@ -87,12 +88,11 @@ def settled(config: TrainingConfig, output: Path, resume: str) -> TrainingConfig
         return config
 
     def chosen() -> str:
-        for path in (work / JOB, output / CHECKPOINT) if resume == "auto" else ():
-            try:
-                before = json.loads(path.read_text("utf-8"))
-                return choose_precision((before["job"] if path.name == JOB else before)["training"]["precision"])
-            except (OSError, ValueError, KeyError, TypeError, AttributeError, StanceError):
-                continue  # `find` tells of what can't be gone on from
+        if resume == "auto":
+            with suppress(OSError, ValueError, KeyError, TypeError, StanceError):  # `find` tells what can't be used
+                left = work / JOB
+                before = json.loads(left.read_text("utf-8"))["job"] if left.exists() else models.about(output)
+                return choose_precision(before["training"]["precision"])
         return choose_precision("auto")
 
     return replace(config, precision=distributed.on_first(chosen) if launch.processes() > 1 else chosen())
@@ -134,12 +134,13 @@ def finished(output: Path, job: str) -> dict[str, float]:
 
     An interrupted training to the same output is newer, whatever it is.
     """
-    try:
-        about = json.loads((output / CHECKPOINT).read_text("utf-8"))
-        made = about["job"] == job and not (_beside(output) / JOB).exists()
-        return {name: float(value) for name, value in about["validation"].items()} if made else {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    if (_beside(output) / JOB).exists():
         return {}
+    try:
+        about = models.about(output)
+    except StanceError:
+        return {}
+    return about["validation"] if about.get("job") == job else {}
 
 
 def find(work: Path, job: Mapping[str, Any], resume: str) -> Before:

@@ -51,10 +51,10 @@ def run(
         StanceError: the tracking database can't be used.
     """
     client = connect(config)
-    if mlflow.active_run() is None:
-        _told_where(client, config)
     before = _interrupted(client, config, resume) if resume else None
     try:
+        if mlflow.active_run() is None:
+            _told_where(client, config)
         active = _open(client, config, stage, name, before)
     except MlflowException as error:
         raise _refused(config, "can't open a run", error) from error

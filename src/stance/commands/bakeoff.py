@@ -13,10 +13,13 @@ from stance.jobs.studies import BakeoffJob
 from stance.records import Example
 from stance.show import columns
 
+Datasets = dict[str, tuple[dict[str, list[Example]], Manifest]]
+"""What was read, by its directory."""
+
 
 def contenders(job: BakeoffJob) -> Iterator[bakeoff.Contender]:
     """What the job compares, each with its dataset, which is read once."""
-    read: dict[str, tuple[dict[str, list[Example]], Manifest]] = {}
+    read: Datasets = {}
     for name, changes in job.bakeoff.contenders.items():
         try:
             yield _contender(job, name, changes, read)
@@ -24,9 +27,7 @@ def contenders(job: BakeoffJob) -> Iterator[bakeoff.Contender]:
             raise StanceError(f"bakeoff.contenders.{name}: {error}") from error
 
 
-def _contender(
-    job: BakeoffJob, name: str, changes: Sequence[str], read: dict[str, tuple[dict[str, list[Example]], Manifest]]
-) -> bakeoff.Contender:
+def _contender(job: BakeoffJob, name: str, changes: Sequence[str], read: Datasets) -> bakeoff.Contender:
     """A contender whose settings are checked: no other should be trained for hours before they are refused."""
     for change in changes:
         key = change.partition("=")[0]

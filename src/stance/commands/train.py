@@ -19,14 +19,8 @@ def run(job: TrainJob) -> float:
     recipe = training.suit(job.model, resume.settled(job.training, Path(job.output), job.resume))
     job = replace(job, training=recipe)
     rows, manifest = dataset.load(Path(job.dataset))
-    made = resume.finished(Path(job.output), resume.digest(job.model, job.training, manifest.sha256))
-    if made and job.resume == "auto":
-        if not launch.rank():
-            print(
-                f"{job.output}: has been trained with these settings on this dataset, validation macro-F1 "
-                f"{made['macro_f1']:.3f}; resume=never trains it anew"
-            )
-        return made["macro_f1"]
+    if job.resume == "auto" and (made := _made(job, manifest)) is not None:
+        return made
     if launch.rank():  # the first process alone prints and keeps a record
         return _follow(job, rows)
     print(
@@ -46,6 +40,17 @@ def run(job: TrainJob) -> float:
         + (f"; adapters: {result.trained_share:.1%} of the parameters were trained" if job.training.lora.rank else "")
     )
     return result.scores["macro_f1"]
+
+
+def _made(job: TrainJob, manifest: Manifest) -> float | None:
+    """The validation macro-F1 of the output, if these settings and this dataset made it already."""
+    made = resume.finished(Path(job.output), resume.digest(job.model, job.training, manifest.sha256))
+    if made and not launch.rank():
+        print(
+            f"{job.output}: has been trained with these settings on this dataset, validation macro-F1 "
+            f"{made['macro_f1']:.3f}; resume=never trains it anew"
+        )
+    return made.get("macro_f1")
 
 
 def _train(job: TrainJob, rows: dict[str, list[Example]], manifest: Manifest, active: Run) -> training.Result:
