@@ -25,7 +25,7 @@ from stance import corpora, dataset, jsonl
 from stance.corpora.source import CorpusConfig
 from stance.dataset import Manifest
 from stance.errors import StanceError
-from stance.files import replace_directory
+from stance.files import remove_leftovers, replace_directory
 from stance.records import LABELS, Example, Stance
 from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig
 from stance.splits import SPLITS
@@ -414,6 +414,8 @@ def test_a_link_stays_and_the_directory_that_it_points_at_is_replaced(tmp_path: 
             (folder / "mark").write_text(text)
     assert (tmp_path / "out").is_symlink()
     assert (tmp_path / "large" / "disk" / "mark").read_text() == "new"
+    (tmp_path / "large" / ".disk.abcdefgh").mkdir()  # of a process that was killed
+    remove_leftovers(tmp_path / "out")
     assert [path.name for path in (tmp_path / "large").iterdir()] == ["disk"]
 
 

@@ -264,6 +264,9 @@ def test_no_group_as_conf_writes_it_is_taken_and_else_refused() -> None:
         ("a=1 --cfg=job --help", "--cfg=job --help a=1"),
         ("~a +b=-1 c=--x", "~a +b=-1 c=--x"),
         ("a=1 -p", "-p a=1"),
+        ("a=1 --info b=2", "--info=all a=1 b=2"),
+        ("a=1 --info defaults --resolve", "--info=defaults --resolve a=1"),
+        ("-m a=1 -m", "-m -m a=1"),
     ],
 )
 def test_options_may_stand_anywhere(typed: str, parsed: str) -> None:

@@ -49,6 +49,7 @@ def replace_directory(path: Path, *, marker: str) -> Iterator[Path]:
 
 def remove_leftovers(path: Path) -> None:
     """Remove what a killed `replace_directory` left beside `path`. Nobody else may be writing `path` meanwhile."""
+    path = path.resolve()
     prefix = f".{path.name}."
     for folder in path.parent.glob(glob.escape(prefix) + "*"):
         name = folder.name.removeprefix(prefix)

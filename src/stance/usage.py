@@ -29,8 +29,9 @@ def arranged(words: Sequence[str]) -> list[str]:
     Raises:
         StanceError: an option that there is none, or two that exclude each other.
     """
-    options, rest, left = list[str](), list[str](), iter(words)
-    for word in left:
+    options, rest, left = list[str](), list[str](), list(words)
+    while left:
+        word = left.pop(0)
         if not word.startswith("-"):
             rest.append(word)
             continue
@@ -38,9 +39,12 @@ def arranged(words: Sequence[str]) -> list[str]:
         if name not in FLAGS | WITH_VALUE:
             raise StanceError(f"{word}: no such option; settings are typed as KEY=VALUE, and --help lists them")
         options.append(word)
-        if name in WITH_VALUE and "=" not in word:
-            options += [value for value in [next(left, None)] if value is not None]
-    apart = [word for word in options if word.partition("=")[0] in ALONE]
+        if word in WITH_VALUE:
+            options += left[:1]
+            del left[:1]
+        elif word in ("--info", "-i"):  # its value may be left out, and would be the first setting then
+            options[-1] = f"--info={left.pop(0) if left and left[0].isidentifier() else 'all'}"
+    apart = list(dict.fromkeys(word for word in options if word.partition("=")[0] in ALONE))
     if len(apart) > 1:
         raise StanceError(f"{' and '.join(apart)} don't go together; take one of them")
     return options + rest
