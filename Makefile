@@ -13,25 +13,24 @@ unexport PYTHONDONTWRITEBYTECODE
 # What `make run` runs: a file of conf/experiment/. Presets that learn from the same corpora share a dataset.
 EXPERIMENT ?= quick
 names = $(basename $(notdir $(wildcard conf/$1/*.yaml)))
-ifeq ($(filter $(EXPERIMENT),$(call names,experiment)),)
-$(error EXPERIMENT=$(EXPERIMENT): expected one of $(call names,experiment))
-endif
 # Another encoder than the preset's, a file of conf/model/: MODEL=mpnet_local where there is no hub.
 MODEL ?=
 PORT ?= 5000
-ifneq ($(MODEL),)
-ifeq ($(filter $(MODEL),$(call names,model)),)
-$(error MODEL=$(MODEL): expected one of $(call names,model))
-endif
-endif
-ifneq ($(findstring command,$(origin experiment) $(origin model) $(origin resume)),)
-$(error make takes EXPERIMENT=, MODEL= and RESUME= in capitals)
-endif
 # Where an interrupted training of the same preset left a checkpoint: auto goes on with it, never starts anew.
 RESUME ?=
 OUT := $(if $(filter quick,$(EXPERIMENT)),outputs,outputs/$(EXPERIMENT))
 # The corpora, a file of conf/mixture/; a preset of your own takes MIXTURE=everything if it is for all of them.
 MIXTURE ?= $(if $(filter everything distilled gpu-base,$(EXPERIMENT)),everything,$(if $(filter public,$(EXPERIMENT)),public,own))
+# A variable that has these names for somebody else must not stop what does not look at them.
+ifneq ($(filter run clean,$(MAKECMDGOALS)),)
+ifneq ($(findstring command,$(origin experiment) $(origin model) $(origin resume) $(origin mixture)),)
+$(error make takes EXPERIMENT=, MODEL=, MIXTURE= and RESUME= in capitals)
+endif
+one_of = $(if $(filter $($1),$(call names,$2)),,$(error $1=$($1): expected one of $(call names,$2)))
+$(call one_of,EXPERIMENT,experiment)
+$(call one_of,MIXTURE,mixture)
+$(if $(MODEL),$(call one_of,MODEL,model))
+endif
 DATASET := $(if $(filter own,$(MIXTURE)),outputs/dataset,outputs/dataset-$(MIXTURE))
 # The public corpora have no test split here: their official test parts are held back.
 SPLIT := $(if $(filter public,$(MIXTURE)),validation,test)
@@ -88,4 +87,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $(READY)
 
 clean:           ## remove what `make run` made (EXPERIMENT=NAME: of that one, its dataset too), but neither the environment nor mlruns/
-	rm -rf $(DATASET) $(DATASET).stages $(addprefix $(OUT)/,checkpoint checkpoint.partial artifact report.json predictions.jsonl)
+	rm -rf $(DATASET) $(DATASET).stages $(addprefix $(OUT)/,checkpoint checkpoint.partial artifact artifact.export report.json predictions.jsonl)

@@ -39,10 +39,12 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def train(
-    encoder: str, output: Path, *, splits: Mapping[str, list[Example]] = SPLITS, **changes: Any
+    encoder: str, output: Path, *, splits: Mapping[str, list[Example]] = SPLITS, resume: str = "never", **changes: Any
 ) -> training.Result:
     values = {"epochs": 3, "learning_rate": 3e-3, "tokens_per_batch": 128, "precision": "fp32", **changes}
-    return training.train(splits, tiny.config(name=encoder), TrainingConfig(**values), output=output, about={})
+    return training.train(
+        splits, tiny.config(name=encoder), TrainingConfig(**values), output=output, about={}, resume=resume
+    )
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +141,21 @@ def test_the_best_epoch_before_it_is_kept_and_can_be_used(encoder: str, tmp_path
     # What the message says to do, with the same output, whose unfinished folder holds the checkpoint.
     result = train(encoder, output, initial=folder, learning_rate=1e-12, weight_decay=0.0, epochs=1)
     assert result.scores["macro_f1"] == pytest.approx(kept.about["validation"]["macro_f1"])
+
+
+def test_where_a_checkpoint_is_left_the_next_try_with_other_settings_is_told_how(encoder: str, tmp_path: Path) -> None:
+    output = tmp_path / "checkpoint"
+    with pytest.raises(
+        StanceError, match=r"; with other settings also set resume=never, since \S+checkpoint-1 is left$"
+    ):
+        train(encoder, output, learning_rate=1e30, tokens_per_batch=100_000, resume="stop")
+    with pytest.raises(StanceError, match=r"checkpoint-1: an interrupted training; resume=auto"):
+        train(encoder, output, epochs=1, resume="stop")
+    with pytest.raises(StanceError, match="resume=never") as caught:
+        train(encoder, output, learning_rate=1e30, resume="auto")
+    assert "was another one" in str(caught.value)
+    with pytest.raises(StanceError, match=r"no epoch had ended, so there is no checkpoint to keep$"):
+        train(encoder, tmp_path / "other", learning_rate=1e30, resume="stop")
 
 
 def test_weights_that_are_no_numbers_are_blamed_before_any_step(encoder: str, tmp_path: Path) -> None:

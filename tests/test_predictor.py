@@ -252,6 +252,11 @@ def test_markers_of_another_tokenizer_are_refused(artifact: Path) -> None:
         StancePredictor.load(alter(artifact, encoding=encoding | {"target_id": 5}))
 
 
+def test_threads_below_zero_are_refused(exported: Workplace) -> None:
+    with pytest.raises(StanceError, match=r"^threads=-3: expected a number of threads"):
+        StancePredictor.load(exported.artifact, threads=-3)
+
+
 def test_unknown_precision_is_refused(exported: Workplace) -> None:
     with pytest.raises(StanceError, match=r"unknown precision 'int4'; expected one of int8, fp32"):
         StancePredictor.load(exported.artifact, precision="int4")

@@ -523,7 +523,7 @@ def test_a_setting_without_a_meaning_is_refused(changes: dict[str, float], words
     from stance.recipe import check
 
     with pytest.raises(StanceError, match=words):
-        check(replace(RECIPE, **changes), SPLITS)
+        check(replace(RECIPE, **changes), tiny.config(), SPLITS)
 
 
 # Contenders
@@ -631,17 +631,30 @@ def test_a_contender_changes_what_learns_alone(encoder: str, tmp_path: Path) -> 
             script("bakeoff").main([f"dataset={folder}", f"+bakeoff.contenders={{a: [], b: ['{change}']}}"])
 
 
+@pytest.mark.parametrize(
+    ("setting", "match"),
+    [
+        ("training.class_weights=balancd", r"training\.class_weights=balancd: expected none or balanced"),
+        ("training.r_drop=1.0", r"training\.r_drop compares two answers under dropout, and there is none"),
+        ("model.layout=pear", r"model\.layout=pear: expected auto"),
+        ("model.head=foot", r"model\.head=foot: expected "),
+        ("training.initial=nowhere", r"nowhere"),
+    ],
+)
 def test_a_contender_s_setting_without_a_meaning_is_refused_before_another_is_trained(
-    encoder: str, tmp_path: Path
+    setting: str, match: str, encoder: str, tmp_path: Path
 ) -> None:
     folder = tiny.dataset(tmp_path / "dataset", {**SPLITS, "test": tiny.examples(6, seed=3)})
-    with pytest.raises(StanceError, match=r"contenders\.b: training\.class_weights=balancd: expected none or balanced"):
+    with pytest.raises(StanceError, match=rf"^bakeoff\.contenders\.b: .*{match}"):
         script("bakeoff").main(
             [
                 f"dataset={folder}",
                 f"output={tmp_path}/memory.jsonl",
                 f"model.name={encoder}",
-                "+bakeoff.contenders={a: [], b: ['training.class_weights=balancd']}",
+                "model.max_passage_tokens=48",
+                "model.max_name_tokens=8",
+                "model.dropout=0",
+                f"+bakeoff.contenders={{a: [], b: ['{setting}']}}",
             ]
         )
     assert not (tmp_path / "memory.jsonl").exists()
@@ -658,6 +671,7 @@ def test_a_contender_that_learns_what_is_scored_is_refused(encoder: str, tmp_pat
                 f"dataset={folder}",
                 f"output={tmp_path}/memory.jsonl",
                 f"model.name={encoder}",
+                "model.max_passage_tokens=48",
                 f"+bakeoff.contenders={{a: [], b: ['dataset={other}']}}",
             ]
         )

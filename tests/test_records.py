@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from stance import jsonl
 from stance.errors import StanceError
+from stance.files import check_replaceable
 from stance.forms import annotation_from_json, pair_from_json
 from stance.records import Pair
 
@@ -186,6 +187,36 @@ def test_a_link_stays_and_the_file_that_it_points_at_is_replaced(tmp_path: Path)
     jsonl.write(link, [{"a": 1}])
     assert link.is_symlink()
     assert target.read_text() == '{"a": 1}\n'
+
+
+def test_of_an_output_that_is_a_link_the_target_is_checked(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "file" / "below")
+    with pytest.raises(StanceError, match=r"link: \S+/file is a file, no directory"):
+        jsonl.check_output(tmp_path / "link")
+    (tmp_path / "one").symlink_to(tmp_path / "two")
+    (tmp_path / "two").symlink_to(tmp_path / "one")
+    for write in (
+        jsonl.check_output,
+        lambda path: jsonl.write(path, []),
+        lambda path: check_replaceable(path, marker="m"),
+    ):
+        with pytest.raises(StanceError, match=r"^output=\S*/one: a link that leads nowhere"):
+            write(tmp_path / "one")
+
+
+@pytest.mark.parametrize(
+    ("row", "match"),
+    [
+        ({"a": "\ud83d"}, "half a surrogate"),
+        ({"a": [float("nan")]}, "NaN or an infinite"),
+        ({"a": 1e999}, "NaN or an infinite"),
+    ],
+)
+def test_a_row_that_can_not_be_written_again_is_refused(row: dict[str, object], match: str) -> None:
+    with pytest.raises(StanceError, match=rf"^here:3: has {match}"):
+        jsonl.check_writable(row, "here:3")
+    jsonl.check_writable({"a": ["é", 1.0, None]}, "here:3")
 
 
 @pytest.mark.parametrize("place", ["pipe", "/proc/self/fd/1", "/dev/nothing-of-this-name"])

@@ -5,6 +5,7 @@ import gc
 import inspect
 import itertools
 import json
+import os
 import re
 import shlex
 import shutil
@@ -293,14 +294,27 @@ def test_options_that_there_are_none_or_not_together_are_refused(typed: str, mat
         ("EXPERIMENT=gpu-base MODEL=mpnet_local", "tracking.model=stance-everything"),
         ("EXPERIMENT=smoke MIXTURE=everything", "mixture=everything output=outputs/dataset-everything"),
         ("EXPERIMENT=../experiment/full", r"EXPERIMENT=../experiment/full: expected one of "),
-        ("experiment=full", "make takes EXPERIMENT=, MODEL= and RESUME= in capitals"),
+        ("experiment=full", "make takes EXPERIMENT=, MODEL=, MIXTURE= and RESUME= in capitals"),
+        ("mixture=public", "make takes EXPERIMENT=, MODEL=, MIXTURE= and RESUME= in capitals"),
         ("MODEL=x", "MODEL=x: expected one of "),
+        ("MIXTURE=x", "MIXTURE=x: expected one of everything own public"),
     ],
 )
-def test_make_passes_its_variables_on(variables: str, found: str) -> None:
+def test_make_passes_its_variables_on(variables: str, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("EXPERIMENT", "MODEL", "MIXTURE", "RESUME", "MAKEFLAGS"):
+        monkeypatch.delenv(name, raising=False)
     done = subprocess.run(["make", "-n", "run", *variables.split()], cwd=ROOT, capture_output=True, text=True)
     assert found in " ".join((done.stdout + done.stderr).split())
     assert (done.returncode == 0) == ("expected one of" not in found and "capitals" not in found)
+
+
+def test_a_variable_of_the_environment_stops_only_what_looks_at_it() -> None:
+    def make(goal: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "MODEL": "somebody-elses"}
+        return subprocess.run(["make", "-n", goal], cwd=ROOT, capture_output=True, text=True, env=environment)
+
+    assert "pytest" in make("test").stdout
+    assert "MODEL=somebody-elses: expected one of" in make("run").stderr
 
 
 def test_an_override_reaches_the_job() -> None:

@@ -528,13 +528,20 @@ def test_an_export_that_could_not_be_kept_is_refused_before_the_work(
 # Stores that can't be used
 
 
+def test_seconds_below_zero_are_refused(tmp_path: Path) -> None:
+    config = TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db", system_metrics_seconds=-1)
+    with pytest.raises(StanceError, match=r"^tracking\.system_metrics_seconds=-1: expected seconds; 0 measures"):
+        tracking.connect(config)
+
+
 def test_a_file_in_the_place_of_artifacts_is_refused_and_poisons_nothing(
     exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("mine")
-    config = replace(copied(exported, tmp_path), experiment="new", artifacts=f"{tmp_path}/file")
-    with pytest.raises(StanceError, match=r"^tracking\.artifacts=\S+/file: expected a directory"):
-        tracking.connect(config)
+    config = replace(copied(exported, tmp_path), experiment="new")
+    for artifacts in (f"{tmp_path}/file", f"{tmp_path.as_uri()}/file"):
+        with pytest.raises(StanceError, match=r"^tracking\.artifacts=\S+/file: expected a directory"):
+            tracking.connect(replace(config, artifacts=artifacts))
     better = replace(config, artifacts=f"{tmp_path}/folder")
     with tracking.run(better, stage="toy", settings={}):
         assert capsys.readouterr().err == ""

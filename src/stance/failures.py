@@ -110,7 +110,11 @@ class Guard(TrainerCallback):  # type: ignore[misc]
 
 @contextmanager
 def explained(
-    trainer: "StanceTrainer", models: ModelConfig, keep: Callable[[Mapping[str, float], Path], None]
+    trainer: "StanceTrainer",
+    models: ModelConfig,
+    keep: Callable[[Mapping[str, float], Path], None],
+    *,
+    left: Callable[[], Path | None] = lambda: None,
 ) -> Iterator[None]:
     """Turn what ends a run before its time into one line for the user.
 
@@ -118,6 +122,7 @@ def explained(
         trainer: runs inside.
         models: the settings of its encoder.
         keep: writes the trainer's model with validation scores as a checkpoint directory.
+        left: the checkpoint that the next training to the same output would ask about, if any.
 
     Raises:
         StanceError: a loss or a gradient is no number, or memory ran out.
@@ -125,7 +130,7 @@ def explained(
     try:
         yield
     except NotFiniteError as error:
-        raise StanceError(f"{error}; {_rescue(trainer, keep)}") from error
+        raise StanceError(f"{error}; {_rescue(trainer, keep)}{_anew(left())}") from error
     except (MemoryError, RuntimeError) as error:
         if not is_memory(error):
             raise
@@ -134,7 +139,13 @@ def explained(
         raise StanceError(
             f"out of memory {guard.place}{_request(error)}, on a batch of {_shape(guard.shape)}; "
             f"{relief(guard.shape, guard.recipe, models, recomputes=encoder.supports_gradient_checkpointing)}"
+            f"{_anew(left())}"
         ) from error
+
+
+def _anew(left: Path | None) -> str:
+    """What to add to other settings for the next try: a resume takes none but the same."""
+    return f"; with other settings also set resume=never, since {left} is left" if left else ""
 
 
 def _rescue(trainer: "StanceTrainer", keep: Callable[[Mapping[str, float], Path], None]) -> str:

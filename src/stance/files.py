@@ -25,7 +25,7 @@ def replace_directory(path: Path, *, marker: str) -> Iterator[Path]:
         StanceError: `path` exists and is something else, which is left as it is.
     """
     check_replaceable(path, marker=marker)
-    path = path.resolve()
+    path = target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
@@ -71,13 +71,25 @@ def check_outside(output: Path, source: Path) -> None:
         )
 
 
-def check_above(path: Path) -> Path:
-    """The lowest directory above `path` that is there.
+def target(path: Path) -> Path:
+    """What is written when `path` is: itself, or what it points at as a link.
 
     Raises:
-        StanceError: a file stands in its place.
+        StanceError: links point at each other.
     """
-    above = next((folder for folder in path.absolute().parents if folder.exists()), path)
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:
+        raise StanceError(f"output={path}: a link that leads nowhere ({error}); choose another output") from error
+
+
+def check_above(path: Path) -> Path:
+    """The lowest directory above `path`, or above what it points at as a link, that is there.
+
+    Raises:
+        StanceError: a file stands in its place, or links point at each other.
+    """
+    above = next((folder for folder in target(path).parents if folder.exists()), path)
     if not above.is_dir():
         raise StanceError(f"{path}: {above} is a file, no directory; choose another output")
     return above

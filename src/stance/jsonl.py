@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from stance.errors import StanceError
-from stance.files import check_above
+from stance.files import check_above, target
 
 MAX_LINE_BYTES = 16_000_000
 MAX_ELEMENT_CHARACTERS = 64_000_000
@@ -166,12 +166,14 @@ def _check_regular(path: Path) -> None:
         raise StanceError(f"output={path}: is no regular file, and it would be replaced; expected the name of a file")
 
 
-def check_utf8(row: Mapping[str, Any], where: str) -> None:
-    """Refuse a row that can't be written again: JSON can write half a surrogate pair, UTF-8 can't."""
+def check_writable(row: Mapping[str, Any], where: str) -> None:
+    """Refuse a row that can't be written again: half a surrogate pair, or a number that JSON does not have."""
     try:
-        dumps(row).encode()
+        json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError as error:
         raise StanceError(f"{where}: has half a surrogate pair, which UTF-8 can't write; write it whole") from error
+    except ValueError as error:
+        raise StanceError(f"{where}: has NaN or an infinite number, which JSON does not have; write null") from error
 
 
 def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -221,7 +223,7 @@ def _renamed(path: Path) -> Iterator[int]:
     A link stays, and what it points at is replaced.
     """
     _check_regular(path)
-    path = path.resolve()
+    path = target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)

@@ -58,12 +58,14 @@ class StancePredictor:
 
         Raises:
             StanceError: a file is missing, truncated or altered, or the format, the labels or the markers are
-                not those of this version.
+                not those of this version; or `precision` or `threads` has no meaning.
         """
         root = Path(directory)
         metadata = read_metadata(root)
         if precision not in MODELS:
             raise StanceError(f"unknown precision {precision!r}; expected one of {', '.join(MODELS)}")
+        if threads < 0:
+            raise StanceError(f"threads={threads}: expected a number of threads; 0 takes one a core")
         for name in ("tokenizer.json", MODELS[precision]):
             _check_file(root / name, metadata["files"].get(name))
         encoder = PairEncoder(Tokenizer.from_file(str(root / "tokenizer.json")), _encoding(metadata["encoding"], root))

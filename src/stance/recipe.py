@@ -13,7 +13,7 @@ import torch
 from stance import jsonl, lora
 from stance.errors import StanceError
 from stance.records import LABELS, Example
-from stance.settings.training import TrainingConfig
+from stance.settings.training import ModelConfig, TrainingConfig
 
 WORTH_CASTING = 1.2
 """How many times as fast products in bf16 must be on a CPU: training in it also has weights and gradients to cast."""
@@ -38,8 +38,8 @@ def suited(config: TrainingConfig, width: int) -> TrainingConfig:
     return replace(config, learning_rate=rate, frozen_layers=frozen)
 
 
-def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> None:
-    """Refuse settings without a meaning, and splits that miss a label."""
+def check(config: TrainingConfig, model: ModelConfig, splits: Mapping[str, Sequence[Example]]) -> None:
+    """Refuse settings without a meaning, alone or for this model, and splits that miss a label."""
     for name, number in jsonl.flatten(asdict(config)).items():
         if isinstance(number, float) and not math.isfinite(number):
             raise StanceError(f"training.{name}={number}: expected a number")
@@ -57,6 +57,12 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
     if config.accumulation < 1:
         raise StanceError(f"training.accumulation={config.accumulation}: expected 1 or more")
     lora.check(config.lora)
+    adapters = config.lora.rank and config.lora.dropout
+    if config.r_drop and not (model.dropout or model.encoder_dropout or adapters):
+        raise StanceError(
+            "training.r_drop compares two answers under dropout, and there is none: set model.encoder_dropout=0.1 or "
+            "training.r_drop=0"
+        )
     shares = ("warmup", "label_smoothing", "span_dropout", "surface_share", "open_holder")
     for name in (*shares, "mask_names", "swap_names", "hide_names", "swap_direction"):
         if not 0 <= (share := getattr(config, name)) < 1:

@@ -3,6 +3,7 @@
 import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ Sets = Mapping[str, Sequence[Example]]
 
 def answers(splits: Sets, models: ModelConfig, recipe: TrainingConfig, sets: Sets) -> tuple[Result, dict[str, Logits]]:
     """Train a model, which is thrown away, and let it answer the examples of each set, shape `(examples, 3)`."""
+    recipe = replace(recipe, save_steps=0)  # nothing goes on from within a training
     with tempfile.TemporaryDirectory(prefix="stance-study-") as folder:
         result = training.train(splits, models, recipe, output=Path(folder) / "checkpoint", about={})
         checkpoint = model.load(result.checkpoint)

@@ -5,6 +5,7 @@ the dataset's fingerprint, the run that trained, the digest of the artifact.
 """
 
 import logging
+import math
 import os
 import platform
 import sys
@@ -13,7 +14,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlparse
+from urllib.request import url2pathname
 
 import mlflow
 from mlflow.entities import Experiment, Param
@@ -93,6 +95,10 @@ def connect(config: TrackingConfig) -> MlflowClient:
     Raises:
         StanceError: the database is locked, from a newer MLflow, no database, or can't be reached.
     """
+    if not 0 <= config.system_metrics_seconds < math.inf:
+        raise StanceError(
+            f"tracking.system_metrics_seconds={config.system_metrics_seconds}: expected seconds; 0 measures nothing"
+        )
     if config.uri.startswith("sqlite:///"):
         path = config.uri.removeprefix("sqlite:///")
         if (other := unquote(path)) != path:  # it would open that one, or try for minutes
@@ -149,7 +155,7 @@ def _check_artifacts(config: TrackingConfig) -> None:
     """Refuse a directory for files that can be none: an experiment keeps its place for ever."""
     if (location := _location(config)) and location.startswith("file:"):
         try:
-            check_above(Path(config.artifacts).resolve() / "run")
+            check_above(Path(url2pathname(urlparse(location).path)) / "run")
         except StanceError as error:
             raise StanceError(f"tracking.artifacts={config.artifacts}: expected a directory ({error})") from error
 

@@ -11,10 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import (
-    TrainingArguments,
-    set_seed,
-)
+from transformers import TrainingArguments, set_seed
 
 from stance import ancestry, distributed, encoders, engine, failures, launch, lora
 from stance.augment import vary, without_labels
@@ -24,7 +21,6 @@ from stance.checkpoints import Keeper, check_disk, epochs_done, newest
 from stance.dataset import fingerprint
 from stance.encoders import Pretrained
 from stance.encoding import PairEncoder
-from stance.errors import StanceError
 from stance.files import check_replaceable, remove_leftovers, replace_directory
 from stance.model import Checkpoint, StanceModel, save, start_from
 from stance.recipe import check, choose_precision, suited
@@ -91,7 +87,7 @@ def train(
         with failures.loading(model_config):
             trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink, listener=listener)
         keep = _keeper(trainer, pretrained, model_config, about)
-        with failures.explained(trainer, model_config, keep):
+        with failures.explained(trainer, model_config, keep, left=lambda: newest(work) if resume != "never" else None):
             scores = _fit(trainer, _begin(trainer, job, resume=resume, run=about.get("train_run", "")))
         keep(scores, output)
         return _end(trainer, output, scores, alerts)
@@ -176,14 +172,8 @@ def assemble(
     listener: Listener | None = None,
 ) -> tuple["StanceTrainer", Pretrained]:
     """The trainer that `train` starts and the encoder in it; `work` takes its checkpoints."""
-    check(config, splits)
+    check(config, model_config, splits)
     precision = choose_precision(config.precision)
-    adapters = config.lora.rank and config.lora.dropout
-    if config.r_drop and not (model_config.dropout or model_config.encoder_dropout or adapters):
-        raise StanceError(
-            "training.r_drop compares two answers under dropout, and there is none: set model.encoder_dropout=0.1 or "
-            "training.r_drop=0"
-        )
     if config.compile:
         engine.check_compiler()
     set_seed(config.seed)
@@ -215,6 +205,16 @@ def suit(model_config: ModelConfig, config: TrainingConfig) -> TrainingConfig:
         StanceError: the encoder can't be found.
     """
     return suited(config, encoders.settings(model_config).hidden_size)
+
+
+def try_out(model_config: ModelConfig, config: TrainingConfig) -> None:
+    """Make the model that a training would start from, for the errors that this has: a study finds them early.
+
+    Raises:
+        StanceError: the encoder can't be had, or can't be what is asked of it.
+    """
+    pretrained = encoders.load(model_config)
+    _network(pretrained, model_config, suited(config, pretrained.encoder.config.hidden_size))
 
 
 def _learned(splits: Mapping[str, Sequence[Example]], config: TrainingConfig) -> list[Example]:

@@ -19,7 +19,7 @@ from optuna import Trial, TrialPruned
 from optuna.distributions import distribution_to_json
 from optuna.exceptions import OptunaError
 
-from stance import encoders, recipe, training
+from stance import recipe, training
 from stance.callbacks import Sink
 from stance.errors import StanceError
 from stance.records import Example
@@ -88,9 +88,9 @@ def plan(config: SweepConfig, settings: Settings, rows: Mapping[str, Sequence[Ex
     for drawn in ({}, *ends):
         trained = changed(settings, drawn)
         try:
-            recipe.check(trained.training, splits)
+            recipe.check(trained.training, trained.model, splits)
             if "model.name" not in space and not any(key.startswith("training.") for key in drawn):
-                encoders.load(trained.model)
+                training.try_out(trained.model, trained.training)
         except StanceError as error:
             raise StanceError(f"sweep.space.{next(iter(drawn))}: {error}" if drawn else str(error)) from error
     return Plan(config, settings, space, splits, scratch)
@@ -149,7 +149,7 @@ def value(trial: Trial, plan: Plan, settings: Settings, record: Record, *, folde
 
 
 def _train(plan: Plan, settings: Settings, seed: int, folder: Path, sink: Sink) -> float:
-    training_config = replace(settings.training, seed=seed)
+    training_config = replace(settings.training, seed=seed, save_steps=0)  # no trial is gone on with within a seed
     output = folder / "checkpoint"
     free()
     try:

@@ -41,7 +41,8 @@ def _contender(job: BakeoffJob, name: str, changes: Sequence[str], read: Dataset
         read[own.dataset] = dataset.load(Path(own.dataset))
     rows, manifest = read[own.dataset]
     found = bakeoff.Contender(name, manifest.sha256, rows, own.model, training.suit(own.model, own.training))
-    recipe.check(found.training, rows)
+    recipe.check(found.training, found.model, rows)
+    training.try_out(found.model, found.training)
     return found
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import ancestry, curve, dataset, jsonl, plots, tracking, training, transfer
+from stance import ancestry, curve, dataset, jsonl, plots, recipe, tracking, training, transfer
 from stance.errors import StanceError
 from stance.inference import Logits
 from stance.jobs.studies import CurveJob
@@ -21,6 +21,8 @@ def run(job: CurveJob) -> Path:
     jsonl.check_output(Path(job.output))
     job = replace(job, training=training.suit(job.model, job.training))
     rows, manifest = dataset.load(Path(job.dataset))
+    recipe.check(job.training, job.model, rows)
+    training.try_out(job.model, job.training)
     others = transfer.load(job.transfer) if job.public else {}
     output = Path(job.output)
 

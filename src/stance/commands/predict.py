@@ -24,7 +24,7 @@ def run(job: PredictJob) -> Path:
     rows = list(jsonl.read(Path(job.input)))
     pairs = [pair_from_json(row, where) for where, row in rows]
     for (where, row), pair in zip(rows, pairs, strict=True):
-        jsonl.check_utf8(row, where)
+        jsonl.check_writable(row, where)
         try:
             check(pair)
         except StanceError as error:
