@@ -3,17 +3,21 @@
 import gc
 import importlib.util
 import os
+import shutil
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 CORPUS = ROOT / "data" / "corpus"
@@ -99,6 +103,48 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """A dataset of 14 articles, built by the script."""
     place = Workplace(tmp_path_factory.mktemp("place"))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        _shared(place, tmp_path_factory.getbasetemp().parent / "pipeline")
+    else:
+        _build(place)
+    return place
+
+
+@pytest.fixture(scope="session")
+def trained(built: Workplace) -> Workplace:
+    """Its checkpoint, after two epochs with the real encoder."""
+    if not built.checkpoint.exists():
+        _train(built)
+    return built
+
+
+@pytest.fixture(scope="session")
+def exported(trained: Workplace) -> Workplace:
+    """Its artifact, registered in the workplace's MLflow store."""
+    if not trained.artifact.exists():
+        _export(trained)
+    return trained
+
+
+def _shared(place: Workplace, kept: Path) -> None:
+    """The whole pipeline, which takes half a minute: the first test process runs it, the others copy what it made."""
+    with FileLock(f"{kept}.lock"):
+        if not kept.is_dir():
+            for step in (_build, _train, _export):
+                step(place)
+            shutil.copytree(place.root, kept)
+            (kept / "made_in").write_text(str(place.root))
+            return
+    shutil.copytree(kept, place.root, dirs_exist_ok=True)
+    database = place.root / "mlruns" / "mlflow.db"
+    with closing(sqlite3.connect(database)) as copied:
+        moved = "\n".join(copied.iterdump()).replace((kept / "made_in").read_text(), str(place.root))
+    database.unlink()
+    with closing(sqlite3.connect(database)) as own:
+        own.executescript(moved)
+
+
+def _build(place: Workplace) -> None:
     script("build_dataset").main(
         [
             f"corpora.stance_news.path={CORPUS}",
@@ -108,34 +154,27 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
             *place.tracking,
         ]
     )
-    return place
 
 
-@pytest.fixture(scope="session")
-def trained(built: Workplace) -> Workplace:
-    """Its checkpoint, after two epochs with the real encoder."""
+def _train(place: Workplace) -> None:
     script("train").main(
         [
-            f"dataset={built.dataset}",
-            f"output={built.checkpoint}",
+            f"dataset={place.dataset}",
+            f"output={place.checkpoint}",
             "training.epochs=2",
             "training.tokens_per_batch=1024",
-            *built.tracking,
+            *place.tracking,
         ]
     )
-    return built
 
 
-@pytest.fixture(scope="session")
-def exported(trained: Workplace) -> Workplace:
-    """Its artifact, registered in the workplace's MLflow store."""
+def _export(place: Workplace) -> None:
     script("export").main(
         [
-            f"dataset={trained.dataset}",
-            f"checkpoint={trained.checkpoint}",
-            f"output={trained.artifact}",
+            f"dataset={place.dataset}",
+            f"checkpoint={place.checkpoint}",
+            f"output={place.artifact}",
             "export.max_label_changes=0.2",
-            *trained.tracking,
+            *place.tracking,
         ]
     )
-    return trained

@@ -561,7 +561,8 @@ def refused(config: TrackingConfig, match: str) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_locked_database_is_refused(exported: Workplace, tmp_path: Path) -> None:
+def test_a_locked_database_is_refused(exported: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stance.stores.LOCK_SECONDS", 0.5)
     config = copied(exported, tmp_path)
     with closing(sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
