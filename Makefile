@@ -26,10 +26,17 @@ ifneq ($(filter run clean,$(MAKECMDGOALS)),)
 ifneq ($(findstring command,$(origin experiment) $(origin model) $(origin resume) $(origin mixture)),)
 $(error make takes EXPERIMENT=, MODEL=, MIXTURE= and RESUME= in capitals)
 endif
-one_of = $(if $(filter $($1),$(call names,$2)),,$(error $1=$($1): expected one of $(call names,$2)))
-$(call one_of,EXPERIMENT,experiment)
-$(call one_of,MIXTURE,mixture)
-$(if $(MODEL),$(call one_of,MODEL,model))
+# Literally one of them: `filter` knows patterns and takes any word of several, and `clean` removes what they name.
+empty :=
+space := $(empty) $(empty)
+found = $(and $(filter 1,$(words $($1))),$(findstring $(space)$($1)$(space),$(space)$2$(space)))
+one_of = $(if $(call found,$1,$2),,$(error $1=$($1): expected one of $2))
+$(call one_of,EXPERIMENT,$(call names,experiment))
+$(call one_of,MIXTURE,$(call names,mixture))
+endif
+ifneq ($(filter run,$(MAKECMDGOALS)),)
+$(if $(MODEL),$(call one_of,MODEL,$(call names,model)))
+$(if $(RESUME),$(call one_of,RESUME,auto never stop))
 endif
 DATASET := $(if $(filter own,$(MIXTURE)),outputs/dataset,outputs/dataset-$(MIXTURE))
 # The public corpora have no test split here: their official test parts are held back.

@@ -395,10 +395,12 @@ def test_corpora_that_make_no_sense_are_refused(tmp_path: Path, changes: dict[st
 
 
 def test_a_pipe_is_refused_as_a_corpus_since_it_is_read_twice(tmp_path: Path) -> None:
-    source = replace(corpus(tmp_path / "c.jsonl", plain()), path=str(tmp_path / "pipe"))
-    os.mkfifo(source.path)
-    with pytest.raises(StanceError, match=r"^corpora\.c\.path=\S+/pipe: is a pipe or a device"):
-        made(tmp_path / "out", source)
+    (tmp_path / "folder").mkdir()
+    whole = corpus(tmp_path / "folder" / "c.jsonl", plain())
+    os.mkfifo(tmp_path / "folder" / "pipe.jsonl")
+    for path in (tmp_path / "folder" / "pipe.jsonl", tmp_path / "folder"):
+        with pytest.raises(StanceError, match=r"^corpora\.c\.path=\S+: \S+/pipe.jsonl is a pipe or a device"):
+            made(tmp_path / "out", replace(whole, path=str(path)))
 
 
 def test_no_corpus_and_two_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -523,7 +523,7 @@ def test_a_setting_without_a_meaning_is_refused(changes: dict[str, float], words
     from stance.recipe import check
 
     with pytest.raises(StanceError, match=words):
-        check(replace(RECIPE, **changes), tiny.config(), SPLITS)
+        check(replace(RECIPE, **changes), SPLITS)
 
 
 # Contenders
@@ -639,6 +639,9 @@ def test_a_contender_changes_what_learns_alone(encoder: str, tmp_path: Path) -> 
         ("model.layout=pear", r"model\.layout=pear: expected auto"),
         ("model.head=foot", r"model\.head=foot: expected "),
         ("training.initial=nowhere", r"nowhere"),
+        ("training.precision=fp61", r"training\.precision=fp61: expected auto"),
+        ('training.teacher=["nowhere"]', r"nowhere/checkpoint\.json: missing"),
+        ("training.deny=0.5','training.lexicon=nowhere", r"nowhere: no such file; expected a lexicon"),
     ],
 )
 def test_a_contender_s_setting_without_a_meaning_is_refused_before_another_is_trained(
@@ -683,5 +686,7 @@ def test_a_contender_with_an_unknown_setting_is_refused() -> None:
         override(BakeoffJob(), ["training.epoch=3"])
     with pytest.raises(StanceError, match=r"bakeoff\.contenders must name at least one"):
         bakeoff.check(BakeoffConfig(contenders={}))
+    with pytest.raises(StanceError, match=r"bakeoff\.seeds hold different numbers from 0 to 4294967295"):
+        bakeoff.check(BakeoffConfig(contenders={"plain": []}, seeds=[1, 2**32]))
     with pytest.raises(StanceError, match=r"bakeoff\.contenders: 'a\+b' can't be part of a metric's name"):
         bakeoff.check(BakeoffConfig(contenders={"plain": [], "a+b": []}))

@@ -201,7 +201,7 @@ def test_of_an_output_that_is_a_link_the_target_is_checked(tmp_path: Path) -> No
         lambda path: jsonl.write(path, []),
         lambda path: check_replaceable(path, marker="m"),
     ):
-        with pytest.raises(StanceError, match=r"^output=\S*/one: a link that leads nowhere"):
+        with pytest.raises(StanceError, match=r"^\S*/one: a link that leads nowhere"):
             write(tmp_path / "one")
 
 
@@ -219,11 +219,13 @@ def test_a_row_that_can_not_be_written_again_is_refused(row: dict[str, object], 
     jsonl.check_writable({"a": ["é", 1.0, None]}, "here:3")
 
 
-@pytest.mark.parametrize("place", ["pipe", "/proc/self/fd/1", "/dev/nothing-of-this-name"])
+@pytest.mark.parametrize("place", ["pipe", "/proc/self/fd/1", "/dev/nothing-of-this-name", "link"])
 def test_an_output_that_is_no_regular_file_is_refused_and_left(tmp_path: Path, place: str) -> None:
     path = tmp_path / place
     if place == "pipe":
         os.mkfifo(path)
+    elif place == "link":
+        path.symlink_to("/dev/nothing-of-this-name")
     for write in (jsonl.check_output, lambda path: jsonl.write(path, [])):
         with pytest.raises(StanceError, match=rf"^output=\S*{path.name}: is no regular file"):
             write(path)

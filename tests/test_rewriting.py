@@ -144,7 +144,7 @@ def test_training_takes_them_beside_the_examples() -> None:
 def test_a_share_above_one_is_refused(name: str) -> None:
     rows = {"train": tiny.examples(30), "validation": tiny.examples(30)}
     with pytest.raises(StanceError, match=f"training.{name}=1.5: expected a share, from 0 to 1"):
-        check(TrainingConfig(**{name: 1.5}), tiny.config(), rows)  # type: ignore[arg-type]
+        check(TrainingConfig(**{name: 1.5}), rows)  # type: ignore[arg-type]
 
 
 def test_a_lexicon_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -298,6 +298,8 @@ def test_options_that_there_are_none_or_not_together_are_refused(typed: str, mat
         ("mixture=public", "make takes EXPERIMENT=, MODEL=, MIXTURE= and RESUME= in capitals"),
         ("MODEL=x", "MODEL=x: expected one of "),
         ("MIXTURE=x", "MIXTURE=x: expected one of everything own public"),
+        ("RESUME=x", "RESUME=x: expected one of auto never stop"),
+        ("EXPERIMENT=%", "EXPERIMENT=%: expected one of"),
     ],
 )
 def test_make_passes_its_variables_on(variables: str, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,7 +316,17 @@ def test_a_variable_of_the_environment_stops_only_what_looks_at_it() -> None:
         return subprocess.run(["make", "-n", goal], cwd=ROOT, capture_output=True, text=True, env=environment)
 
     assert "pytest" in make("test").stdout
+    assert "rm -rf" in make("clean").stdout
     assert "MODEL=somebody-elses: expected one of" in make("run").stderr
+
+
+@pytest.mark.parametrize("goal", ["clean", "run"])
+@pytest.mark.parametrize("preset", ["full /tmp/mine", "quick full", "full ", ""])
+def test_make_takes_one_preset_and_removes_nothing_else(goal: str, preset: str) -> None:
+    done = subprocess.run(["make", "-n", goal, f"EXPERIMENT={preset}"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert f"EXPERIMENT={preset}: expected one of" in done.stderr
 
 
 def test_an_override_reaches_the_job() -> None:

@@ -151,6 +151,10 @@ def floats(**changes: Any) -> dict[str, Any]:
     return {"type": "float", "low": 0.1, "high": 0.2, **changes}
 
 
+def chosen(*values: Any) -> dict[str, Any]:
+    return {"type": "categorical", "choices": list(values)}
+
+
 @pytest.mark.parametrize(
     ("tree", "message"),
     [
@@ -195,7 +199,11 @@ def test_a_bad_space_is_refused(tree: dict[str, Any], message: str) -> None:
     [
         ("training.warmup", floats(high=1.5), "sweep.space.training.warmup: training.warmup=1.5: expected a share"),
         ("model.dropout", floats(high=1.5), "sweep.space.model.dropout: model.dropout=1.5: expected a probability"),
-        ("model.layout", {"type": "categorical", "choices": ["pair", "both"]}, "sweep.space.model.layout: .*both"),
+        ("model.layout", chosen("pair", "both"), "sweep.space.model.layout: .*both"),
+        ("model.name", chosen("nowhere/at/all"), r"sweep\.space\.model\.name: .*no such directory"),
+        ("training.initial", chosen("nowhere"), r"sweep\.space\.training\.initial: nowhere"),
+        ("training.precision", chosen("fp32", "fp61"), r"sweep\.space\.training\.precision: .*fp61"),
+        ("training.frozen_layers", {"type": "int", "low": 1, "high": 50}, r"space\.training\.frozen_layers: .*=50"),
     ],
 )
 def test_an_end_of_a_range_that_training_would_refuse_is_refused_before_any_trial(
@@ -204,6 +212,30 @@ def test_an_end_of_a_range_that_training_would_refuse_is_refused_before_any_tria
     with pytest.raises(StanceError, match=message):
         Bench(tmp_path, encoder, space={key: entry})
     assert not (tmp_path / "sweeps.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "searched"),
+    [
+        ({"training.r_drop": 0.5}, {"model.dropout": floats(low=0.0)}),
+        ({"training.r_drop": 0.5, "model.dropout": 0.0}, {"model.dropout": floats()}),
+        ({"model.dropout": 0.0}, {"training.r_drop": floats(), "model.encoder_dropout": floats()}),
+        ({"training.initial": "/nowhere"}, {"training.initial": chosen("")}),
+        ({"training.frozen_layers": 50}, {"training.frozen_layers": {"type": "int", "low": 0, "high": 1}}),
+    ],
+)
+def test_what_a_trial_can_never_be_does_not_stop_a_sweep(
+    encoder: str, tmp_path: Path, given: dict[str, Any], searched: dict[str, Any]
+) -> None:
+    settings = space.changed(Settings(tiny.config(name=encoder), TrainingConfig(precision="fp32")), given)
+    found = plan(SweepConfig(space=searched), settings, ROWS, scratch=tmp_path / "scratch")
+    assert set(found.space) == set(searched)
+
+
+def test_r_drop_that_finds_no_dropout_in_any_trial_is_refused(encoder: str, tmp_path: Path) -> None:
+    settings = Settings(tiny.config(name=encoder, dropout=0.0), TrainingConfig(precision="fp32"))
+    with pytest.raises(StanceError, match=r"^sweep\.space\.training\.r_drop: training\.r_drop compares two answers"):
+        plan(SweepConfig(space={"training.r_drop": floats()}), settings, ROWS, scratch=tmp_path / "scratch")
 
 
 def test_a_continuous_range_has_no_grid(encoder: str, tmp_path: Path) -> None:
@@ -241,6 +273,8 @@ def test_overrides_are_what_differs_from_the_defaults() -> None:
         ({"timeout": -1.0}, "must not be negative"),
         ({"name": "a/b"}, "sweep.name='a/b'"),
         ({"name": ""}, "sweep.name=''"),
+        ({"name": ".."}, "sweep.name='..'"),
+        ({"seeds": [2**32]}, r"sweep\.seeds=\[4294967296\]: expected different numbers from 0 to 4294967295"),
     ],
 )
 def test_settings_without_a_meaning_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -495,14 +529,13 @@ def test_a_poor_trial_is_pruned_and_leaves_nothing(encoder: str, tmp_path: Path)
 
 
 def test_a_training_that_fails_is_marked_with_its_reason_and_the_sweep_goes_on(encoder: str, tmp_path: Path) -> None:
-    names = {"model": {"name": {"type": "categorical", "choices": ["/nowhere", encoder]}}}
-    bench = Bench(tmp_path, encoder, space=names)
-    for name in ("/nowhere", encoder):
-        bench.opened.study.enqueue_trial({"model.name": name})
+    bench = Bench(tmp_path, encoder, space={"training.learning_rate": chosen(1e30, 3e-3)})
+    for rate in (1e30, 3e-3):
+        bench.opened.study.enqueue_trial({"training.learning_rate": rate})
     bench.worker().run()
     failed, complete = bench.trials()
     assert (failed.state, complete.state) == (TrialState.FAIL, TrialState.COMPLETE)
-    assert "/nowhere" in failed.user_attrs["reason"]
+    assert "loss is nan" in failed.user_attrs["reason"]
     assert bench.records[0].tags == {"state": "failed"}
     assert "failed: " in bench.lines[0]
     assert bench.left() == []
@@ -554,12 +587,11 @@ def test_runs_in_mlflow_tell_a_poor_trial_and_one_whose_loss_diverges(encoder: s
 
 
 def test_a_sweep_stops_when_trials_fail_in_a_row(encoder: str, tmp_path: Path) -> None:
-    names = {"model": {"name": {"type": "categorical", "choices": ["/nowhere", "/nothing"]}}}
-    bench = Bench(tmp_path, encoder, space=names, trials=50)
-    with pytest.raises(StanceError, match=r"3 trials in a row failed \(sweep\.max_failures\), the last with: .*/no"):
+    bench = Bench(tmp_path, encoder, space={"training.learning_rate": chosen(1e30, 1e31)}, trials=50)
+    with pytest.raises(StanceError, match=r"3 trials in a row failed \(sweep\.max_failures\), the last with: .* nan"):
         bench.worker(max_failures=3).run()
     assert len(bench.trials()) == 3
-    with pytest.raises(StanceError, match=r"no trial is complete; the last one was failed: .*/no"):
+    with pytest.raises(StanceError, match=r"no trial is complete; the last one was failed: .* nan"):
         findings.write(bench.opened.study, bench.plan, tmp_path, extra={})
 
 

@@ -539,9 +539,15 @@ def test_a_file_in_the_place_of_artifacts_is_refused_and_poisons_nothing(
 ) -> None:
     (tmp_path / "file").write_text("mine")
     config = replace(copied(exported, tmp_path), experiment="new")
-    for artifacts in (f"{tmp_path}/file", f"{tmp_path.as_uri()}/file"):
-        with pytest.raises(StanceError, match=r"^tracking\.artifacts=\S+/file: expected a directory"):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    uris = f"{tmp_path.as_uri()}/file", f"FILE:{tmp_path}/file", "moon://bucket/file", "/proc/nothing/file"
+    for artifacts in (f"{tmp_path}/file", *uris):
+        with pytest.raises(StanceError, match=r"^tracking\.artifacts=\S+/file: expected a directory") as caught:
             tracking.connect(replace(config, artifacts=artifacts))
+        assert "\n" not in str(caught.value)
+    with pytest.raises(StanceError, match=r"/loop: a link that leads nowhere"):
+        tracking.connect(replace(config, artifacts=f"{tmp_path}/loop"))
+    assert client(config).get_experiment_by_name("new") is None
     better = replace(config, artifacts=f"{tmp_path}/folder")
     with tracking.run(better, stage="toy", settings={}):
         assert capsys.readouterr().err == ""

@@ -13,8 +13,8 @@ The package is layered; a module imports only from the rings above it:
 * training  `launch` `encoders` `heads` `narrow` `relative` `model` `inference` `objective` `teacher` `ancestry`
             `batches` `callbacks` `recipe` `renaming` `hiding` `rewriting` `augment` `failures` `validation` `watch`
             `trainer` `checkpoints` `resume` `training` `export` `scores` `calibration` `abstention` `trust`
-            `baselines` `evaluation` `transfer` `studies` `bakeoff` `curve` `review` `plots` `history` `show`
-            `usage` `space` `study` `trial` `findings` `sweep` `distributed` `engine` `lora` `packaged`
+            `baselines` `evaluation` `transfer` `studies` `rehearsal` `bakeoff` `curve` `review` `plots` `history`
+            `show` `usage` `space` `study` `trial` `findings` `sweep` `distributed` `engine` `lora` `packaged`
             (+ torch, transformers, accelerate, peft, safetensors, onnx, evaluate, sklearn, cleanlab, optuna,
             sqlalchemy, filelock, psutil, submitit, matplotlib, rich)
 * rim       `origin` `runs` `tracking` `registry` `pyfunc` `sweep_runs` `jobs` `commands` `config` `stores`

@@ -15,6 +15,7 @@ import numpy as np
 from stance import studies
 from stance.errors import StanceError
 from stance.inference import Logits
+from stance.recipe import MAX_SEED
 from stance.records import LABELS, Example, without_places
 from stance.resume import digest
 from stance.scores import UNKNOWN, choices, confusion, known, rates
@@ -50,7 +51,8 @@ def check(config: BakeoffConfig) -> None:
     if not config.contenders or not studies.are_seeds(config.seeds):
         raise StanceError(
             "bakeoff.contenders must name at least one (bakeoff=encodings, recipes and left_out do, or a file of your "
-            "own in conf/bakeoff), bakeoff.seeds hold different numbers from 0"
+            "own in conf/bakeoff), bakeoff.seeds hold different numbers from 0 "
+            f"to {MAX_SEED}"
         )
     for name in config.contenders:
         if not re.fullmatch(r"[\w./: -]+", name, re.ASCII):

@@ -92,13 +92,9 @@ def check(sources: Sequence[CorpusConfig]) -> None:
             )
         if not source.path:
             raise StanceError(f"corpora.{source.name}.path: not set; give a file or a directory, as the format has it")
-        if Path(source.path).exists() and not (Path(source.path).is_file() or Path(source.path).is_dir()):
-            raise StanceError(
-                f"corpora.{source.name}.path={source.path}: is a pipe or a device, and a corpus is read more than "
-                "once; save it to a file"
-            )
         if source.limit < 0:
             raise StanceError(f"corpora.{source.name}.limit={source.limit}: expected 0 or more; 0 takes all articles")
+        stages.files(source)
         for label in source.label_set:
             if label not in LABELS:
                 expected = ", ".join(LABELS)

@@ -10,6 +10,7 @@ from typing import Any
 from stance import jsonl, studies
 from stance.errors import StanceError
 from stance.inference import Logits
+from stance.recipe import MAX_SEED
 from stance.records import UNLABELLED, Example
 from stance.resume import digest
 from stance.scores import ALL, choices
@@ -36,7 +37,8 @@ def check(config: CurveConfig) -> None:
     """Refuse numbers without a meaning."""
     if not config.articles or min(config.articles) < 1 or not studies.are_seeds(config.seeds):
         raise StanceError(
-            "curve.articles must be numbers from 1, curve.seeds different numbers from 0, at least one of each"
+            "curve.articles must be numbers from 1, curve.seeds different numbers from 0 to "
+            f"{MAX_SEED}, at least one of each"
         )
 
 

@@ -64,7 +64,7 @@ def check_outside(output: Path, source: Path) -> None:
     Raises:
         StanceError: it is, or it does.
     """
-    place, read = output.resolve(), source.resolve()
+    place, read = target(output), target(source)
     if place == read or read in place.parents:
         raise StanceError(
             f"{output}: is read as part of {source}; nothing was overwritten: choose a place outside of it"
@@ -80,7 +80,7 @@ def target(path: Path) -> Path:
     try:
         return path.resolve()
     except (OSError, RuntimeError) as error:
-        raise StanceError(f"output={path}: a link that leads nowhere ({error}); choose another output") from error
+        raise StanceError(f"{path}: a link that leads nowhere ({error}); choose another place") from error
 
 
 def check_above(path: Path) -> Path:

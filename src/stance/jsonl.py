@@ -161,8 +161,9 @@ def check_output(path: Path) -> None:
 
 def _check_regular(path: Path) -> None:
     """Refuse what a finished file must not take the place of: a pipe or a device, a process's own descriptors too."""
-    system = path.absolute().parts[1:3]
-    if (path.exists() and not path.is_file()) or (system[:1] in (("dev",), ("proc",)) and system != ("dev", "shm")):
+    systems = [place.parts[1:3] for place in (path.absolute(), target(path))]
+    system = any(parts[:1] in (("dev",), ("proc",)) and parts != ("dev", "shm") for parts in systems)
+    if system or (path.exists() and not path.is_file()):
         raise StanceError(f"output={path}: is no regular file, and it would be replaced; expected the name of a file")
 
 

@@ -17,6 +17,8 @@ from stance.settings.training import ModelConfig, TrainingConfig
 
 WORTH_CASTING = 1.2
 """How many times as fast products in bf16 must be on a CPU: training in it also has weights and gradients to cast."""
+MAX_SEED = 2**32 - 1
+"""The most that numpy takes."""
 WIDE = 512
 """Hidden sizes from here on are not of the small tier: base-size encoders have 768, MiniLM 384."""
 
@@ -38,13 +40,13 @@ def suited(config: TrainingConfig, width: int) -> TrainingConfig:
     return replace(config, learning_rate=rate, frozen_layers=frozen)
 
 
-def check(config: TrainingConfig, model: ModelConfig, splits: Mapping[str, Sequence[Example]]) -> None:
-    """Refuse settings without a meaning, alone or for this model, and splits that miss a label."""
+def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> None:
+    """Refuse settings without a meaning, and splits that miss a label."""
     for name, number in jsonl.flatten(asdict(config)).items():
         if isinstance(number, float) and not math.isfinite(number):
             raise StanceError(f"training.{name}={number}: expected a number")
-    if not 0 <= config.seed < 2**32:
-        raise StanceError(f"training.seed={config.seed}: expected 0 to {2**32 - 1}")
+    if not 0 <= config.seed <= MAX_SEED:
+        raise StanceError(f"training.seed={config.seed}: expected 0 to {MAX_SEED}")
     if config.teacher_questions < 0 or config.teacher_questions_weight <= 0 or config.r_drop < 0:
         raise StanceError(
             "training.teacher_questions and r_drop must not be negative, teacher_questions_weight must be positive"
@@ -57,12 +59,6 @@ def check(config: TrainingConfig, model: ModelConfig, splits: Mapping[str, Seque
     if config.accumulation < 1:
         raise StanceError(f"training.accumulation={config.accumulation}: expected 1 or more")
     lora.check(config.lora)
-    adapters = config.lora.rank and config.lora.dropout
-    if config.r_drop and not (model.dropout or model.encoder_dropout or adapters):
-        raise StanceError(
-            "training.r_drop compares two answers under dropout, and there is none: set model.encoder_dropout=0.1 or "
-            "training.r_drop=0"
-        )
     shares = ("warmup", "label_smoothing", "span_dropout", "surface_share", "open_holder")
     for name in (*shares, "mask_names", "swap_names", "hide_names", "swap_direction"):
         if not 0 <= (share := getattr(config, name)) < 1:
@@ -77,6 +73,16 @@ def check(config: TrainingConfig, model: ModelConfig, splits: Mapping[str, Seque
     for name in ("train", "validation"):
         _check_labels(name, splits[name])
     _check_weights(config, splits["train"])
+
+
+def check_dropout(config: TrainingConfig, model: ModelConfig) -> None:
+    """Refuse R-Drop without dropout."""
+    adapters = config.lora.rank and config.lora.dropout
+    if config.r_drop and not (model.dropout or model.encoder_dropout or adapters):
+        raise StanceError(
+            "training.r_drop compares two answers under dropout, and there is none: set model.encoder_dropout=0.1 or "
+            "training.r_drop=0"
+        )
 
 
 def _check_labels(split: str, examples: Sequence[Example]) -> None:

@@ -102,6 +102,23 @@ def _cores() -> int:
     return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
 
 
+def files(source: CorpusConfig) -> list[Path]:
+    """The files of a corpus in the order of their names; none where it is on a hub.
+
+    Raises:
+        StanceError: one is a pipe or a device: a corpus is read more than once.
+    """
+    path = Path(source.path)
+    found = sorted(p for p in path.rglob("*") if not p.is_dir()) if path.is_dir() else [path]
+    for file in found:
+        if file.exists() and not file.is_file():
+            raise StanceError(
+                f"corpora.{source.name}.path={source.path}: {file} is a pipe or a device, and a corpus is read more "
+                "than once; save it to a file"
+            )
+    return [file for file in found if file.exists()]
+
+
 def _key(source: CorpusConfig, config: ExamplesConfig) -> str:
     """A digest of all that the rows depend on: settings, versions of what parses, and the content of every file."""
     official = source.splits if source.official else ""  # tables keep to the rows' splits then
@@ -110,8 +127,7 @@ def _key(source: CorpusConfig, config: ExamplesConfig) -> str:
     facts = [VERSION, parser, asdict(settled), asdict(config)]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     path = Path(source.path)
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    for file in files if path.exists() else []:
+    for file in files(source):
         if file.name != "splits.json":
             with file.open("rb") as content:
                 name = os.fsencode(file.relative_to(path.parent))

@@ -12,6 +12,7 @@ from filelock import FileLock
 from stance import inference, jsonl, model, training
 from stance.errors import StanceError
 from stance.inference import Logits
+from stance.recipe import MAX_SEED
 from stance.records import Example
 from stance.scores import ALL, choices
 from stance.settings.training import ModelConfig, TrainingConfig
@@ -43,8 +44,8 @@ def contents(sets: Sets) -> str:
 
 
 def are_seeds(numbers: Sequence[int]) -> bool:
-    """Whether these can be the seeds of a study: at least one, from 0, each once."""
-    return bool(numbers) and min(numbers) >= 0 and len(set(numbers)) == len(numbers)
+    """Whether these can be the seeds of a study: at least one, from 0 to `MAX_SEED`, each once."""
+    return bool(numbers) and min(numbers) >= 0 and max(numbers) <= MAX_SEED and len(set(numbers)) == len(numbers)
 
 
 class Memory:

@@ -30,9 +30,11 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from stance.errors import StanceError, password
 from stance.files import check_above
+from stance.recipe import MAX_SEED
 from stance.scores import rates
 from stance.settings.studies import SweepConfig
 from stance.space import Space, grid
+from stance.studies import are_seeds
 
 LOCK_SECONDS = 120.0
 OPENING_SECONDS = 30.0
@@ -67,10 +69,10 @@ def check(config: SweepConfig) -> None:
             raise StanceError(f"sweep.{name}={value}: expected one of {', '.join(known)}")
     if (config.metric == "loss") != (config.direction == "minimize"):
         raise StanceError(f"sweep.direction={config.direction}: the loss is to be minimized, scores maximized")
-    if not config.name or len(config.name) > 200 or set(config.name) & set("/\\\n"):
+    if config.name in ("", ".", "..") or len(config.name) > 200 or set(config.name) & set("/\\\n"):
         raise StanceError(f"sweep.name={config.name!r}: expected a name of at most 200 characters without / and \\")
-    if not config.seeds or min(config.seeds) < 0 or len(set(config.seeds)) < len(config.seeds):
-        raise StanceError(f"sweep.seeds={config.seeds}: expected different numbers from 0, at least one")
+    if not are_seeds(config.seeds):
+        raise StanceError(f"sweep.seeds={config.seeds}: expected different numbers from 0 to {MAX_SEED}, at least one")
     if min(config.trials, config.heartbeat, config.max_failures) < 1:
         raise StanceError("sweep.trials, heartbeat and max_failures must be at least 1")
     if min(config.startup, config.timeout, config.retries, config.seed) < 0:

@@ -141,9 +141,9 @@ def answers(asked: Sequence[Example], config: TrainingConfig) -> Shares:
     Each teacher's answers are kept in `teacher_cache`, `PART` by `PART`: a stopped run goes on where it was, and
     several at once share the work.
     """
+    check(config)
     total, count = np.zeros((len(asked), len(LABELS))), np.zeros(len(asked))
     for corpus, folder in teachers(config):
-        _check(folder)
         places = [i for i, example in enumerate(asked) if corpus in ("", example.corpus)]
         if places:
             total[places] += _ask(folder, [asked[i].pair() for i in places], config)
@@ -211,13 +211,16 @@ def _keeping(config: TrainingConfig) -> Iterator[None]:
         ) from error
 
 
-def _check(directory: Path) -> None:
-    model.about(directory)
-    for part in FILES:
-        if not (directory / part).is_file():
-            raise StanceError(
-                f"training.teacher: {directory / part} is missing; expected a checkpoint written by scripts/train.py"
-            )
+def check(config: TrainingConfig) -> None:
+    """Refuse a teacher that is no whole checkpoint."""
+    for _, directory in teachers(config):
+        model.about(directory)
+        for part in FILES:
+            if not (directory / part).is_file():
+                raise StanceError(
+                    f"training.teacher: {directory / part} is missing; expected a checkpoint written by "
+                    "scripts/train.py"
+                )
 
 
 def _taught(example: Example, shares: Shares, config: TrainingConfig) -> Example:

@@ -21,12 +21,13 @@ import mlflow
 from mlflow.entities import Experiment, Param
 from mlflow.entities import Run as Recorded
 from mlflow.exceptions import MlflowException, RestException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from stance.errors import StanceError
-from stance.files import check_above
+from stance.files import target
 from stance.jsonl import flatten
 from stance.origin import git_commit, versions
 from stance.runs import Run
@@ -152,12 +153,23 @@ def find(config: TrackingConfig, wanted: str) -> str:
 
 
 def _check_artifacts(config: TrackingConfig) -> None:
-    """Refuse a directory for files that can be none: an experiment keeps its place for ever."""
-    if (location := _location(config)) and location.startswith("file:"):
-        try:
-            check_above(Path(url2pathname(urlparse(location).path)) / "run")
-        except StanceError as error:
-            raise StanceError(f"tracking.artifacts={config.artifacts}: expected a directory ({error})") from error
+    """Refuse a place for files where none can be kept: an experiment keeps its place for ever."""
+    location = _location(config)
+    if location is None:
+        return
+    try:
+        if location.startswith("file:"):
+            folder = Path(url2pathname(urlparse(location).path))
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(f"no permission to write into {folder}")
+        else:
+            get_artifact_repository(location)
+    except (OSError, ImportError, MlflowException) as error:
+        raise StanceError(
+            f"tracking.artifacts={config.artifacts}: expected a directory, or a store that MLflow has a client for "
+            f"({reason(error)})"
+        ) from error
 
 
 def _told_where(client: MlflowClient, config: TrackingConfig) -> None:
@@ -174,9 +186,11 @@ def _told_where(client: MlflowClient, config: TrackingConfig) -> None:
 
 
 def _location(config: TrackingConfig) -> str | None:
+    if config.artifacts.lower().startswith("file:"):
+        return target(Path(url2pathname(urlparse(config.artifacts).path))).as_uri()
     if "://" in config.artifacts:
         return config.artifacts
-    return None if config.uri.startswith("http") else Path(config.artifacts).resolve().as_uri()
+    return None if config.uri.startswith("http") else target(Path(config.artifacts)).as_uri()
 
 
 def _describe(client: MlflowClient, active: Run, settings: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ from stance.encoders import Pretrained
 from stance.encoding import PairEncoder
 from stance.files import check_replaceable, remove_leftovers, replace_directory
 from stance.model import Checkpoint, StanceModel, save, start_from
-from stance.recipe import check, choose_precision, suited
+from stance.recipe import check, check_dropout, choose_precision, suited
 from stance.records import UNLABELLED, Example
 from stance.resume import begin, describe, digest, find, hold, settled
 from stance.settings.training import ModelConfig, TrainingConfig
@@ -172,14 +172,15 @@ def assemble(
     listener: Listener | None = None,
 ) -> tuple["StanceTrainer", Pretrained]:
     """The trainer that `train` starts and the encoder in it; `work` takes its checkpoints."""
-    check(config, model_config, splits)
+    check(config, splits)
+    check_dropout(config, model_config)
     precision = choose_precision(config.precision)
     if config.compile:
         engine.check_compiler()
     set_seed(config.seed)
     pretrained = encoders.load(model_config)
     config = suited(config, pretrained.encoder.config.hidden_size)
-    model = _network(pretrained, model_config, config)
+    model = network(pretrained, model_config, config)
     encoder = PairEncoder(pretrained.tokenizer, pretrained.encoding)
     rows = {
         "train": Rows(_learned(splits, config), encoder),
@@ -207,16 +208,6 @@ def suit(model_config: ModelConfig, config: TrainingConfig) -> TrainingConfig:
     return suited(config, encoders.settings(model_config).hidden_size)
 
 
-def try_out(model_config: ModelConfig, config: TrainingConfig) -> None:
-    """Make the model that a training would start from, for the errors that this has: a study finds them early.
-
-    Raises:
-        StanceError: the encoder can't be had, or can't be what is asked of it.
-    """
-    pretrained = encoders.load(model_config)
-    _network(pretrained, model_config, suited(config, pretrained.encoder.config.hidden_size))
-
-
 def _learned(splits: Mapping[str, Sequence[Example]], config: TrainingConfig) -> list[Example]:
     """What is trained on: the training pairs, taught and varied, and what only teachers answer, varied as well."""
     examples, unlabelled = splits["train"], splits.get(UNLABELLED, ())
@@ -233,7 +224,7 @@ def _learned(splits: Mapping[str, Sequence[Example]], config: TrainingConfig) ->
     return distributed.on_first(learned)
 
 
-def _network(pretrained: Pretrained, model_config: ModelConfig, config: TrainingConfig) -> StanceModel:
+def network(pretrained: Pretrained, model_config: ModelConfig, config: TrainingConfig) -> StanceModel:
     """The model as training starts it, made of this encoder."""
     layout = pretrained.encoding.layout
     model = StanceModel(pretrained.encoder, layout, model_config.dropout, head=model_config.head)
@@ -256,7 +247,7 @@ def _trained(trainer: StanceTrainer, model_config: ModelConfig) -> StanceModel:
     model: StanceModel = trainer.model
     if trainer.is_fsdp_enabled:
         state = distributed.weights(trainer)
-        model = _network(encoders.load(model_config), model_config, trainer.recipe)
+        model = network(encoders.load(model_config), model_config, trainer.recipe)
         if launch.rank() == 0:
             model.load_state_dict(state)
     model.encoder = lora.merge(model.encoder)

@@ -23,10 +23,17 @@ from stance import recipe, training
 from stance.callbacks import Sink
 from stance.errors import StanceError
 from stance.records import Example
+from stance.rehearsal import rehearse
 from stance.resume import FREE, weights
 from stance.settings.studies import SweepConfig
+from stance.settings.training import ModelConfig, TrainingConfig
 from stance.space import Settings, Space, changed, extremes, grid, parse, values
 from stance.study import check
+
+SHAPES = ("model.", "training.frozen_layers", "training.gradient_checkpointing", "training.initial", "training.lora.")
+FILES = ("training.deny", "training.lexicon", "training.passive", "training.precision", "training.r_drop")
+"""Settings that decide what model is made, and others that only a rehearsal finds fault with."""
+DROPOUTS = ("model.dropout", "model.encoder_dropout", "training.lora.dropout", "training.lora.rank")
 
 
 class Record(Protocol):
@@ -84,16 +91,32 @@ def plan(config: SweepConfig, settings: Settings, rows: Mapping[str, Sequence[Ex
     splits = {name: part for name, part in rows.items() if name != "test"}
     if config.sampler == "grid":
         config = replace(config, trials=min(config.trials, math.prod(len(choices) for choices in grid(space).values())))
+    found = Plan(config, settings, space, splits, scratch)
+    default = values(Settings(ModelConfig(), TrainingConfig()))
+    unsearched = changed(settings, {key: default[key] for key in space})  # what is given for the others is not used
     ends: list[dict[str, Any]] = [{key: end} for key, kind in space.items() for end in extremes(kind)]
     for drawn in ({}, *ends):
-        trained = changed(settings, drawn)
         try:
-            recipe.check(trained.training, trained.model, splits)
-            if "model.name" not in space and not any(key.startswith("training.") for key in drawn):
-                training.try_out(trained.model, trained.training)
+            _check(found, changed(unsearched, drawn), next(iter(drawn), ""))
         except StanceError as error:
             raise StanceError(f"sweep.space.{next(iter(drawn))}: {error}" if drawn else str(error)) from error
-    return Plan(config, settings, space, splits, scratch)
+    return found
+
+
+def _check(plan: Plan, trained: Settings, key: str) -> None:
+    """Check the settings at one end of a searched one, or (key is empty) where none is drawn."""
+    recipe.check(trained.training, plan.splits)
+    if _decides(plan.space, key):
+        drawn = any(name in plan.space for name in DROPOUTS)  # R-Drop needs one of them, and may get it
+        rehearse(trained.model, replace(trained.training, r_drop=0.0) if drawn else trained.training, plan.splits)
+
+
+def _decides(space: Space, key: str) -> bool:
+    """Whether a value of this setting says by itself if a model can be made: what fits one encoder need not fit all."""
+    shapes = [name for name in space if name.startswith(SHAPES)]
+    if "model.name" in shapes:
+        return key == "model.name" and len(shapes) == 1
+    return not key or key in shapes or key in FILES
 
 
 def facts(plan: Plan, dataset: str) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import ancestry, bakeoff, dataset, jsonl, recipe, tracking, training, transfer
+from stance import ancestry, bakeoff, dataset, jsonl, tracking, training, transfer
 from stance.config import override
 from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.jobs.studies import BakeoffJob
 from stance.records import Example
+from stance.rehearsal import rehearse
 from stance.show import columns
 
 Datasets = dict[str, tuple[dict[str, list[Example]], Manifest]]
@@ -41,8 +42,7 @@ def _contender(job: BakeoffJob, name: str, changes: Sequence[str], read: Dataset
         read[own.dataset] = dataset.load(Path(own.dataset))
     rows, manifest = read[own.dataset]
     found = bakeoff.Contender(name, manifest.sha256, rows, own.model, training.suit(own.model, own.training))
-    recipe.check(found.training, found.model, rows)
-    training.try_out(found.model, found.training)
+    rehearse(found.model, found.training, rows)
     return found
 
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import ancestry, curve, dataset, jsonl, plots, recipe, tracking, training, transfer
+from stance import ancestry, curve, dataset, jsonl, plots, tracking, training, transfer
 from stance.errors import StanceError
 from stance.inference import Logits
 from stance.jobs.studies import CurveJob
+from stance.rehearsal import rehearse
 from stance.show import columns
 
 PICTURES = (".png", ".pdf", ".svg")
@@ -18,13 +19,14 @@ def run(job: CurveJob) -> Path:
     curve.check(job.curve)
     if Path(job.output).suffix not in PICTURES:
         raise StanceError(f"output={job.output}: expected the name of a picture, {', '.join(PICTURES)}")
-    jsonl.check_output(Path(job.output))
+    output = Path(job.output)
+    memory = output.with_suffix(".jsonl")
+    jsonl.check_output(output)
+    jsonl.check_output(memory)
     job = replace(job, training=training.suit(job.model, job.training))
     rows, manifest = dataset.load(Path(job.dataset))
-    recipe.check(job.training, job.model, rows)
-    training.try_out(job.model, job.training)
+    rehearse(job.model, job.training, rows)
     others = transfer.load(job.transfer) if job.public else {}
-    output = Path(job.output)
 
     def score(answers: Mapping[str, Logits]) -> dict[str, float]:
         found = transfer.score(answers, others, job.transfer)
@@ -35,7 +37,6 @@ def run(job: CurveJob) -> Path:
         active.dataset(manifest, Path(job.dataset), "training")
         active.warn(ancestry.doubts(job.training, manifest.sha256))
         found = []
-        memory = output.with_suffix(".jsonl")
         for point in curve.points(rows, job.model, job.training, job.curve, others=others, score=score, memory=memory):
             found.append(point)
             print(

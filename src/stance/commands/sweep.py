@@ -7,6 +7,7 @@ from pathlib import Path
 from stance import ancestry, dataset, findings, study, sweep_runs, training, trial
 from stance.dataset import Manifest
 from stance.errors import StanceError
+from stance.files import check_above
 from stance.jobs import DATASET
 from stance.jobs.studies import SweepJob
 from stance.runs import Run
@@ -21,8 +22,10 @@ def run(job: SweepJob) -> float:
     finds is used by `python scripts/train.py output=outputs/tuned $(cat outputs/sweep/NAME/best.overrides)`.
     More in docs/SWEEPS.md.
     """
-    rows, manifest = dataset.load(Path(job.dataset))
+    study.check(job.sweep)
     folder = Path(job.output) / job.sweep.name
+    check_above(folder / "best.yaml")
+    rows, manifest = dataset.load(Path(job.dataset))
     plan = trial.plan(job.sweep, Settings(job.model, job.training), rows, scratch=folder)
     for key, value in overruled(plan.settings, plan.space).items():
         print(f"{key}={value} is not used: sweep.space searches it")
