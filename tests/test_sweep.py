@@ -221,6 +221,7 @@ def test_an_end_of_a_range_that_training_would_refuse_is_refused_before_any_tria
         ({"training.r_drop": 0.5, "model.dropout": 0.0}, {"model.dropout": floats()}),
         ({"model.dropout": 0.0}, {"training.r_drop": floats(), "model.encoder_dropout": floats()}),
         ({"training.initial": "/nowhere"}, {"training.initial": chosen("")}),
+        ({"model.max_passage_tokens": 900}, {"model.max_passage_tokens": {"type": "int", "low": 16, "high": 32}}),
         ({"training.frozen_layers": 50}, {"training.frozen_layers": {"type": "int", "low": 0, "high": 1}}),
     ],
 )
@@ -230,6 +231,14 @@ def test_what_a_trial_can_never_be_does_not_stop_a_sweep(
     settings = space.changed(Settings(tiny.config(name=encoder), TrainingConfig(precision="fp32")), given)
     found = plan(SweepConfig(space=searched), settings, ROWS, scratch=tmp_path / "scratch")
     assert set(found.space) == set(searched)
+
+
+def test_of_several_searched_settings_the_bad_one_is_named(encoder: str, tmp_path: Path) -> None:
+    settings = Settings(tiny.config(name=encoder), TrainingConfig(precision="fp32"))
+    for bad, value in {"training.initial": "nowhere", "model.layout": "both", "training.class_weights": "some"}.items():
+        searched = {"model.dropout": floats(), bad: chosen(value), "training.warmup": floats()}
+        with pytest.raises(StanceError, match=rf"^sweep\.space\.{bad}: "):
+            plan(SweepConfig(space=searched), settings, ROWS, scratch=tmp_path / "scratch")
 
 
 def test_r_drop_that_finds_no_dropout_in_any_trial_is_refused(encoder: str, tmp_path: Path) -> None:

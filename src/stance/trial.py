@@ -26,13 +26,13 @@ from stance.records import Example
 from stance.rehearsal import rehearse
 from stance.resume import FREE, weights
 from stance.settings.studies import SweepConfig
-from stance.settings.training import ModelConfig, TrainingConfig
 from stance.space import Settings, Space, changed, extremes, grid, parse, values
 from stance.study import check
 
 SHAPES = ("model.", "training.frozen_layers", "training.gradient_checkpointing", "training.initial", "training.lora.")
 FILES = ("training.deny", "training.lexicon", "training.passive", "training.precision", "training.r_drop")
 """Settings that decide what model is made, and others that only a rehearsal finds fault with."""
+PATHS = ("model.name", "training.initial", "training.lexicon")
 DROPOUTS = ("model.dropout", "model.encoder_dropout", "training.lora.dropout", "training.lora.rank")
 
 
@@ -92,19 +92,20 @@ def plan(config: SweepConfig, settings: Settings, rows: Mapping[str, Sequence[Ex
     if config.sampler == "grid":
         config = replace(config, trials=min(config.trials, math.prod(len(choices) for choices in grid(space).values())))
     found = Plan(config, settings, space, splits, scratch)
-    default = values(Settings(ModelConfig(), TrainingConfig()))
-    unsearched = changed(settings, {key: default[key] for key in space})  # what is given for the others is not used
-    ends: list[dict[str, Any]] = [{key: end} for key, kind in space.items() for end in extremes(kind)]
-    for drawn in ({}, *ends):
+    reached = changed(settings, {key: extremes(kind)[0] for key, kind in space.items()})  # what is given is not used
+    first = sorted(space, key=lambda key: key not in PATHS)  # errors about a file don't name the setting
+    ends: list[dict[str, Any]] = [{key: end} for key in first for end in extremes(space[key])]
+    for drawn in (*ends, {}):
         try:
-            _check(found, changed(unsearched, drawn), next(iter(drawn), ""))
+            _check(found, changed(reached, drawn), next(iter(drawn), ""))
         except StanceError as error:
-            raise StanceError(f"sweep.space.{next(iter(drawn))}: {error}" if drawn else str(error)) from error
+            blamed = next((key for key in (*space, *drawn) if f"{key}=" in str(error)), next(iter(drawn), ""))
+            raise StanceError(f"sweep.space.{blamed}: {error}" if blamed else str(error)) from error
     return found
 
 
 def _check(plan: Plan, trained: Settings, key: str) -> None:
-    """Check the settings at one end of a searched one, or (key is empty) where none is drawn."""
+    """Check the settings at one end of the searched one `key`, or where all are at their first ends."""
     recipe.check(trained.training, plan.splits)
     if _decides(plan.space, key):
         drawn = any(name in plan.space for name in DROPOUTS)  # R-Drop needs one of them, and may get it
