@@ -641,13 +641,17 @@ def test_a_contender_changes_what_learns_alone(encoder: str, tmp_path: Path) -> 
         ("training.initial=nowhere", r"nowhere"),
         ("training.precision=fp61", r"training\.precision=fp61: expected auto"),
         ('training.teacher=["nowhere"]', r"nowhere/checkpoint\.json: missing"),
+        ('training.teacher=["other:old"]', r"training\.teacher=other:old: the dataset has no such corpus; found toy"),
         ("training.deny=0.5','training.lexicon=nowhere", r"nowhere: no such file; expected a lexicon"),
     ],
 )
 def test_a_contender_s_setting_without_a_meaning_is_refused_before_another_is_trained(
-    setting: str, match: str, encoder: str, tmp_path: Path
+    setting: str, match: str, encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tiny.dataset(tmp_path / "dataset", {**SPLITS, "test": tiny.examples(6, seed=3)})
+    if "old" in setting:
+        training.train(SPLITS, tiny.config(name=encoder), replace(RECIPE, epochs=1), output=tmp_path / "old", about={})
+        monkeypatch.chdir(tmp_path)
     with pytest.raises(StanceError, match=rf"^bakeoff\.contenders\.b: .*{match}"):
         script("bakeoff").main(
             [

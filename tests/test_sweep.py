@@ -222,6 +222,14 @@ def test_an_end_of_a_range_that_training_would_refuse_is_refused_before_any_tria
         ({"model.dropout": 0.0}, {"training.r_drop": floats(), "model.encoder_dropout": floats()}),
         ({"training.initial": "/nowhere"}, {"training.initial": chosen("")}),
         ({"model.max_passage_tokens": 900}, {"model.max_passage_tokens": {"type": "int", "low": 16, "high": 32}}),
+        (
+            {"model.layout": "pair"},
+            {"model.layout": chosen("one_pass", "pair"), "model.question": chosen("markers", "typed")},
+        ),
+        (
+            {"training.r_drop": 0.5, "model.dropout": 0.0},
+            {"training.lora.rank": {"type": "int", "low": 0, "high": 4}, "training.lora.dropout": floats()},
+        ),
         ({"training.frozen_layers": 50}, {"training.frozen_layers": {"type": "int", "low": 0, "high": 1}}),
     ],
 )
@@ -241,10 +249,57 @@ def test_of_several_searched_settings_the_bad_one_is_named(encoder: str, tmp_pat
             plan(SweepConfig(space=searched), settings, ROWS, scratch=tmp_path / "scratch")
 
 
-def test_r_drop_that_finds_no_dropout_in_any_trial_is_refused(encoder: str, tmp_path: Path) -> None:
-    settings = Settings(tiny.config(name=encoder, dropout=0.0), TrainingConfig(precision="fp32"))
-    with pytest.raises(StanceError, match=r"^sweep\.space\.training\.r_drop: training\.r_drop compares two answers"):
-        plan(SweepConfig(space={"training.r_drop": floats()}), settings, ROWS, scratch=tmp_path / "scratch")
+@pytest.mark.parametrize(
+    ("given", "searched", "message"),
+    [
+        ({"training.epochs": 0}, {"model.dropout": floats()}, r"^training\.epochs, learning_rate"),
+        ({"model.layout": "pear"}, {"model.dropout": floats()}, r"^model\.layout=pear"),
+        (
+            {"training.teacher": ["/nowhere"]},
+            {"model.name": chosen("embedded")},
+            r"^/nowhere/checkpoint\.json: missing",
+        ),
+        ({"training.teacher": ["other:/nowhere"]}, {"model.dropout": floats()}, r"^/nowhere/checkpoint\.json: missing"),
+        ({"model.dropout": 0.0}, {"training.r_drop": floats()}, r"training\.r_drop compares two answers"),
+        (
+            {"training.r_drop": 0.5, "model.dropout": 0.0},
+            {"model.name": chosen("embedded"), "model.layout": chosen("auto")},
+            r"^training\.r_drop compares two answers",
+        ),
+        (
+            {},
+            {
+                "model.name": chosen("embedded"),
+                "model.layout": chosen("auto"),
+                "training.precision": chosen("fp32", "x"),
+            },
+            r"^sweep\.space\.training\.precision: training\.precision=x",
+        ),
+        (
+            {"training.deny": 0.5},
+            {"model.name": chosen("embedded"), "training.lexicon": chosen("/nowhere.yaml")},
+            r"^sweep\.space\.training\.lexicon: /nowhere\.yaml: no such file",
+        ),
+        (
+            {"training.deny": 0.5},
+            {"training.initial": chosen(""), "training.lexicon": chosen("/nowhere.yaml")},
+            r"^sweep\.space\.training\.lexicon: /nowhere\.yaml: no such file",
+        ),
+    ],
+)
+def test_what_no_trial_could_train_with_is_refused_and_the_setting_named(
+    encoder: str, tmp_path: Path, given: dict[str, Any], searched: dict[str, Any], message: str
+) -> None:
+    settings = space.changed(Settings(tiny.config(name=encoder), TrainingConfig(precision="fp32")), given)
+    with pytest.raises(StanceError, match=message):
+        plan(SweepConfig(space=searched), settings, ROWS, scratch=tmp_path / "scratch")
+
+
+def test_a_dataset_that_no_training_takes_is_not_blamed_on_what_is_searched(encoder: str, tmp_path: Path) -> None:
+    settings = Settings(tiny.config(name=encoder), TrainingConfig(precision="fp32"))
+    rows = {**ROWS, "train": [row for row in ROWS["train"] if row.stance != "support"]}
+    with pytest.raises(StanceError, match=r"^the train split has no example of support"):
+        plan(SweepConfig(space={"model.dropout": floats()}), settings, rows, scratch=tmp_path / "scratch")
 
 
 def test_a_continuous_range_has_no_grid(encoder: str, tmp_path: Path) -> None:

@@ -540,17 +540,21 @@ def test_a_file_in_the_place_of_artifacts_is_refused_and_poisons_nothing(
     (tmp_path / "file").write_text("mine")
     config = replace(copied(exported, tmp_path), experiment="new")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    uris = f"{tmp_path.as_uri()}/file", f"FILE:{tmp_path}/file", "moon://bucket/file", "/proc/nothing/file"
+    uris = f"{tmp_path.as_uri()}/file", f"FILE:{tmp_path}/file", "moon://b/file", "s3://b/file", "/proc/nothing/file"
     for artifacts in (f"{tmp_path}/file", *uris):
         with pytest.raises(StanceError, match=r"^tracking\.artifacts=\S+/file: expected a directory") as caught:
             tracking.connect(replace(config, artifacts=artifacts))
         assert "\n" not in str(caught.value)
+    with pytest.raises(StanceError, match=r"file://mlruns/x: mlruns is no folder; expected file:///FOLDER"):
+        tracking.connect(replace(config, artifacts="file://mlruns/x"))
     with pytest.raises(StanceError, match=r"/loop: a link that leads nowhere"):
         tracking.connect(replace(config, artifacts=f"{tmp_path}/loop"))
     assert client(config).get_experiment_by_name("new") is None
     better = replace(config, artifacts=f"{tmp_path}/folder")
     with tracking.run(better, stage="toy", settings={}):
         assert capsys.readouterr().err == ""
+    with tracking.run(replace(config, artifacts=f"file:{tmp_path}/folder/"), stage="toy", settings={}):
+        assert capsys.readouterr().err == "", "another way of writing the same folder"
     with tracking.run(replace(config, artifacts=f"{tmp_path}/elsewhere"), stage="toy", settings={}):
         told = capsys.readouterr().err
     assert told.startswith(

@@ -55,9 +55,7 @@ def load(config: ModelConfig) -> Pretrained:
     Raises:
         StanceError: the model can't be found or read, or can't take the layout or the lengths asked for.
     """
-    for name, share in (("dropout", config.dropout), ("encoder_dropout", config.encoder_dropout)):
-        if not 0 <= share < 1:
-            raise StanceError(f"model.{name}={share}: expected a probability, from 0 to below 1")
+    check_dropout(config)
     with _reading(config) as (source, revision):
         known = _settings(config, source, revision)
         set_dropout(known, config.encoder_dropout)
@@ -75,6 +73,13 @@ def load(config: ModelConfig) -> Pretrained:
     found = prepare(encoder, tokenizer, config)
     _check_reads_on(encoder, config.name)
     return found
+
+
+def check_dropout(config: ModelConfig) -> None:
+    """Refuse shares that are none."""
+    for name, share in (("dropout", config.dropout), ("encoder_dropout", config.encoder_dropout)):
+        if not 0 <= share < 1:
+            raise StanceError(f"model.{name}={share}: expected a probability, from 0 to below 1")
 
 
 def settings(config: ModelConfig) -> PretrainedConfig:

@@ -1,24 +1,40 @@
 """What a study finds out about a training before it trains anything, in seconds: settings, files, the model itself."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
-from stance import encoders, lexicon, recipe, teacher, training
+from stance import encoders, engine, lexicon, recipe, teacher, training
 from stance.records import Example
 from stance.settings.training import ModelConfig, TrainingConfig
 
 
 def rehearse(model: ModelConfig, config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> None:
-    """Do all of a training that comes before its first step but the encoding of the dataset, for the errors it has.
+    """Do what a training does before it encodes the dataset and asks teachers, for the errors that this has.
 
     Raises:
         StanceError: a setting has no meaning, a file is missing, or the model can't be had or made.
     """
+    check(model, config, splits)
+    make(model, config)
+
+
+def check(model: ModelConfig, config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> None:
+    """The part of it that needs no encoder."""
     recipe.check(config, splits)
     recipe.check_dropout(config, model)
     recipe.choose_precision(config.precision)
-    teacher.check(config)
+    encoders.check_dropout(model)
+    if config.compile:
+        engine.check_compiler()
+    if config.teacher:
+        teacher.check(config)
+        teacher.check_corpora(config, chain(*splits.values()))
     if config.deny or config.passive:
         lexicon.load(Path(config.lexicon))
+
+
+def make(model: ModelConfig, config: TrainingConfig) -> None:
+    """The other part: the network as the training would start it."""
     pretrained = encoders.load(model)
     training.network(pretrained, model, recipe.suited(config, pretrained.encoder.config.hidden_size))

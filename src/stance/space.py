@@ -191,6 +191,13 @@ def extremes(kind: BaseDistribution) -> list[Any]:
     return list(kind.choices) if isinstance(kind, CategoricalDistribution) else []
 
 
+def within(value: Any, kind: BaseDistribution) -> bool:
+    """Whether a value lies in a range or among choices, whatever the steps."""
+    if isinstance(kind, FloatDistribution | IntDistribution):
+        return isinstance(value, int | float) and kind.low <= value <= kind.high
+    return isinstance(kind, CategoricalDistribution) and value in kind.choices
+
+
 def grid(space: Space) -> dict[str, list[Any]]:
     """All values of each searched setting.
 

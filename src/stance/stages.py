@@ -106,17 +106,17 @@ def files(source: CorpusConfig) -> list[Path]:
     """The files of a corpus in the order of their names; none where it is on a hub.
 
     Raises:
-        StanceError: one is a pipe or a device: a corpus is read more than once.
+        StanceError: one is a pipe or a device: they can be read once, and a corpus is read twice.
     """
     path = Path(source.path)
     found = sorted(p for p in path.rglob("*") if not p.is_dir()) if path.is_dir() else [path]
     for file in found:
-        if file.exists() and not file.is_file():
+        if file.is_fifo() or file.is_char_device() or file.is_block_device():
             raise StanceError(
-                f"corpora.{source.name}.path={source.path}: {file} is a pipe or a device, and a corpus is read more "
-                "than once; save it to a file"
+                f"corpora.{source.name}.path={source.path}: {file} is a pipe or a device, and a corpus is read twice; "
+                "save it to a file"
             )
-    return [file for file in found if file.exists()]
+    return [file for file in found if file.is_file()]
 
 
 def _key(source: CorpusConfig, config: ExamplesConfig) -> str:

@@ -4,6 +4,7 @@ A run is a context: it ends FINISHED, FAILED with the reason as a tag, or KILLED
 the dataset's fingerprint, the run that trained, the digest of the artifact.
 """
 
+import importlib
 import logging
 import math
 import os
@@ -165,7 +166,9 @@ def _check_artifacts(config: TrackingConfig) -> None:
                 raise PermissionError(f"no permission to write into {folder}")
         else:
             get_artifact_repository(location)
-    except (OSError, ImportError, MlflowException) as error:
+            if location.startswith("s3:"):  # which MLflow imports when the first file is written
+                importlib.import_module("boto3")
+    except Exception as error:  # each store has its own
         raise StanceError(
             f"tracking.artifacts={config.artifacts}: expected a directory, or a store that MLflow has a client for "
             f"({reason(error)})"
@@ -177,7 +180,7 @@ def _told_where(client: MlflowClient, config: TrackingConfig) -> None:
     if (asked := _location(config)) is None:
         return
     known = client.get_experiment_by_name(config.experiment)
-    if known and known.artifact_location != asked:
+    if known and _settled(known.artifact_location) != asked:
         print(
             f"the experiment {config.experiment!r} keeps its files in {scrubbed(known.artifact_location)}; "
             "tracking.artifacts is for a new one",
@@ -186,11 +189,19 @@ def _told_where(client: MlflowClient, config: TrackingConfig) -> None:
 
 
 def _location(config: TrackingConfig) -> str | None:
-    if config.artifacts.lower().startswith("file:"):
-        return target(Path(url2pathname(urlparse(config.artifacts).path))).as_uri()
-    if "://" in config.artifacts:
-        return config.artifacts
+    if "://" in config.artifacts or config.artifacts.lower().startswith("file:"):
+        return _settled(config.artifacts)
     return None if config.uri.startswith("http") else target(Path(config.artifacts)).as_uri()
+
+
+def _settled(location: str) -> str:
+    """A place for files as one of its ways of writing it."""
+    if not location.lower().startswith("file:"):
+        return location
+    parts = urlparse(location)
+    if parts.netloc not in ("", "localhost"):
+        raise StanceError(f"tracking.artifacts={location}: {parts.netloc} is no folder; expected file:///FOLDER")
+    return target(Path(url2pathname(parts.path))).as_uri()
 
 
 def _describe(client: MlflowClient, active: Run, settings: Mapping[str, Any]) -> None:

@@ -19,21 +19,19 @@ from optuna import Trial, TrialPruned
 from optuna.distributions import distribution_to_json
 from optuna.exceptions import OptunaError
 
-from stance import recipe, training
+from stance import recipe, rehearsal, training
 from stance.callbacks import Sink
 from stance.errors import StanceError
 from stance.records import Example
-from stance.rehearsal import rehearse
 from stance.resume import FREE, weights
 from stance.settings.studies import SweepConfig
-from stance.space import Settings, Space, changed, extremes, grid, parse, values
+from stance.space import Settings, Space, changed, extremes, grid, parse, values, within
 from stance.study import check
 
 SHAPES = ("model.", "training.frozen_layers", "training.gradient_checkpointing", "training.initial", "training.lora.")
-FILES = ("training.deny", "training.lexicon", "training.passive", "training.precision", "training.r_drop")
-"""Settings that decide what model is made, and others that only a rehearsal finds fault with."""
-PATHS = ("model.name", "training.initial", "training.lexicon")
-DROPOUTS = ("model.dropout", "model.encoder_dropout", "training.lora.dropout", "training.lora.rank")
+"""How the keys of settings begin that decide what model can be made."""
+DROPOUTS = ("model.dropout", "model.encoder_dropout", "training.lora.dropout")
+RULES = ("training.lora.rank", "training.r_drop")
 
 
 class Record(Protocol):
@@ -92,32 +90,43 @@ def plan(config: SweepConfig, settings: Settings, rows: Mapping[str, Sequence[Ex
     if config.sampler == "grid":
         config = replace(config, trials=min(config.trials, math.prod(len(choices) for choices in grid(space).values())))
     found = Plan(config, settings, space, splits, scratch)
-    reached = changed(settings, {key: extremes(kind)[0] for key, kind in space.items()})  # what is given is not used
-    first = sorted(space, key=lambda key: key not in PATHS)  # errors about a file don't name the setting
-    ends: list[dict[str, Any]] = [{key: end} for key in first for end in extremes(space[key])]
-    for drawn in (*ends, {}):
-        try:
-            _check(found, changed(reached, drawn), next(iter(drawn), ""))
-        except StanceError as error:
-            blamed = next((key for key in (*space, *drawn) if f"{key}=" in str(error)), next(iter(drawn), ""))
-            raise StanceError(f"sweep.space.{blamed}: {error}" if blamed else str(error)) from error
+    out = {key: extremes(kind)[0] for key, kind in space.items() if not within(values(settings)[key], kind)}
+    base = changed(settings, out)  # what is given for a searched setting counts only where it can be drawn
+    try:
+        _check(found, base)
+        _check_dropout(found, base)
+    except StanceError as error:
+        told = str(error)
+        named = (key for key, value in out.items() if f"{key}=" in told or (isinstance(value, str) and value in told))
+        raise StanceError(f"sweep.space.{key}: {told}" if (key := next(named, "")) else told) from error
+    for key, kind in space.items():
+        for end in extremes(kind):
+            try:
+                _check(found, changed(base, {key: end}), key)
+            except StanceError as error:
+                raise StanceError(f"sweep.space.{key}: {error}") from error
     return found
 
 
-def _check(plan: Plan, trained: Settings, key: str) -> None:
-    """Check the settings at one end of the searched one `key`, or where all are at their first ends."""
-    recipe.check(trained.training, plan.splits)
-    if _decides(plan.space, key):
-        drawn = any(name in plan.space for name in DROPOUTS)  # R-Drop needs one of them, and may get it
-        rehearse(trained.model, replace(trained.training, r_drop=0.0) if drawn else trained.training, plan.splits)
+def _check(plan: Plan, settings: Settings, key: str = "") -> None:
+    """Check settings of which `key` has another value than those that were checked before.
+
+    The model is made where the setting decides about it, but not of several encoders with several such settings: what
+    fits one need not fit another.
+    """
+    recipe.check(settings.training, plan.splits)
+    trained = replace(settings.training, r_drop=0.0)  # its need of a dropout is another check's matter
+    rehearsal.check(settings.model, trained, plan.splits)
+    shapes = [name for name in plan.space if name.startswith(SHAPES) and name not in DROPOUTS]
+    if (not key or key in shapes) and not ("model.name" in shapes and len(shapes) > 1):
+        rehearsal.make(settings.model, trained)
 
 
-def _decides(space: Space, key: str) -> bool:
-    """Whether a value of this setting says by itself if a model can be made: what fits one encoder need not fit all."""
-    shapes = [name for name in space if name.startswith(SHAPES)]
-    if "model.name" in shapes:
-        return key == "model.name" and len(shapes) == 1
-    return not key or key in shapes or key in FILES
+def _check_dropout(plan: Plan, base: Settings) -> None:
+    """Refuse R-Drop where no trial has a dropout."""
+    most = {key: max(extremes(plan.space[key])) for key in (*DROPOUTS, *RULES) if key in plan.space}
+    best = changed(base, most)
+    recipe.check_dropout(best.training, best.model)
 
 
 def facts(plan: Plan, dataset: str) -> dict[str, Any]:
