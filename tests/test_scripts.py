@@ -283,6 +283,13 @@ def test_options_that_there_are_none_or_not_together_are_refused(typed: str, mat
         arranged(typed.split())
 
 
+def make(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What make would do, told neither by the make that runs the tests nor by variables that are set here."""
+    own = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "EXPERIMENT", "MODEL", "MIXTURE", "RESUME"}
+    settled = {name: value for name, value in os.environ.items() if name not in own} | environment
+    return subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True, env=settled)
+
+
 @pytest.mark.parametrize(
     ("variables", "found"),
     [
@@ -302,28 +309,22 @@ def test_options_that_there_are_none_or_not_together_are_refused(typed: str, mat
         ("EXPERIMENT=%", "EXPERIMENT=%: expected one of"),
     ],
 )
-def test_make_passes_its_variables_on(variables: str, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("EXPERIMENT", "MODEL", "MIXTURE", "RESUME", "MAKEFLAGS"):
-        monkeypatch.delenv(name, raising=False)
-    done = subprocess.run(["make", "-n", "run", *variables.split()], cwd=ROOT, capture_output=True, text=True)
+def test_make_passes_its_variables_on(variables: str, found: str) -> None:
+    done = make("run", *variables.split())
     assert found in " ".join((done.stdout + done.stderr).split())
     assert (done.returncode == 0) == ("expected one of" not in found and "capitals" not in found)
 
 
 def test_a_variable_of_the_environment_stops_only_what_looks_at_it() -> None:
-    def make(goal: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "MODEL": "somebody-elses"}
-        return subprocess.run(["make", "-n", goal], cwd=ROOT, capture_output=True, text=True, env=environment)
-
-    assert "pytest" in make("test").stdout
-    assert "rm -rf" in make("clean").stdout
-    assert "MODEL=somebody-elses: expected one of" in make("run").stderr
+    assert "pytest" in make("test", MODEL="somebody-elses").stdout
+    assert "rm -rf" in make("clean", MODEL="somebody-elses").stdout
+    assert "MODEL=somebody-elses: expected one of" in make("run", MODEL="somebody-elses").stderr
 
 
 @pytest.mark.parametrize("goal", ["clean", "run"])
 @pytest.mark.parametrize("preset", ["full /tmp/mine", "quick full", "full ", ""])
 def test_make_takes_one_preset_and_removes_nothing_else(goal: str, preset: str) -> None:
-    done = subprocess.run(["make", "-n", goal, f"EXPERIMENT={preset}"], cwd=ROOT, capture_output=True, text=True)
+    done = make(goal, f"EXPERIMENT={preset}")
     assert done.returncode == 2
     assert done.stdout == ""
     assert f"EXPERIMENT={preset}: expected one of" in done.stderr
