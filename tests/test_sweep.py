@@ -260,6 +260,11 @@ def test_of_several_searched_settings_the_bad_one_is_named(encoder: str, tmp_pat
             r"^/nowhere/checkpoint\.json: missing",
         ),
         ({"training.teacher": ["other:/nowhere"]}, {"model.dropout": floats()}, r"^/nowhere/checkpoint\.json: missing"),
+        (
+            {"training.initial": "old", "training.teacher": ["/nowhere"]},
+            {"training.initial": chosen("")},
+            r"^/nowhere/checkpoint\.json: missing",
+        ),
         ({"model.dropout": 0.0}, {"training.r_drop": floats()}, r"training\.r_drop compares two answers"),
         (
             {"training.r_drop": 0.5, "model.dropout": 0.0},

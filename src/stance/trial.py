@@ -97,8 +97,9 @@ def plan(config: SweepConfig, settings: Settings, rows: Mapping[str, Sequence[Ex
         _check_dropout(found, base)
     except StanceError as error:
         told = str(error)
-        named = (key for key, value in out.items() if f"{key}=" in told or (isinstance(value, str) and value in told))
-        raise StanceError(f"sweep.space.{key}: {told}" if (key := next(named, "")) else told) from error
+        texts = {key: value for key, value in out.items() if value and isinstance(value, str)}
+        named = [key for key in out if f"{key}=" in told or (key in texts and texts[key] in told)]
+        raise StanceError(f"sweep.space.{named[0]}: {told}" if named else told) from error
     for key, kind in space.items():
         for end in extremes(kind):
             try:
