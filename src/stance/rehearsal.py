@@ -16,13 +16,13 @@ def rehearse(model: ModelConfig, config: TrainingConfig, splits: Mapping[str, Se
         StanceError: a setting has no meaning, a file is missing, or the model can't be had or made.
     """
     check(model, config, splits)
+    recipe.check_dropout(config, model)
     make(model, config)
 
 
 def check(model: ModelConfig, config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> None:
-    """The part of it that needs no encoder."""
+    """The part of it that needs no encoder, but for whether R-Drop has a dropout."""
     recipe.check(config, splits)
-    recipe.check_dropout(config, model)
     recipe.choose_precision(config.precision)
     encoders.check_dropout(model)
     if config.compile:

@@ -109,14 +109,16 @@ def files(source: CorpusConfig) -> list[Path]:
         StanceError: one is a pipe or a device: they can be read once, and a corpus is read twice.
     """
     path = Path(source.path)
-    found = sorted(p for p in path.rglob("*") if not p.is_dir()) if path.is_dir() else [path]
-    for file in found:
-        if file.is_fifo() or file.is_char_device() or file.is_block_device():
+    found = []
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            found.append(file)
+        elif file.is_fifo() or file.is_char_device() or file.is_block_device():
             raise StanceError(
                 f"corpora.{source.name}.path={source.path}: {file} is a pipe or a device, and a corpus is read twice; "
                 "save it to a file"
             )
-    return [file for file in found if file.is_file()]
+    return found
 
 
 def _key(source: CorpusConfig, config: ExamplesConfig) -> str:

@@ -31,7 +31,7 @@ from stance.study import check
 SHAPES = ("model.", "training.frozen_layers", "training.gradient_checkpointing", "training.initial", "training.lora.")
 """How the keys of settings begin that decide what model can be made."""
 DROPOUTS = ("model.dropout", "model.encoder_dropout", "training.lora.dropout")
-RULES = ("training.lora.rank", "training.r_drop")
+"""Of those, what no model fails for."""
 
 
 class Record(Protocol):
@@ -115,17 +115,16 @@ def _check(plan: Plan, settings: Settings, key: str = "") -> None:
     The model is made where the setting decides about it, but not of several encoders with several such settings: what
     fits one need not fit another.
     """
-    recipe.check(settings.training, plan.splits)
-    trained = replace(settings.training, r_drop=0.0)  # its need of a dropout is another check's matter
-    rehearsal.check(settings.model, trained, plan.splits)
+    rehearsal.check(settings.model, settings.training, plan.splits)
     shapes = [name for name in plan.space if name.startswith(SHAPES) and name not in DROPOUTS]
     if (not key or key in shapes) and not ("model.name" in shapes and len(shapes) > 1):
-        rehearsal.make(settings.model, trained)
+        rehearsal.make(settings.model, settings.training)
 
 
 def _check_dropout(plan: Plan, base: Settings) -> None:
     """Refuse R-Drop where no trial has a dropout."""
-    most = {key: max(extremes(plan.space[key])) for key in (*DROPOUTS, *RULES) if key in plan.space}
+    decisive = (*DROPOUTS, "training.lora.rank", "training.r_drop")
+    most = {key: max(extremes(plan.space[key])) for key in decisive if key in plan.space}
     best = changed(base, most)
     recipe.check_dropout(best.training, best.model)
 

@@ -17,9 +17,9 @@ PICTURES = (".png", ".pdf", ".svg")
 def run(job: CurveJob) -> Path:
     """Train on ever more articles over seeds, and plot what each model scores."""
     curve.check(job.curve)
-    if Path(job.output).suffix not in PICTURES:
-        raise StanceError(f"output={job.output}: expected the name of a picture, {', '.join(PICTURES)}")
     output = Path(job.output)
+    if output.suffix not in PICTURES:
+        raise StanceError(f"output={job.output}: expected the name of a picture, {', '.join(PICTURES)}")
     memory = output.with_suffix(".jsonl")
     jsonl.check_output(output)
     jsonl.check_output(memory)
