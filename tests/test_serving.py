@@ -139,7 +139,9 @@ def server(exported: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """The address of `mlflow models serve`."""
     folder, port = tmp_path_factory.mktemp("server"), servers.free_port()
     command = ["models", "serve", "-m", MODEL, "--env-manager", "local", "-h", "127.0.0.1", "-p", str(port)]
-    with servers.mlflow(command, "ping", folder, port, {"MLFLOW_TRACKING_URI": exported.uri}) as address:
+    # What other tests told MLflow in this process is in its environment, the registry's address too.
+    store = dict.fromkeys(("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"), exported.uri)
+    with servers.mlflow(command, "ping", folder, port, store) as address:
         yield address
 
 
