@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from stance import build, corpora, dataset, duplicates, jsonl
+from stance import build, corpora, dataset, division, duplicates, jsonl, leaks
 from stance.corpora.source import CorpusConfig
 from stance.errors import StanceError
 from stance.records import Example
@@ -157,11 +157,14 @@ def test_in_dse_as_published_the_392_leaked_validation_rows_are_found(tmp_path: 
 @pytest.mark.parametrize("by", ["actor", "target"])
 def test_zero_shot_no_name_of_the_test_is_ever_trained_on(tmp_path: Path, by: str) -> None:
     rows = [row(n, list(VERBS)[n % 3], note={by: {"name": f"The Name{n % 25}"}}) for n in range(90)]
+    other = {"actor": "target", "target": "actor"}[by]
+    rows += [row(n, list(VERBS)[n % 3], note={other: {"name": f"Name{n % 25}"}}) for n in range(90, 180)]
     got = made(tmp_path / "out", corpus(tmp_path / "c.jsonl", rows, splits="none"), split=SplitConfig(by=by))
     names = {split: {getattr(e, by).casefold() for e in part} for split, part in got.items()}
-    assert not names["test"] & (names["train"] | names["validation"])
-    assert not names["validation"] & names["train"]
-    assert manifest_drops(tmp_path / "out", f"its {by} is one of the test split") > 0
+    either = {split: {name.casefold() for e in part for name in (e.actor, e.target)} for split, part in got.items()}
+    assert not names["test"] & (either["train"] | either["validation"])
+    assert not names["validation"] & either["train"]
+    assert manifest_drops(tmp_path / "out", f"it has {'an' if by == 'actor' else 'a'} {by} of the test split") > 0
 
 
 def manifest_drops(output: Path, reason: str) -> int:
@@ -450,6 +453,47 @@ def test_of_rows_that_repeat_each_other_the_one_a_person_made_stays(tmp_path: Pa
     got = made(tmp_path / "out", corpus(tmp_path / "w.jsonl", weak), corpus(tmp_path / "g.jsonl", plain(60)))
     assert "weak" not in {e.provenance for part in got.values() for e in part}
     assert sum(len(part) for part in got.values()) == 60
+
+
+def test_a_weak_label_that_contradicts_an_annotated_row_goes(tmp_path: Path) -> None:
+    def wrong(n: int) -> dict[str, Any]:
+        note = {"provenance": "weak", "weight": 0.1, "stance": list(VERBS)[(n + 1) % 3]}
+        return row(n, list(VERBS)[n % 3], split="train", note=note)
+
+    sources = corpus(tmp_path / "w.jsonl", [wrong(n) for n in range(60)]), corpus(tmp_path / "g.jsonl", plain(60))
+    got = made(tmp_path / "out", *sources)
+    assert "weak" not in {e.provenance for part in got.values() for e in part}
+    assert sum(len(part) for part in got.values()) == 60
+    trained = len(got["train"])
+    assert manifest_drops(tmp_path / "out", leaks.CONTRADICTS) == trained
+    kept = made(tmp_path / "kept", *sources, leaks=LeaksConfig(repeated="keep"))
+    assert Counter(e.provenance for e in kept["train"]) == {"gold": trained, "weak": trained}
+
+
+def test_annotations_that_contradict_each_other_both_stay(tmp_path: Path) -> None:
+    twice = [row(n, list(VERBS)[(n + 1) % 3], f"b{n}", split="train", text=sentence(n, list(VERBS)[n % 3]))
+             for n in range(6)]  # fmt: skip
+    got = made(tmp_path / "out", corpus(tmp_path / "c.jsonl", [*plain(60), *twice]))
+    assert len(got["train"]) == 42 + len(twice)
+
+
+def test_by_time_weak_articles_are_trained_on_if_they_are_older_than_what_is_held_out(tmp_path: Path) -> None:
+    day = [f"20{n // 12:02}-{n % 12 + 1:02}-01" for n in range(180)]
+    gold = [row(n, list(VERBS)[n // 2 % 3], date=day[n]) for n in range(0, 180, 2)]
+    weak = [row(n, list(VERBS)[n // 2 % 3], date=day[n], note={"provenance": "weak"}) for n in range(1, 180, 2)]
+    weak += [row(400, "support", note={"provenance": "weak"})]
+    sources = (corpus(tmp_path / f"{name}.jsonl", rows, splits="none") for name, rows in (("g", gold), ("w", weak)))
+    got = made(tmp_path / "out", *sources, split=SplitConfig(by="time"))
+    when = {r["id"]: r.get("date", "") for r in [*gold, *weak]}
+    first = min(when[e.article_id.partition("/")[2]] for split in ("validation", "test") for e in got[split])
+    kinds = {kind: [when[e.article_id.partition("/")[2]] for e in got["train"] if e.provenance == kind]
+             for kind in ("gold", "weak")}  # fmt: skip
+    older = [r["date"] for r in weak if r.get("date", "9") < first]
+    assert sorted(kinds["weak"]) == older
+    assert 0 < len(older) < len(weak)
+    assert max(kinds["gold"]) < first
+    assert manifest_drops(tmp_path / "out", division.TOO_NEW) == len(weak) - 1 - len(older)
+    assert manifest_drops(tmp_path / "out", division.UNDATED) == 1
 
 
 def test_articles_with_weak_labels_alone_are_all_for_training(tmp_path: Path) -> None:

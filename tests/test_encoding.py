@@ -304,7 +304,7 @@ def test_mention_is_the_whole_name_or_a_run_of_its_words_and_cuts_no_word(before
     text = before + name + after
     words = name.lower().split()
     runs = {" ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)}
-    runs |= {other.lower() for other in lookup._others(name)}  # "Pakistani" stands for Pakistan
+    runs |= {other.lower() for other in lookup.other_names(name)}  # "Pakistani" stands for Pakistan
     cuts = re.compile(rf"[^\W{UNSPACED}]")  # letters that would go on with a word
     free = not any(cuts.match(edge) for edge in (before[-1:], after[:1]))
     found = find_mention(text, name)

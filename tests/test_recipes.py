@@ -341,6 +341,20 @@ def test_what_has_no_label_has_the_teachers_answer_alone(taught_by: Path, tmp_pa
     assert [e.pair() for e in found] == [e.pair() for e in asked]
 
 
+def test_a_question_of_a_corpus_of_two_labels_weighs_what_the_teacher_gives_to_these(
+    taught_by: Path, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path))
+    asked = [replace(example, labels=("oppose", "support")) for example in unlabelled(12)]
+    asked[0] = replace(asked[0], labels=LABELS)
+    found = teacher.answer(asked, recipe)
+    said = softmax(inference.logits(models.load(taught_by), [example.pair() for example in asked]))
+    known = np.where([len(e.labels) == 3 for e in asked], 1, said[:, [0, 2]].sum(1))
+    assert known[1:].max() < 0.8, "it takes all of them for neutral to some degree"
+    np.testing.assert_allclose([e.weight for e in found], 0.5 * recipe.teacher_questions_weight * known, atol=1e-5)
+    np.testing.assert_allclose([e.soft for e in found[1:]], (said * [1, 0, 1] / known[:, None])[1:], atol=1e-5)
+
+
 def test_without_a_teacher_what_has_no_label_is_left_out_and_said(
     encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

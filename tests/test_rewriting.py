@@ -115,6 +115,7 @@ def test_a_pronoun_gives_way_to_its_name() -> None:
         example("If Pakistan backed the plan, Iran would too.", "Pakistan", "plan", "support"),
         example("Pakistan spoke. Iran backed the plan.", "Pakistan", "plan", "support"),
         replace(example(BACKED, "Pakistan", "Russian initiative", "support"), provenance="sampled"),
+        replace(example(BACKED, "Pakistan", "Russian initiative", "support"), provenance="weak"),
         replace(example(BACKED, "Pakistan", "Russian initiative", "support"), actor_span=None),
         replace(example(BACKED, "Pakistan", "Russian initiative", "support"), actor="someone"),
     ],

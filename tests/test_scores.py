@@ -329,6 +329,15 @@ def test_the_report_of_a_corpus_of_two_labels_is_over_these_and_abstains_as_pred
     wrong = [answer.stance != row.stance for answer, row in zip(given, polar["test"], strict=True)]
     assert kept.risk.value == pytest.approx(np.mean(np.array(wrong)[answered]))
     assert found.on_curve() is None
+    some = {split: [replace(r, labels=two) if r.stance in two and n % 2 else r for n, r in enumerate(part)]
+            for split, part in rows.items()}  # fmt: skip
+    mixed = evaluation.score(predictor, some, EvaluationConfig(resamples=100))
+    assert mixed.on_curve() is None, "its curve is not over all labels either"
+    whole = evaluation.score(predictor, rows, EvaluationConfig(resamples=100)).on_curve()
+    assert whole is not None
+    assert whole.coverage.value == pytest.approx(
+        np.mean([not a.abstained for a in predictor.predict([r.pair() for r in rows["test"]], abstain=True)])
+    )
 
 
 def test_the_report_on_validation_scores_the_validation_split(

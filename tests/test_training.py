@@ -377,6 +377,15 @@ def bilinear(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ).checkpoint
 
 
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_training_of_few_steps_loses_none_to_warm_up(encoder: str, tmp_path: Path, steps: int) -> None:
+    trainer = assemble(encoder, tmp_path / "work", epochs=steps, accumulation=100, warmup=0.1)
+    before = {name: value.detach().clone() for name, value in trainer.model.head.named_parameters()}
+    trainer.train()
+    assert trainer.state.global_step == steps
+    assert any(not torch.equal(before[name], value) for name, value in trainer.model.head.named_parameters())
+
+
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_a_split_without_a_label_is_refused(encoder: str, tmp_path: Path, split: str) -> None:
     splits = {**SPLITS, split: [e for e in SPLITS[split] if e.stance != "support"]}

@@ -36,7 +36,7 @@ CAPPED = "over the cap of its corpus"
 NO_SPLIT = "its article has no split"
 UNKNOWN = "its stance is none of the labels of its corpus (label_set)"
 RANKS = ("gold", "sampled", "weak", records.UNLABELLED)
-"""Which of two rows that repeat each other stays."""
+"""Which of two rows that repeat or contradict each other stays."""
 
 
 def build(
@@ -66,10 +66,12 @@ def build(
     rows = _rows(made, texts, chosen, _labels(sources))
     _hold_back(rows, units, chosen)
     if split_config.by == "time":
-        undated = [place for place, reason in rows.reasons.items() if reason == NO_SPLIT]
-        rows.reasons |= dict.fromkeys(undated, division.UNDATED)
+        for place, reason in rows.reasons.items():
+            if reason == NO_SPLIT:
+                late = chosen[int(rows.article[place])] == division.LATE
+                rows.reasons[place] = division.TOO_NEW if late else division.UNDATED
     if split_config.by in ("actor", "target"):
-        leaks.only_unseen(rows, getattr(rows, split_config.by), split_config.by)
+        leaks.only_unseen(rows, split_config.by)
     report = leaks.mend(rows, texts.index(leaks_config.near_duplicate), leaks_config)
     _cap(rows, sources, made)
     settings = {"examples": asdict(example_config), "split": asdict(split_config), "leaks": asdict(leaks_config)}

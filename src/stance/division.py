@@ -19,6 +19,10 @@ from stance.settings.building import SplitConfig
 from stance.splits import SPLITS
 
 UNDATED = "no date that can be read, and the split is by time"
+TOO_NEW = "not older than what is held out, and the split is by time"
+NEVER = "9999-99-99"
+LATE = "late"
+"""In the place of a split: of an article that has none since it is `TOO_NEW`."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def divide(units: Units, config: SplitConfig) -> list[str]:
     members = _members(units, config)
     chosen = _follow(units, members)
     for place, weak in enumerate(units.weak):
-        if weak and not chosen[place]:
+        if weak and not chosen[place] and config.by != "time":
             chosen[place] = "train"
     if config.by == "time":
         _by_time(units, members, chosen, config)
@@ -133,7 +137,8 @@ def _by_shares(units: Units, members: Sequence[Sequence[int]], chosen: list[str]
 def _by_time(units: Units, members: Sequence[Sequence[int]], chosen: list[str], config: SplitConfig) -> None:
     """The newest articles are the test, those before them for validation; articles of one day stay together.
 
-    Near duplicates count as being of the newest one's day. A date that can't be read is none.
+    Near duplicates count as being of the newest one's day. A date that can't be read is none. Weak articles are for
+    training if they are older than all that is held out.
     """
     read = [cells.day(date.strip()) for date in units.dates]
     free = [[place for place in group if not chosen[place]] for group in members]
@@ -146,12 +151,13 @@ def _by_time(units: Units, members: Sequence[Sequence[int]], chosen: list[str], 
         print(f"split.by=time: {what}; write it as YYYY-MM-DD", file=sys.stderr)
     if not dated:
         return
-    days = [day for day, _ in dated]
+    days = [day for day, place in dated if not units.weak[place]] or [NEVER]
     tested = days[-max(round(config.test * len(days)), 1)]
     earlier = [day for day in days if day < tested]
     validated = earlier[-max(round(config.validation * len(days)), 1) :][0] if earlier else tested
     for day, place in dated:
-        chosen[place] = "test" if day >= tested else "validation" if day >= validated else "train"
+        split = "test" if day >= tested else "validation" if day >= validated else "train"
+        chosen[place] = LATE if units.weak[place] and split != "train" else split
 
 
 def _by_fold(members: Sequence[Sequence[int]], chosen: list[str], config: SplitConfig) -> None:

@@ -16,7 +16,6 @@ from stance.errors import StanceError
 from stance.predictor import StancePredictor
 from stance.records import LABELS, PHENOMENA, Example, as_printed, without_places
 from stance.scores import (
-    ALL,
     SUMMARY,
     Answers,
     Counts,
@@ -26,6 +25,7 @@ from stance.scores import (
     choices,
     confusion,
     estimates,
+    known,
     rates,
     slice_rates,
 )
@@ -87,7 +87,7 @@ class Report:
 
     def on_curve(self) -> Kept | None:
         """What the threshold does where it is a point of the risk–coverage curve, which is over the known labels."""
-        return self.kept.get(AS_ASKED) if choices(self.examples) == ALL else None
+        return self.kept.get(AS_ASKED) if known(self.examples).all() else None
 
     def predictions(self) -> list[dict[str, Any]]:
         """One row an example: the question, the true stance and the answer."""

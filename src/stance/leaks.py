@@ -19,6 +19,7 @@ Mask = npt.NDArray[np.bool_]
 TRAIN, VALIDATION, TEST, UNLABELLED = range(len(PARTS))
 NONE = -1
 """The split of a row that was dropped."""
+CONTRADICTS = "another stance than a row gives that is annotated, or surer"
 KINDS = {
     "row": "same text, pair and stance",
     "question": "same text and pair",
@@ -37,7 +38,7 @@ LEAKS = ("text", "near", "article")
 class Rows:
     """What is compared, one place a row. `split` is an index of PARTS, or NONE; `actor` and `target` are hashes.
 
-    Of rows that repeat each other the one of the lowest `rank` stays.
+    Of rows that repeat or contradict each other the ones of the lowest `rank` stay.
     """
 
     split: npt.NDArray[np.int8]
@@ -95,11 +96,16 @@ def check(config: LeaksConfig) -> None:
         raise StanceError(f"leaks.near_duplicate={config.near_duplicate}: expected a similarity above 0, up to 1")
 
 
-def only_unseen(rows: Rows, names: npt.NDArray[np.uint64], what: str) -> None:
-    """Zero-shot: drop rows of train and validation with a name of the test, and of train with one of validation."""
+def only_unseen(rows: Rows, role: str) -> None:
+    """Zero-shot: drop rows of train and validation with a name of the test, and of train with one of validation.
+
+    The names are those of one role, actor or target, and go in both: who acts in the test is no target of training.
+    """
+    names: npt.NDArray[np.uint64] = getattr(rows, role)
     for held, others in HELD.items():
-        seen = np.isin(names, np.unique(names[rows.split == held]))
-        rows.drop(np.flatnonzero(seen & np.isin(rows.split, others)), f"its {what} is one of the {SPLITS[held]} split")
+        taken = np.unique(names[rows.split == held])
+        seen = (np.isin(rows.actor, taken) | np.isin(rows.target, taken)) & np.isin(rows.split, others)
+        rows.drop(np.flatnonzero(seen), f"it has {'an' if role == 'actor' else 'a'} {role} of the {SPLITS[held]} split")
 
 
 def mend(rows: Rows, index: Index, config: LeaksConfig) -> Report:
@@ -119,6 +125,7 @@ def mend(rows: Rows, index: Index, config: LeaksConfig) -> Report:
     if config.repeated == "drop":
         again = _again(rows, np.flatnonzero(rows.split == TRAIN))
         rows.drop(again, "repeats text, pair and stance of another training row")
+        rows.drop(_overruled(rows), CONTRADICTS)
     rows.drop(_answered(rows), "")
     before = _leaks(rows, index, groups)
     if config.action == "fail":
@@ -138,6 +145,16 @@ def _again(rows: Rows, places: Numbers) -> Numbers:
     """Those of `places` that repeat another one: text, pair and stance."""
     places = places[np.lexsort((places, rows.rank[places]))]
     return np.sort(_later(places, rows.passage, rows.actor.view(np.int64), rows.target.view(np.int64), rows.stance))
+
+
+def _overruled(rows: Rows) -> Numbers:
+    """Training rows whose question one of a lower rank answers; repeats are gone, so it has another stance."""
+    places = np.flatnonzero(rows.split == TRAIN)
+    columns = rows.passage, rows.actor.view(np.int64), rows.target.view(np.int64)
+    _, question = np.unique(np.stack(columns, 1)[places], axis=0, return_inverse=True)
+    best = np.full(len(places), np.iinfo(np.int8).max, np.int8)
+    np.minimum.at(best, question, rows.rank[places])
+    return places[rows.rank[places] > best[question]]
 
 
 def _answered(rows: Rows) -> Numbers:

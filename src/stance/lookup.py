@@ -90,7 +90,7 @@ def _find(text: str, name: str) -> Span | None:
     short = _short(whole.rpartition(" ")[2])
     found = _search(text, whole) or (None if short else _any_case(text, whole))
     if not found:
-        others = (_search(text, other, unlike=BEFORE_OTHERS) for other in _others(whole))
+        others = (_search(text, other, unlike=BEFORE_OTHERS) for other in other_names(whole))
         found = next(filter(None, others), None) or (_any_case(text, whole) if short else None)
     if not found:
         small = " ".join(text.casefold().split())
@@ -136,8 +136,8 @@ def _short(word: str) -> bool:
     return word.isupper() and len(word) <= SHORTEST_INITIALS
 
 
-def _others(name: str) -> Iterator[str]:
-    """What else may be printed for a name."""
+def other_names(name: str) -> Iterator[str]:
+    """What else may be printed for a name: what the news calls a state, and the initials of other names."""
     yield from _states().get(folded(name), ())
     content = [word for word in name.split() if word.casefold() not in FILLERS | LINKS]
     initials = "".join(word[0] for word in content)

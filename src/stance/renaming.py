@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from stance.lookup import FILLERS
+from stance.lookup import FILLERS, other_names
 from stance.records import SOMEONE, Example, Span
 from stance.settings.training import TrainingConfig
 
@@ -97,7 +97,8 @@ def replaced(example: Example, *, actor: str = "", target: str = "") -> Example 
 
     Returns:
         None where it is not sure that the label stays true: the passage does not print a name that is to be replaced,
-        has another form of it ("Russian" for "Russia") or the new one already, or the two names share a word.
+        has another form of it ("Russian" or "Moscow" for "Russia") or the new one already, or the two names share a
+        word.
     """
     asked = _question(example.actor, actor), _question(example.target, target)
     if _words(example.actor) & _words(example.target) or _words(asked[0]) & _words(asked[1]):
@@ -173,8 +174,11 @@ def _surnames(text: str, name: str) -> Iterator[Span]:
 
 def _survives(example: Example, edits: Sequence[Edit], names: Sequence[tuple[str, Span | None, str]]) -> bool:
     """Whether a form of a replaced name is left in the passage."""
-    rest = set(WORD.findall(edited(example.text, [(place, " ") for place, _ in edits])))
+    left = edited(example.text, [(place, " ") for place, _ in edits])
+    rest = set(WORD.findall(left))
     for name, span, new in names:
+        if new and any(re.search(rf"(?<!\w){re.escape(other)}(?!\w)", left) for other in other_names(name)):
+            return True
         surface = example.text[slice(*span)] if span else ""
         old = f"{name} {surface}" if surface.casefold() not in _PRONOUNS else name
         if new and any(_alike(word, other) for word in WORD.findall(old) for other in rest):

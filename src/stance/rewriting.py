@@ -70,8 +70,11 @@ def rewritten(examples: Sequence[Example], config: TrainingConfig) -> list[Examp
 
 
 def _clauses(examples: Sequence[Example], words: Lexicon) -> list[_Clause]:
-    """A verb that states the annotated stance, one for each example that has it."""
-    held = [e for e in examples if e.stance != Stance.NEUTRAL and e.provenance != "sampled" and e.actor != SOMEONE]
+    """A verb that states the annotated stance, one for each example that has it.
+
+    Not of weak labels, which the same functions may have given.
+    """
+    held = [e for e in examples if e.stance != Stance.NEUTRAL and e.provenance == "gold" and e.actor != SOMEONE]
     held = [e for e in held if e.actor_span and e.target_span]
     if launch.rank() == 0:
         print(f"training.deny, training.passive: reading {len(held)} stances for the verbs that state them")

@@ -28,7 +28,7 @@ from stance.errors import StanceError
 from stance.predictor import sha256
 from stance.recipe import choose_precision, teachers
 from stance.records import LABELS, SOMEONE, UNLABELLED, Example, Pair, Stance
-from stance.scores import only_known
+from stance.scores import known, only_known
 from stance.settings.training import TrainingConfig
 
 Shares = npt.NDArray[np.float64]
@@ -77,8 +77,8 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
     of a corpus that no teacher answers for. They are the same for every seed, and so are their answers.
     """
     passages: dict[tuple[str, str], list[Example]] = {}
-    for example, known in zip(examples, heard(examples, config), strict=True):
-        if known:
+    for example, taught in zip(examples, heard(examples, config), strict=True):
+        if taught:
             passages.setdefault((example.article_id, example.text), []).append(example)
     random = np.random.default_rng(0)
     found: list[Example] = []
@@ -109,11 +109,11 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
 
 def check_corpora(config: TrainingConfig, examples: Iterable[Example]) -> None:
     """Refuse a teacher of a corpus that the dataset does not have."""
-    known = sorted({example.corpus for example in examples})
+    there = sorted({example.corpus for example in examples})
     for corpus, folder in teachers(config):
-        if corpus and corpus not in known:
+        if corpus and corpus not in there:
             raise StanceError(
-                f"training.teacher={corpus}:{folder}: the dataset has no such corpus; found {', '.join(known)}"
+                f"training.teacher={corpus}:{folder}: the dataset has no such corpus; found {', '.join(there)}"
             )
 
 
@@ -125,11 +125,12 @@ def heard(examples: Iterable[Example], config: TrainingConfig) -> list[bool]:
 
 def _with_answers(asked: Sequence[Example], config: TrainingConfig) -> list[Example]:
     """Examples with the teachers' answers; one that nobody annotated is left out where no teacher answers it."""
-    shares = answers(asked, config)
-    shares = only_known(shares, asked)
+    said = answers(asked, config)
+    shares, open_to = only_known(said, asked), known(asked)
+    mass = np.where(open_to.all(1), 1.0, (said * open_to).sum(1))
     taught = heard(asked, config)
     return [
-        _taught(example, shares[i], config) if taught[i] else example
+        _taught(example, shares[i], config, mass=float(mass[i])) if taught[i] else example
         for i, example in enumerate(asked)
         if taught[i] or example.provenance not in OPEN
     ]
@@ -162,8 +163,8 @@ def _ask(folder: Path, pairs: Sequence[Pair], config: TrainingConfig) -> Shares:
     missing = [i for i in range(len(parts)) if i not in kept]
     if missing:
         left = sum(len(parts[i]) for i in missing)
-        known = f" of {len(pairs):,}" if left < len(pairs) else ""
-        print(f"teacher {folder} answers {left:,}{known} questions", flush=True)
+        whole = f" of {len(pairs):,}" if left < len(pairs) else ""
+        print(f"teacher {folder} answers {left:,}{whole} questions", flush=True)
         np.random.default_rng().shuffle(missing)  # trainings beside each other each begin elsewhere
         with _keeping(config):  # before hours of work, not after
             Path(config.teacher_cache).mkdir(parents=True, exist_ok=True)
@@ -223,11 +224,15 @@ def check(config: TrainingConfig) -> None:
                 )
 
 
-def _taught(example: Example, shares: Shares, config: TrainingConfig) -> Example:
-    """The example with `teacher_weight` of its answer from the teachers: all of it where nobody annotated it."""
+def _taught(example: Example, shares: Shares, config: TrainingConfig, *, mass: float) -> Example:
+    """The example with `teacher_weight` of its answer from the teachers: all of it where nobody annotated it.
+
+    `shares` are over the labels that its corpus knows, `mass` is what the teachers gave to these. What nobody annotated
+    weighs as much: most names of a passage have no stance to each other, whether its corpus knows neutral or not.
+    """
     if example.provenance in OPEN:
         stance = Stance(LABELS[int(shares.argmax())])
-        weight = config.teacher_questions_weight * example.weight  # its corpus or passage has one
+        weight = config.teacher_questions_weight * example.weight * mass  # its corpus or passage has one
         return replace(example, soft=tuple(shares.tolist()), stance=stance, weight=weight)
     share = config.teacher_weight
     mixed = tuple((1 - share) * a + share * b for a, b in zip(example.shares(), shares.tolist(), strict=True))

@@ -77,6 +77,12 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         with sdpa_kernel([SDPBackend.MATH]) if plain else nullcontext():
             return super().train(*arguments, **options)
 
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
+        """Warm-up and linear decay. One step of it is a step at the rate 0, which few steps can't spare."""
+        if self.args.get_warmup_steps(num_training_steps) == 1:
+            self.args.warmup_steps = 0
+        return super().create_scheduler(num_training_steps, optimizer)
+
     def get_train_dataloader(self) -> DataLoader[Row]:
         """Batches of like length under the token budget."""
         return self._loader(self.train_dataset, shuffle=True)

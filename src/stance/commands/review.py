@@ -43,7 +43,9 @@ def run(job: ReviewJob) -> Path:
 
 
 def _rows(source: CorpusConfig, articles: Sequence[Article], settings: ExamplesConfig) -> Iterator[Example]:
-    """The examples of a corpus whose stance it knows, as a build has them."""
+    """The examples of a corpus whose stance it knows, as a build has them but for the cap: all are judged."""
     labels = source.known_labels()
     for kept, _ in examples.make(articles, settings, corpus=source.name):
-        yield from (replace(row, labels=labels) for row in kept if row.stance in labels)
+        yield from (
+            replace(row, labels=labels, weight=row.weight * source.weight) for row in kept if row.stance in labels
+        )

@@ -47,7 +47,8 @@ class SplitConfig:
     """Share of the articles for the final scores."""
     by: str = "article"
     """What must not span two splits: article (with its near duplicates), story (and those of the same topic), time (the
-    newest articles are the test), actor or target (no name of the test split is ever trained on), or fold."""
+    newest articles are the test), actor or target (none of the test split is in a question of training, in either
+    role), or fold."""
     folds: int = 5
     """With by=fold: into how many parts; part number `fold` is the test, the next one is for validation."""
     fold: int = 0
