@@ -281,6 +281,14 @@ def test_a_file_that_is_no_dataset_manifest_is_refused(small: Path) -> None:
         dataset.load(small)
 
 
+@pytest.mark.parametrize("odd", [{"name": 5}, {"rows": None}, {"config": []}, {"unlabelled": "3"}])
+def test_a_manifest_with_values_of_another_kind_is_refused(small: Path, odd: dict[str, Any]) -> None:
+    file = small / "manifest.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | odd))
+    with pytest.raises(StanceError, match=rf"manifest\.json: not a dataset manifest \({next(iter(odd))} is "):
+        dataset.load(small)
+
+
 def test_a_broken_manifest_is_refused(small: Path) -> None:
     (small / "manifest.json").write_bytes((small / "manifest.json").read_bytes()[:50])
     with pytest.raises(StanceError, match=r"manifest\.json: not a dataset manifest"):

@@ -182,14 +182,29 @@ def refuses(source: Path, output: Path, match: str, **changes: float) -> None:
     assert not list(output.parent.glob(".artifact*"))
 
 
-def test_too_many_label_changes_are_refused(toy: Path, earlier: export.Exported) -> None:
-    match = r"int8 changes \d+ of 24 validation labels .*allowed are -100.0% \(export\.max_label_changes\); nothing"
-    refuses(toy, earlier.artifact, match, max_label_changes=-1.0)
+def test_too_many_label_changes_are_refused() -> None:
+    parity = replace(export.Parity(24, 0, 0, 0.0, 0.0), int8_label_changes=3)
+    match = r"int8 changes 3 of 24 validation labels .*allowed are 10.0% \(export\.max_label_changes\); nothing"
+    with pytest.raises(StanceError, match=match):
+        export._refuse(parity, ExportConfig(max_label_changes=0.1))
+    export._refuse(parity, ExportConfig(max_label_changes=0.125))
 
 
 def test_an_onnx_model_that_answers_otherwise_is_refused(toy: Path, earlier: export.Exported) -> None:
     match = r"ONNX in fp32 differs from PyTorch by .*\(export\.tolerance\); nothing was exported"
-    refuses(toy, earlier.artifact, match, tolerance=-1.0)
+    refuses(toy, earlier.artifact, match, tolerance=0.0)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"tolerance": np.nan}, {"tolerance": -1.0}, {"tolerance": np.inf}, {"max_label_changes": np.nan},
+        {"max_label_changes": 2.0},
+    ],
+)  # fmt: skip
+def test_a_gate_that_lets_everything_pass_is_refused(setting: dict[str, float]) -> None:
+    with pytest.raises(StanceError, match=rf"export\.{next(iter(setting))}=.*from 0"):
+        export.check(ExportConfig(**setting))
 
 
 @pytest.mark.parametrize("numbers", [{"fp32_largest_difference": np.nan}, {"int8_largest_difference": np.inf}])

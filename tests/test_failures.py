@@ -128,9 +128,9 @@ def test_a_learning_rate_that_blows_up_stops_with_place_and_examples(encoder: st
 
 def test_the_best_epoch_before_it_is_kept_and_can_be_used(encoder: str, tmp_path: Path) -> None:
     output = tmp_path / "checkpoint"
-    # One batch is an epoch, so the first one is saved before the learning rate has done anything.
+    # One batch is an epoch, so the first one is saved before the learning rate has done anything: it is warmed up.
     with pytest.raises(StanceError, match=r"validation loss is nan after epoch 2 \(step 2\).* is kept: ") as caught:
-        train(encoder, output, learning_rate=1e30, tokens_per_batch=100_000)
+        train(encoder, output, learning_rate=1e30, tokens_per_batch=100_000, warmup=0.6)
     (folder,) = re.findall(r"training\.initial=(\S+) ", str(caught.value))
     assert f"export it with checkpoint={folder}" in str(caught.value)
     kept = checkpoints.load(Path(folder))
@@ -148,7 +148,7 @@ def test_where_a_checkpoint_is_left_the_next_try_with_other_settings_is_told_how
     with pytest.raises(
         StanceError, match=r"; with other settings also set resume=never, since \S+checkpoint-1 is left$"
     ):
-        train(encoder, output, learning_rate=1e30, tokens_per_batch=100_000, resume="stop")
+        train(encoder, output, learning_rate=1e30, tokens_per_batch=100_000, warmup=0.6, resume="stop")
     with pytest.raises(StanceError, match=r"checkpoint-1: an interrupted training; resume=auto"):
         train(encoder, output, epochs=1, resume="stop")
     with pytest.raises(StanceError, match="resume=never") as caught:

@@ -74,6 +74,25 @@ def alter(artifact: Path, **changes: Any) -> Path:
     return artifact
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("max_passage_tokens", "x"), ("max_passage_tokens", -4), ("max_pairs", 0), ("pad_id", None), ("cls_id", 1.5),
+        ("layout", "x"), ("question", "nope"),
+    ],
+)  # fmt: skip
+def test_an_encoding_without_a_meaning_is_refused(artifact: Path, key: str, value: Any) -> None:
+    encoding = json.loads((artifact / "stance.json").read_text("utf-8"))["encoding"]
+    with pytest.raises(StanceError, match=rf"stance\.json: encoding\.\w+ .*{key}|encoding\.{key} "):
+        StancePredictor.load(alter(artifact, encoding=encoding | {key: value}))
+
+
+@pytest.mark.parametrize("origin", [None, [], {"dataset_sha256": 5}, {"train_run": None}])
+def test_an_origin_of_another_kind_is_refused(artifact: Path, origin: Any) -> None:
+    with pytest.raises(StanceError, match=r"stance\.json: checkpoint .*expected an object, dataset_sha256 and train"):
+        StancePredictor.load(alter(artifact, checkpoint=origin))
+
+
 def flip(path: Path) -> None:
     """Alter one byte in the middle of a file, its length stays."""
     content = bytearray(path.read_bytes())

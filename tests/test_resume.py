@@ -340,14 +340,35 @@ def test_a_setting_that_changes_no_weight_may_change(encoder: str, whole: Result
     assert weights(output) == weights(whole.checkpoint)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("whole.json", "[]"), ("whole.json", '{"a": 1'), ("whole.json", '{"trainer_state.json": null}'),
+     ("trainer_state.json", "[]"), ("trainer_state.json", "\0\0")],
+)  # fmt: skip
+def test_what_can_not_be_read_is_no_whole_checkpoint(tmp_path: Path, name: str, text: str) -> None:
+    for step in (3, 6):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        (folder / "trainer_state.json").write_text('{"best_global_step": null}')
+        size = (folder / "trainer_state.json").stat().st_size
+        (folder / "whole.json").write_text(json.dumps({"trainer_state.json": size}))
+    (tmp_path / "checkpoint-x").mkdir()
+    (tmp_path / "checkpoint-9").write_text("a file")
+    assert checkpoints.newest(tmp_path) == tmp_path / "checkpoint-6"
+    (tmp_path / "checkpoint-6" / name).write_text(text)
+    assert checkpoints.newest(tmp_path) == tmp_path / "checkpoint-3"
+
+
 def test_resume_that_is_no_choice_is_refused(encoder: str, tmp_path: Path) -> None:
     with pytest.raises(StanceError, match=r"^resume=perhaps: expected stop, auto or never$"):
         train(encoder, tmp_path / "checkpoint", resume="perhaps")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_job_file_that_cannot_be_read_is_refused(interrupted: Path, tmp_path: Path) -> None:
-    (tmp_path / "job.json").write_text('{"job": ')
+@pytest.mark.parametrize("text", ['{"job": ', "[]", "{}", '{"job": null, "run": null}', '{"job": {}}'])
+def test_a_job_file_that_cannot_be_read_is_refused(interrupted: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "job.json").write_text(text)
+    assert resume.find(tmp_path, described(interrupted), "never") == resume.Before()
     with pytest.raises(StanceError, match=r"job\.json: not the JSON .* start anew with resume=never"):
         resume.find(tmp_path, described(interrupted), "auto")
 
@@ -542,7 +563,7 @@ def test_an_interrupted_training_is_not_thrown_away_unasked(built: Workplace, en
     assert sorted(work.rglob("*")) == kept
     assert [run.to_dictionary() for run in runs(tmp_path)] == [run.to_dictionary() for run in before]
     script("train").main([*overrides, "resume=never"])
-    assert [run.info.status for run in runs(tmp_path)] == ["RUNNING", "FINISHED"]
+    assert [run.info.status for run in runs(tmp_path)] == ["KILLED", "FINISHED"]
     assert not work.exists()
 
 

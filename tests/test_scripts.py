@@ -1,6 +1,7 @@
 """The scripts as a person meets them: help, composition, one-line errors, exit codes, and calls from Python."""
 
 import dataclasses
+import errno
 import gc
 import inspect
 import itertools
@@ -22,7 +23,7 @@ from mlflow.tracking import MlflowClient
 
 import tiny
 from conftest import CORPUS, ROOT, Workplace, script
-from stance import corpora, dataset, jsonl, show
+from stance import config, corpora, dataset, jsonl, show
 from stance.config import Script
 from stance.corpora import tables, web
 from stance.corpora.source import CorpusConfig, SourceConfig
@@ -627,6 +628,26 @@ def test_predict_answers_in_the_order_of_the_requests(exported: Workplace, tmp_p
         assert [answer[label] for label in LABELS] == pytest.approx(expected.probabilities, abs=1e-5)
         assert answer["stance"] == expected.stance.value
         assert answer["confidence"] == pytest.approx(expected.confidence, abs=1e-5)
+
+
+def test_predict_does_not_write_over_what_it_reads(exported: Workplace, tmp_path: Path) -> None:
+    source = requests(tmp_path / "pairs.jsonl", ROWS)
+    before = source.read_text()
+    artifact = f"artifact={exported.artifact}"
+    for output in (source, exported.artifact / "answers.jsonl"):
+        with pytest.raises(StanceError, match="is read as part of"):
+            script("predict").main([artifact, f"input={source}", f"output={output}"])
+    assert source.read_text() == before
+
+
+def test_a_full_disk_ends_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(OSError, match="No space") as full, open("/dev/full", "w") as file:  # noqa: PTH123
+        file.write("x" * 100_000)
+    assert config._no_room(full.value, "outputs").startswith("no space left on the disk (")
+    assert config._no_room(OSError(errno.EROFS, "Read-only file system", "outputs/a"), "") == (
+        "outputs/a: a read-only file system; choose another output"
+    )
+    assert config._no_room(FileNotFoundError(2, "No such file", "a"), "") == ""
 
 
 @pytest.mark.slow

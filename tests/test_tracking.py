@@ -306,6 +306,15 @@ def test_scores_on_other_test_rows_are_said_to_be_not_comparable(
     assert mine[1][2].startswith(score)
     assert other[1][3].startswith("no, ")
     assert other[1][3].endswith(": not comparable")
+    # A later evaluation on other rows does not take the place of this one.
+    elsewhere = {"int8_test_macro_f1": "0.111", "int8_test_rows": "f" * 64, f"int8_test_macro_f1.{'f' * 12}": "0.111"}
+    with tracking.run(store, stage="compare", settings={}):
+        tags = MlflowClient().get_model_version(store.model, "1").tags
+        registry.annotate(store.model, exported.artifact, elsewhere)
+        assert registry.rivals(store.model, "test", dataset.fingerprint({"test": rows["test"]})) == mine
+        assert registry.rivals(store.model, "test", "f" * 64)[1][2:] == ["0.111", "yes"]
+        for key in elsewhere:
+            MlflowClient().set_model_version_tag(store.model, "1", f"stance.{key}", tags.get(f"stance.{key}", ""))
 
 
 # The registry
@@ -471,13 +480,13 @@ def test_an_export_that_is_refused_registers_nothing_and_fails_its_run(
 ) -> None:
     config = copied(exported, tmp_path)
     before = len(client(config).search_model_versions(f"name='{config.model}'"))
-    with pytest.raises(StanceError, match=r"export\.max_label_changes"):
+    with pytest.raises(StanceError, match=r"export\.tolerance"):
         script("export").main(
             [
                 f"dataset={exported.dataset}",
                 f"checkpoint={rivals[0].parent / 'checkpoint'}",
                 f"output={tmp_path}/artifact",
-                "export.max_label_changes=-1",
+                "export.tolerance=0",
                 "other_dataset=true",
                 *overrides(config),
             ]
@@ -485,7 +494,7 @@ def test_an_export_that_is_refused_registers_nothing_and_fails_its_run(
     assert len(client(config).search_model_versions(f"name='{config.model}'")) == before
     run = runs(config, "export")[0]
     assert run.info.status == "FAILED"
-    assert "export.max_label_changes" in run.data.tags["stance.error"]
+    assert "export.tolerance" in run.data.tags["stance.error"]
     assert run.data.tags["stance.alert_other_dataset"].endswith("its rows may have been training rows")
     assert not (tmp_path / "artifact").exists()
 

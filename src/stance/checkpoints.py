@@ -5,6 +5,7 @@ killed at, the newest whole one leads to the same weights. Whether it may be gon
 """
 
 import json
+import re
 import shutil
 import time
 from dataclasses import replace
@@ -93,10 +94,14 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
 
 def newest(work: Path) -> Path | None:
     """The newest checkpoint that is whole and whose best one so far is whole too."""
-    for folder in sorted(work.glob("checkpoint-*"), key=step_of, reverse=True):
+    for folder in sorted(_folders(work), key=step_of, reverse=True):
         if _whole(folder) and ((best := _best(folder)) is None or _whole(best)):
             return folder
     return None
+
+
+def _folders(work: Path) -> list[Path]:
+    return [path for path in work.glob("checkpoint-*") if path.is_dir() and re.fullmatch(r"checkpoint-\d+", path.name)]
 
 
 def step_of(checkpoint: Path) -> int:
@@ -106,7 +111,7 @@ def step_of(checkpoint: Path) -> int:
 
 def keep(work: Path, checkpoint: Path) -> None:
     """Remove every checkpoint but this one and the best at its time."""
-    for folder in work.glob("checkpoint-*"):
+    for folder in _folders(work):
         if folder not in (checkpoint, _best(checkpoint)):
             shutil.rmtree(folder)
 
@@ -150,9 +155,10 @@ def _best(checkpoint: Path) -> Path | None:
 
 
 def _whole(checkpoint: Path) -> bool:
-    """Whether `whole.json`, which is written last, is there, and all that it lists in the size that it says."""
+    """Whether `whole.json`, which is written last, is there, its state, and all that it lists in the size it says."""
     try:
         sizes = json.loads((checkpoint / WHOLE).read_text("utf-8"))
-        return all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
-    except (FileNotFoundError, ValueError):
+        whole = all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
+        return whole and "best_global_step" in _state(checkpoint)
+    except (OSError, ValueError, TypeError, AttributeError):
         return False

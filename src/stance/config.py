@@ -10,6 +10,7 @@ elsewhere.
 import ast
 import dataclasses
 import difflib
+import errno
 import gc
 import importlib
 import os
@@ -94,6 +95,8 @@ class Script(Generic[Job]):
         os.environ["HYDRA_FULL_ERROR"] = "1"
         if not launch.rank():
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+            if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
+                signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))  # its terminal was closed
         if launch.processes() > 1 and not self.many:
             _exit(f"scripts/{self.name}.py works in one process; start it with python, without torchrun or accelerate")
         decorated = hydra.main(version_base="1.3", config_path=str(self.conf), config_name=self.name)
@@ -190,6 +193,10 @@ class Script(Generic[Job]):
             _exit(str(error))
         except PermissionError as error:
             _exit(f"{error.filename}: no permission to write or read it ({error.strerror}); choose another path")
+        except Exception as error:
+            if full := _no_room(error, getattr(self.job, "output", "")):
+                _exit(full)
+            raise
         return result if isinstance(result, float | str) else None
 
     def _typed(self, config: DictConfig) -> Job:
@@ -198,6 +205,16 @@ class Script(Generic[Job]):
             raise StanceError(f"{self.conf / self.name}.yaml: its defaults must begin with {self.name}_schema")
         _check_known(job)
         return typing.cast(Job, _at_home(job))
+
+
+def _no_room(error: Exception, output: object) -> str:
+    """What to do about a file system that takes no more, or none at all; empty for any other error."""
+    number = error.errno if isinstance(error, OSError) else 0
+    if number == errno.EROFS:
+        return f"{getattr(error, 'filename', None) or output}: a read-only file system; choose another output"
+    if number in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error):
+        return f"no space left on the disk ({error}); free some, or choose another output"
+    return ""
 
 
 def _at_home(value: Any) -> Any:

@@ -8,6 +8,7 @@ made: `stance.build`.
 
 import hashlib
 import json
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,7 +155,11 @@ def read_manifest(path: Path) -> Manifest:
         version = dict(values).get("format_version", FORMAT_VERSION)
         if version != FORMAT_VERSION:
             raise StanceError(f"{file}: format version {version}, this stance reads {FORMAT_VERSION}; build it again")
-        return Manifest(**values)
+        found = Manifest(**values)
+        for name, kind in typing.get_type_hints(Manifest).items():
+            if not isinstance(value := getattr(found, name), typing.get_origin(kind) or kind):
+                raise TypeError(f"{name} is {value!r}")
+        return found
     except (ValueError, TypeError) as error:
         raise StanceError(f"{file}: not a dataset manifest ({error}); build the dataset again") from error
 

@@ -225,7 +225,7 @@ def _encoding(
     )
     check_question(encoding.question, encoding.layout)
     places = getattr(encoder.config, "max_position_embeddings", None)
-    if places and encoding.longest_position >= places:
+    if places and 0 < places <= encoding.longest_position:  # XLNet has -1: no limit
         raise StanceError(
             f"model.max_passage_tokens={config.max_passage_tokens}: with names of {config.max_name_tokens} tokens "
             f"positions reach {encoding.longest_position}, the encoder has {places}; lower either"

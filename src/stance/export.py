@@ -5,6 +5,7 @@ configured share, before anything appears under the artifact's name.
 """
 
 import logging
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -116,6 +117,11 @@ def check(config: ExportConfig) -> None:
         )
     if not 0 < config.risk_confidence < 1:
         raise StanceError(f"export.risk_confidence={config.risk_confidence}: expected a probability between 0 and 1")
+    if not 0 <= config.tolerance < math.inf or not 0 <= config.max_label_changes <= 1:
+        raise StanceError(
+            f"export.tolerance={config.tolerance}, export.max_label_changes={config.max_label_changes}: expected a "
+            "difference of probabilities from 0, and a share from 0 to 1"
+        )
     if config.opset not in OPSETS:
         raise StanceError(f"export.opset={config.opset}: expected {OPSETS[0]} to {OPSETS[-1]}")
 

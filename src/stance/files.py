@@ -1,6 +1,7 @@
 """Directories that appear whole or not at all. Single files: see `stance.jsonl`."""
 
 import glob
+import os
 import re
 import shutil
 import tempfile
@@ -104,9 +105,12 @@ def check_replaceable(path: Path, *, marker: str, own: Set[str] | None = None) -
         own: names that an output may hold; anything else is somebody's work. None accepts all names.
 
     Raises:
-        StanceError: `path` or something above it is a file, or it holds files that are no earlier output.
+        StanceError: `path` or something above it is a file, nothing can be written there, or it holds files that are no
+            earlier output.
     """
-    check_above(path)
+    above = check_above(path)
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise StanceError(f"output={path}: no permission to write into {above}; choose another output")
     if path.exists() and not path.is_dir():
         raise StanceError(f"{path}: is a file; expected a directory to write to, nothing was overwritten")
     if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():

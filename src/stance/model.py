@@ -4,6 +4,8 @@ Saving and loading of a checkpoint directory is here too. Training, export and s
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,9 +121,12 @@ def load(directory: Path) -> Checkpoint:
     for name in ("config.json", "tokenizer.json"):
         _document(directory / name)
     kind = facts.get("head", "markers")
-    model = StanceModel(encoders.from_config(directory), encoding.layout, head=kind)
+    with _reading(directory / "config.json", "configuration of an encoder"):
+        encoder = encoders.from_config(directory)
+    model = StanceModel(encoder, encoding.layout, head=kind)
     load_weights(model, directory / "model.safetensors")
-    tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    with _reading(directory / "tokenizer.json", "tokenizer"):
+        tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
     return Checkpoint(model.eval(), tokenizer, encoding, facts)
 
 
@@ -134,6 +139,18 @@ def about(directory: Path) -> dict[str, Any]:
     if facts.get("labels") != list(LABELS):
         raise StanceError(f"{path}: labels {facts.get('labels')}, expected {list(LABELS)}")
     return facts
+
+
+@contextmanager
+def _reading(path: Path, what: str) -> Iterator[None]:
+    """Name the file that a library can't use; the ones here raise whatever they like."""
+    try:
+        yield
+    except StanceError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        raise StanceError(f"{path}: no {what} ({said}); train again or copy the whole directory") from error
 
 
 def _document(path: Path) -> dict[str, Any]:

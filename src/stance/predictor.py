@@ -12,13 +12,15 @@ import numpy.typing as npt
 import onnxruntime
 from tokenizers import Tokenizer
 
-from stance.encoding import Cuts, Encoded, Encoding, PairEncoder, collate
+from stance.encoding import LAYOUTS, QUESTIONS, Cuts, Encoded, Encoding, PairEncoder, collate
 from stance.errors import StanceError
 from stance.forms import check_string
 from stance.records import LABELS, Pair, Prediction, Stance
 
 FORMAT_VERSION = 1
 MODELS = {"int8": "model.int8.onnx", "fp32": "model.onnx"}
+TOLD = ("dataset_sha256", "train_run")
+"""What is asked of the checkpoint that an artifact was made of."""
 WAYS = ("without_places", "with_places")
 """How a pair is asked, in the order of `Pair.placed`."""
 MAX_PADDED_TOKENS = 8192
@@ -207,6 +209,9 @@ def read_metadata(root: Path) -> dict[str, Any]:
     for name in ("files", "encoding"):
         if not isinstance(metadata[name], dict):
             raise StanceError(f"{path}: '{name}' must be an object; run scripts/export.py again")
+    origin = metadata.get("checkpoint", {})
+    if not isinstance(origin, dict) or not all(isinstance(origin.get(k, ""), str) for k in TOLD):
+        raise StanceError(f"{path}: checkpoint {origin!r}, expected an object, {' and '.join(TOLD)} text; export again")
     _check_abstention(metadata.get("abstention"), path)
     return metadata
 
@@ -255,7 +260,20 @@ def _encoding(values: dict[str, Any], root: Path) -> Encoding:
         raise StanceError(
             f"{root / 'stance.json'}: 'encoding' has the keys {sorted(values)}, expected {sorted(expected)}"
         )
-    return Encoding(**values)
+    encoding = Encoding(**values)
+    whole = {f.name: getattr(encoding, f.name) for f in fields(Encoding) if f.type in (int, "int")}
+    for name, value in whole.items():
+        least = 1 if name.startswith("max_") else 0
+        if not isinstance(value, int) or value < least:
+            raise StanceError(
+                f"{root / 'stance.json'}: encoding.{name} {value!r}, expected a whole number from {least}; export again"
+            )
+    if encoding.layout not in LAYOUTS or encoding.question not in QUESTIONS:
+        raise StanceError(
+            f"{root / 'stance.json'}: encoding.layout {encoding.layout!r} and question {encoding.question!r}, expected "
+            f"one of {', '.join(LAYOUTS)} and of {', '.join(QUESTIONS)}; export again"
+        )
+    return encoding
 
 
 def _batches(rows: Sequence[Encoded]) -> Iterator[list[Encoded]]:

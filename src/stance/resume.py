@@ -34,10 +34,14 @@ FREE = ("training.save_steps", "training.disk_budget_gb", "training.teacher_cach
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What an interrupted training left: the MLflow run that it was in and its newest whole checkpoint."""
+    """What an interrupted training left: the MLflow run that it was in and its newest whole checkpoint.
+
+    `given_up` is the run that nobody goes on with.
+    """
 
     run: str = ""
     checkpoint: Path | None = None
+    given_up: str = ""
 
 
 @contextmanager
@@ -153,26 +157,34 @@ def find(work: Path, job: Mapping[str, Any], resume: str) -> Before:
     if resume not in ("stop", "auto", "never"):
         raise StanceError(f"resume={resume}: expected stop, auto or never")
     path = work / JOB
-    if resume == "never" or not path.is_file():
+    if not path.is_file():
         return Before()
-    if resume == "stop":
-        if checkpoint := newest(work):
+    was, run = _left(path)
+    if resume != "auto":
+        if resume == "stop" and (checkpoint := newest(work)):
             raise StanceError(
                 f"{checkpoint}: an interrupted training; resume=auto goes on with it, resume=never throws it away and "
                 "starts anew (make run RESUME=auto, or never)"
             )
-        return Before()
-    try:
-        before = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise StanceError(f"{path}: not the JSON that was written ({error}); start anew with resume=never") from error
-    changed = _differences(before["job"], json.loads(json.dumps(job)))
+        return Before(given_up=run)
+    if was is None:
+        raise StanceError(f"{path}: not the JSON that was written; start anew with resume=never")
+    changed = _differences(was, json.loads(json.dumps(job)))
     if changed:
         raise StanceError(
             f"{path}: the interrupted run was another one: {'; '.join(changed)}. "
             "Repeat its settings to go on from it, or start anew with resume=never"
         )
-    return Before(before["run"], newest(work))
+    return Before(run, newest(work))
+
+
+def _left(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """The job of an interrupted training and its MLflow run; None and no run where that can't be read."""
+    try:
+        before = json.loads(path.read_text("utf-8"))
+        return dict(before["job"]), str(before["run"])
+    except (ValueError, KeyError, TypeError):
+        return None, ""
 
 
 def begin(work: Path, job: Mapping[str, Any], *, resume: str, run: str) -> Path | None:

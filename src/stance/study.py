@@ -6,6 +6,7 @@ seeds that were finished. Training is `stance.sweep`.
 """
 
 import json
+import math
 import re
 import time
 import uuid
@@ -75,8 +76,10 @@ def check(config: SweepConfig) -> None:
         raise StanceError(f"sweep.seeds={config.seeds}: expected different numbers from 0 to {MAX_SEED}, at least one")
     if min(config.trials, config.heartbeat, config.max_failures) < 1:
         raise StanceError("sweep.trials, heartbeat and max_failures must be at least 1")
-    if min(config.startup, config.timeout, config.retries, config.seed) < 0:
-        raise StanceError("sweep.startup, timeout, retries and seed must not be negative")
+    if min(config.startup, config.retries, config.seed) < 0:
+        raise StanceError("sweep.startup, retries and seed must not be negative")
+    if not 0 <= config.timeout < math.inf:
+        raise StanceError(f"sweep.timeout={config.timeout}: expected seconds; 0 sets no limit")
 
 
 def shown(url: str) -> str:

@@ -140,6 +140,17 @@ def _experiment(client: MlflowClient, config: TrackingConfig) -> Experiment | No
     return client.get_experiment_by_name(config.experiment)
 
 
+def give_up(run_id: str) -> None:
+    """End the run of a process that was killed, and that nobody goes on with, as KILLED, if the open store has it."""
+    client = MlflowClient()
+    try:
+        if client.get_run(run_id).info.status == "RUNNING":
+            client.set_tag(run_id, "stance.error", "its process was killed, and another training took its place")
+            client.set_terminated(run_id, "KILLED")
+    except (MlflowException, SQLAlchemyError, RequestException) as error:  # the training must not fail for its record
+        _log.info("run %s can't be ended: %s", run_id, scrubbed(reason(error)))
+
+
 def find(config: TrackingConfig, wanted: str) -> str:
     """The id of the oldest run of the experiment that MLflow's filter `wanted` selects, or an empty text."""
     client = connect(config)

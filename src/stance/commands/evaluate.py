@@ -40,6 +40,7 @@ def run(job: EvaluateJob) -> float:
             f"{job.precision}_{split}_macro_f1": str(macro_f1),
             f"{split}_dataset": manifest.sha256,
             f"{job.precision}_{split}_rows": tested,
+            f"{job.precision}_{split}_macro_f1.{tested[:12]}": str(macro_f1),
             "evaluate_run": active.id,
         }
         version = registry.annotate(job.tracking.model, Path(job.artifact), tags)

@@ -1,10 +1,13 @@
 """A dataset to a checkpoint."""
 
+import math
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import ancestry, dataset, launch, origin, resume, teacher, tracking, training
+from stance import ancestry, dataset, launch, model, origin, resume, teacher, tracking, training
 from stance.dataset import Manifest
+from stance.errors import StanceError
 from stance.jobs.training import TrainJob
 from stance.records import UNLABELLED, Example
 from stance.runs import Run
@@ -27,9 +30,12 @@ def run(job: TrainJob) -> float:
         f"train: {job.model.name} on {len(rows['train'])} pairs of {job.dataset}{_asked(job, rows)}, at most "
         f"{job.training.epochs} epochs -> checkpoint in {job.output}"
     )
+    _say_replaced(Path(job.output))
     with resume.hold(Path(job.output)) as work:
         before = resume.find(work, resume.describe(job.model, job.training, manifest.sha256), job.resume)
         with tracking.run(job.tracking, stage="train", settings=asdict(job), resume=before.run) as active:
+            if before.given_up:
+                tracking.give_up(before.given_up)
             active.dataset(manifest, Path(job.dataset), "training")
             result = _train(job, rows, manifest, active)
     for split, cuts in result.cuts.items():
@@ -40,6 +46,16 @@ def run(job: TrainJob) -> float:
         + (f"; adapters: {result.trained_share:.1%} of the parameters were trained" if job.training.lora.rank else "")
     )
     return result.scores["macro_f1"]
+
+
+def _say_replaced(output: Path) -> None:
+    """Say which finished checkpoint stands in the place of the output: it may have taken hours."""
+    if (output / "checkpoint.json").is_file():
+        with suppress(StanceError, AttributeError):
+            there = model.about(output)
+            score = there.get("validation", {}).get("macro_f1", math.nan)
+            by = f"of {there.get('model', {}).get('name')}, dataset {str(there.get('dataset_sha256'))[:12]}"
+            print(f"when it ends it replaces the checkpoint that is there: {by}, validation macro-F1 {score:.3f}")
 
 
 def _made(job: TrainJob, manifest: Manifest) -> float | None:

@@ -10,7 +10,8 @@ class BakeoffConfig:
 
     contenders: dict[str, list[str]] = field(default_factory=dict)
     """By name, the settings in which a contender differs: [dataset=…, model.…=…, training.…=…]. bakeoff=NAME takes
-    those of conf/bakeoff/NAME.yaml; others are added with a + before the key."""
+    those of conf/bakeoff/NAME.yaml; others are added with a + before the key and quotes within the list:
+    '+bakeoff.contenders.long=["training.epochs=3"]'."""
     seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
     """Each contender is trained once with each, in place of training.seed."""
 
