@@ -51,7 +51,7 @@ def run(job: TrainJob) -> float:
 def _say_replaced(output: Path) -> None:
     """Say which finished checkpoint stands in the place of the output: it may have taken hours."""
     if (output / "checkpoint.json").is_file():
-        with suppress(StanceError, AttributeError):
+        with suppress(StanceError, AttributeError, TypeError, ValueError):
             there = model.about(output)
             score = there.get("validation", {}).get("macro_f1", math.nan)
             by = f"of {there.get('model', {}).get('name')}, dataset {str(there.get('dataset_sha256'))[:12]}"
