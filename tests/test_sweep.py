@@ -655,7 +655,7 @@ def test_runs_in_mlflow_tell_a_poor_trial_and_one_whose_loss_diverges(encoder: s
     ]  # fmt: skip
     assert [run.info.run_id for run in runs] == [trial.user_attrs["run"] for trial in bench.trials()]
     assert runs[1].data.metrics["macro_f1"] == bench.trials()[1].value
-    assert runs[0].data.tags["stance.error"].startswith("TrialError: training stopped: the validation loss is nan ")
+    assert runs[0].data.tags["stance.error"].startswith("TrialError: training stopped: the loss is nan at step 2 of 4")
 
 
 def test_a_sweep_stops_when_trials_fail_in_a_row(encoder: str, tmp_path: Path) -> None:
