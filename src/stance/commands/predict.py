@@ -22,7 +22,7 @@ def run(job: PredictJob) -> Path:
     """Score a JSON Lines file of {text, actor, target}; the answers come in the same order."""
     predictor = StancePredictor.load(job.artifact, precision=job.precision, threads=job.threads)
     jsonl.check_output(Path(job.output))
-    for place in (job.input, job.artifact):
+    for place in (job.input, *(Path(job.artifact) / name for name in ("stance.json", *predictor.metadata["files"]))):
         check_outside(Path(job.output), Path(place))
     rows = list(jsonl.read(Path(job.input)))
     pairs = [pair_from_json(row, where) for where, row in rows]
