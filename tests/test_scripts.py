@@ -640,14 +640,14 @@ def test_predict_does_not_write_over_what_it_reads(exported: Workplace, tmp_path
     assert source.read_text() == before
 
 
-def test_a_full_disk_ends_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_ends_in_one_line() -> None:
     with pytest.raises(OSError, match="No space") as full, open("/dev/full", "w") as file:  # noqa: PTH123
         file.write("x" * 100_000)
-    assert config._no_room(full.value, "outputs").startswith("no space left on the disk (")
-    assert config._no_room(OSError(errno.EROFS, "Read-only file system", "outputs/a"), "") == (
+    assert config._no_room(full.value).startswith("no space left on the disk (")
+    assert config._no_room(OSError(errno.EROFS, "Read-only file system", "outputs/a")) == (
         "outputs/a: a read-only file system; choose another output"
     )
-    assert config._no_room(FileNotFoundError(2, "No such file", "a"), "") == ""
+    assert config._no_room(FileNotFoundError(2, "No such file", "a")) == ""
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 import gc
 import json
 import math
-import re
 import signal
 import sqlite3
 import subprocess
@@ -593,9 +592,9 @@ def test_a_poor_trial_is_pruned_and_leaves_nothing(encoder: str, tmp_path: Path)
     good, poor = bench.trials()
     assert (good.state, poor.state) == (TrialState.COMPLETE, TrialState.PRUNED)
     assert good.params["training.learning_rate"] == 5e-3
-    assert (reason := re.match(r"after epoch [12] of seed 1", poor.user_attrs["reason"]))
+    assert poor.user_attrs["reason"].startswith("after epoch 2 of seed 1")
     assert bench.records[1].tags == {"state": "pruned"}
-    assert f"pruned {reason[0]}" in bench.lines[1]
+    assert "pruned after epoch 2 of seed 1" in bench.lines[1]
     assert findings.best(bench.opened.study) == good
     assert bench.left() == []
 

@@ -194,8 +194,8 @@ class Script(Generic[Job]):
         except PermissionError as error:
             _exit(f"{error.filename}: no permission to write or read it ({error.strerror}); choose another path")
         except Exception as error:
-            if full := _no_room(error, getattr(self.job, "output", "")):
-                _exit(full)
+            if said := _no_room(error):
+                _exit(said)
             raise
         return result if isinstance(result, float | str) else None
 
@@ -207,11 +207,11 @@ class Script(Generic[Job]):
         return typing.cast(Job, _at_home(job))
 
 
-def _no_room(error: Exception, output: object) -> str:
+def _no_room(error: Exception) -> str:
     """What to do about a file system that takes no more, or none at all; empty for any other error."""
     number = error.errno if isinstance(error, OSError) else 0
     if number == errno.EROFS:
-        return f"{getattr(error, 'filename', None) or output}: a read-only file system; choose another output"
+        return f"{getattr(error, 'filename', None) or 'output'}: a read-only file system; choose another output"
     if number in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error):
         return f"no space left on the disk ({error}); free some, or choose another output"
     return ""

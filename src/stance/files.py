@@ -96,6 +96,17 @@ def check_above(path: Path) -> Path:
     return above
 
 
+def check_permitted(path: Path) -> None:
+    """Refuse an output that can't be written for want of permission, or on a read-only file system.
+
+    Raises:
+        StanceError: so it is, or see `check_above`.
+    """
+    above = check_above(path)
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise StanceError(f"output={path}: no permission to write into {above}; choose another output")
+
+
 def check_replaceable(path: Path, *, marker: str, own: Set[str] | None = None) -> None:
     """Refuse a `path` that holds something other than an earlier output with `marker` in it.
 
@@ -108,9 +119,7 @@ def check_replaceable(path: Path, *, marker: str, own: Set[str] | None = None) -
         StanceError: `path` or something above it is a file, nothing can be written there, or it holds files that are no
             earlier output.
     """
-    above = check_above(path)
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise StanceError(f"output={path}: no permission to write into {above}; choose another output")
+    check_permitted(path)
     if path.exists() and not path.is_dir():
         raise StanceError(f"{path}: is a file; expected a directory to write to, nothing was overwritten")
     if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from stance.errors import StanceError
-from stance.files import check_above, target
+from stance.files import check_permitted, target
 
 MAX_LINE_BYTES = 16_000_000
 MAX_ELEMENT_CHARACTERS = 64_000_000
@@ -154,9 +154,7 @@ def check_output(path: Path) -> None:
     if path.is_dir():
         raise StanceError(f"output={path}: is a directory; expected the name of a file to write")
     _check_regular(path)
-    above = check_above(path)
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise StanceError(f"output={path}: no permission to write into {above}; choose another output")
+    check_permitted(path)
 
 
 def _check_regular(path: Path) -> None:

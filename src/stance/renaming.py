@@ -177,11 +177,13 @@ def _survives(example: Example, edits: Sequence[Edit], names: Sequence[tuple[str
     left = edited(example.text, [(place, " ") for place, _ in edits])
     rest = set(WORD.findall(left))
     for name, span, new in names:
-        if new and any(re.search(rf"(?<!\w){re.escape(other)}(?!\w)", left) for other in other_names(name)):
+        if not new:
+            continue
+        if any(re.search(rf"(?<!\w){re.escape(other)}(?!\w)", left) for other in other_names(name)):
             return True
         surface = example.text[slice(*span)] if span else ""
         old = f"{name} {surface}" if surface.casefold() not in _PRONOUNS else name
-        if new and any(_alike(word, other) for word in WORD.findall(old) for other in rest):
+        if any(_alike(word, other) for word in WORD.findall(old) for other in rest):
             return True
     return False
 
