@@ -282,6 +282,18 @@ def test_surface_share_asks_in_the_words_of_the_passage() -> None:
     assert [e.stance for e in changed] == [e.stance for e in canonical]
 
 
+def test_a_pronoun_is_never_asked_about_by_itself() -> None:
+    """By its name alone, "he" is whoever the passage calls so first."""
+    base = replace(tiny.examples(1)[0], text="He met Ann, who said he backs it.", stance=Stance.SUPPORT)
+    told = replace(base, actor="Bob", target="the plan", actor_span=(21, 23), target_span=(30, 32))
+    unnamed = replace(told, actor="he", target="Ann", target_span=(7, 10))
+    asked = augment.vary([told, unnamed], TrainingConfig(span_dropout=0.999, surface_share=0.999))
+    assert [(e.actor, e.actor_span, e.target, e.target_span) for e in asked] == [
+        ("Bob", None, "the plan", None),
+        ("he", (21, 23), "Ann", None),  # nothing but its place tells who that is
+    ]
+
+
 def test_an_open_holder_has_the_stance_that_all_holders_share() -> None:
     base = tiny.examples(1, seed=4)[0]
     pairs = [

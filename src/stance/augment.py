@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from stance.hiding import hide
-from stance.records import SOMEONE, Example, Stance, as_printed, folded, without_places
-from stance.renaming import name_words, rename
+from stance.records import SOMEONE, Example, Stance, as_printed, folded
+from stance.renaming import PRONOUNS, name_words, rename
 from stance.settings.training import TrainingConfig
 
 _ARTICLE = frozenset({"the"})
@@ -36,13 +36,31 @@ def vary(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
     varied = []
     for example, (place, wording), holder, known in zip(examples, draws, holders, agreed, strict=True):
         asked = as_printed(example) if wording < config.surface_share else example
-        bare = place < config.span_dropout
-        asked = without_places(asked) if bare else asked
+        asked = _by_names(asked, example) if place < config.span_dropout else asked
         if known and holder < config.open_holder:
             asked = replace(asked, actor=SOMEONE, actor_span=None)
         sampled = example.provenance == "sampled"
         varied.append(replace(asked, weight=asked.weight * config.sampled_weight) if sampled else asked)
     return varied
+
+
+def _by_names(asked: Example, example: Example) -> Example:
+    """What is `asked`, by its names alone.
+
+    A pronoun alone may be anybody: the name it stands for is asked about instead, or where there is none, its place.
+    """
+    actor, target = _named(asked.actor, example.actor), _named(asked.target, example.target)
+    return replace(
+        asked,
+        actor=actor,
+        target=target,
+        actor_span=example.actor_span if actor.casefold() in PRONOUNS else None,
+        target_span=example.target_span if target.casefold() in PRONOUNS else None,
+    )
+
+
+def _named(word: str, name: str) -> str:
+    return name if word.casefold() in PRONOUNS else word
 
 
 def without_labels(config: TrainingConfig) -> TrainingConfig:

@@ -22,7 +22,7 @@ WORD = re.compile(r"\w+")
 _ARTICLE = re.compile(r"(?:the|an?)\s+", re.IGNORECASE)
 SHORT = frozenset({"a", "an", "as", "at", "by", "he", "in", "is", "it", "of", "on", "or", "s", "she", "to", "was"})
 """Short words that are no names."""
-_PRONOUNS = frozenset({
+PRONOUNS = frozenset({
     "he", "she", "it", "they", "i", "we", "you", "his", "her", "hers", "its", "their", "theirs", "him", "them",
     "our", "ours", "us", "my", "mine", "me", "your", "yours", "who", "whom", "whose", "which", "that", "this",
     "these", "those", "himself", "herself", "itself", "themselves", "ourselves", "one", "someone",
@@ -133,9 +133,9 @@ def _mentions(text: str, name: str, span: Span | None) -> Iterator[tuple[Span, b
     """Where a passage prints a name, without articles, in order; and whether only its last word, as of a person."""
     surface = text[slice(*span)] if span else ""
     forms = [bare(name)]
-    if span and surface.casefold() not in _PRONOUNS and surface != name:
+    if span and surface.casefold() not in PRONOUNS and surface != name:
         forms += [bare(surface)] if any(map(str.isupper, bare(surface))) else []
-    given = (span[1] - len(bare(surface)), span[1]) if span and surface.casefold() not in _PRONOUNS else None
+    given = (span[1] - len(bare(surface)), span[1]) if span and surface.casefold() not in PRONOUNS else None
     whole = [given] if given and not _cuts_words(text, given) else []
     for form in forms:
         flags = re.IGNORECASE if len(form) > 4 else 0
@@ -182,7 +182,7 @@ def _survives(example: Example, edits: Sequence[Edit], names: Sequence[tuple[str
         if any(re.search(rf"(?<!\w){re.escape(other)}(?!\w)", left) for other in other_names(name)):
             return True
         surface = example.text[slice(*span)] if span else ""
-        old = f"{name} {surface}" if surface.casefold() not in _PRONOUNS else name
+        old = f"{name} {surface}" if surface.casefold() not in PRONOUNS else name
         if any(_alike(word, other) for word in WORD.findall(old) for other in rest):
             return True
     return False
