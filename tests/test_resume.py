@@ -350,12 +350,24 @@ def test_what_can_not_be_read_is_no_whole_checkpoint(tmp_path: Path, name: str, 
         folder = tmp_path / f"checkpoint-{step}"
         folder.mkdir()
         (folder / "trainer_state.json").write_text('{"best_global_step": null}')
-        size = (folder / "trainer_state.json").stat().st_size
-        (folder / "whole.json").write_text(json.dumps({"trainer_state.json": size}))
+        checkpoints._seal(folder)
     (tmp_path / "checkpoint-x").mkdir()
     (tmp_path / "checkpoint-9").write_text("a file")
     assert checkpoints.newest(tmp_path) == tmp_path / "checkpoint-6"
     (tmp_path / "checkpoint-6" / name).write_text(text)
+    assert checkpoints.newest(tmp_path) == tmp_path / "checkpoint-3"
+
+
+def test_a_checkpoint_with_a_zeroed_file_is_passed_over(tmp_path: Path) -> None:
+    """A power cut or a bad disk leaves files of the right size without their content."""
+    for step in (3, 6):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        (folder / "trainer_state.json").write_text('{"best_global_step": null}')
+        (folder / "optimizer.pt").write_bytes(b"moments")
+        checkpoints._seal(folder)
+    assert checkpoints.newest(tmp_path) == tmp_path / "checkpoint-6"
+    (tmp_path / "checkpoint-6" / "optimizer.pt").write_bytes(bytes(7))
     assert checkpoints.newest(tmp_path) == tmp_path / "checkpoint-3"
 
 

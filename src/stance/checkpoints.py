@@ -19,6 +19,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from stance import jsonl
 from stance.callbacks import SinkCallback
 from stance.errors import StanceError
+from stance.files import flush
+from stance.predictor import sha256
 from stance.settings.training import TrainingConfig
 from stance.trainer import StanceTrainer
 
@@ -80,8 +82,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
         jsonl.write_json(folder / self._progress(), progress)
         self.trainer.accelerator.wait_for_everyone()
         if state.is_world_process_zero:
-            sizes = {str(p.relative_to(folder)): p.stat().st_size for p in folder.rglob("*") if p.is_file()}
-            jsonl.write_json(folder / WHOLE, sizes)
+            _seal(folder)
             keep(self.work, folder)
         self._mark = time.perf_counter()
 
@@ -90,6 +91,14 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
 
     def _progress(self) -> str:
         return f"progress-{self.trainer.args.process_index}.json"
+
+
+def _seal(checkpoint: Path) -> None:
+    """Write `whole.json`: what each file is by its sha256. All of it is on the disk before an older one goes."""
+    files = [path for path in checkpoint.rglob("*") if path.is_file()]
+    jsonl.write_json(checkpoint / WHOLE, {str(path.relative_to(checkpoint)): sha256(path) for path in files})
+    for path in (*files, checkpoint / WHOLE, checkpoint):
+        flush(path)
 
 
 def newest(work: Path) -> Path | None:
@@ -155,10 +164,10 @@ def _best(checkpoint: Path) -> Path | None:
 
 
 def _whole(checkpoint: Path) -> bool:
-    """Whether `whole.json`, which is written last, is there, its state, and all that it lists in the size it says."""
+    """Whether `whole.json`, which is written last, is there, its state, and all that it lists as it was written."""
     try:
-        sizes = json.loads((checkpoint / WHOLE).read_text("utf-8"))
-        whole = all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
+        written = json.loads((checkpoint / WHOLE).read_text("utf-8"))
+        whole = all(sha256(checkpoint / name) == digest for name, digest in written.items())
         return whole and "best_global_step" in _state(checkpoint)
     except (OSError, ValueError, TypeError, AttributeError):
         return False

@@ -48,6 +48,15 @@ def replace_directory(path: Path, *, marker: str) -> Iterator[Path]:
         raise
 
 
+def flush(path: Path) -> None:
+    """Wait until a file, or which files a directory has, is on the disk, so that a power cut leaves it."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def remove_leftovers(path: Path) -> None:
     """Remove what a killed `replace_directory` left beside `path`. Nobody else may be writing `path` meanwhile."""
     path = path.resolve()
