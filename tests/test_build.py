@@ -383,11 +383,14 @@ def test_leaks_between_corpora_are_found(tmp_path: Path) -> None:
     [
         ({"name": "a/b"}, "the corpus name 'a/b'"),
         ({"name": ""}, "the corpus name ''"),
-        ({"weight": -1.0}, "weight and cap must be numbers from 0"),
-        ({"weight": float("nan")}, "weight and cap must be numbers from 0"),
-        ({"weight": float("inf")}, "weight and cap must be numbers from 0"),
-        ({"label_set": ["pro"]}, "label_set: unknown stance 'pro'; expected oppose"),
-        ({"path": ""}, r"corpora\.c\.path: not set"),
+        ({"weight": -1.0}, r"^corpora\.KEY\.weight=-1.0 of the corpus 'c': expected a number from 0$"),
+        ({"weight": float("nan")}, r"weight=nan of the corpus 'c': expected a number from 0"),
+        ({"weight": float("inf")}, r"weight=inf of the corpus 'c': expected a number from 0"),
+        ({"cap": -1}, r"cap=-1 of the corpus 'c': expected 0 or more"),
+        ({"max_dropped": 1.5}, r"max_dropped=1.5 of the corpus 'c': expected a share"),
+        ({"limit": -1}, r"limit=-1 of the corpus 'c': expected 0 or more"),
+        ({"label_set": ["pro"]}, "label_set of the corpus 'c': unknown stance 'pro'; expected oppose"),
+        ({"path": ""}, r"corpora\.KEY\.path of the corpus 'c': not set"),
         ({"format": "moon"}, "unknown corpus format 'moon'; expected one of jsonl"),
     ],
 )
@@ -402,7 +405,7 @@ def test_a_pipe_is_refused_as_a_corpus_since_it_is_read_twice(tmp_path: Path) ->
     whole = corpus(tmp_path / "folder" / "c.jsonl", plain())
     os.mkfifo(tmp_path / "folder" / "pipe.jsonl")
     for path in (tmp_path / "folder" / "pipe.jsonl", tmp_path / "folder"):
-        with pytest.raises(StanceError, match=r"^corpora\.c\.path=\S+: \S+/pipe.jsonl is a pipe or a device"):
+        with pytest.raises(StanceError, match=r"^corpora\.KEY\.path=\S+ of the corpus 'c': \S+/pipe.jsonl is a pipe"):
             made(tmp_path / "out", replace(whole, path=str(path)))
 
 

@@ -315,7 +315,7 @@ def test_an_unreadable_article_leaves_the_earlier_dataset(small: Path) -> None:
 
 
 def test_a_negative_limit_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StanceError, match=r"corpora\.stance-news\.limit=-1: expected 0 or more"):
+    with pytest.raises(StanceError, match=r"corpora\.KEY\.limit=-1 of the corpus 'stance-news': expected 0 or more"):
         build(tmp_path / "out", toy(tmp_path / "toy.jsonl"), limit=-1)
 
 

@@ -439,7 +439,7 @@ def test_a_default_in_yaml_that_does_not_exist_names_the_options(yaml: Path) -> 
 
 
 def test_a_corpus_of_ones_own_needs_a_path(tmp_path: Path) -> None:
-    with pytest.raises(StanceError, match=r"corpora\.jsonl\.path: not set"):
+    with pytest.raises(StanceError, match=r"corpora\.KEY\.path of the corpus 'jsonl': not set"):
         script("build_dataset").main(["corpus=jsonl", f"output={tmp_path}/dataset", *store(tmp_path)])
     assert not (tmp_path / "dataset").exists()
 

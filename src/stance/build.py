@@ -88,19 +88,22 @@ def check(sources: Sequence[CorpusConfig]) -> None:
     for source in sources:
         if not source.name or "/" in source.name or names.count(source.name) > 1:
             raise StanceError(f"the corpus name {source.name!r}: expected one of its own for each corpus, without '/'")
-        if not 0 <= source.weight < math.inf or source.cap < 0 or not 0 <= source.max_dropped <= 1:
-            raise StanceError(
-                f"corpora.{source.name}: weight and cap must be numbers from 0, max_dropped must be a share"
-            )
+        where = f"of the corpus {source.name!r}"
+        if not 0 <= source.weight < math.inf:
+            raise StanceError(f"corpora.KEY.weight={source.weight} {where}: expected a number from 0")
+        if source.cap < 0:
+            raise StanceError(f"corpora.KEY.cap={source.cap} {where}: expected 0 or more; 0 takes all rows")
+        if not 0 <= source.max_dropped <= 1:
+            raise StanceError(f"corpora.KEY.max_dropped={source.max_dropped} {where}: expected a share, from 0 to 1")
         if not source.path:
-            raise StanceError(f"corpora.{source.name}.path: not set; give a file or a directory, as the format has it")
+            raise StanceError(f"corpora.KEY.path {where}: not set; give a file or a directory, as the format has it")
         if source.limit < 0:
-            raise StanceError(f"corpora.{source.name}.limit={source.limit}: expected 0 or more; 0 takes all articles")
+            raise StanceError(f"corpora.KEY.limit={source.limit} {where}: expected 0 or more; 0 takes all articles")
         stages.files(source)
         for label in source.label_set:
             if label not in LABELS:
                 expected = ", ".join(LABELS)
-                raise StanceError(f"corpora.{source.name}.label_set: unknown stance {label!r}; expected {expected}")
+                raise StanceError(f"corpora.KEY.label_set {where}: unknown stance {label!r}; expected {expected}")
 
 
 class Texts:

@@ -115,8 +115,8 @@ def files(source: CorpusConfig) -> list[Path]:
             found.append(file)
         elif file.is_fifo() or file.is_char_device() or file.is_block_device():
             raise StanceError(
-                f"corpora.{source.name}.path={source.path}: {file} is a pipe or a device, and a corpus is read twice; "
-                "save it to a file"
+                f"corpora.KEY.path={source.path} of the corpus {source.name!r}: {file} is a pipe or a device, and a "
+                "corpus is read twice; save it to a file"
             )
     return found
 
