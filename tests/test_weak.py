@@ -480,3 +480,8 @@ def test_script_refuses_a_split_without_articles(tmp_path: Path) -> None:
     with pytest.raises(StanceError, match=r"no article of the split 'train' there"):
         script("weak_label").main(weak_label(tmp_path, "part=train", "weak.gold=''"))
     assert not (tmp_path / "weak.jsonl").exists()
+
+
+def test_script_tells_of_a_source_that_is_none_before_it_reads_gold(tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"in\.jsonl: no such file"):
+        script("weak_label").main(weak_label(tmp_path, f"weak.gold={tmp_path}/gold.jsonl"))

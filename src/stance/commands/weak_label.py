@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from stance import corpora, jsonl, lexicon, tally, tracking, weak
-from stance.corpora.source import Dropped
+from stance.corpora.source import Dropped, Found, SourceConfig
 from stance.errors import StanceError
 from stance.files import check_outside
 from stance.forms import article_to_json
@@ -27,6 +28,7 @@ def run(job: WeakJob) -> Path:
         check_outside(Path(job.output), Path(source))
     words = lexicon.load(Path(job.weak.lexicon))
     stated = weak.given(words)
+    found = _opened(job.source)
     print(f"weak_label: {job.source.path} -> {job.output}")
     with tracking.run(job.tracking, stage="weak", settings=asdict(job)) as active:
         known = Tally()
@@ -37,7 +39,7 @@ def run(job: WeakJob) -> Path:
         seen, outcome, lost = Tally(), Outcome(), Counter[str]()
 
         def rows() -> Iterator[dict[str, Any]]:
-            for voted in weak.vote(tqdm(_articles(job, lost), "articles", unit=""), words, job.weak):
+            for voted in weak.vote(tqdm(_articles(found, job, lost), "articles", unit=""), words, job.weak):
                 labelled = weak.label(voted, shares, job.weak)
                 seen.add(voted)
                 outcome.add(labelled, voted.article.annotations)
@@ -59,9 +61,16 @@ def run(job: WeakJob) -> Path:
     return Path(job.output)
 
 
-def _articles(job: WeakJob, lost: Counter[str]) -> Iterator[Article]:
+def _opened(source: SourceConfig) -> Iterator[Found]:
+    """What a source has; one that can't be read is told of now, not after all gold articles."""
+    found = corpora.stream(source)
+    first = list(islice(found, 1))
+    return chain(first, found)
+
+
+def _articles(items: Iterator[Found], job: WeakJob, lost: Counter[str]) -> Iterator[Article]:
     found = False
-    for item in corpora.stream(job.source):
+    for item in items:
         if isinstance(item, Dropped):
             lost[item.reason if len(lost) < 20 else "for further reasons"] += 1
         elif isinstance(item, Article) and job.part in ("", item.split):
