@@ -16,9 +16,9 @@ main = Script(
     examples=(
         "python scripts/build_dataset.py examples.neutral_ratio=2 output=outputs/dataset-2",
         "python scripts/build_dataset.py corpus=jsonl corpora.jsonl.path=my.jsonl corpora.jsonl.name=mine",
-        "python scripts/build_dataset.py split.by=time leaks.action=fail",
+        "python scripts/build_dataset.py corpora.stance_news.splits=none split.by=time leaks.action=fail",
     ),
-    several="split.seed=1,2,3",
+    several="corpora.stance_news.splits=none split.seed=1,2,3",
 )
 
 if __name__ == "__main__":

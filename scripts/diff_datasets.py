@@ -14,6 +14,7 @@ from typing import Any
 
 from stance import jsonl, versions
 from stance.errors import StanceError
+from stance.files import check_outside
 from stance.versions import Difference
 
 
@@ -25,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, help="write a JSON report with all ids")
     options = parser.parse_args(arguments)
     try:
+        for folder in (options.a, options.b) if options.output else ():
+            check_outside(options.output, folder)
         found = versions.compare(options.a, options.b)
         if options.output:
             jsonl.write_json(options.output, found.to_json())

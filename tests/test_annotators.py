@@ -336,8 +336,43 @@ def test_the_command_combines_with_a_queue_and_its_decisions(
     assert main([*arguments, "--adjudicated", str(queue)]) == 1
     assert "queue.jsonl:2: decides on a pair that the articles don't have" in capsys.readouterr().out
     assert labels(corpora.read(out)[0]) == [("Iran", "support"), ("Oman", "oppose")]
+    jsonl.write(corpus, [article_to_json(article("ana Iran support", "ben Iran oppose", "cy Iran support"))])
     assert main([*arguments, "--method", "weighted"]) == 0
     assert "ana: right in an estimated" in capsys.readouterr().out
+
+
+def test_two_annotators_can_not_be_weighted() -> None:
+    corpus = [article("ana Iran support", "ben Iran neutral", name=str(n)) for n in range(8)]
+    with pytest.raises(StanceError, match=r"^method weighted wants three annotators or more, since two"):
+        annotators.combine(corpus, "weighted")
+
+
+def test_the_command_writes_a_queue_over_no_decision_and_not_over_the_labels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus, out, queue = (tmp_path / f"{name}.jsonl" for name in ("corpus", "out", "queue"))
+    jsonl.write(corpus, [article_to_json(article("ana Iran support", "ben Iran oppose"))])
+    arguments = ["combine", str(corpus), "--output", str(out), "--queue"]
+    for _ in range(2):
+        assert main([*arguments, str(queue)]) == 0
+    jsonl.write(queue, [row | {"decision": "support"} for _, row in jsonl.read(queue)])
+    before = queue.read_bytes()
+    assert main([*arguments, str(queue)]) == 2
+    assert f"{queue}: holds 1 decisions, which a new queue would erase" in capsys.readouterr().err
+    assert main([*arguments, str(out)]) == 2
+    assert f"{out}: --output and --queue are the same file" in capsys.readouterr().err
+    assert queue.read_bytes() == before
+
+
+def test_the_command_lists_disagreements_over_nothing_that_it_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
+    for path in (one, two):
+        jsonl.write(path, [article_to_json(article("ana Iran support"))])
+    for files in ([one, two], [two, one], [two]):
+        assert main(["agreement", *map(str, files), "--disagreements", str(two)]) == 2
+        assert f"{two}: is read as part of {two}; nothing was overwritten" in capsys.readouterr().err
 
 
 def test_the_command_refuses_what_it_cannot_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -368,7 +403,7 @@ def test_an_empty_queue_comes_back_as_no_decision(tmp_path: Path) -> None:
 
 def test_both_annotations_of_our_own_corpus_combine_without_loss() -> None:
     articles = both_annotators()
-    for method in annotators.METHODS:
+    for method in ("majority", "soft"):
         result = annotators.combine(articles, method)
         assert sum(len(case.notes) for case in result.cases) == sum(len(a.annotations) for a in articles)
         kept = sum(len(a.annotations) for a in result.articles)

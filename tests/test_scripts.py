@@ -640,6 +640,24 @@ def test_predict_does_not_write_over_what_it_reads(exported: Workplace, tmp_path
     assert source.read_text() == before
 
 
+def test_scores_and_doubts_are_written_over_nothing_that_is_read(exported: Workplace, tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus.jsonl"
+    shutil.copy(ROOT / "data" / "corpus" / "part-01.jsonl", corpus)
+    read = [f"artifact={exported.artifact}", *exported.tracking]
+    parts = ["manifest.json", "README.md"]
+    cases = [
+        *(("evaluate", [*read, f"dataset={exported.dataset}"], exported.dataset / name) for name in parts),
+        ("evaluate", [*read, f"dataset={exported.dataset}"], exported.artifact / "model.int8.onnx"),
+        ("transfer", [*read, f"transfer.root={tmp_path}"], exported.artifact / "stance.json"),
+        ("review", ["corpus=jsonl", f"corpora.jsonl.path={corpus}", *exported.tracking], corpus),
+    ]
+    for name, settings, output in cases:
+        before = output.read_bytes()
+        with pytest.raises(StanceError, match="is read as part of"):
+            script(name).main([*settings, f"output={output}"])
+        assert output.read_bytes() == before
+
+
 def test_a_full_disk_ends_in_one_line() -> None:
     with pytest.raises(OSError, match="No space") as full, open("/dev/full", "w") as file:  # noqa: PTH123
         file.write("x" * 100_000)

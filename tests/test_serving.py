@@ -65,6 +65,18 @@ def test_the_loaded_champion_answers_as_the_predictor(
     same(answers.to_dict("records"), expected)
 
 
+def test_the_answers_stand_under_the_index_of_the_questions(
+    loaded: mlflow.pyfunc.PyFuncModel, pairs: list[Pair]
+) -> None:
+    table = frame(pairs[:4])
+    some = table.iloc[[3, 1]]
+    table["stance"] = loaded.predict(some)["stance"]
+    assert table["stance"].isna().tolist() == [True, False, True, False]
+    assert [table["stance"][1], table["stance"][3]] == loaded.predict(table.iloc[[1, 3]])["stance"].tolist()
+    none = loaded.predict(some.iloc[:0])
+    assert (list(none.columns), len(none)) == (COLUMNS, 0)
+
+
 def test_the_loaded_champion_takes_the_places_of_mentions(
     loaded: mlflow.pyfunc.PyFuncModel, exported: Workplace
 ) -> None:

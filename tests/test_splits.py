@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stance import corpora, division, splits
+from stance import corpora, division, jsonl, splits
 from stance.corpora.__main__ import main
 from stance.division import Units
 from stance.errors import StanceError
+from stance.forms import article_to_json
 from stance.records import Article
 from stance.settings.building import SplitConfig
 from stance.splits import SPLITS
@@ -237,6 +238,35 @@ def test_in_folds_every_article_is_tested_once_and_never_with_its_near_duplicate
     assert tested == Counter({a.id: 1 for a in articles})
 
 
+@pytest.mark.parametrize("by", ["article", "story", "actor", "fold"])
+def test_a_weak_article_follows_what_it_is_nearly_the_text_of(by: str) -> None:
+    twins = [replace(a, id=f"twin-{a.id}") for a in ARTICLES[:30]]
+    both = units([*ARTICLES[:30], *twins, *ARTICLES[30:]], SplitConfig(by=by))
+    got = division.divide(replace(both, weak=[False] * 30 + [True] * 40), SplitConfig(by=by))
+    assert got[:30] == got[30:60]
+    assert set(got[:30]) == set(SPLITS)
+    assert by == "story" or set(got[60:]) == {"train"}
+
+
+def test_what_is_like_articles_of_several_official_splits_is_held_out() -> None:
+    copies = [replace(ARTICLES[0], id=str(n)) for n in range(4)]
+    given = units([*copies, *ARTICLES[1:10]], SplitConfig(), {"0": "train", "1": "test", "2": "validation"})
+    chosen = division.divide(replace(given, official=[True] * 3 + [False] * 10), SplitConfig())
+    assert chosen[:4] == ["train", "test", "validation", "test"]
+
+
+@pytest.mark.parametrize(
+    "config", [SplitConfig(by="time"), SplitConfig(by="fold", fold=2), SplitConfig(seed=8), SplitConfig(test=0.2)]
+)
+def test_a_division_of_articles_that_all_have_a_split_is_refused(config: SplitConfig) -> None:
+    fixed = assign(ARTICLES, SplitConfig())
+    with pytest.raises(StanceError, match=r"^split\.\w+=\S+: every article has a fixed split"):
+        assign(ARTICLES, config, fixed)
+    assert assign(ARTICLES, SplitConfig(by="actor"), fixed) == fixed
+    some = dict(list(fixed.items())[:20])
+    assert assign(ARTICLES, config, some).items() >= some.items()
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -358,3 +388,15 @@ def test_splits_are_found_beside_the_corpus_or_where_they_are_named(tmp_path: Pa
     assert splits.find(corpus, str(tmp_path / "other.json")) == {"a": "train"}
     with pytest.raises(StanceError, match=r"no such file of fixed splits; write it with `.* splits CORPUS --write`"):
         splits.find(corpus, str(tmp_path / "none.json"))
+
+
+def test_the_command_forgets_no_article_of_the_other_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, part in (("a", ARTICLES[:10]), ("b", ARTICLES[10:20])):
+        jsonl.write(tmp_path / f"{name}.jsonl", map(article_to_json, part))
+        assert main(["splits", str(tmp_path / f"{name}.jsonl"), "--write"]) == 0
+    assert "10 articles are new, 0 of " in (printed := capsys.readouterr().out)
+    assert "are gone, 10 that are not in b.jsonl stay" in printed
+    assert splits.read(tmp_path / "splits.json").keys() == {a.id for a in ARTICLES[:20]}
+    (tmp_path / "a.jsonl").unlink()
+    assert main(["splits", str(tmp_path), "--write"]) == 0
+    assert splits.read(tmp_path / "splits.json").keys() == {a.id for a in ARTICLES[10:20]}

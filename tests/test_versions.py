@@ -181,5 +181,9 @@ def test_the_script_ends_with_0_1_or_2_and_writes_all_ids(tmp_path: Path, capsys
     c, d = (write(tmp_path / name, [row("1", text=long + end)]) for name, end in (("c", "Never."), ("d", "At once.")))
     assert main([str(c), str(d)]) == 1
     assert "…raised the plan. Iran praised the plan. At once." in capsys.readouterr().out
+    before = (b / "manifest.json").read_bytes()
+    assert main([str(a), str(b), "--output", str(b / "manifest.json")]) == 2
+    assert "is read as part of" in capsys.readouterr().err
+    assert (b / "manifest.json").read_bytes() == before
     with pytest.raises(SystemExit, match="2"):
         main([str(a)])

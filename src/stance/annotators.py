@@ -83,19 +83,24 @@ class Combined:
 def combine(articles: Sequence[Article], method: str, decisions: Mapping[str, Decision] | None = None) -> Combined:
     """Give each pair of each article one label.
 
-    `majority` takes the stance of most votes and leaves ties out. `weighted` takes the most probable one after Dawid
-    and Skene; that wants three annotators or more, since two say nothing about who is right. `soft` keeps the shares
-    of the votes in `soft`; among equal shares the more probable stance stands. An article that loses a tie is no
-    longer exhaustive: the pair must not be sampled as neutral.
+    `majority` takes the stance of most votes and leaves ties out. `weighted` takes the most probable of those voted for
+    after Dawid and Skene; that wants three annotators or more, since two say nothing about who is right. `soft` keeps
+    the shares of the votes in `soft`; among equal shares the more probable stance stands. An article that loses a tie
+    is no longer exhaustive: the pair must not be sampled as neutral.
 
     Raises:
-        StanceError: there is no such method.
+        StanceError: there is no such method, or `weighted` finds two annotators.
     """
     if method not in METHODS:
         raise StanceError(f"unknown method {method!r}; expected one of {', '.join(METHODS)}")
     decisions = decisions or {}
     several = {article.id: agreement.units(article) for article in articles if len(agreement.annotators(article)) > 1}
     names = sorted({note.annotator for found in several.values() for notes in found for note in notes})
+    if method == "weighted" and len(names) == 2:
+        raise StanceError(
+            f"method weighted wants three annotators or more, since two ({names[0] or 'no name'} and {names[1]}) say "
+            "nothing about who is right; take majority, which leaves ties out, or soft"
+        )
     votes = np.array([_votes(notes, names) for found in several.values() for notes in found], np.int64)
     posterior, accuracy = _reliability(votes)
     rows = iter(posterior)
@@ -190,6 +195,19 @@ def read_decisions(path: Path) -> dict[str, Decision]:
     return found
 
 
+def check_queue(path: Path) -> None:
+    """Refuse to write a queue over decisions that somebody made.
+
+    Raises:
+        StanceError: `path` holds some, or is no queue.
+    """
+    if path.is_file() and (made := read_decisions(path)):
+        raise StanceError(
+            f"{path}: holds {len(made)} decisions, which a new queue would erase; give it as --adjudicated, and write "
+            "the queue elsewhere"
+        )
+
+
 def _key(article: Article, notes: Sequence[Annotation]) -> str:
     marks = [(n.annotator, n.actor.name, n.actor.span, n.target.name, n.target.span, n.evidence) for n in notes]
     return hashlib.sha256(repr((article.id, marks)).encode()).hexdigest()[:16]
@@ -218,7 +236,7 @@ def _case(
         best = max(range(len(LABELS)), key=lambda k: (shares[k], posterior[k]))
         stance = Stance(LABELS[best])
     else:
-        stance = _clear(posterior if method == "weighted" else shares)
+        stance = _clear(posterior * (shares > 0) if method == "weighted" else shares)
     return Case(article, notes, tuple(map(float, shares)), stance, decision)
 
 

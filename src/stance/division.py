@@ -6,7 +6,7 @@ so; `stance.leaks` finds what is left.
 
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,17 +53,34 @@ def divide(units: Units, config: SplitConfig) -> list[str]:
     splits.check(config)
     members = _members(units, config)
     chosen = _follow(units, members)
-    for place, weak in enumerate(units.weak):
-        if weak and not chosen[place] and config.by != "time":
-            chosen[place] = "train"
+    if all(chosen):
+        _check_idle(config)
+    free = [[place for place in group if not chosen[place]] for group in members]
     if config.by == "time":
-        _by_time(units, members, chosen, config)
-    elif config.by == "fold":
-        _by_fold(members, chosen, config)
+        _by_time(units, free, chosen, config)
     else:
-        _by_shares(units, members, chosen, config)
+        annotated = [[place for place in group if not units.weak[place]] for group in free]
+        if config.by == "fold":
+            _by_fold(annotated, chosen, config)
+        else:
+            _by_shares(units, annotated, chosen, config)
+        for group in members:  # weak articles, which are for training, or held back with what they are like
+            for place in group:
+                chosen[place] = chosen[place] or _strictest(chosen[other] for other in group) or "train"
     _none_empty(chosen, config, official=any(units.official))
     return chosen
+
+
+def _check_idle(config: SplitConfig) -> None:
+    """Refuse settings of a division where every article's split is given. The names held out still depend on `by`."""
+    default = SplitConfig()
+    for name in ("by", "validation", "test", "folds", "fold", "seed"):
+        value = getattr(config, name)
+        if value != getattr(default, name) and value not in ("actor", "target"):
+            raise StanceError(
+                f"split.{name}={value}: every article has a fixed split, of splits.json or its corpus's own, so that "
+                "would change nothing; set corpora.KEY.splits=none to divide a corpus anew"
+            )
 
 
 def _members(units: Units, config: SplitConfig) -> list[list[int]]:
@@ -112,20 +129,23 @@ def _follow(units: Units, members: Sequence[Sequence[int]]) -> list[str]:
                 f"{units.where[other]}: nearly the text of {units.where[first]}, but fixed to {units.fixed[other]} and "
                 f"{units.fixed[first]}; give both the same split, or remove one"
             )
+        held = _strictest(units.fixed[place] for place in given)
         for place in group:
-            chosen[place] = chosen[place] or units.fixed[first]
+            chosen[place] = chosen[place] or held
     return chosen
+
+
+def _strictest(names: Iterable[str]) -> str:
+    """Of the splits of some articles the one that whatever is like them must not leave; empty where they have none."""
+    return max((name for name in names if name in SPLITS), key=SPLITS.index, default="")
 
 
 def _by_shares(units: Units, members: Sequence[Sequence[int]], chosen: list[str], config: SplitConfig) -> None:
     """Fill test, then validation, up to their shares of each corpus's articles; the rest is for training."""
-    sizes = np.bincount([c for c, s in zip(units.corpus, chosen, strict=True) if not s], minlength=1)
+    sizes = np.bincount([units.corpus[place] for group in members for place in group], minlength=1)
     wanted = [{"test": round(config.test * n), "validation": round(config.validation * n)} for n in sizes]
     counts = [dict.fromkeys(SPLITS, 0) for _ in sizes]
-    for whole in members:
-        group = [place for place in whole if not chosen[place]]
-        if not group:
-            continue
+    for group in filter(None, members):
         corpus = units.corpus[group[0]]
         here, most = counts[corpus], wanted[corpus]
         split = next((s for s, n in most.items() if here[s] + len(group) <= n), "train")
@@ -141,8 +161,7 @@ def _by_time(units: Units, members: Sequence[Sequence[int]], chosen: list[str], 
     training if they are older than all that is held out.
     """
     read = [cells.day(date.strip()) for date in units.dates]
-    free = [[place for place in group if not chosen[place]] for group in members]
-    newest = [(max((read[place] for place in group), default=""), group) for group in free]
+    newest = [(max((read[place] for place in group), default=""), group) for group in members]
     dated = sorted((day, place) for day, group in newest if day for place in group)
     unread = [place for day, group in newest if not day for place in group if units.dates[place]]
     if unread:
@@ -163,12 +182,11 @@ def _by_time(units: Units, members: Sequence[Sequence[int]], chosen: list[str], 
 def _by_fold(members: Sequence[Sequence[int]], chosen: list[str], config: SplitConfig) -> None:
     sizes = [0] * config.folds
     names = {config.fold: "test", (config.fold + 1) % config.folds: "validation"}
-    for whole in members:
-        if group := [place for place in whole if not chosen[place]]:
-            part = sizes.index(min(sizes))
-            sizes[part] += len(group)
-            for place in group:
-                chosen[place] = names.get(part, "train")
+    for group in filter(None, members):
+        part = sizes.index(min(sizes))
+        sizes[part] += len(group)
+        for place in group:
+            chosen[place] = names.get(part, "train")
 
 
 def _none_empty(chosen: Sequence[str], config: SplitConfig, *, official: bool) -> None:

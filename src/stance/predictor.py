@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Self
@@ -235,6 +235,11 @@ def verify(root: Path) -> None:
     """
     for name, expected in read_metadata(root)["files"].items():
         _check_file(root / name, expected)
+
+
+def parts(artifact: Path, metadata: Mapping[str, Any]) -> list[Path]:
+    """The files of an artifact with this metadata, none of which an output may take the place of."""
+    return [artifact / name for name in ("stance.json", *metadata["files"])]
 
 
 def sha256(path: Path) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from stance.forms import pair_from_json
 from stance.predictor import StancePredictor
+from stance.records import LABELS
 
 
 class StancePyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
@@ -25,11 +26,13 @@ class StancePyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         self.predictor = StancePredictor.load(context.artifacts["artifact"])
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Score every row; the answers come in the same order."""
+        """Score every row; the answers come in the same order, under the rows' index."""
         rows = [{str(k): _plain(v) for k, v in row.items()} for row in model_input.to_dict("records")]
         pairs = [pair_from_json(row, f"row {number}") for number, row in enumerate(rows, 1)]
-        answers = self.predictor.predict(pairs, abstain=bool((params or {}).get("abstain")))
-        return pd.DataFrame([answer.to_json() for answer in answers])
+        abstain = bool((params or {}).get("abstain"))
+        answers = [answer.to_json() for answer in self.predictor.predict(pairs, abstain=abstain)]
+        columns = ["stance", "confidence", *LABELS, *(["abstained"] if abstain else [])]
+        return pd.DataFrame(answers, model_input.index, columns)
 
 
 def _plain(value: Any) -> Any:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from stance import dataset, evaluation, jsonl, plots, registry, tracking
 from stance.evaluation import MODEL
+from stance.files import check_outside
 from stance.jobs.training import EvaluateJob
-from stance.predictor import StancePredictor
+from stance.predictor import StancePredictor, parts
 from stance.runs import Run
 from stance.show import columns
 
@@ -20,6 +21,8 @@ def run(job: EvaluateJob) -> float:
     jsonl.check_output(Path(job.output))
     rows, manifest = dataset.load(Path(job.dataset))
     predictor = StancePredictor.load(job.artifact, precision=job.precision)
+    for place in (Path(job.dataset), *parts(Path(job.artifact), predictor.metadata)):
+        check_outside(Path(job.output), place)
     split = job.evaluation.split
     evaluation.check(job.evaluation, rows)
     origin, exported = predictor.metadata.get("checkpoint", {}), predictor.metadata.get("export_run", "")

@@ -10,7 +10,7 @@ from stance.errors import StanceError
 from stance.files import check_outside
 from stance.forms import pair_from_json
 from stance.jobs.serving import PredictJob
-from stance.predictor import StancePredictor, check
+from stance.predictor import StancePredictor, check, parts
 from stance.records import LABELS
 
 CHUNK = 512
@@ -22,8 +22,8 @@ def run(job: PredictJob) -> Path:
     """Score a JSON Lines file of {text, actor, target}; the answers come in the same order."""
     predictor = StancePredictor.load(job.artifact, precision=job.precision, threads=job.threads)
     jsonl.check_output(Path(job.output))
-    for place in (job.input, *(Path(job.artifact) / name for name in ("stance.json", *predictor.metadata["files"]))):
-        check_outside(Path(job.output), Path(place))
+    for place in (Path(job.input), *parts(Path(job.artifact), predictor.metadata)):
+        check_outside(Path(job.output), place)
     rows = list(jsonl.read(Path(job.input)))
     pairs = [pair_from_json(row, where) for where, row in rows]
     for (where, row), pair in zip(rows, pairs, strict=True):

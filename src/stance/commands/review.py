@@ -7,6 +7,7 @@ from pathlib import Path
 from stance import build, corpora, examples, jsonl, review, tracking, training
 from stance.corpora.source import CorpusConfig
 from stance.evaluation import slug
+from stance.files import check_outside
 from stance.jobs.building import sources
 from stance.jobs.studies import ReviewJob
 from stance.records import Article, Example
@@ -22,6 +23,8 @@ def run(job: ReviewJob) -> Path:
     job = replace(job, training=training.suit(job.model, job.training))
     chosen = sources(job.corpora)
     build.check(chosen)
+    for source in chosen:
+        check_outside(Path(job.output), Path(source.path))
     read = {source.name: (source, corpora.sound(source)) for source in chosen}
 
     def made(ratio: float) -> list[Example]:

@@ -4,8 +4,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stance import jsonl, tracking, transfer
+from stance.files import check_outside
 from stance.jobs.training import TransferJob
-from stance.predictor import StancePredictor
+from stance.predictor import StancePredictor, parts
 from stance.show import columns
 
 
@@ -17,6 +18,8 @@ def run(job: TransferJob) -> float:
     """
     jsonl.check_output(Path(job.output))
     predictor = StancePredictor.load(job.artifact, precision=job.precision)
+    for place in (Path(job.transfer.root), *parts(Path(job.artifact), predictor.metadata)):
+        check_outside(Path(job.output), place)
     rows = transfer.load(job.transfer)
     print(f"transfer: {job.artifact} ({job.precision}) on {', '.join(f'{n} ({len(r)})' for n, r in rows.items())}")
     known = {name: transfer.learned(name, predictor.metadata) for name in rows}

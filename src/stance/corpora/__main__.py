@@ -13,7 +13,7 @@ from stance import agreement, annotators, corpora, jsonl, splits
 from stance.corpora import check, convert, coverage, variety
 from stance.corpora.source import Dropped, SourceConfig
 from stance.errors import StanceError
-from stance.files import check_outside
+from stance.files import check_outside, target
 from stance.forms import article_to_json
 from stance.records import LABELS, Article
 from stance.settings.building import SplitConfig
@@ -48,7 +48,12 @@ def _parser() -> argparse.ArgumentParser:
     command = add("coverage", _coverage, "Print what the corpus covers: themes, regions, phenomena, …")
     command.add_argument("--write", action="store_true", help="also write it into the directory's README.md")
     add("variety", _variety, "Measure how varied actors, verbs and wording are.")
-    command = add("splits", _splits, "Give each article without a fixed split one, balanced over themes and phenomena.")
+    command = add(
+        "splits",
+        _splits,
+        "Give each article without a fixed split one, balanced over themes and phenomena. "
+        "Of one file out of several, the articles of the others keep theirs.",
+    )
     command.add_argument("--write", action="store_true", help="write splits.json beside the articles")
     command = add("agreement", _agreement, "Compare annotators: of two files, or all that one corpus names.")
     command.add_argument("second", type=Path, nargs="?", help="the other annotator's articles")
@@ -113,10 +118,12 @@ def _splits(options: argparse.Namespace) -> int:
     file = splits.beside(options.path)
     fixed = splits.read(file) if file.is_file() else {}
     chosen = splits.complete(articles, SplitConfig(), fixed)
-    gone = sorted(set(fixed) - set(chosen))
+    elsewhere = {} if options.path.is_dir() else {name: fixed[name] for name in set(fixed) - set(chosen)}
+    gone = set(fixed) - set(chosen) - set(elsewhere)
     if options.write:
-        splits.write(file, chosen)
-    print(f"{len(set(chosen) - set(fixed))} articles are new, {len(gone)} of {file} are gone")
+        splits.write(file, chosen | elsewhere)
+    kept = f", {len(elsewhere)} that are not in {options.path.name} stay" if elsewhere else ""
+    print(f"{len(set(chosen) - set(fixed))} articles are new, {len(gone)} of {file} are gone{kept}")
     _balance(articles, chosen)
     return 0
 
@@ -136,6 +143,9 @@ def _balance(articles: Sequence[Article], chosen: dict[str, str]) -> None:
 
 
 def _agreement(options: argparse.Namespace) -> int:
+    if options.disagreements:
+        for read in filter(None, (options.path, options.second)):
+            check_outside(options.disagreements, read)
     first = corpora.read(options.path)
     if options.second is None:
         return _panel(first, options.disagreements)
@@ -187,6 +197,10 @@ def _combine(options: argparse.Namespace) -> int:
     for file in filter(None, (options.output, options.queue)):
         for read in filter(None, (options.path, options.adjudicated)):
             check_outside(file, read)
+    if options.queue:
+        if target(options.queue) == target(options.output):
+            raise StanceError(f"{options.queue}: --output and --queue are the same file; give the queue one of its own")
+        annotators.check_queue(options.queue)
     articles = corpora.read(options.path)
     decisions = annotators.read_decisions(options.adjudicated) if options.adjudicated else {}
     result = annotators.combine(articles, options.method, decisions)
