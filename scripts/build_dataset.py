@@ -18,7 +18,7 @@ main = Script(
         "python scripts/build_dataset.py corpus=jsonl corpora.jsonl.path=my.jsonl corpora.jsonl.name=mine",
         "python scripts/build_dataset.py corpora.stance_news.splits=none split.by=time leaks.action=fail",
     ),
-    several="corpora.stance_news.splits=none split.seed=1,2,3",
+    several="examples.neutral_ratio=1,2",
 )
 
 if __name__ == "__main__":

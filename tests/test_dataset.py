@@ -414,6 +414,16 @@ def test_a_process_killed_while_it_writes_leaves_the_old_directory_whole(tmp_pat
     assert (old / "mark").read_text() == "new"
 
 
+def test_outputs_have_the_rights_that_the_user_s_mask_leaves(tmp_path: Path) -> None:
+    code = (
+        "import os; os.umask(0o077); from pathlib import Path; from stance import files, jsonl\n"
+        f"with files.replace_directory(Path({str(tmp_path / 'private')!r}), marker='mark') as folder:\n"
+        "    jsonl.write_text(folder / 'mark', '')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert [(tmp_path / "private" / name).stat().st_mode & 0o777 for name in (".", "mark")] == [0o700, 0o600]
+
+
 def test_a_link_stays_and_the_directory_that_it_points_at_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "large" / "disk").mkdir(parents=True)
     (tmp_path / "out").symlink_to(tmp_path / "large" / "disk")

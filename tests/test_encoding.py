@@ -374,6 +374,7 @@ def test_mention_is_the_longest_printed_part_of_a_name(name: str, text: str, exp
         ("Ukraine", "Western Ukrainian towns", "Ukrainian"),
         ("Guinea", "the Papua New Guinean army", None),
         ("Ireland", "the Northern Irish parties", None),
+        ("Guinea", "Papua New Guinea alone", "Guinea"),
         ("United States", "Latin-American voters", None),
     ],
 )
@@ -381,6 +382,17 @@ def test_states_are_found_by_their_capitals_and_peoples_and_bodies_by_their_init
     name: str, text: str, expected: str | None
 ) -> None:
     assert printed(text, name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Sudan", "South Sudan and Sudan"), ("Guinea", "Papua New Guinea and Guinea"),
+        ("Ireland", "Northern Ireland and Ireland"), ("South Sudan", "Sudan and South Sudan"),
+    ],
+)  # fmt: skip
+def test_a_state_is_not_found_within_the_name_of_another_one(name: str, text: str) -> None:
+    assert find_mention(text, name) == (len(text) - len(name), len(text))
 
 
 @pytest.mark.parametrize(

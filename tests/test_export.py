@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import tiny
-from conftest import Workplace
+from conftest import Workplace, script
 from stance import dataset, encoders, export, inference
 from stance import model as models
 from stance.calibration import softmax
@@ -232,3 +232,12 @@ def test_a_second_export_replaces_the_first(toy: Path, earlier: export.Exported,
     write(toy, output)
     assert not (output / "stale.txt").exists()
     assert StancePredictor.load(output).metadata["export_run"] == "toy"
+
+
+def test_what_lies_beside_an_artifact_is_not_lost_by_another_export(exported: Workplace, tmp_path: Path) -> None:
+    shutil.copytree(exported.artifact, tmp_path / "artifact")
+    (tmp_path / "artifact" / "answers.jsonl").write_text("mine")
+    read = [f"checkpoint={exported.checkpoint}", f"dataset={exported.dataset}", "register=false", *exported.tracking]
+    with pytest.raises(StanceError, match=r"artifact: holds answers\.jsonl, which is no part of an earlier output"):
+        script("export").main([*read, f"output={tmp_path}/artifact"])
+    assert (tmp_path / "artifact" / "answers.jsonl").read_text() == "mine"

@@ -109,6 +109,17 @@ def test_what_is_there_already_is_not_fetched_again_and_what_was_spoilt_is(tmp_p
     assert (folder / "train.txt").read_bytes() == FILES["train.txt"]
 
 
+def test_what_a_person_put_there_stays(tmp_path: Path, server: str) -> None:
+    corpus = write_table(tmp_path / "tables", f"{server}/good/")
+    folder = published.fetch(corpus, tmp_path, copy=None, limits=LIMITS)
+    (folder / "test.txt").write_text("asked for by mail")
+    (folder / "parts" / "notes.txt").write_text("mine")
+    published.fetch(corpus, tmp_path, copy=None, limits=LIMITS)
+    assert (folder / "test.txt").read_text() == "asked for by mail"
+    assert (folder / "parts" / "notes.txt").read_text() == "mine"
+    assert {name: (folder / name).read_bytes() for name in FILES} == FILES
+
+
 def test_a_file_may_be_published_under_another_name_and_behind_a_redirect(tmp_path: Path, server: str) -> None:
     entry = {"remote": "train.txt", "sha256": hashlib.sha256(FILES["train.txt"]).hexdigest()}
     corpus = write_table(tmp_path / "tables", f"{server}/hop/", {"mt_train.txt": entry})

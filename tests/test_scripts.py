@@ -19,16 +19,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from mlflow.tracking import MlflowClient
 
 import tiny
 from conftest import CORPUS, ROOT, Workplace, script
-from stance import config, corpora, dataset, jsonl, show
+from stance import corpora, dataset, errors, jsonl, show, usage
 from stance.config import Script
 from stance.corpora import tables, web
 from stance.corpora.source import CorpusConfig, SourceConfig
 from stance.dataset import Manifest
 from stance.errors import StanceError
+from stance.jobs.building import BuildJob
+from stance.jobs.training import TrainJob
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Article, Mention, Pair, Stance, Triple
 from stance.usage import arranged, field_docs
@@ -358,6 +361,19 @@ def refused(name: str, *overrides: str, match: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "word", "match"),
+    [
+        ("train", "training.teacher=outputs/base", r"^training\.teacher: expected a list, as in \S+=\[VALUE\]$"),
+        ("learning_curve", "curve.articles=14", r"^curve\.articles: expected a list"),
+        ("train", "training.lora=8", r"^training\.lora: holds several settings; .* training\.lora\.NAME=VALUE"),
+        ("build_dataset", "corpora.jsonl.path=x", r"^corpora\.jsonl: no such corpus .* corpus=jsonl"),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_kind_is_told_with_what_to_write(name: str, word: str, match: str) -> None:
+    refused(name, word, match=match)
+
+
 def test_a_typo_on_the_command_line_names_the_key_and_the_choices() -> None:
     refused(
         "train",
@@ -661,11 +677,34 @@ def test_scores_and_doubts_are_written_over_nothing_that_is_read(exported: Workp
 def test_a_full_disk_ends_in_one_line() -> None:
     with pytest.raises(OSError, match="No space") as full, open("/dev/full", "w") as file:  # noqa: PTH123
         file.write("x" * 100_000)
-    assert config._no_room(full.value).startswith("no space left on the disk (")
-    assert config._no_room(OSError(errno.EROFS, "Read-only file system", "outputs/a")) == (
+    assert errors.no_room(full.value).startswith("no space left on the disk (")
+    assert errors.no_room(OSError(errno.EROFS, "Read-only file system", "outputs/a")) == (
         "outputs/a: a read-only file system; choose another output"
     )
-    assert config._no_room(FileNotFoundError(2, "No such file", "a")) == ""
+    assert errors.no_room(FileNotFoundError(2, "No such file", "a")) == ""
+    assert errors.no_room(RuntimeError("no such thing")) == ""
+    with pytest.raises(RuntimeError) as torn:
+        torch.save({"moments": torch.zeros(100_000)}, "/dev/full")
+    assert errors.no_room(torn.value).startswith("no space left on the disk (")
+
+
+@pytest.mark.parametrize(
+    ("word", "kept"),
+    [
+        ("output=2026_11_29", "output='2026_11_29'"), ("dataset=1e3", "dataset='1e3'"), ("output=007", "output='007'"),
+        ("training.epochs=1_0", "training.epochs=1_0"), ("output=outputs/1", "output=outputs/1"),
+        ("training.initial=12", "training.initial='12'"), ("nothing.at.all=1_0", "nothing.at.all=1_0"),
+    ],
+)  # fmt: skip
+def test_a_text_that_looks_like_a_number_stays_as_it_is_written(word: str, kept: str) -> None:
+    assert usage.quoted(TrainJob, word) == kept
+    if word.startswith("output"):
+        assert script("train").main.compose([kept]).output == word.partition("=")[2]
+
+
+def test_settings_of_corpora_are_known_for_texts_too() -> None:
+    assert usage.quoted(BuildJob, "corpora.mine.path=1_0") == "corpora.mine.path='1_0'"
+    assert usage.quoted(BuildJob, "corpora.mine.limit=1_0") == "corpora.mine.limit=1_0"
 
 
 @pytest.mark.slow
@@ -857,10 +896,13 @@ def test_the_summary_shows_what_belongs_together(
         **({changed: "f" * 32} if changed else {}),
     }
     (tmp_path / "report.json").write_text(json.dumps(report))
+    text = (ROOT / "data" / "examples" / "article.txt").read_text("utf-8")
+    (tmp_path / "article.txt").write_text(text, "utf-8-sig")  # as an editor of Windows saves it
     paths = {"dataset": exported.dataset, "artifact": exported.artifact, "report": tmp_path / "report.json",
-             "article": ROOT / "data" / "examples" / "article.txt"}  # fmt: skip
+             "article": tmp_path / "article.txt"}  # fmt: skip
     code = script("summary").main([f"--{name}={path}" for name, path in paths.items()])
     printed = capsys.readouterr()
+    assert "\ufeff" not in printed.out
     if changed:
         assert printed.err.startswith(f"error: {tmp_path}/report.json: {changed} is '{'f' * 32}', of {exported.root}/")
         assert code == 2

@@ -163,6 +163,13 @@ def split(items: list[Found]) -> tuple[tuple[Annotation, ...], list[str]]:
     return article.annotations, [i.reason if isinstance(i, Dropped) else i.what for i in items[:-1]]  # type: ignore[union-attr]
 
 
+def test_tasks_whose_id_is_null_are_known_by_their_numbers(tmp_path: Path) -> None:
+    tasks = [task(), task()]
+    for number, each in enumerate(tasks, 4):
+        each |= {"id": number, "data": each["data"] | {"id": None}}
+    assert [item.id for item in studio(tmp_path, *tasks) if isinstance(item, Article)] == ["export-4", "export-5"]
+
+
 def test_each_annotator_of_label_studio_is_named_and_who_skipped_a_task_is_reported(tmp_path: Path) -> None:
     (one,) = task()["annotations"]
     several = [one, one | {"completed_by": {"id": 8, "email": "ben@x.org"}}, one | {"was_cancelled": True, "id": 5}]

@@ -629,6 +629,17 @@ def test_an_unknown_kind_of_store_is_refused() -> None:
         tracking.connect(TrackingConfig(uri="gopher://burrow"))
 
 
+def test_a_corpus_may_call_its_stances_and_columns_what_it_likes(store: TrackingConfig) -> None:
+    labels = {"+1": "support", "?": "drop", "pro/": "support", "x" * 300: "drop"}
+    settings = {"corpora": {"mine": {"labels": labels, "columns": {}, "limit": 3}}}
+    with tracking.run(store, stage="toy", settings=settings) as active:
+        pass
+    run = client(store).get_run(active.id)
+    assert json.loads(run.data.params["corpora.mine.labels"]) == labels
+    assert run.data.params["corpora.mine.limit"] == "3"
+    assert yaml.safe_load(artifact(store, run, "config.yaml")) == settings
+
+
 def test_the_password_of_a_store_is_neither_logged_nor_printed(
     store: TrackingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,6 @@ elsewhere.
 import ast
 import dataclasses
 import difflib
-import errno
 import gc
 import importlib
 import os
@@ -32,7 +31,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from stance import launch, usage
-from stance.errors import StanceError, install
+from stance.errors import StanceError, install, no_room
 
 Job = TypeVar("Job")
 USAGE_ERROR = 2
@@ -147,7 +146,7 @@ class Script(Generic[Job]):
                     continue
                 names = sorted(file.stem for file in (self.conf / group).glob("*.yaml"))
                 raise StanceError(f"{word}: expected one of {', '.join(names)}")
-            kept.append(word)
+            kept.append(usage.quoted(self.job, word))
         return kept
 
     def _command(self) -> Callable[[Job], Any]:
@@ -194,7 +193,7 @@ class Script(Generic[Job]):
         except PermissionError as error:
             _exit(f"{error.filename}: no permission to write or read it ({error.strerror}); choose another path")
         except Exception as error:
-            if said := _no_room(error):
+            if said := no_room(error):
                 _exit(said)
             raise
         return result if isinstance(result, float | str) else None
@@ -205,16 +204,6 @@ class Script(Generic[Job]):
             raise StanceError(f"{self.conf / self.name}.yaml: its defaults must begin with {self.name}_schema")
         _check_known(job)
         return typing.cast(Job, _at_home(job))
-
-
-def _no_room(error: Exception) -> str:
-    """What to do about a file system that takes no more, or none at all; empty for any other error."""
-    number = error.errno if isinstance(error, OSError) else 0
-    if number == errno.EROFS:
-        return f"{getattr(error, 'filename', None) or 'output'}: a read-only file system; choose another output"
-    if number in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error):
-        return f"no space left on the disk ({error}); free some, or choose another output"
-    return ""
 
 
 def _at_home(value: Any) -> Any:
@@ -258,13 +247,24 @@ def explain(error: BaseException) -> str:
             first = str(link.msg or link).splitlines()[0].rstrip(".")
             if dataclasses.is_dataclass(kind) and key not in (names := [f.name for f in dataclasses.fields(kind)]):
                 return _unknown(full_key, names)
-            hint = f"; to add it write +{full_key}=VALUE" if "is not in struct" in first else ""
-            return f"{full_key}: {first}{hint}"
+            return f"{full_key}: {_wanted(full_key, first) or first}"
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     if isinstance(error, OverrideParseException):
         text = f"{error.override}: {text}; a value with special characters needs quotes: 'KEY=\"VALUE\"'"
     text = re.sub(r"\s*Config search path:.*|\s*Set the environment variable.*", "", text)
     return text + (f"; {install('slurm')}" if "hydra/launcher/submitit" in text else "")
+
+
+def _wanted(key: str, told: str) -> str:
+    """What to write instead of a setting of which OmegaConf tells this; empty where nothing better is known."""
+    group, _, name = key.partition(".")
+    if "is not a ListConfig" in told:
+        return f"expected a list, as in {key}=[VALUE]"
+    if "is not a subclass of" in told:
+        return f"holds several settings; set each by its name, {key}.NAME=VALUE (--help lists them)"
+    if group == "corpora" and name and "is not in struct" in told:
+        return f"no such corpus is chosen; choose it with corpus={name}, or corpus=[{name},…] for several"
+    return f"{told}; to add it write +{key}=VALUE" if "is not in struct" in told else ""
 
 
 def _check_known(job: Any, prefix: str = "") -> None:

@@ -1,12 +1,29 @@
 """The one exception for a user's mistake, which scripts print as a line with exit code 2, and what its texts share."""
 
+import errno
 import re
 
 _PASSWORD = re.compile(r"(?<=://)[^:/?]*:([^?]+(?=@)|[^@]+)@")
 
+_TORN = re.compile(r"inline_container\.cc|PytorchStreamWriter|iostream error")
+
 
 class StanceError(Exception):
     """Bad input or configuration: says where, what was expected, what was found and what to do."""
+
+
+def no_room(error: BaseException) -> str:
+    """What to do about a file system that takes no more, or none at all; empty for any other error.
+
+    torch wraps its failed writes in errors that tell of no number.
+    """
+    number = error.errno if isinstance(error, OSError) else 0
+    if number == errno.EROFS:
+        return f"{getattr(error, 'filename', None) or 'output'}: a read-only file system; choose another output"
+    full = number in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
+    if full or (isinstance(error, RuntimeError) and _TORN.search(str(error))):
+        return f"no space left on the disk ({str(error).splitlines()[0]}); free some, or choose another output"
+    return ""
 
 
 def password(address: str) -> str:

@@ -28,7 +28,7 @@ from stance.files import replace_directory
 from stance.inference import Logits
 from stance.inference import logits as torch_logits
 from stance.model import Checkpoint
-from stance.predictor import FORMAT_VERSION, StancePredictor, sha256
+from stance.predictor import FORMAT_VERSION, MODELS, StancePredictor, sha256
 from stance.records import LABELS, Example, without_places
 from stance.scores import UNKNOWN, Answers, known, score
 from stance.settings.scoring import ExportConfig
@@ -36,6 +36,8 @@ from stance.trust import Asked, Trust, fit
 
 OPSETS = range(17, 23)
 """Versions of the operator set that PyTorch writes as asked and ONNX Runtime runs, tried one by one."""
+ENTRIES = frozenset({"hf", "tokenizer.json", *MODELS.values(), "stance.json"})
+"""What an artifact's directory holds."""
 MIN_PLACED = 100
 """Fewer pairs with places than this tell no temperature or threshold of their own."""
 
@@ -85,7 +87,7 @@ def write(
     """
     check(config)
     source = models.load(checkpoint)
-    with replace_directory(output, marker="stance.json") as folder:
+    with replace_directory(output, marker="stance.json", own=ENTRIES) as folder:
         models.save(source, folder / "hf")
         source.tokenizer.save(str(folder / "tokenizer.json"))
         to_onnx(source, folder / "model.onnx", config.opset)

@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Set
@@ -13,7 +14,7 @@ from stance.errors import StanceError
 
 
 @contextmanager
-def replace_directory(path: Path, *, marker: str) -> Iterator[Path]:
+def replace_directory(path: Path, *, marker: str, own: Set[str] | None = None) -> Iterator[Path]:
     """Fill a temporary directory beside `path`; when the block ends well it takes the place of `path`.
 
     A link stays, and the directory that it points at is replaced.
@@ -21,16 +22,17 @@ def replace_directory(path: Path, *, marker: str) -> Iterator[Path]:
     Args:
         path: the directory to write.
         marker: the file whose presence shows that an existing `path` is an earlier output of the same kind.
+        own: see `check_replaceable`.
 
     Raises:
         StanceError: `path` exists and is something else, which is left as it is.
     """
-    check_replaceable(path, marker=marker)
+    check_replaceable(path, marker=marker, own=own)
     path = target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    folder = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    folder.mkdir()  # with the rights that the user's umask leaves
     try:
-        folder.chmod(0o755)
         yield folder
         if path.exists():
             old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))

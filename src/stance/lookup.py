@@ -32,7 +32,7 @@ POLITIES = frozenset({"government", "kingdom", "republic", "state"})
 """Before "of" and a state they are not the head: "government of Iran"."""
 BEFORE_OTHERS = re.compile(
     r"(?<!\w)(?:(?:Bosnian|Central|East|Equatorial|Kosovo|Latin|Native|North|South|West)[\s-]+"
-    r"|New[\s-]+(?=Guinea)|Northern[\s-]+(?=Irish))"
+    r"|New[\s-]+(?=Guinea)|Northern[\s-]+(?=Ireland|Irish))"
 )
 """What makes the word of a state another one's: "Latin American", "South Sudanese", "Bosnian Serb"."""
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
@@ -88,7 +88,8 @@ def _vowel_sign(character: str) -> bool:
 def _find(text: str, name: str) -> Span | None:
     text, whole = text.translate(_QUOTES), name.strip().translate(_QUOTES)
     short = _short(whole.rpartition(" ")[2])
-    found = _search(text, whole) or (None if short else _any_case(text, whole))
+    own = _search(text, whole, unlike=BEFORE_OTHERS) if folded(whole) in _states() else None
+    found = own or _search(text, whole) or (None if short else _any_case(text, whole))
     if not found:
         others = (_search(text, other, unlike=BEFORE_OTHERS) for other in other_names(whole))
         found = next(filter(None, others), None) or (_any_case(text, whole) if short else None)

@@ -22,6 +22,8 @@ from stance.encoding import Encoding
 from stance.errors import StanceError
 from stance.records import LABELS
 
+ENTRIES = frozenset({"model.safetensors", "config.json", "tokenizer.json", "checkpoint.json"})
+"""What a checkpoint's directory holds."""
 EXPORTED_UNSEEN = -60.0
 """What an exported model adds to the attention score of a token that must not be seen; PyTorch has minus infinity.
 

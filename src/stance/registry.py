@@ -58,8 +58,8 @@ class Registered:
 
 def check_name(name: str) -> None:
     """Refuse, before the work, a name that MLflow takes for no model."""
-    if not name.strip() or set(name) & set("/:"):
-        raise StanceError(f"tracking.model={name}: expected a name without / and :, for the registry")
+    if not name.strip() or set(name) & set("/:'\""):
+        raise StanceError(f"tracking.model={name}: expected a name without / : and quotation marks, for the registry")
 
 
 def register(artifact: Path, validation: Sequence[Example], *, name: str, run_id: str) -> Registered:

@@ -22,7 +22,7 @@ from stance.dataset import fingerprint
 from stance.encoders import Pretrained
 from stance.encoding import PairEncoder
 from stance.files import check_replaceable, remove_leftovers, replace_directory
-from stance.model import Checkpoint, StanceModel, save, start_from
+from stance.model import ENTRIES, Checkpoint, StanceModel, save, start_from
 from stance.recipe import check, check_dropout, choose_precision, suited
 from stance.records import UNLABELLED, Example
 from stance.resume import begin, describe, digest, find, hold, settled
@@ -80,7 +80,7 @@ def train(
         StanceError: settings, data or checkpoint don't fit, `output` is taken, a loss is no number, or memory ran out.
     """
     config = settled(config, output, resume)
-    check_replaceable(output, marker="checkpoint.json")
+    check_replaceable(output, marker="checkpoint.json", own=ENTRIES)
     with hold(output) as work:
         job = describe(model_config, config, about.get("dataset_sha256") or fingerprint(splits))
         alerts = _doubted(config, about, sink, listener, again=find(work, job, resume).checkpoint is not None)
@@ -117,7 +117,7 @@ def _keeper(
         model = _trained(trainer, model_config)  # all processes have their part in it
         if launch.rank() == 0:
             facts = {**about, **settings, "job": job, "validation": dict(scores)}
-            with replace_directory(folder, marker="checkpoint.json") as place:
+            with replace_directory(folder, marker="checkpoint.json", own=ENTRIES) as place:
                 save(Checkpoint(model, pretrained.tokenizer, pretrained.encoding, facts), place)
 
     return keep

@@ -50,6 +50,22 @@ def arranged(words: Sequence[str]) -> list[str]:
     return options + rest
 
 
+def quoted(job: type[Any], word: str) -> str:
+    """The word with its value in quotes where a text is wanted and Hydra reads a number: `output=2026_11_29`."""
+    key, _, value = word.partition("=")
+    number = re.fullmatch(r"[+-]?\d[\d_]*(\.[\d_]*)?([eE][+-]?\d+)?", value)
+    return f"{key}='{value}'" if number and _kind(job, key.lstrip("+").split(".")) is str else word
+
+
+def _kind(job: Any, path: Sequence[str]) -> Any:
+    """The type of the setting under a dotted key; None where there is none."""
+    for part in path:
+        many = next((kind for kind in typing.get_args(job) if dataclasses.is_dataclass(kind)), None)
+        known = {field.name: field.type for field in dataclasses.fields(job)} if dataclasses.is_dataclass(job) else {}
+        job = many or known.get(part)
+    return job
+
+
 def settings(job: type[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """`key=default` and the text of every setting of a job, nested ones with dotted keys.
 

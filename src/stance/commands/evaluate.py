@@ -18,11 +18,10 @@ def run(job: EvaluateJob) -> float:
     Returns:
         The model's macro-F1.
     """
-    jsonl.check_output(Path(job.output))
+    registry.check_name(job.tracking.model)
     rows, manifest = dataset.load(Path(job.dataset))
     predictor = StancePredictor.load(job.artifact, precision=job.precision)
-    for place in (Path(job.dataset), *parts(Path(job.artifact), predictor.metadata)):
-        check_outside(Path(job.output), place)
+    _check_output(job, predictor)
     split = job.evaluation.split
     evaluation.check(job.evaluation, rows)
     origin, exported = predictor.metadata.get("checkpoint", {}), predictor.metadata.get("export_run", "")
@@ -53,6 +52,13 @@ def run(job: EvaluateJob) -> float:
     if len(others) > 1:
         print(f"\n{columns(others)}")
     return macro_f1.value
+
+
+def _check_output(job: EvaluateJob, predictor: StancePredictor) -> None:
+    """Refuse an output that can't be written, or is of what is read."""
+    jsonl.check_output(Path(job.output))
+    for place in (Path(job.dataset), *parts(Path(job.artifact), predictor.metadata)):
+        check_outside(Path(job.output), place)
 
 
 def _keep(report: evaluation.Report, job: EvaluateJob, active: Run) -> None:

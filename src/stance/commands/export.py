@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stance import dataset, export, model, origin, registry, resume, tracking
+from stance.files import check_replaceable
 from stance.jobs.training import ExportJob
 
 
@@ -13,6 +14,7 @@ def run(job: ExportJob) -> Path:
     if job.register:
         registry.check_name(job.tracking.model)
     export.check(job.export)
+    check_replaceable(output, marker="stance.json", own=export.ENTRIES)
     rows, manifest = dataset.load(Path(job.dataset))
     about = model.about(Path(job.checkpoint))
     doubts = dataset.check_same(manifest, about.get("dataset_sha256", ""), allowed=job.other_dataset)

@@ -48,12 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add("coverage", _coverage, "Print what the corpus covers: themes, regions, phenomena, …")
     command.add_argument("--write", action="store_true", help="also write it into the directory's README.md")
     add("variety", _variety, "Measure how varied actors, verbs and wording are.")
-    command = add(
-        "splits",
-        _splits,
-        "Give each article without a fixed split one, balanced over themes and phenomena. "
-        "Of one file out of several, the articles of the others keep theirs.",
-    )
+    command = add("splits", _splits, "Give each article without a fixed split one, balanced over themes and phenomena.")
     command.add_argument("--write", action="store_true", help="write splits.json beside the articles")
     command = add("agreement", _agreement, "Compare annotators: of two files, or all that one corpus names.")
     command.add_argument("second", type=Path, nargs="?", help="the other annotator's articles")

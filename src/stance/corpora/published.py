@@ -7,6 +7,7 @@ not listed there and not fetched. Nothing of a corpus is run or unpacked.
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -108,9 +109,19 @@ def fetch(corpus: Published, root: Path, *, copy: Path | None, limits: FetchLimi
             else:
                 chunks = _remote(session, urljoin(corpus.url, quote(file.remote)), limits)
             _write(folder / file.path, file, chunks)
+        _carry(target, folder, {MARKER, *(file.path for file in corpus.files)})
         origin = {"home": corpus.home, "url": corpus.url, "licence": corpus.licence, "files": len(corpus.files)}
         jsonl.write_json(folder / MARKER, origin | {"copied_from": str(copy or "")})
     return target
+
+
+def _carry(target: Path, folder: Path, replaced: set[str]) -> None:
+    """Copy what else lies in a corpus's directory, such as a part that has to be asked for, to its new one."""
+    for path in sorted(target.rglob("*")):
+        name = path.relative_to(target)
+        if path.is_file() and name.as_posix() not in replaced:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, folder / name)
 
 
 def _listed(path: str, entry: Any) -> File:
