@@ -17,7 +17,7 @@ from torch.nn import functional
 
 import tiny
 from conftest import script
-from stance import ancestry, bakeoff, inference, jsonl, teacher, training
+from stance import ancestry, bakeoff, dataset, inference, jsonl, teacher, training
 from stance import model as models
 from stance.bakeoff import Contender, Outcome
 from stance.batches import target
@@ -506,6 +506,26 @@ def test_weights_to_start_from_that_learned_from_another_dataset_are_warned_of(
     text = train("other", "b" * 64, first).alerts["foreign_initial"]
     assert text.startswith(f"training.initial={first} learned from another dataset (sha256 aaaaaaaaaaaa, here bbbbbb")
     assert f"warning: {text}\n" in capsys.readouterr().err
+
+
+def test_what_an_ancestor_learned_from_is_not_forgotten(encoder: str, tmp_path: Path) -> None:
+    def train(name: str, sha256: str, **start: object) -> training.Result:
+        told = {"about": {"dataset_sha256": sha256}}
+        recipe = replace(RECIPE, epochs=1, teacher_cache=str(tmp_path / "cache"), **start)
+        return training.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / name, **told)
+
+    first = train("first", "a" * 64).checkpoint
+    second = train("second", "b" * 64, initial=str(first)).checkpoint
+    assert models.about(second)["ancestors"] == ["a" * 64]
+    for name, start in (("initial", {"initial": str(second)}), ("teacher", {"teacher": [str(second)]})):
+        third = train(name, "b" * 64, **start)
+        assert "learned from another dataset (sha256 aaaaaaaaaaaa, here bbbbbb" in third.alerts[f"foreign_{name}"]
+        assert models.about(third.checkpoint)["ancestors"] == ["a" * 64, "b" * 64]
+        here = Manifest("toy", "b" * 64, {}, {}, {}, {}, {})
+        (alert,) = dataset.inherited(here, models.about(third.checkpoint)).items()
+        assert alert[0] == "foreign_ancestor"
+        assert "another dataset (aaaaaaaaaaaa, this one is bbbbbb" in alert[1]
+    assert dataset.inherited(here, {"ancestors": ["b" * 64]}) == {}
 
 
 def test_a_part_of_a_dataset_is_not_taken_for_another_one(

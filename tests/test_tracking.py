@@ -444,6 +444,9 @@ def test_a_model_of_another_dataset_than_it_is_scored_on_is_doubted(
     doubt = "this model was trained with another dataset (bbbbbbbbbbbb) and may have learned these rows"
     first = register(store, other, rows, "alone")
     assert first.reason.startswith(f"there was no champion; {doubt}")
+    taught = {"checkpoint": {"dataset_sha256": "c" * 64, "ancestors": ["b" * 64, "c" * 64]}, "dataset_sha256": "c" * 64}
+    found = register(store, telling(better, tmp_path / "taught", **taught), rows, "taught")
+    assert "an ancestor of this model learned from another dataset (bbbbbbbbbbbb) and may have" in found.reason
     register(store, worse, rows, "learned")
     found = register(store, other, rows, "learned")
     assert found.alias == "champion"

@@ -36,8 +36,7 @@ def learned_from(manifest: Manifest, config: TrainingConfig) -> list[str] | None
     """
     taught = manifest.corpora.get("train", {})
     found = {f"{s['format']}:{s['name']}" for s in manifest.config.get("corpora", ()) if s["name"] in taught}
-    ancestors = [folder for _, folder in teachers(config)] + [Path(config.initial)] * bool(config.initial)
-    for folder in ancestors:
+    for folder in _ancestors(config):
         file = folder / "checkpoint.json"
         theirs = model.about(folder).get("learned_from") if file.is_file() else None
         if theirs is None:
@@ -46,11 +45,27 @@ def learned_from(manifest: Manifest, config: TrainingConfig) -> list[str] | None
     return sorted(found)
 
 
+def datasets(config: TrainingConfig) -> list[str]:
+    """The fingerprints of all datasets that a training's ancestors have learned from, theirs included."""
+    folders = [folder for folder in _ancestors(config) if (folder / "checkpoint.json").is_file()]
+    return sorted(set().union(*(_datasets(folder) for folder in folders)))
+
+
+def _ancestors(config: TrainingConfig) -> list[Path]:
+    return [folder for _, folder in teachers(config)] + [Path(config.initial)] * bool(config.initial)
+
+
+def _datasets(folder: Path) -> set[str]:
+    """What a checkpoint and its ancestors have learned from, as far as it says."""
+    about = model.about(folder)
+    return {str(name) for name in (about.get("dataset_sha256"), *about.get("ancestors", ())) if name}
+
+
 def _other(setting: str, folder: Path, here: str) -> str:
-    there = model.about(folder).get("dataset_sha256")
-    if not there or there == here:
+    others = sorted(_datasets(folder) - {here})
+    if not others:
         return ""
     return (
-        f"training.{setting}={folder} learned from another dataset (sha256 {there[:12]}, here {here[:12]}): "
+        f"training.{setting}={folder} learned from another dataset (sha256 {others[0][:12]}, here {here[:12]}): "
         "where that one has other splits of the same articles"
     )

@@ -145,6 +145,23 @@ def check_same(manifest: Manifest, trained_on: str, *, allowed: bool) -> dict[st
     return {"other_dataset": doubt}
 
 
+def inherited(manifest: Manifest, about: Mapping[str, Any]) -> dict[str, str]:
+    """The alert about a model whose teachers, or the weights it began with, learned from another dataset.
+
+    Args:
+        manifest: of the dataset at hand.
+        about: what the model's checkpoint says of itself.
+    """
+    others = [name for name in about.get("ancestors", ()) if name != manifest.sha256]
+    if not others:
+        return {}
+    doubt = (
+        f"an ancestor of the model learned from another dataset ({str(others[0])[:12]}, this one is "
+        f"{manifest.sha256[:12]}): the rows that it is scored on may have been among its training rows"
+    )
+    return {"foreign_ancestor": doubt}
+
+
 def read_manifest(path: Path) -> Manifest:
     """The manifest of a dataset directory."""
     file = path / "manifest.json"

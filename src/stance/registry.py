@@ -112,11 +112,14 @@ def _number(version: ModelVersion | None) -> str:
 def _learned(artifact: Path) -> str:
     """A doubt about the value of a model that was trained with another dataset than that of these rows."""
     facts = read_metadata(artifact)
-    trained, here = facts.get("checkpoint", {}).get("dataset_sha256", ""), facts.get("dataset_sha256", "")
-    if trained == here or not here:
+    model, here = facts.get("checkpoint", {}), facts.get("dataset_sha256", "")
+    trained, others = model.get("dataset_sha256", ""), [n for n in model.get("ancestors", ()) if n != here]
+    if not here or (trained == here and not others):
         return ""
+    who = "this model was trained with" if trained != here else "an ancestor of this model learned from"
+    which = str(trained if trained != here else others[0])[:12] or "unknown"
     return (
-        f"; this model was trained with another dataset ({trained[:12] or 'unknown'}) and may have learned these rows: "
+        f"; {who} another dataset ({which}) and may have learned these rows: "
         f"if it did, give the alias {CHAMPION} to another by hand"
     )
 

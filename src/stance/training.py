@@ -112,11 +112,12 @@ def _keeper(
     """What writes the trainer's model, with these validation scores, as a checkpoint directory."""
     settings = {"model": asdict(model_config), "training": asdict(trainer.recipe)}
     job = digest(model_config, trainer.recipe, about.get("dataset_sha256", ""))
+    ancestors = ancestry.datasets(trainer.recipe)
 
     def keep(scores: Mapping[str, float], folder: Path) -> None:
         model = _trained(trainer, model_config)  # all processes have their part in it
         if launch.rank() == 0:
-            facts = {**about, **settings, "job": job, "validation": dict(scores)}
+            facts = {**about, **settings, "ancestors": ancestors, "job": job, "validation": dict(scores)}
             with replace_directory(folder, marker="checkpoint.json", own=ENTRIES) as place:
                 save(Checkpoint(model, pretrained.tokenizer, pretrained.encoding, facts), place)
 

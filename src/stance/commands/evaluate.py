@@ -26,6 +26,7 @@ def run(job: EvaluateJob) -> float:
     evaluation.check(job.evaluation, rows)
     origin, exported = predictor.metadata.get("checkpoint", {}), predictor.metadata.get("export_run", "")
     doubts = dataset.check_same(manifest, origin.get("dataset_sha256", ""), allowed=job.other_dataset)
+    doubts |= dataset.inherited(manifest, origin)
     print(f"evaluate: {job.artifact} ({job.precision}) on {len(rows[split])} {split} pairs of {job.dataset}")
     if split in evaluation.USED:
         print(f"scores and confidence will look too good: {evaluation.USED[split]}")

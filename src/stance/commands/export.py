@@ -18,6 +18,7 @@ def run(job: ExportJob) -> Path:
     rows, manifest = dataset.load(Path(job.dataset))
     about = model.about(Path(job.checkpoint))
     doubts = dataset.check_same(manifest, about.get("dataset_sha256", ""), allowed=job.other_dataset)
+    doubts |= dataset.inherited(manifest, about)
     print(f"export: {job.checkpoint} -> artifact in {output}, checked on {len(rows['validation'])} validation pairs")
     with resume.hold(output, name="export"), tracking.run(job.tracking, stage="export", settings=asdict(job)) as active:
         active.dataset(manifest, Path(job.dataset), "validation")
