@@ -138,6 +138,11 @@ def test_the_best_epoch_before_it_is_kept_and_can_be_used(encoder: str, tmp_path
     # Untrained, it gives one label to all: an F1 of 1/2 for that one, since a third have it, and 0 for the others.
     assert kept.about["validation"]["macro_f1"] == pytest.approx(1 / 6)
     assert not output.exists()
+    # Another try that fails leaves the first one's checkpoint where it is.
+    before = (Path(folder) / "checkpoint.json").read_bytes()
+    with pytest.raises(StanceError, match=rf"training\.initial={folder}-2 or export"):
+        train(encoder, output, learning_rate=1e30, tokens_per_batch=100_000, warmup=0.6)
+    assert (Path(folder) / "checkpoint.json").read_bytes() == before
     # What the message says to do, with the same output, whose unfinished folder holds the checkpoint.
     result = train(encoder, output, initial=folder, learning_rate=1e-12, weight_decay=0.0, epochs=1)
     assert result.scores["macro_f1"] == pytest.approx(kept.about["validation"]["macro_f1"])

@@ -17,14 +17,14 @@ from torch.nn import functional
 
 import tiny
 from conftest import script
-from stance import ancestry, bakeoff, dataset, inference, jsonl, teacher, training
+from stance import ancestry, bakeoff, dataset, inference, jsonl, studies, teacher, training
 from stance import model as models
 from stance.bakeoff import Contender, Outcome
 from stance.batches import target
 from stance.calibration import softmax
 from stance.config import override
 from stance.dataset import Manifest
-from stance.errors import StanceError
+from stance.errors import MachineError, StanceError
 from stance.jobs.studies import BakeoffJob
 from stance.objective import consistency, cross_entropy
 from stance.recipe import teachers
@@ -584,6 +584,35 @@ def test_a_comparison_goes_on_where_it_was_cut_off(encoder: str, tmp_path: Path)
     relabelled = {name: [replace(row, stance=Stance.NEUTRAL) for row in rows] for name, rows in sets.items()}
     list(bakeoff.outcomes(contenders(encoder)[:1], [1], sets=relabelled, memory=memory))
     assert len(memory.read_text().splitlines()) == 5, "scores on other labels are not those that are known"
+
+
+def test_a_contender_that_fails_holds_up_no_other(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory, sets = tmp_path / "memory.jsonl", bakeoff.own(SPLITS["validation"])
+    short, long = contenders(encoder)
+    wild = replace(short, name="wild", training=replace(short.training, learning_rate=1e30))
+    found = list(bakeoff.outcomes([wild, short], [1, 2], sets=sets, memory=memory))
+    assert [(o.name, o.seed, isinstance(o, bakeoff.Failure)) for o in found] == [
+        ("wild", 1, True), ("short", 1, False), ("wild", 2, True), ("short", 2, False)
+    ]  # fmt: skip
+    assert isinstance(found[0], bakeoff.Failure)
+    assert "loss is nan" in found[0].reason
+    assert "kept" not in found[0].reason, "a study throws its models away"
+    assert len(memory.read_text().splitlines()) == 2
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=0))
+    with pytest.raises(MachineError, match=r"the disk has 0\.00 GB"):
+        list(bakeoff.outcomes([long, short], [1], sets=sets, memory=memory))
+
+
+def test_sets_whose_passages_are_learned_are_told() -> None:
+    train, fresh = tiny.examples(12, seed=5), tiny.examples(6, seed=6)
+    fresh = [replace(row, text=f"{row.text} {number}") for number, row in enumerate(fresh)]
+    assert studies.learned(train, {"fresh": fresh}) == {}
+    assert studies.learned(train, {"fresh": fresh, "mixed": [*train[:2], *fresh]}) == {
+        "learned_scored": "the passages of 2 of 8 of mixed are learned: scores there are too good"
+    }
 
 
 def test_sets_with_one_name_in_mlflow_are_refused() -> None:

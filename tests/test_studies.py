@@ -228,6 +228,23 @@ def test_a_curve_that_can_not_be_drawn_is_refused_before_a_training(tmp_path: Pa
         curve.check(CurveConfig(seeds=[1, 1]))
 
 
+def test_a_point_whose_articles_lack_a_label_is_refused_before_a_training() -> None:
+    rows = tiny.examples(24, seed=1)
+    one = [replace(row, article_id=row.stance.value) for row in rows]
+    splits = {"train": one, "validation": tiny.examples(12, seed=2)}
+    curve.check_subsets(splits, TrainingConfig(), CurveConfig(articles=[3, 9], seeds=[1, 2]))
+    match = r"^curve\.articles=2 with seed 1, too few perhaps: the train split has no example of \w+ \("
+    with pytest.raises(StanceError, match=match):
+        curve.check_subsets(splits, TrainingConfig(), CurveConfig(articles=[3, 2], seeds=[1]))
+
+
+def test_a_curve_of_a_model_that_knows_all_articles_is_refused(exported: Workplace) -> None:
+    settings = [f"dataset={exported.dataset}", f"output={exported.root}/known.png", *exported.tracking]
+    with pytest.raises(StanceError, match="one has learned from all articles of this dataset"):
+        script("learning_curve").main([*settings, "curve.seeds=[1]", f"training.initial={exported.checkpoint}"])
+    assert not (exported.root / "known.jsonl").exists()
+
+
 def test_the_table_of_a_curve_gives_mean_and_range_over_seeds() -> None:
     found = [Point(8, 100, seed, {"f1": value}) for seed, value in ((1, 0.5), (2, 0.7))]
     assert curve.table(found) == [["articles", "pairs", "seeds", "f1"], ["8", "100", "2", "0.600 (0.500–0.700)"]]

@@ -3,6 +3,7 @@
 import gc
 import json
 import math
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -32,6 +33,7 @@ from transformers import Trainer
 import tiny
 from conftest import ROOT, script
 from stance import dataset, findings, jsonl, space, study, sweep_runs, training, usage
+from stance.commands import sweep as commands
 from stance.commands.sweep import settled
 from stance.dataset import Manifest
 from stance.errors import StanceError
@@ -166,6 +168,7 @@ def chosen(*values: Any) -> dict[str, Any]:
         ),
         ({"trainin.warmup": floats()}, "the nearest one is training.warmup"),
         ({"training": {"seed": floats()}}, "each of sweep.seeds"),
+        ({"training": {"save_steps": {"type": "int", "low": 1, "high": 9}}}, "since it changes no weight"),
         ({"training": {"warmup": 0.1}}, r"sweep.space.training.warmup=0.1: expected \{type"),
         ({"training": {"warmup": {}}}, "type=None: expected one of float, int, categorical"),
         ({"training": {"warmup": {"type": ["float"]}}}, r"type=\['float'\]: expected one of float, int, categorical"),
@@ -610,6 +613,29 @@ def test_a_training_that_fails_is_marked_with_its_reason_and_the_sweep_goes_on(e
     assert bench.records[0].tags == {"state": "failed"}
     assert "failed: " in bench.lines[0]
     assert bench.left() == []
+
+
+def test_a_full_disk_costs_no_trial(encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path, encoder)
+    usage = shutil.disk_usage(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=0))
+        for _ in range(3):
+            with pytest.raises(StanceError, match=r"the disk has 0\.00 GB"):
+                bench.worker().run()
+    bench.worker().run()
+    assert sum(trial.state == TrialState.COMPLETE for trial in bench.trials()) == bench.plan.config.trials
+
+
+def test_what_a_searched_beginning_has_learned_is_doubted(encoder: str, tmp_path: Path) -> None:
+    settings = Settings(tiny.config(name=encoder), TrainingConfig(precision="fp32", epochs=1))
+    about = {"about": {"dataset_sha256": "b" * 64}}
+    foreign = training.train(ROWS, settings.model, settings.training, output=tmp_path / "foreign", **about).checkpoint
+    config = SweepConfig(space={"training.initial": chosen("", str(foreign))})
+    manifest = Manifest("toy", "a" * 64, {}, {}, {}, {}, {})
+    found = commands._doubts(plan(config, settings, ROWS, scratch=tmp_path), manifest)
+    assert found.keys() == {"foreign_initial"}
+    assert f"training.initial={foreign} learned from another dataset" in found["foreign_initial"]
 
 
 @pytest.mark.parametrize(

@@ -196,8 +196,17 @@ def test_balanced_class_weights_give_each_class_the_same_say(encoder: str, tmp_p
 
 
 def test_balanced_class_weights_are_finite_where_a_label_has_no_example() -> None:
-    rows: list[Any] = [SimpleNamespace(labels=[0, 0, 2])]
+    rows: list[Any] = [SimpleNamespace(labels=[0, 0, 2], weights=[1.0, 1.0, 1.0])]
     assert class_weights("balanced", rows).tolist() == [0.5, 1.0, 1.0]
+
+
+def test_balanced_class_weights_count_what_examples_weigh(encoder: str, tmp_path: Path) -> None:
+    splits = unbalanced()
+    splits["train"] = [replace(e, weight=0.2 if e.stance == "neutral" else 1.0) for e in splits["train"]]
+    trainer = assemble(encoder, tmp_path, splits=splits, class_weights="balanced")
+    masses = np.array([sum(e.weight for e in splits["train"] if e.stance == label) for label in LABELS])
+    say = trainer.class_weights.numpy() * masses
+    assert np.allclose(say, say[0])
 
 
 def test_balanced_class_weights_change_what_is_learnt(encoder: str, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from statistics import fmean, stdev
 import numpy as np
 
 from stance import studies
-from stance.errors import StanceError
+from stance.errors import MachineError, StanceError
 from stance.inference import Logits
 from stance.recipe import MAX_SEED
 from stance.records import LABELS, Example, without_places
@@ -44,6 +44,15 @@ class Outcome:
     seed: int
     pairs_per_second: float
     scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A training that ended with an error, which the other ones need not wait for."""
+
+    name: str
+    seed: int
+    reason: str
 
 
 def check(config: BakeoffConfig) -> None:
@@ -98,7 +107,9 @@ def own(validation: Sequence[Example]) -> dict[str, list[Example]]:
     return sets | {f"{name} no places": [without_places(row) for row in rows] for name, rows in sets.items()}
 
 
-def outcomes(contenders: Sequence[Contender], seeds: Sequence[int], *, sets: Sets, memory: Path) -> Iterator[Outcome]:
+def outcomes(
+    contenders: Sequence[Contender], seeds: Sequence[int], *, sets: Sets, memory: Path
+) -> Iterator[Outcome | Failure]:
     """Train and score every contender, seed by seed, so that a run that was cut off has compared all of them.
 
     Args:
@@ -106,6 +117,9 @@ def outcomes(contenders: Sequence[Contender], seeds: Sequence[int], *, sets: Set
         seeds: of the trainings.
         sets: development sets that each model answers.
         memory: JSON Lines of what is known; a run that was cut off goes on after them.
+
+    Raises:
+        MachineError: the machine lacks something that the next contender would lack too.
     """
     done = Memory(memory)
     known, asked = [digest(c.model, c.training, c.dataset) for c in contenders], studies.contents(sets)
@@ -113,7 +127,13 @@ def outcomes(contenders: Sequence[Contender], seeds: Sequence[int], *, sets: Set
         for contender, learned in zip(contenders, known, strict=True):
             key = _key(learned, seed, asked)
             if key not in done.known:
-                done.keep(key, asdict(run(contender, seed, sets=sets)))
+                try:
+                    done.keep(key, asdict(run(contender, seed, sets=sets)))
+                except MachineError:
+                    raise
+                except StanceError as error:
+                    yield Failure(contender.name, seed, str(error))
+                    continue
             yield Outcome(**(done.known[key] | {"name": contender.name}))
 
 

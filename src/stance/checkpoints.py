@@ -18,7 +18,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from stance import jsonl
 from stance.callbacks import SinkCallback
-from stance.errors import StanceError
+from stance.errors import MachineError, StanceError
 from stance.files import flush
 from stance.predictor import sha256
 from stance.settings.training import TrainingConfig
@@ -151,7 +151,8 @@ def check_disk(work: Path, model: nn.Module, config: TrainingConfig, *, sharded:
     if config.disk_budget_gb and count * one > config.disk_budget_gb * 1e9:
         raise StanceError(f"{need}, training.disk_budget_gb={config.disk_budget_gb:g} allows less: raise it, {smaller}")
     if count * one > free:
-        raise StanceError(f"{need}, the disk has {max(free, 0) / 1e9:.2f} GB for them: set output elsewhere, {smaller}")
+        elsewhere = "set output elsewhere (TMPDIR for a study, whose models are thrown away)"
+        raise MachineError(f"{need}, the disk has {max(free, 0) / 1e9:.2f} GB for them: {elsewhere}, {smaller}")
 
 
 def _state(checkpoint: Path) -> dict[str, Any]:

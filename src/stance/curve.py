@@ -11,6 +11,7 @@ from stance import jsonl, studies
 from stance.errors import StanceError
 from stance.inference import Logits
 from stance.recipe import MAX_SEED
+from stance.recipe import check as check_recipe
 from stance.records import UNLABELLED, Example
 from stance.resume import digest
 from stance.scores import ALL, choices
@@ -42,6 +43,27 @@ def check(config: CurveConfig) -> None:
         )
 
 
+def check_subsets(splits: Mapping[str, Sequence[Example]], recipe: TrainingConfig, config: CurveConfig) -> None:
+    """Refuse, before the first training, a point whose articles lack a label."""
+    for seed, number, learned in _subsets(splits, config):
+        try:
+            check_recipe(replace(recipe, seed=seed), {**splits, **learned})
+        except StanceError as error:
+            raise StanceError(f"curve.articles={number} with seed {seed}, too few perhaps: {error}") from error
+
+
+def _subsets(
+    splits: Mapping[str, Sequence[Example]], config: CurveConfig
+) -> Iterator[tuple[int, int, dict[str, list[Example]]]]:
+    """Seed, number of articles, and what is learned of them, for every point."""
+    for seed in config.seeds:
+        order = shuffled({example.article_id for example in splits["train"]}, seed)
+        for number in sorted({min(n, len(order)) for n in config.articles}):
+            chosen = set(order[:number])
+            learned = {name: [e for e in splits[name] if e.article_id in chosen] for name in LEARNED if name in splits}
+            yield seed, number, learned
+
+
 def points(
     splits: Mapping[str, Sequence[Example]],
     models: ModelConfig,
@@ -66,16 +88,12 @@ def points(
     """
     done, known, asked = Memory(memory), digest(models, recipe, ""), studies.contents(others)
     altered = [] if choices(splits["validation"]) == ALL else [ALTERED]
-    for seed in config.seeds:
-        order = shuffled({example.article_id for example in splits["train"]}, seed)
-        for number in sorted({min(n, len(order)) for n in config.articles}):
-            chosen = set(order[:number])
-            learned = {name: [e for e in splits[name] if e.article_id in chosen] for name in LEARNED if name in splits}
-            key = _key([*chain(*learned.values()), *splits["validation"]], known, seed, asked, *altered)
-            if key not in done.known:
-                scores = _train({**splits, **learned}, models, replace(recipe, seed=seed), others, score)
-                done.keep(key, asdict(Point(number, len(learned["train"]), seed, scores)))
-            yield Point(**done.known[key])
+    for seed, number, learned in _subsets(splits, config):
+        key = _key([*chain(*learned.values()), *splits["validation"]], known, seed, asked, *altered)
+        if key not in done.known:
+            scores = _train({**splits, **learned}, models, replace(recipe, seed=seed), others, score)
+            done.keep(key, asdict(Point(number, len(learned["train"]), seed, scores)))
+        yield Point(**done.known[key])
 
 
 def _train(

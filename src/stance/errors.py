@@ -12,6 +12,10 @@ class StanceError(Exception):
     """Bad input or configuration: says where, what was expected, what was found and what to do."""
 
 
+class MachineError(StanceError):
+    """The machine lacks something, such as room on a disk: the same settings may do when it no longer does."""
+
+
 def no_room(error: BaseException) -> str:
     """What to do about a file system that takes no more, or none at all; empty for any other error.
 

@@ -5,6 +5,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,16 +113,16 @@ class Guard(TrainerCallback):  # type: ignore[misc]
 def explained(
     trainer: "StanceTrainer",
     models: ModelConfig,
-    keep: Callable[[Mapping[str, float], Path], None],
+    keep: Callable[[Mapping[str, float], Path], None] | None,
     *,
-    left: Callable[[], Path | None] = lambda: None,
+    left: Callable[[], Path | None] | None = None,
 ) -> Iterator[None]:
     """Turn what ends a run before its time into one line for the user.
 
     Args:
         trainer: runs inside.
         models: the settings of its encoder.
-        keep: writes the trainer's model with validation scores as a checkpoint directory.
+        keep: writes the trainer's model with validation scores as a checkpoint directory; None where none is wanted.
         left: the checkpoint that the next training to the same output would ask about, if any.
 
     Raises:
@@ -130,7 +131,8 @@ def explained(
     try:
         yield
     except NotFiniteError as error:
-        raise StanceError(f"{error}; {_rescue(trainer, keep)}{_anew(left())}") from error
+        kept = f"; {_rescue(trainer, keep)}" if keep else ""
+        raise StanceError(f"{error}{kept}{_anew(left)}") from error
     except (MemoryError, RuntimeError) as error:
         if not is_memory(error):
             raise
@@ -139,13 +141,20 @@ def explained(
         raise StanceError(
             f"out of memory {guard.place}{_request(error)}, on a batch of {_shape(guard.shape)}; "
             f"{relief(guard.shape, guard.recipe, models, recomputes=encoder.supports_gradient_checkpointing)}"
-            f"{_anew(left())}"
+            f"{_anew(left)}"
         ) from error
 
 
-def _anew(left: Path | None) -> str:
+def _anew(left: Callable[[], Path | None] | None) -> str:
     """What to add to other settings for the next try: a resume takes none but the same."""
-    return f"; with other settings also set resume=never, since {left} is left" if left else ""
+    there = left and left()
+    return f"; with other settings also set resume=never, since {there} is left" if there else ""
+
+
+def _free(folder: Path) -> Path:
+    """The folder, or where an earlier try has left a checkpoint there, the first with a number that is free."""
+    names = chain([folder.name], (f"{folder.name}-{number}" for number in count(2)))
+    return next(path for path in map(folder.with_name, names) if not path.exists())
 
 
 def _rescue(trainer: "StanceTrainer", keep: Callable[[Mapping[str, float], Path], None]) -> str:
@@ -154,7 +163,7 @@ def _rescue(trainer: "StanceTrainer", keep: Callable[[Mapping[str, float], Path]
     if not best:
         return "no epoch had ended, so there is no checkpoint to keep"
     epoch, scores = trainer.kept_epoch()
-    folder = Path(best).with_name("best")
+    folder = _free(Path(best).with_name("best"))
     trainer._load_best_model()  # knows adapters and shards
     keep(scores, folder)
     return (

@@ -6,6 +6,7 @@ The folder is `OUTPUT.partial`. Its `job.json` says what is trained and in which
 
 import hashlib
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -26,7 +27,8 @@ from stance.predictor import sha256
 from stance.recipe import choose_precision, teachers
 from stance.settings.training import ModelConfig, TrainingConfig
 
-LOCK, JOB, RESCUED = "training.lock", "job.json", "best"
+LOCK, JOB = "training.lock", "job.json"
+RESCUED = re.compile(r"best(-\d+)?")
 WEIGHTS = "model.safetensors"
 FREE = ("training.save_steps", "training.disk_budget_gb", "training.teacher_cache")
 """Settings that change no weight: a resume may change them."""
@@ -232,7 +234,7 @@ def _clear(work: Path) -> None:
     """
     (work / JOB).unlink(missing_ok=True)
     for path in work.iterdir():
-        if path.is_dir() and path.name != RESCUED:
+        if path.is_dir() and not RESCUED.fullmatch(path.name):
             shutil.rmtree(path)
         elif path.is_file() and path.name != LOCK:
             path.unlink()

@@ -19,6 +19,7 @@ from optuna import Trial
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from stance.errors import StanceError
+from stance.resume import FREE
 from stance.settings.training import ModelConfig, TrainingConfig
 
 Space = Mapping[str, BaseDistribution]
@@ -91,8 +92,8 @@ def parse(tree: Mapping[str, Any]) -> dict[str, BaseDistribution]:
         if key not in kinds:
             (near,) = difflib.get_close_matches(key, kinds, n=1, cutoff=0)
             raise StanceError(f"{where}: there is no setting {key}; the nearest one is {near}")
-        if key in OWN:
-            raise StanceError(f"{where}: not searched, since {OWN[key]}; take it out")
+        if why := OWN.get(key) or ("it changes no weight" if key in FREE else ""):
+            raise StanceError(f"{where}: not searched, since {why}; take it out")
         if typing.get_origin(kinds[key]) not in (None, typing.Union, types.UnionType):
             raise StanceError(f"{where}: holds a collection; only single values can be searched, take it out")
         if not isinstance(entry, Mapping):

@@ -28,9 +28,18 @@ def answers(splits: Sets, models: ModelConfig, recipe: TrainingConfig, sets: Set
     """Train a model, which is thrown away, and let it answer the examples of each set, shape `(examples, 3)`."""
     recipe = replace(recipe, save_steps=0)  # nothing goes on from within a training
     with tempfile.TemporaryDirectory(prefix="stance-study-") as folder:
-        result = training.train(splits, models, recipe, output=Path(folder) / "checkpoint", about={})
+        result = training.train(splits, models, recipe, output=Path(folder) / "checkpoint", about={}, rescue=False)
         checkpoint = model.load(result.checkpoint)
     return result, {name: inference.logits(checkpoint, [row.pair() for row in rows]) for name, rows in sets.items()}
+
+
+def learned(train: Sequence[Example], sets: Sets) -> dict[str, str]:
+    """The alert about sets whose passages are learned: a public corpus, perhaps, that the dataset divided anew."""
+    texts = {row.text for row in train}
+    counts = {name: sum(row.text in texts for row in rows) for name, rows in sets.items()}
+    told = [f"{n} of {len(sets[name])} of {name}" for name, n in counts.items() if n]
+    doubt = f"the passages of {', '.join(told)} are learned: scores there are too good"
+    return {"learned_scored": doubt} if told else {}
 
 
 def contents(sets: Sets) -> str:

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from stance import failures, inference, jsonl, model
 from stance.calibration import softmax
-from stance.errors import StanceError
+from stance.errors import MachineError, StanceError
 from stance.predictor import sha256
 from stance.recipe import choose_precision, teachers
 from stance.records import LABELS, SOMEONE, UNLABELLED, Example, Pair, Stance
@@ -206,7 +206,7 @@ def _keeping(config: TrainingConfig) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StanceError(
+        raise MachineError(
             f"training.teacher_cache={config.teacher_cache}: answers can't be kept there ({error.strerror or error}); "
             "those that it has are kept: free space, or choose another directory"
         ) from error

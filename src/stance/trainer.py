@@ -183,8 +183,10 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
 
 
 def class_weights(mode: str, rows: Sequence[Row]) -> Tensor:
-    """The weight of each class in the loss, shape `(3,)`, 1 on average over the examples."""
+    """The weight of each class in the loss, shape `(3,)`, 1 on average over the examples by their own weights."""
     if mode == "none":
         return torch.ones(len(LABELS))
-    counts = np.bincount([label for row in rows for label in row.labels], minlength=len(LABELS))
-    return torch.tensor(counts.sum() / (len(LABELS) * counts.clip(1)), dtype=torch.float32)
+    labels, weights = ([x for row in rows for x in getattr(row, name)] for name in ("labels", "weights"))
+    masses = np.bincount(labels, weights, minlength=len(LABELS))
+    found = masses.sum() / (len(LABELS) * np.where(masses > 0, masses, np.inf))
+    return torch.tensor(np.where(masses > 0, found, 1.0), dtype=torch.float32)

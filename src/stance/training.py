@@ -6,6 +6,7 @@ Metrics leave through a `Sink`; the result is a checkpoint directory (see `stanc
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ def train(
     sink: Sink = lambda metrics, step: None,
     listener: Listener | None = None,
     resume: str = "never",
+    rescue: bool = True,
 ) -> Result:
     """Fine-tune on `splits["train"]`, choose the epoch by macro-F1 on `splits["validation"]`.
 
@@ -68,12 +70,10 @@ def train(
 
     Args:
         splits: examples by split, and questions without a label as `unlabelled` for `training.teacher`, if any.
-        model_config: the encoder and its input.
-        config: the recipe.
-        output: the checkpoint directory, written only when training has ended well.
+        model_config, config: the encoder and its input, and the recipe.
+        output: the checkpoint directory, written when training ends well; `rescue` keeps the best epoch of another one.
         about: facts that the checkpoint keeps (dataset fingerprint, commit, run).
-        sink: receives the metrics as they come; after a resume also those of before, first.
-        listener: is told of alerts and of every epoch's end.
+        sink, listener: hear of metrics as they come, after a resume also of those before; of alerts and epochs' ends.
         resume: where an interrupted training into `output` stopped `auto` goes on, `stop` refuses, `never` starts anew.
 
     Raises:
@@ -87,7 +87,8 @@ def train(
         with failures.loading(model_config):
             trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink, listener=listener)
         keep = _keeper(trainer, pretrained, model_config, about)
-        with failures.explained(trainer, model_config, keep, left=lambda: newest(work) if resume != "never" else None):
+        saved, left = keep if rescue else None, partial(newest, work) if resume != "never" else None
+        with failures.explained(trainer, model_config, saved, left=left):
             scores = _fit(trainer, _begin(trainer, job, resume=resume, run=about.get("train_run", "")))
         keep(scores, output)
         return _end(trainer, output, scores, alerts)

@@ -9,7 +9,7 @@ import json
 import math
 import shutil
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ from optuna.exceptions import OptunaError
 
 from stance import recipe, rehearsal, training
 from stance.callbacks import Sink
-from stance.errors import StanceError
+from stance.errors import MachineError, StanceError, no_room
 from stance.records import Example
 from stance.resume import FREE, weights
 from stance.settings.studies import SweepConfig
@@ -144,14 +144,18 @@ def facts(plan: Plan, dataset: str) -> dict[str, Any]:
 
 def _weights(plan: Plan) -> dict[str, str]:
     """The sha256 of all local weights that a trial may start or learn from."""
-    searched = ((key, plan.space.get(key)) for key in ("model.name", "training.initial"))
-    draws: list[dict[str, Any]] = [{key: choice} for key, kind in searched for choice in getattr(kind, "choices", ())]
-    draws += [{key: 1.0} for key in ("training.deny", "training.passive") if key in plan.space]  # the lexicon's words
     found: dict[str, str] = {}
-    for drawn in ({}, *draws):
-        settings = changed(plan.settings, drawn)
+    for settings in beginnings(plan):
         found |= weights(settings.model, settings.training)
     return found
+
+
+def beginnings(plan: Plan) -> Iterator[Settings]:
+    """Settings with everything once that a trial may start or learn from: encoders, checkpoints, the lexicon."""
+    searched = ((key, plan.space.get(key)) for key in ("model.name", "training.initial"))
+    draws: list[dict[str, Any]] = [{key: choice} for key, kind in searched for choice in getattr(kind, "choices", ())]
+    draws += [{key: 1.0} for key in ("training.deny", "training.passive") if key in plan.space]
+    yield from (changed(plan.settings, drawn) for drawn in ({}, *draws))
 
 
 def value(trial: Trial, plan: Plan, settings: Settings, record: Record, *, folder: Path) -> float:
@@ -186,10 +190,14 @@ def _train(plan: Plan, settings: Settings, seed: int, folder: Path, sink: Sink) 
     output = folder / "checkpoint"
     free()
     try:
-        result = training.train(plan.splits, settings.model, training_config, output=output, about={}, sink=sink)
+        result = training.train(
+            plan.splits, settings.model, training_config, output=output, about={}, sink=sink, rescue=False
+        )
     except OptunaError:
         raise
     except (StanceError, MemoryError, RuntimeError) as error:  # PyTorch says RuntimeError when memory is short
+        if isinstance(error, MachineError) or no_room(error):  # says nothing about the settings
+            raise
         kind = "" if isinstance(error, StanceError) else f"{type(error).__name__}: "
         raise TrialError(f"{kind}{' '.join(str(error).split())}"[:1000]) from error
     finally:

@@ -1,7 +1,7 @@
 """Ways to train, compared over seeds."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +12,9 @@ from stance.errors import StanceError
 from stance.jobs.studies import BakeoffJob
 from stance.records import Example
 from stance.rehearsal import rehearse
+from stance.runs import Run
 from stance.show import columns
+from stance.studies import Sets, learned
 
 Datasets = dict[str, tuple[dict[str, list[Example]], Manifest]]
 """What was read, by its directory."""
@@ -46,11 +48,12 @@ def _contender(job: BakeoffJob, name: str, changes: Sequence[str], read: Dataset
     return found
 
 
-def _doubts(compared: Sequence[bakeoff.Contender]) -> dict[str, str]:
-    """What each contender's ancestors may know of what is scored, joined by alert."""
+def _doubts(compared: Sequence[bakeoff.Contender], public: Sets) -> dict[str, str]:
+    """What each contender or its ancestors may know of what is scored, joined by alert."""
     found: dict[str, list[str]] = {}
     for contender in compared:
-        for name, text in ancestry.doubts(contender.training, contender.dataset).items():
+        alerts = ancestry.doubts(contender.training, contender.dataset)
+        for name, text in (alerts | learned(contender.splits["train"], public)).items():
             found.setdefault(name, []).append(f"{contender.name}: {text}")
     return {name: "; ".join(texts) for name, texts in found.items()}
 
@@ -60,7 +63,8 @@ def run(job: BakeoffJob) -> Path:
     bakeoff.check(job.bakeoff)
     jsonl.check_output(Path(job.output))
     rows, manifest = dataset.load(Path(job.dataset))
-    sets = bakeoff.own(rows["validation"]) | (transfer.load(job.transfer) if job.public else {})
+    public = transfer.load(job.transfer) if job.public else {}
+    sets = bakeoff.own(rows["validation"]) | public
     bakeoff.check_names(sets)
     memory = Path(job.output)
     compared = list(contenders(job))
@@ -73,16 +77,32 @@ def run(job: BakeoffJob) -> Path:
             c.name: {"dataset": c.dataset, "model": asdict(c.model), "training": asdict(c.training)} for c in compared
         }
         active.document(recipes, "contenders.json")
-        active.warn(_doubts(compared))
-        found = []
-        for outcome in bakeoff.outcomes(compared, job.bakeoff.seeds, sets=sets, memory=memory):
-            found.append(outcome)
-            print(
-                f"{outcome.name}, seed {outcome.seed}: " + ", ".join(f"{k} {v:.3f}" for k, v in outcome.scores.items())
-            )
-            active.sink({bakeoff.metric(outcome.name, k): v for k, v in outcome.scores.items()}, outcome.seed)
+        active.warn(_doubts(compared, public))
+        _compare(bakeoff.outcomes(compared, job.bakeoff.seeds, sets=sets, memory=memory), active, memory)
+    return memory
+
+
+def _compare(outcomes: Iterable[bakeoff.Outcome | bakeoff.Failure], active: Run, memory: Path) -> None:
+    """Print and keep what comes, then the table of it.
+
+    Raises:
+        StanceError: trainings failed; the others are kept.
+    """
+    found, failed = list[bakeoff.Outcome](), list[str]()
+    for outcome in outcomes:
+        which = f"{outcome.name}, seed {outcome.seed}: "
+        if isinstance(outcome, bakeoff.Failure):
+            failed.append(f"bakeoff.contenders.{which}{outcome.reason}")
+            print(f"{which}failed: {outcome.reason}")
+            continue
+        found.append(outcome)
+        print(which + ", ".join(f"{k} {v:.3f}" for k, v in outcome.scores.items()))
+        active.sink({bakeoff.metric(outcome.name, k): v for k, v in outcome.scores.items()}, outcome.seed)
+    if found:
         table = bakeoff.table(found)
         active.table([dict(zip(table[0], row, strict=True)) for row in table[1:]], "bakeoff.json")
         active.file(memory)
-    print(columns(table))
-    return memory
+        print(columns(table))
+    if failed:
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        raise StanceError(f"{failed[0]}{more}; the other trainings are kept in {memory}: change it or leave it out")

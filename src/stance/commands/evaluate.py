@@ -18,7 +18,6 @@ def run(job: EvaluateJob) -> float:
     Returns:
         The model's macro-F1.
     """
-    registry.check_name(job.tracking.model)
     rows, manifest = dataset.load(Path(job.dataset))
     predictor = StancePredictor.load(job.artifact, precision=job.precision)
     _check_output(job, predictor)
@@ -56,7 +55,8 @@ def run(job: EvaluateJob) -> float:
 
 
 def _check_output(job: EvaluateJob, predictor: StancePredictor) -> None:
-    """Refuse an output that can't be written, or is of what is read."""
+    """Refuse an output that can't be written, or is of what is read, and a model's name that can't be."""
+    registry.check_name(job.tracking.model)
     jsonl.check_output(Path(job.output))
     for place in (Path(job.dataset), *parts(Path(job.artifact), predictor.metadata)):
         check_outside(Path(job.output), place)

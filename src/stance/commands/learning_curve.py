@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import ancestry, curve, dataset, jsonl, plots, tracking, training, transfer
+from stance import ancestry, curve, dataset, jsonl, plots, studies, tracking, training, transfer
+from stance.curve import Point
 from stance.errors import StanceError
 from stance.inference import Logits
 from stance.jobs.studies import CurveJob
 from stance.rehearsal import rehearse
+from stance.runs import Run
 from stance.show import columns
 
 PICTURES = (".png", ".pdf", ".svg")
@@ -26,6 +28,12 @@ def run(job: CurveJob) -> Path:
     job = replace(job, training=training.suit(job.model, job.training))
     rows, manifest = dataset.load(Path(job.dataset))
     rehearse(job.model, job.training, rows)
+    curve.check_subsets(rows, job.training, job.curve)
+    if manifest.sha256 in ancestry.datasets(job.training):
+        raise StanceError(
+            "training.initial and training.teacher: one has learned from all articles of this dataset, so that every "
+            "point would know them; leave it out"
+        )
     others = transfer.load(job.transfer) if job.public else {}
 
     def score(answers: Mapping[str, Logits]) -> dict[str, float]:
@@ -35,17 +43,9 @@ def run(job: CurveJob) -> Path:
     print(f"learning curve: {job.curve.articles} articles of {job.dataset}, seeds {job.curve.seeds} -> {output}")
     with tracking.run(job.tracking, stage="learning_curve", settings=asdict(job)) as active:
         active.dataset(manifest, Path(job.dataset), "training")
-        active.warn(ancestry.doubts(job.training, manifest.sha256))
-        found = []
-        for point in curve.points(rows, job.model, job.training, job.curve, others=others, score=score, memory=memory):
-            found.append(point)
-            print(
-                f"{point.articles} articles, seed {point.seed}: "
-                + ", ".join(f"{k} {v:.3f}" for k, v in point.scores.items())
-            )
-            active.sink(
-                {f"seed_{point.seed}_{k.replace(' ', '_')}": v for k, v in point.scores.items()}, point.articles
-            )
+        active.warn(ancestry.doubts(job.training, manifest.sha256) | studies.learned(rows["train"], others))
+        points = curve.points(rows, job.model, job.training, job.curve, others=others, score=score, memory=memory)
+        found = [_told(point, active) for point in points]
         series = {name: [(p.articles, p.scores[name]) for p in found] for name in found[0].scores}
         figure = plots.learning_by_size(series)
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -54,3 +54,12 @@ def run(job: CurveJob) -> Path:
         active.file(memory)
     print(columns(curve.table(found)))
     return output
+
+
+def _told(point: Point, active: Run) -> Point:
+    """The point, printed and kept."""
+    shown = ", ".join(f"{name} {value:.3f}" for name, value in point.scores.items())
+    print(f"{point.articles} articles, seed {point.seed}: {shown}")
+    scores = {f"seed_{point.seed}_{name.replace(' ', '_')}": value for name, value in point.scores.items()}
+    active.sink(scores, point.articles)
+    return point

@@ -49,7 +49,7 @@ def _search(job: SweepJob, plan: trial.Plan, manifest: Manifest, folder: Path) -
 
     settings = asdict(replace(job, sweep=replace(job.sweep, storage=where)))  # a URL may hold a password
     with sweep_runs.parent(job.tracking, opened, settings, manifest) as active:
-        active.warn(ancestry.doubts(job.training, manifest.sha256))
+        active.warn(_doubts(plan, manifest))
         Worker(opened, plan, child).run()
         extra = {} if job.dataset == DATASET else {"dataset": job.dataset}
         files = findings.write(opened.study, plan, folder, extra=extra)
@@ -63,6 +63,15 @@ def _search(job: SweepJob, plan: trial.Plan, manifest: Manifest, folder: Path) -
         f"{findings.command(folder)}"
     )
     return value
+
+
+def _doubts(plan: trial.Plan, manifest: Manifest) -> dict[str, str]:
+    """What the ancestors of some trials may know of the validation rows."""
+    found: dict[str, list[str]] = {}
+    for settings in trial.beginnings(plan):
+        for name, text in ancestry.doubts(settings.training, manifest.sha256).items():
+            found.setdefault(name, []).append(text)
+    return {name: "; ".join(dict.fromkeys(texts)) for name, texts in found.items()}
 
 
 def settled(drawn: Settings) -> Settings:
