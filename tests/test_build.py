@@ -132,6 +132,13 @@ def test_training_rows_that_repeat_each_other_are_dropped_unless_kept(tmp_path: 
     assert {"a0", "again0", "again1", "again2"} <= ids(kept)["train"]
 
 
+def test_official_splits_may_have_the_names_that_tables_have(tmp_path: Path) -> None:
+    others = {"train": "Train", "validation": "dev", "test": "TEST"}
+    renamed = [row | {"split": others[str(row["split"])]} for row in plain()]
+    one, two = (corpus(tmp_path / f"{n}.jsonl", rows, splits="official") for n, rows in enumerate((plain(), renamed)))
+    assert ids(made(tmp_path / "out", two)) == ids(made(tmp_path / "other", one))
+
+
 def test_without_official_splits_near_duplicates_never_leak(tmp_path: Path) -> None:
     stances = list(VERBS) * 40
     rows = [row(n, stance) for n, stance in enumerate(stances)]

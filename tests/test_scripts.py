@@ -813,6 +813,19 @@ def test_multirun_trains_once_for_each_seed(built: Workplace, tmp_path: Path) ->
     assert {run.info.status for run in runs} == {"FINISHED"}
 
 
+def test_several_trainings_are_refused_where_a_later_one_was_interrupted(
+    built: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for left in ("other-1", "checkpoint-old", "checkpoint-1"):
+        (tmp_path / f"{left}.partial" / "checkpoint-5").mkdir(parents=True)
+    monkeypatch.setattr(sys, "argv", ["train.py", "-m", "training.seed=1,2", *tiny_training(tmp_path, built)])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        script("train").main.cli()
+    assert "checkpoint-1.partial: an interrupted training of several; resume=auto" in capsys.readouterr().err
+    assert not (tmp_path / "checkpoint-0").exists()
+
+
 def recorded(folder: Path) -> list[Any]:
     client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
     experiment = client.get_experiment_by_name("stance")

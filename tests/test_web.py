@@ -76,6 +76,8 @@ def test_a_folder_is_read_with_its_folders_in_the_order_of_the_names(tmp_path: P
     (tmp_path / "2021" / "a.txt").write_text(FIRST)
     (tmp_path / "a.html").write_text(page())
     (tmp_path / "style.css").write_text("p {}")
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    (tmp_path / ".ipynb_checkpoints" / "a-checkpoint.html").write_text(page())
     assert [item.id for item in found(tmp_path) if isinstance(item, Article)] == ["2021/a.txt", "2021/b.HTM", "a.html"]
 
 

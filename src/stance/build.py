@@ -18,6 +18,7 @@ from tqdm import tqdm
 from xxhash import xxh64_intdigest
 
 from stance import dataset, division, leaks, records, splits, stages, writing
+from stance.corpora.rows import split_of
 from stance.corpora.source import CorpusConfig
 from stance.dataset import Manifest
 from stance.division import Units
@@ -183,7 +184,7 @@ def _fixed(source: CorpusConfig, table: pa.Table) -> Iterator[str]:
     """The given split of each article: empty where it is to be chosen, another word where it can have none."""
     ids, where = table.column("id").to_pylist(), table.column("where").to_pylist()
     if source.official:
-        yield from (split or "none" for split in table.column("split").to_pylist())
+        yield from (split_of(split) or "none" for split in table.column("split").to_pylist())
         return
     found = splits.find(Path(source.path), source.splits)
     missing = [] if found is None else [place for place, name in enumerate(ids) if name not in found]

@@ -173,12 +173,10 @@ class Script(Generic[Job]):
             job = self._typed(config)
             output = getattr(job, "output", None)
             if many and output:
-                path, number = Path(output), HydraConfig.get().job.num
-                if not path.name:
-                    raise StanceError(f"output={output}: expected a name to which the number of a job can be added")
-                suffix = path.suffix if Path(str(getattr(self.job, "output", ""))).suffix else ""
-                name = f"{path.name.removesuffix(suffix)}-{number}{suffix}"
-                setattr(job, "output", str(path.with_name(name)))  # noqa: B010
+                suffixed, number = bool(Path(str(getattr(self.job, "output", ""))).suffix), HydraConfig.get().job.num
+                if not number and not elsewhere and getattr(job, "resume", "") == "stop":
+                    launch.check_left(Path(output))
+                setattr(job, "output", str(launch.numbered(Path(output), number, suffixed=suffixed)))  # noqa: B010
             if launch.rank():
                 launch.stay_quiet()
             run = self._command()

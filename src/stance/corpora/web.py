@@ -46,6 +46,7 @@ def read(source: SourceConfig) -> Iterator[Found]:
     path = Path(source.path)
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file())
+        files = [file for file in files if not any(p.startswith(".") for p in file.relative_to(path).parts)]  # copies
         if not files:
             raise StanceError(f"{path}: no {', '.join(_SUFFIXES)} file in this directory or below it")
         for file in files:
