@@ -53,7 +53,7 @@ def apart(answers: Answers) -> Answers:
 # The threshold.
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     count=st.integers(1, 400),
     seed=st.integers(0, 2**32 - 1),

@@ -155,7 +155,7 @@ def test_no_answers_have_no_measure() -> None:
 # Intervals.
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(found=some(), seed=st.integers(0, 99))
 def test_the_bootstrap_measures_the_articles_that_were_drawn(found: Answers, seed: int) -> None:
     # Drawing articles with repetition is the same as writing their rows down as often.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stance import corpora, examples, mentions, questions
@@ -122,7 +122,6 @@ CONFIGS = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(annotations=st.lists(ANNOTATIONS, max_size=6), config=CONFIGS)
 def test_any_annotations_give_exact_examples_and_reasons(annotations: list[Annotation], config: ExamplesConfig) -> None:
     one = article(*annotations)

@@ -228,9 +228,9 @@ def test_an_output_that_is_no_artifact_is_refused(toy: Path, tmp_path: Path) -> 
 def test_a_second_export_replaces_the_first(toy: Path, earlier: export.Exported, tmp_path: Path) -> None:
     output = tmp_path / "artifact"
     shutil.copytree(earlier.artifact, output)
-    (output / "stale.txt").write_text("left from the first")
+    (output / "hf" / "stale.txt").write_text("left from the first")
     write(toy, output)
-    assert not (output / "stale.txt").exists()
+    assert not (output / "hf" / "stale.txt").exists()
     assert StancePredictor.load(output).metadata["export_run"] == "toy"
 
 

@@ -114,9 +114,11 @@ def test_what_a_person_put_there_stays(tmp_path: Path, server: str) -> None:
     folder = published.fetch(corpus, tmp_path, copy=None, limits=LIMITS)
     (folder / "test.txt").write_text("asked for by mail")
     (folder / "parts" / "notes.txt").write_text("mine")
+    (folder / "more").symlink_to(tmp_path / "tables")
     published.fetch(corpus, tmp_path, copy=None, limits=LIMITS)
     assert (folder / "test.txt").read_text() == "asked for by mail"
     assert (folder / "parts" / "notes.txt").read_text() == "mine"
+    assert (folder / "more").readlink() == tmp_path / "tables"
     assert {name: (folder / name).read_bytes() for name in FILES} == FILES
 
 

@@ -59,7 +59,7 @@ def score(toy: Checkpoint, pairs: list[Pair]) -> Tensor:
     return scores
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     question=st.sampled_from(ONE_PASS_QUESTIONS),
     head=st.sampled_from(sorted(heads.WIDTH)),

@@ -113,7 +113,7 @@ def test_padding_does_not_change_the_answer(toy: Checkpoint) -> None:
     assert torch.allclose(alone[0], beside_a_longer_one[0], atol=1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(kind=st.sampled_from(tiny.ONE_PASS), order=st.permutations(range(4)), count=st.integers(1, 4))
 def test_a_pairs_answer_does_not_depend_on_its_company(kind: str, order: list[int], count: int) -> None:
     toy = checkpoint(kind)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import CORPUS, Workplace
@@ -86,7 +86,6 @@ def texts() -> st.SearchStrategy[str]:
     return st.tuples(st.sampled_from(["", *GAPS]), st.lists(pieces, max_size=8).map("".join)).map("".join)
 
 
-@settings(deadline=None)
 @given(text=texts())
 def test_sentences_cover_all_words_in_order_and_never_cross_a_blank_line(text: str) -> None:
     (parsed,) = mentions.parse([text])
@@ -100,7 +99,6 @@ def test_sentences_cover_all_words_in_order_and_never_cross_a_blank_line(text: s
     assert not text[end:].strip()
 
 
-@settings(deadline=None)
 @given(text=texts())
 def test_candidates_slice_to_their_names_without_article_or_line_break(text: str) -> None:
     (parsed,) = mentions.parse([text])

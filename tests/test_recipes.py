@@ -24,7 +24,7 @@ from stance.batches import target
 from stance.calibration import softmax
 from stance.config import override
 from stance.dataset import Manifest
-from stance.errors import MachineError, StanceError
+from stance.errors import StanceError
 from stance.jobs.studies import BakeoffJob
 from stance.objective import consistency, cross_entropy
 from stance.recipe import teachers
@@ -586,11 +586,9 @@ def test_a_comparison_goes_on_where_it_was_cut_off(encoder: str, tmp_path: Path)
     assert len(memory.read_text().splitlines()) == 5, "scores on other labels are not those that are known"
 
 
-def test_a_contender_that_fails_holds_up_no_other(
-    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_contender_that_fails_holds_up_no_other(encoder: str, tmp_path: Path) -> None:
     memory, sets = tmp_path / "memory.jsonl", bakeoff.own(SPLITS["validation"])
-    short, long = contenders(encoder)
+    short, _ = contenders(encoder)
     wild = replace(short, name="wild", training=replace(short.training, learning_rate=1e30))
     found = list(bakeoff.outcomes([wild, short], [1, 2], sets=sets, memory=memory))
     assert [(o.name, o.seed, isinstance(o, bakeoff.Failure)) for o in found] == [
@@ -600,16 +598,14 @@ def test_a_contender_that_fails_holds_up_no_other(
     assert "loss is nan" in found[0].reason
     assert "kept" not in found[0].reason, "a study throws its models away"
     assert len(memory.read_text().splitlines()) == 2
-    usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=0))
-    with pytest.raises(MachineError, match=r"the disk has 0\.00 GB"):
-        list(bakeoff.outcomes([long, short], [1], sets=sets, memory=memory))
 
 
 def test_sets_whose_passages_are_learned_are_told() -> None:
     train, fresh = tiny.examples(12, seed=5), tiny.examples(6, seed=6)
     fresh = [replace(row, text=f"{row.text} {number}") for number, row in enumerate(fresh)]
     assert studies.learned(train, {"fresh": fresh}) == {}
+    amid = [replace(row, text=f"Before. {row.text} After.") for row in train]
+    assert "the passages of 12 of 12 of alone" in studies.learned(amid, {"alone": train})["learned_scored"]
     assert studies.learned(train, {"fresh": fresh, "mixed": [*train[:2], *fresh]}) == {
         "learned_scored": "the passages of 2 of 8 of mixed are learned: scores there are too good"
     }

@@ -35,7 +35,7 @@ ANSWERS = st.lists(st.tuples(CLASSES, CLASSES), min_size=1, max_size=60)
 
 
 @pytest.mark.filterwarnings("ignore:A single label:UserWarning:sklearn")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=ANSWERS)
 def test_the_metric_agrees_with_scikit_learn_over_all_labels(rows: list[tuple[int, int]]) -> None:
     references, predictions = map(list, zip(*rows, strict=True))

@@ -368,6 +368,7 @@ def refused(name: str, *overrides: str, match: str) -> None:
         ("learning_curve", "curve.articles=14", r"^curve\.articles: expected a list"),
         ("train", "training.lora=8", r"^training\.lora: holds several settings; .* training\.lora\.NAME=VALUE"),
         ("build_dataset", "corpora.jsonl.path=x", r"^corpora\.jsonl: no such corpus .* corpus=jsonl"),
+        ("build_dataset", "corpora.stance_news.labels.pro=support", r"write \+corpora\.\S+\.pro=VALUE$"),
     ],
 )  # fmt: skip
 def test_a_value_of_another_kind_is_told_with_what_to_write(name: str, word: str, match: str) -> None:

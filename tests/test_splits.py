@@ -74,7 +74,7 @@ def test_articles_that_differ_are_groups_of_their_own() -> None:
     assert together(ARTICLES) == {frozenset([a.id]) for a in ARTICLES}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seeds=st.lists(st.integers(0, 10**6), min_size=1, max_size=3, unique=True), data=st.data())
 def test_articles_well_over_the_threshold_are_in_one_group(seeds: list[int], data: st.DataObject) -> None:
     article = data.draw(st.sampled_from(ARTICLES))
@@ -85,7 +85,7 @@ def test_articles_well_over_the_threshold_are_in_one_group(seeds: list[int], dat
             assert any({one.id, other.id} <= group for group in found), overlap(one, other)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), share=st.floats(0.08, 0.5), number=st.integers(0, 39))
 def test_two_articles_under_the_threshold_are_two_groups(seed: int, share: float, number: int) -> None:
     pair = [ARTICLES[number], edited(ARTICLES[number], share, seed)]
@@ -113,7 +113,7 @@ def test_at_threshold_1_only_equal_texts_stay_together() -> None:
     assert together([ARTICLES[0], same, near], 1.0) == {frozenset({ARTICLES[0].id, "same"}), frozenset({near.id})}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     copied=st.lists(st.integers(0, 39), min_size=1, max_size=8, unique=True),
     copies=st.integers(1, 3),
@@ -129,7 +129,7 @@ def test_no_article_and_no_near_duplicate_spans_two_splits(copied: list[int], co
         assert len({chosen[a.id] for a in cluster}) == 1
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(order=st.permutations(range(40)), seed=st.integers(0, 10**6))
 def test_the_split_does_not_depend_on_the_order_of_the_articles(order: list[int], seed: int) -> None:
     articles = [*ARTICLES[:36], *(edited(a, 0.03, 9) for a in ARTICLES[:4])]
@@ -263,6 +263,10 @@ def test_a_division_of_articles_that_all_have_a_split_is_refused(config: SplitCo
     with pytest.raises(StanceError, match=r"^split\.\w+=\S+: every article has a fixed split"):
         assign(ARTICLES, config, fixed)
     assert assign(ARTICLES, SplitConfig(by="actor"), fixed) == fixed
+    weak = replace(units([*ARTICLES, edited(ARTICLES[0], 0.9, 1)], config, fixed), weak=[False] * 40 + [True])
+    if config.by != "time":
+        with pytest.raises(StanceError, match="every article has a fixed split"):
+            division.divide(weak, config)
     some = dict(list(fixed.items())[:20])
     assert assign(ARTICLES, config, some).items() >= some.items()
 

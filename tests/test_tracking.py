@@ -447,6 +447,9 @@ def test_a_model_of_another_dataset_than_it_is_scored_on_is_doubted(
     taught = {"checkpoint": {"dataset_sha256": "c" * 64, "ancestors": ["b" * 64, "c" * 64]}, "dataset_sha256": "c" * 64}
     found = register(store, telling(better, tmp_path / "taught", **taught), rows, "taught")
     assert "an ancestor of this model learned from another dataset (bbbbbbbbbbbb) and may have" in found.reason
+    plain = {"checkpoint": {"dataset_sha256": "c" * 64}, "dataset_sha256": "c" * 64}
+    found = register(store, telling(worse, tmp_path / "plain", **plain), rows, "taught")
+    assert "an ancestor of the champion learned from another dataset (bbbbbbbbbbbb), which may" in found.reason
     register(store, worse, rows, "learned")
     found = register(store, other, rows, "learned")
     assert found.alias == "champion"
@@ -519,7 +522,7 @@ def test_another_export_to_the_same_folder_is_refused(exported: Workplace, tmp_p
 @pytest.mark.parametrize(
     ("wrong", "match"),
     [
-        ("tracking.model=a/b", r"^tracking\.model=a/b: expected a name without / and :"),
+        ("tracking.model=a/b", r"^tracking\.model=a/b: expected a name without / : and quotation marks"),
         ("tracking.model=", r"^tracking\.model=: expected a name"),
         ("export.opset=3", r"^export\.opset=3: expected 17 to 22"),
         ("export.opset=99", r"^export\.opset=99: expected 17 to 22"),

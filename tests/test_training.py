@@ -301,6 +301,9 @@ def test_a_pronoun_is_never_asked_about_by_itself() -> None:
         ("Bob", None, "the plan", None),
         ("he", (21, 23), "Ann", None),  # nothing but its place tells who that is
     ]
+    capital = replace(base, text="US and WHO agree.", actor="US", target="WHO", actor_span=(0, 2), target_span=(7, 10))
+    (asked,) = augment.vary([capital], TrainingConfig(span_dropout=0.999, surface_share=0.999))
+    assert (asked.actor, asked.actor_span, asked.target, asked.target_span) == ("US", None, "WHO", None)
 
 
 def test_an_open_holder_has_the_stance_that_all_holders_share() -> None:

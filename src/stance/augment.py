@@ -7,7 +7,7 @@ import numpy as np
 
 from stance.hiding import hide
 from stance.records import SOMEONE, Example, Stance, as_printed, folded
-from stance.renaming import PRONOUNS, name_words, rename
+from stance.renaming import is_pronoun, name_words, rename
 from stance.settings.training import TrainingConfig
 
 _ARTICLE = frozenset({"the"})
@@ -54,13 +54,13 @@ def _by_names(asked: Example, example: Example) -> Example:
         asked,
         actor=actor,
         target=target,
-        actor_span=example.actor_span if actor.casefold() in PRONOUNS else None,
-        target_span=example.target_span if target.casefold() in PRONOUNS else None,
+        actor_span=example.actor_span if is_pronoun(actor) else None,
+        target_span=example.target_span if is_pronoun(target) else None,
     )
 
 
 def _named(word: str, name: str) -> str:
-    return name if word.casefold() in PRONOUNS else word
+    return name if is_pronoun(word) else word
 
 
 def without_labels(config: TrainingConfig) -> TrainingConfig:

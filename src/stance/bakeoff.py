@@ -13,7 +13,7 @@ from statistics import fmean, stdev
 import numpy as np
 
 from stance import studies
-from stance.errors import MachineError, StanceError
+from stance.errors import StanceError
 from stance.inference import Logits
 from stance.recipe import MAX_SEED
 from stance.records import LABELS, Example, without_places
@@ -117,9 +117,6 @@ def outcomes(
         seeds: of the trainings.
         sets: development sets that each model answers.
         memory: JSON Lines of what is known; a run that was cut off goes on after them.
-
-    Raises:
-        MachineError: the machine lacks something that the next contender would lack too.
     """
     done = Memory(memory)
     known, asked = [digest(c.model, c.training, c.dataset) for c in contenders], studies.contents(sets)
@@ -129,8 +126,6 @@ def outcomes(
             if key not in done.known:
                 try:
                     done.keep(key, asdict(run(contender, seed, sets=sets)))
-                except MachineError:
-                    raise
                 except StanceError as error:
                     yield Failure(contender.name, seed, str(error))
                     continue

@@ -25,6 +25,8 @@ from stance.settings.training import TrainingConfig
 from stance.trainer import StanceTrainer
 
 WHOLE, STATE = "whole.json", "trainer_state.json"
+RESCUED = re.compile(r"best(-\d+)?")
+"""The name of what `failures` rescued."""
 
 
 class Keeper(TrainerCallback):  # type: ignore[misc]
@@ -97,7 +99,7 @@ def _seal(checkpoint: Path) -> None:
     """Write `whole.json`: what each file is by its sha256. All of it is on the disk before an older one goes."""
     files = [path for path in checkpoint.rglob("*") if path.is_file()]
     jsonl.write_json(checkpoint / WHOLE, {str(path.relative_to(checkpoint)): sha256(path) for path in files})
-    for path in (*files, checkpoint / WHOLE, checkpoint):
+    for path in (*files, checkpoint / WHOLE, *{path.parent for path in files}, checkpoint, checkpoint.parent):
         flush(path)
 
 
@@ -144,7 +146,8 @@ def check_disk(work: Path, model: nn.Module, config: TrainingConfig, *, sharded:
     weights = sum(tensor.nbytes for tensor in model.state_dict().values())
     one = (1 + sharded) * weights + 2 * sum(p.nbytes for p in model.parameters() if p.requires_grad)
     count = 3 if config.save_steps else min(3, config.epochs)
-    there = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
+    older = (path for path in work.iterdir() if not RESCUED.fullmatch(path.name))
+    there = sum(path.stat().st_size for folder in older for path in folder.rglob("*") if path.is_file())
     free = shutil.disk_usage(work).free + there - weights  # the output is written while the checkpoints are there
     need = f"{work}: the checkpoints need {count * one / 1e9:.2f} GB ({count} of {one / 1e9:.2f} GB)"
     smaller = "choose a smaller model" + (", or training.save_steps=0 with at most 2 epochs" if count == 3 else "")

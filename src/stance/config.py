@@ -258,9 +258,9 @@ def _wanted(key: str, told: str) -> str:
     group, _, name = key.partition(".")
     if "is not a ListConfig" in told:
         return f"expected a list, as in {key}=[VALUE]"
-    if "is not a subclass of" in told:
+    if re.search(r": (bool|float|int|list|str) is not a subclass of", told):
         return f"holds several settings; set each by its name, {key}.NAME=VALUE (--help lists them)"
-    if group == "corpora" and name and "is not in struct" in told:
+    if group == "corpora" and name.isidentifier() and "is not in struct" in told:
         return f"no such corpus is chosen; choose it with corpus={name}, or corpus=[{name},…] for several"
     return f"{told}; to add it write +{key}=VALUE" if "is not in struct" in told else ""
 

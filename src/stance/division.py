@@ -53,7 +53,7 @@ def divide(units: Units, config: SplitConfig) -> list[str]:
     splits.check(config)
     members = _members(units, config)
     chosen = _follow(units, members)
-    if all(chosen):
+    if all(split or (weak and config.by != "time") for split, weak in zip(chosen, units.weak, strict=True)):
         _check_idle(config)
     free = [[place for place in group if not chosen[place]] for group in members]
     if config.by == "time":

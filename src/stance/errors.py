@@ -5,7 +5,7 @@ import re
 
 _PASSWORD = re.compile(r"(?<=://)[^:/?]*:([^?]+(?=@)|[^@]+)@")
 
-_TORN = re.compile(r"inline_container\.cc|PytorchStreamWriter|iostream error")
+_TORN = re.compile(r"unexpected pos \d|PytorchStreamWriter|iostream error")
 
 
 class StanceError(Exception):

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from stance.errors import StanceError
@@ -51,10 +51,14 @@ def replace_directory(path: Path, *, marker: str, own: Set[str] | None = None) -
 
 
 def flush(path: Path) -> None:
-    """Wait until a file, or which files a directory has, is on the disk, so that a power cut leaves it."""
+    """Wait until a file, or which files a directory has, is on the disk, so that a power cut leaves it.
+
+    Some file systems know no such thing for a directory.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        with suppress(OSError) if path.is_dir() else nullcontext():
+            os.fsync(handle)
     finally:
         os.close(handle)
 

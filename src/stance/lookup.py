@@ -88,8 +88,11 @@ def _vowel_sign(character: str) -> bool:
 def _find(text: str, name: str) -> Span | None:
     text, whole = text.translate(_QUOTES), name.strip().translate(_QUOTES)
     short = _short(whole.rpartition(" ")[2])
-    own = _search(text, whole, unlike=BEFORE_OTHERS) if folded(whole) in _states() else None
-    found = own or _search(text, whole) or (None if short else _any_case(text, whole))
+    if folded(whole) in _states():
+        names = (_search(text, name, unlike=BEFORE_OTHERS) for name in (whole, *other_names(whole)))
+        if found := next(filter(None, names), None):
+            return found
+    found = _search(text, whole) or (None if short else _any_case(text, whole))
     if not found:
         others = (_search(text, other, unlike=BEFORE_OTHERS) for other in other_names(whole))
         found = next(filter(None, others), None) or (_any_case(text, whole) if short else None)

@@ -126,11 +126,12 @@ def _learned(artifact: Path) -> str:
 
 def _doubt(champion: Path, artifact: Path, *, better: bool) -> str:
     """A doubt about a comparison with a champion of another dataset, on rows of this one's."""
-    theirs, ours = (
-        read_metadata(folder).get("checkpoint", {}).get("dataset_sha256", "") for folder in (champion, artifact)
-    )
+    that, this = (read_metadata(folder).get("checkpoint", {}) for folder in (champion, artifact))
+    theirs, ours = (about.get("dataset_sha256", "") for about in (that, this))
     if theirs == ours:
-        return ""
+        others = [name for name in that.get("ancestors", ()) if name not in (ours, *this.get("ancestors", ()))]
+        told = f"; an ancestor of the champion learned from another dataset ({str(others[0])[:12]}), " if others else ""
+        return told and f"{told}which may have taught it these rows: if it did, give the alias {CHAMPION} by hand"
     datasets = f"; the champion was trained with another dataset ({theirs[:12] or 'unknown'}, this one with "
     datasets += f"{ours[:12] or 'unknown'}), which "
     if better:

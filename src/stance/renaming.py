@@ -38,6 +38,11 @@ _Shape = tuple[str, str, tuple[bool, ...]]
 _TRIES = 4
 
 
+def is_pronoun(word: str) -> bool:
+    """Whether a word is a pronoun, and no abbreviation: "it", not "IT"."""
+    return word.casefold() in PRONOUNS and not (len(word) > 1 and word.isupper())
+
+
 def rename(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
     """The examples: a share of them masked (`mask_names`), a share of the others under drawn names (`swap_names`)."""
     random = np.random.default_rng([config.seed, 1])
@@ -133,9 +138,9 @@ def _mentions(text: str, name: str, span: Span | None) -> Iterator[tuple[Span, b
     """Where a passage prints a name, without articles, in order; and whether only its last word, as of a person."""
     surface = text[slice(*span)] if span else ""
     forms = [bare(name)]
-    if span and surface.casefold() not in PRONOUNS and surface != name:
+    if span and not is_pronoun(surface) and surface != name:
         forms += [bare(surface)] if any(map(str.isupper, bare(surface))) else []
-    given = (span[1] - len(bare(surface)), span[1]) if span and surface.casefold() not in PRONOUNS else None
+    given = (span[1] - len(bare(surface)), span[1]) if span and not is_pronoun(surface) else None
     whole = [given] if given and not _cuts_words(text, given) else []
     for form in forms:
         flags = re.IGNORECASE if len(form) > 4 else 0
@@ -182,7 +187,7 @@ def _survives(example: Example, edits: Sequence[Edit], names: Sequence[tuple[str
         if any(re.search(rf"(?<!\w){re.escape(other)}(?!\w)", left) for other in other_names(name)):
             return True
         surface = example.text[slice(*span)] if span else ""
-        old = f"{name} {surface}" if surface.casefold() not in PRONOUNS else name
+        old = f"{name} {surface}" if not is_pronoun(surface) else name
         if any(_alike(word, other) for word in WORD.findall(old) for other in rest):
             return True
     return False

@@ -6,7 +6,6 @@ The folder is `OUTPUT.partial`. Its `job.json` says what is trained and in which
 
 import hashlib
 import json
-import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from stance import distributed, jsonl, launch
 from stance import model as models
-from stance.checkpoints import keep, newest, step_of
+from stance.checkpoints import RESCUED, keep, newest, step_of
 from stance.errors import StanceError
 from stance.files import check_replaceable
 from stance.predictor import sha256
@@ -28,7 +27,6 @@ from stance.recipe import choose_precision, teachers
 from stance.settings.training import ModelConfig, TrainingConfig
 
 LOCK, JOB = "training.lock", "job.json"
-RESCUED = re.compile(r"best(-\d+)?")
 WEIGHTS = "model.safetensors"
 FREE = ("training.save_steps", "training.disk_budget_gb", "training.teacher_cache")
 """Settings that change no weight: a resume may change them."""

@@ -35,8 +35,9 @@ def answers(splits: Sets, models: ModelConfig, recipe: TrainingConfig, sets: Set
 
 def learned(train: Sequence[Example], sets: Sets) -> dict[str, str]:
     """The alert about sets whose passages are learned: a public corpus, perhaps, that the dataset divided anew."""
-    texts = {row.text for row in train}
-    counts = {name: sum(row.text in texts for row in rows) for name, rows in sets.items()}
+    texts = "\n".join(dict.fromkeys(row.text for row in train))  # which may have the sentence in its context
+    known = {text for text in {row.text for rows in sets.values() for row in rows} if text in texts}
+    counts = {name: sum(row.text in known for row in rows) for name, rows in sets.items()}
     told = [f"{n} of {len(sets[name])} of {name}" for name, n in counts.items() if n]
     doubt = f"the passages of {', '.join(told)} are learned: scores there are too good"
     return {"learned_scored": doubt} if told else {}

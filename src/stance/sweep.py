@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from stance import findings
 from stance import trial as trials
-from stance.errors import MachineError, StanceError, no_room
+from stance.errors import StanceError
 from stance.space import Settings, changed, draw
 from stance.study import MISSED_BEATS, Opened, counted, give_back, pruner, retried, sampler, tally
 from stance.trial import Plan, Record, TrialError
@@ -120,9 +120,8 @@ class Worker:
             taken = {number for trial in study.get_trials(deepcopy=False) for number in retried(trial)}
             if isinstance(error, Exception) and taken & set(begun):
                 return None
-            passing = not isinstance(error, Exception) or isinstance(error, MachineError) or no_room(error)
-            for number in begun:  # an error of ours would come again and again
-                give_back(study, number, retries=None if passing else self.plan.config.retries)
+            for number in begun:  # an error of ours, or of the machine, would come again and again
+                give_back(study, number, retries=self.plan.config.retries if isinstance(error, Exception) else None)
             raise
         finally:
             trials.free()

@@ -196,7 +196,7 @@ def _train(plan: Plan, settings: Settings, seed: int, folder: Path, sink: Sink) 
     except OptunaError:
         raise
     except (StanceError, MemoryError, RuntimeError) as error:  # PyTorch says RuntimeError when memory is short
-        if isinstance(error, MachineError) or no_room(error):  # says nothing about the settings
+        if isinstance(error, MachineError) or no_room(error):  # may be the machine, not the settings
             raise
         kind = "" if isinstance(error, StanceError) else f"{type(error).__name__}: "
         raise TrialError(f"{kind}{' '.join(str(error).split())}"[:1000]) from error

@@ -154,8 +154,8 @@ def _task(task: Any, file: Path, number: int, labels: Mapping[str, str]) -> Iter
     if "text" not in data:
         raise _other(where, "data.text", ", ".join(data) or "no data")
     row = {name: str(data[name]) for name in FIELDS if data.get(name) is not None}
-    own = data.get("id")
-    key = str(own) if own not in (None, "") else f"{file.stem}-{task.get('id', number)}"
+    own, counted = data.get("id"), task.get("id")
+    key = str(own) if own not in (None, "") else f"{file.stem}-{number if counted is None else counted}"
     try:
         article = article_from_json({"id": key, "text": data["text"], **row}, where)
     except StanceError as error:

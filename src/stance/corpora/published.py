@@ -119,9 +119,9 @@ def _carry(target: Path, folder: Path, replaced: set[str]) -> None:
     """Copy what else lies in a corpus's directory, such as a part that has to be asked for, to its new one."""
     for path in sorted(target.rglob("*")):
         name = path.relative_to(target)
-        if path.is_file() and name.as_posix() not in replaced:
+        if (path.is_file() or path.is_symlink()) and name.as_posix() not in replaced:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, folder / name)
+            shutil.copy2(path, folder / name, follow_symlinks=False)
 
 
 def _listed(path: str, entry: Any) -> File:
