@@ -616,7 +616,7 @@ def test_a_training_that_fails_is_marked_with_its_reason_and_the_sweep_goes_on(e
 
 
 def test_a_full_disk_costs_no_trial(encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(tmp_path, encoder)
+    bench = Bench(tmp_path, encoder, pruner="none")
     usage = shutil.disk_usage(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=0))
