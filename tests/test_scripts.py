@@ -170,6 +170,16 @@ print(sorted(set(sys.modules) & {slow}))
     assert "did you mean 'epochs'?" in process.stderr
 
 
+def test_threads_that_wait_do_not_spin_unless_somebody_says_so(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "dataset=missing"]
+    told = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    for chosen, policy in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "active"}, "ACTIVE")):
+        environment = told | {"OMP_DISPLAY_ENV": "true"} | chosen
+        process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+        assert process.returncode == 2
+        assert set(re.findall("OMP_WAIT_POLICY = '(.*)'", process.stderr)) == {policy}
+
+
 @pytest.mark.parametrize("printed", ["--help", "--cfg job", "-c=job"])
 def test_nobody_need_read_what_is_printed(printed: str) -> None:
     command = f"{sys.executable} scripts/train.py {printed} | :"  # the reader is gone before there is something to read
