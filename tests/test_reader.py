@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import CORPUS, Workplace
-from stance import jsonl, mentions
+from stance import jsonl, mentions, reader
 from stance.errors import StanceError
 from stance.forms import article_from_json
-from stance.predictor import StancePredictor, sha256
+from stance.predictor import Prediction, StancePredictor, sha256
 from stance.reader import ArticleReader
 from stance.records import Article, Pair, Triple
 
@@ -208,6 +209,50 @@ def test_threshold_keeps_exactly_the_confident_triples(
 
 def test_article_without_names_has_no_triples(predictor: StancePredictor) -> None:
     assert ArticleReader(predictor).read(Article("none", "\n\nIt rained.\n")) == []
+
+
+def asked(
+    predictor: StancePredictor, article: Article, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[list[Pair]], list[Triple]]:
+    """The questions that the reader asks together, and what it makes of the answers."""
+    parts: list[list[Pair]] = []
+
+    def predict(pairs: list[Pair], **settings: bool) -> list[Prediction]:
+        parts.append(list(pairs))
+        return StancePredictor.predict(predictor, pairs, **settings)
+
+    with monkeypatch.context() as here:
+        here.setattr(predictor, "predict", predict)
+        return parts, ArticleReader(predictor, threshold=0).read(article)
+
+
+def test_of_a_long_list_of_names_those_that_stand_closest_are_asked_about(
+    predictor: StancePredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = ", ".join(f"the {place} Council" for place in ("Lagos", "Cairo", "Kyiv", "Lima", "Oslo", "Quito") * 20)
+    text = f"{KOREAS} The truce was signed by {listed} and Iran. East Timor attacked West Timor."
+    parts, triples = asked(predictor, Article("list", text), monkeypatch)
+    counts = Counter(pair.text for part in parts for pair in part)
+    (many,) = [pair for pair, number in counts.items() if number == max(counts.values())]
+    assert counts[many] == 1000
+    far = [
+        abs(pair.actor_span[0] - pair.target_span[0])
+        for part in parts
+        for pair in part
+        if pair.text == many and pair.actor_span and pair.target_span
+    ]
+    assert len(far) == 1000
+    assert max(far) < len(listed) / 8
+    assert {t.actor.name for t in triples} >= {"East Timor", "North Korea"}, "the other sentences are read as ever"
+
+
+def test_a_long_article_is_answered_part_by_part(predictor: StancePredictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    (whole,), triples = asked(predictor, Article("koreas", KOREAS), monkeypatch)
+    monkeypatch.setattr(reader, "PART", 4)
+    parts, again = asked(predictor, Article("koreas", KOREAS), monkeypatch)
+    assert [pair for part in parts for pair in part] == whole
+    assert {len(part) for part in parts[:-1]} == {4}
+    assert [(t.actor, t.target, t.stance) for t in again] == [(t.actor, t.target, t.stance) for t in triples]
 
 
 @pytest.mark.slow

@@ -5,15 +5,25 @@ pair; all pairs of a passage are scored in one pass; confident stances are kept,
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 
 from stance import mentions
 from stance.mentions import Candidate, Parsed
 from stance.predictor import StancePredictor
 from stance.records import Article, Mention, Pair, Span, Stance, Triple, overlap
 
+MAX_PAIRS = 1000
+"""Most questions about one sentence, those whose names stand closest; a list of 120 signatories would make 14,000."""
+PART = 4000
+"""Questions that are answered together, so that a long article takes no more memory than a short one."""
 _VAGUE = re.compile(r"(?:its|his|her|their|our|my|your|every|any|no|each|this|that|these|those|such)\b", re.IGNORECASE)
 _DATELINE = re.compile(r"(?:, \w+)? ?[—–-]+ ")
+
+Question = tuple[Pair, Mention, Mention, Span]
+"""What is asked of the predictor, the two mentions in the article, and their sentence."""
 
 
 class ArticleReader:
@@ -43,33 +53,56 @@ class ArticleReader:
         """The article's stances, neutral ones left out, in the order of their evidence."""
         (parsed,) = mentions.parse([article.text])
         full = _full_names(parsed.candidates)
-        questions = list(self._questions(article.text, parsed, full))
-        predictions = self.predictor.predict([pair for pair, _, _, _ in questions], abstain=self.abstain)
-        found = [
-            Triple(article.id, actor, target, p.stance, p.confidence, (sentence,))
-            for (_, actor, target, sentence), p in zip(questions, predictions, strict=True)
-            if p.stance != Stance.NEUTRAL and p.confidence >= self.threshold and not p.abstained
-        ]
+        questions = self._questions(article.text, parsed, full)
+        found: list[Triple] = []
+        while part := list(islice(questions, PART)):
+            predictions = self.predictor.predict([pair for pair, _, _, _ in part], abstain=self.abstain)
+            found += (
+                Triple(article.id, actor, target, p.stance, p.confidence, (sentence,))
+                for (_, actor, target, sentence), p in zip(part, predictions, strict=True)
+                if p.stance != Stance.NEUTRAL and p.confidence >= self.threshold and not p.abstained
+            )
         return sorted(_best(found), key=lambda triple: (triple.evidence, triple.actor.start, triple.target.start))
 
-    def _questions(
-        self, text: str, parsed: Parsed, full: dict[str, str]
-    ) -> Iterator[tuple[Pair, Mention, Mention, Span]]:
-        for number, sentence in enumerate(parsed.sentences):
+    def _questions(self, text: str, parsed: Parsed, full: dict[str, str]) -> Iterator[Question]:
+        last = len(parsed.sentences) - 1
+        for number, inside in _by_sentence(parsed, text).items():
             start = parsed.sentences[max(number - self.context, 0)][0]
-            end = parsed.sentences[min(number + self.context, len(parsed.sentences) - 1)][1]
-            inside = [c for c in parsed.candidates if _askable(c, sentence, text)]
-            for actor in _longest([c.mention for c in inside if c.actor]):
-                for target in (c.mention for c in inside):
-                    spans = actor.span, target.span
-                    if spans[0] is None or spans[1] is None or overlap(*spans):
-                        continue
-                    names = full.get(actor.name, actor.name), full.get(target.name, target.name)
-                    if names[0] == names[1]:
-                        continue
-                    shifted = [(a - start, b - start) for a, b in (spans[0], spans[1])]
-                    pair = Pair(text[start:end], *names, *shifted)
-                    yield pair, Mention(names[0], *spans[0]), Mention(names[1], *spans[1]), sentence
+            end = parsed.sentences[min(number + self.context, last)][1]
+            for actor, target in _closest(_pairs(inside, full)):
+                shifted = [(m.span[0] - start, m.span[1] - start) for m in (actor, target) if m.span]
+                pair = Pair(text[start:end], actor.name, target.name, *shifted)
+                yield pair, actor, target, parsed.sentences[number]
+
+
+def _by_sentence(parsed: Parsed, text: str) -> dict[int, list[Candidate]]:
+    """The candidates that can take part, by the number of the sentence that they lie in."""
+    starts = [start for start, _ in parsed.sentences]
+    found: dict[int, list[Candidate]] = {}
+    for candidate in parsed.candidates:
+        number = bisect_right(starts, (candidate.mention.span or (-1, -1))[0]) - 1
+        if number >= 0 and _askable(candidate, parsed.sentences[number], text):
+            found.setdefault(number, []).append(candidate)
+    return dict(sorted(found.items()))
+
+
+def _pairs(inside: Sequence[Candidate], full: dict[str, str]) -> Iterator[tuple[Mention, Mention]]:
+    """Each actor of a sentence with each target that is another, by their full names."""
+    named = {c.mention: replace(c.mention, name=full.get(c.mention.name, c.mention.name)) for c in inside}
+    for actor in _longest([c.mention for c in inside if c.actor]):
+        for target in (c.mention for c in inside):
+            if not overlap(actor.span, target.span) and named[actor].name != named[target].name:
+                yield named[actor], named[target]
+
+
+def _closest(pairs: Iterable[tuple[Mention, Mention]]) -> list[tuple[Mention, Mention]]:
+    """All pairs, or the `MAX_PAIRS` whose mentions stand closest, in their order."""
+    found = list(pairs)
+    if len(found) <= MAX_PAIRS:
+        return found
+    apart = [abs((actor.start or 0) - (target.start or 0)) for actor, target in found]
+    kept = sorted(range(len(found)), key=apart.__getitem__)[:MAX_PAIRS]
+    return [found[index] for index in sorted(kept)]
 
 
 def _askable(candidate: Candidate, sentence: Span, text: str) -> bool:
