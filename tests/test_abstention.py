@@ -283,7 +283,7 @@ def test_answers_below_the_threshold_are_abstained_from_and_nothing_else_changes
 
 def test_each_way_of_asking_has_a_threshold_of_its_own(exported: Workplace, tmp_path: Path) -> None:
     predictor = StancePredictor.load(altered(exported, tmp_path, abstention=promise(0.0, None)))
-    placed = [replace(pair, actor_span=(0, 4)) for pair in PAIRS]
+    placed = [replace(pair, actor_span=(0, 4), target_span=(5, 9)) for pair in PAIRS]
     answers = predictor.predict([*PAIRS, *placed], abstain=True)
     assert [answer.abstained for answer in answers] == [True] * len(PAIRS) + [False] * len(PAIRS)
 
@@ -292,7 +292,7 @@ def test_an_artifact_without_the_new_keys_still_loads(exported: Workplace, tmp_p
     new = {"abstention": None, "calibration": None, "temperature_without_places": None}
     old = StancePredictor.load(altered(exported, tmp_path, **new))
     assert not old.abstains
-    placed = [replace(pair, actor_span=(0, 4)) for pair in PAIRS]
+    placed = [replace(pair, actor_span=(0, 4), target_span=(5, 9)) for pair in PAIRS]
     assert old.predict(placed) == StancePredictor.load(exported.artifact).predict(placed)
     with pytest.raises(StanceError, match=r"no threshold to abstain by: none was chosen; export it again with"):
         old.predict(PAIRS, abstain=True)

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from conftest import CORPUS, Workplace
-from stance import jsonl
+from stance import encoding, jsonl
 from stance.errors import StanceError
-from stance.predictor import MAX_NAME_CHARACTERS, MAX_TEXT_CHARACTERS, StancePredictor, verify
-from stance.records import LABELS, Pair
+from stance.forms import MAX_NAME_CHARACTERS, MAX_TEXT_CHARACTERS
+from stance.lookup import find_mention
+from stance.predictor import StancePredictor, verify
+from stance.records import LABELS, Pair, Span
 
 # What the training and tracking rings bring along; a service has none of it.
 FOREIGN = (
@@ -87,6 +89,36 @@ def test_an_encoding_without_a_meaning_is_refused(artifact: Path, key: str, valu
         StancePredictor.load(alter(artifact, encoding=encoding | {key: value}))
 
 
+@pytest.mark.parametrize(("key", "value"), [("cls_id", 10**9), ("position_offset", 600)])
+def test_an_encoding_that_the_model_does_not_take_is_refused_when_it_is_loaded(
+    artifact: Path, key: str, value: int
+) -> None:
+    encoding = json.loads((artifact / "stance.json").read_text("utf-8"))["encoding"]
+    with pytest.raises(StanceError, match=r"the model does not answer with this encoding .*; export again"):
+        StancePredictor.load(alter(artifact, encoding=encoding | {key: value}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"temperature": 10**400}, r"stance\.json: temperature 10+, expected a number above 0 and below 1e9"),
+        ({"abstention": {"with_places": None, "without_places": {"threshold": 0.5}}}, r"stance\.json: abstention "),
+        ({"abstention": {"with_places": 0.5, "without_places": {"threshold": 0.5}}}, r"stance\.json: abstention "),
+    ],
+)
+def test_numbers_that_nothing_can_be_divided_by_are_refused(
+    artifact: Path, changes: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(StanceError, match=expected):
+        StancePredictor.load(alter(artifact, **changes))
+
+
+def test_a_manifest_nested_without_end_is_refused(artifact: Path) -> None:
+    (artifact / "stance.json").write_text("[" * 100_000, "utf-8")
+    with pytest.raises(StanceError, match=r"stance\.json: not valid JSON"):
+        StancePredictor.load(artifact)
+
+
 @pytest.mark.parametrize("origin", [None, [], {"dataset_sha256": 5}, {"train_run": None}])
 def test_an_origin_of_another_kind_is_refused(artifact: Path, origin: Any) -> None:
     with pytest.raises(StanceError, match=r"stance\.json: checkpoint .*expected an object, dataset_sha256 and train"):
@@ -109,6 +141,27 @@ def test_pair_gets_the_same_probabilities_alone_and_among_64_others(fp32: Stance
         assert np.abs(fp32.probabilities([pairs[place]])[0] - together[place]).max() < 1e-5
 
 
+def test_an_int8_answer_hangs_on_no_other_text(exported: Workplace) -> None:
+    """What is scored together shares the scale that its numbers are rounded by."""
+    predictor = StancePredictor.load(exported.artifact, precision="int8")
+    pairs = [*company()[-3:], *(Pair(f"{TEXT} {more}", "Pakistan", "Moscow") for more in ("No.", "So it was.", "Why?"))]
+    assert len({pair.text for pair in pairs}) == len(pairs)
+    together = predictor.probabilities(pairs)
+    assert np.concatenate([predictor.probabilities([pair]) for pair in pairs]).tolist() == together.tolist()
+
+
+def test_a_name_is_looked_up_once_in_a_text(fp32: StancePredictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def find(text: str, name: str) -> Span | None:
+        asked.append((text, name))
+        return find_mention(text, name)
+
+    monkeypatch.setattr(encoding, "find_mention", find)
+    fp32.logits(company())
+    assert len(asked) == len(set(asked)) > len(PLACES)
+
+
 def test_answers_come_in_the_order_of_the_pairs(fp32: StancePredictor) -> None:
     pairs = company()
     order = np.random.default_rng(0).permutation(len(pairs))
@@ -128,8 +181,9 @@ def test_probabilities_sum_to_one_and_the_largest_is_the_answer(exported: Workpl
 
 def test_temperatures_of_the_artifact_divide_the_logits_by_the_way_of_asking(artifact: Path) -> None:
     bare = company()[:12]
-    pairs = [*bare, *(replace(pair, actor_span=(0, 8)) for pair in bare)]
-    expected = StancePredictor.load(artifact).logits(pairs) / np.repeat([4, 2], 12)[:, None]
+    both, one = {"actor_span": (0, 8), "target_span": (9, 12)}, {"target_span": (9, 12)}
+    pairs = [*bare, *(replace(pair, **both) for pair in bare), *(replace(pair, **one) for pair in bare)]
+    expected = StancePredictor.load(artifact).logits(pairs) / np.repeat([4, 2, 4], 12)[:, None]
     altered = alter(artifact, temperature=2.0, temperature_without_places=4.0)
     found = np.log(StancePredictor.load(altered).probabilities(pairs))
     np.testing.assert_allclose(found - found[:, :1], expected - expected[:, :1], atol=1e-3)
@@ -271,9 +325,10 @@ def test_markers_of_another_tokenizer_are_refused(artifact: Path) -> None:
         StancePredictor.load(alter(artifact, encoding=encoding | {"target_id": 5}))
 
 
-def test_threads_below_zero_are_refused(exported: Workplace) -> None:
-    with pytest.raises(StanceError, match=r"^threads=-3: expected a number of threads"):
-        StancePredictor.load(exported.artifact, threads=-3)
+def test_threads_that_no_machine_has_are_refused(exported: Workplace) -> None:
+    for threads in (-3, 100_000):
+        with pytest.raises(StanceError, match=rf"^threads={threads}: expected 1 to 1024 threads; 0 takes one a core"):
+            StancePredictor.load(exported.artifact, threads=threads)
 
 
 def test_unknown_precision_is_refused(exported: Workplace) -> None:

@@ -231,19 +231,52 @@ def test_of_a_long_list_of_names_those_that_stand_closest_are_asked_about(
 ) -> None:
     listed = ", ".join(f"the {place} Council" for place in ("Lagos", "Cairo", "Kyiv", "Lima", "Oslo", "Quito") * 20)
     text = f"{KOREAS} The truce was signed by {listed} and Iran. East Timor attacked West Timor."
-    parts, triples = asked(predictor, Article("list", text), monkeypatch)
+    with pytest.warns(UserWarning, match="a sentence with 1[0-9],[0-9]{3} pairs of names: 1,000 are asked about"):
+        parts, triples = asked(predictor, Article("list", text), monkeypatch)
     counts = Counter(pair.text for part in parts for pair in part)
     (many,) = [pair for pair, number in counts.items() if number == max(counts.values())]
     assert counts[many] == 1000
-    far = [
-        abs(pair.actor_span[0] - pair.target_span[0])
-        for part in parts
-        for pair in part
-        if pair.text == many and pair.actor_span and pair.target_span
-    ]
-    assert len(far) == 1000
+    pairs = [pair for part in parts for pair in part if pair.text == many]
+    assert sum(pair.target == "truce" for pair in pairs) == 121, "everybody is asked about what holds no stance itself"
+    spans = [(pair.actor_span, pair.target_span) for pair in pairs if pair.target != "truce"]
+    far = [abs(actor[0] - target[0]) for actor, target in spans if actor and target]
+    assert len(far) == 1000 - 121
     assert max(far) < len(listed) / 8
     assert {t.actor.name for t in triples} >= {"East Timor", "North Korea"}, "the other sentences are read as ever"
+
+
+def test_a_short_name_stands_for_a_longer_one_only_where_that_is_sure(
+    predictor: StancePredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (
+        "The European Parliament met in Strasbourg. In Kabul the Parliament rejected the draft of Hillary Clinton. "
+        "Clinton condemned the vote. Bill Clinton said nothing. General Abdul Dostum praised the vote. "
+        "Dostum left Kabul."
+    )
+    parts, _ = asked(predictor, Article("names", text), monkeypatch)
+    found = {
+        (pair.text[slice(*span)], name)
+        for pair in parts[0]
+        for name, span in ((pair.actor, pair.actor_span), (pair.target, pair.target_span))
+        if span
+    }
+    names = {printed: name for printed, name in found if printed in ("Parliament", "Clinton", "Dostum")}
+    assert names["Parliament"] == "Parliament"
+    assert names["Clinton"] == "Clinton"
+    assert names["Dostum"].endswith("Abdul Dostum")
+
+
+@pytest.mark.parametrize("settings", [{"threshold": 7}, {"threshold": float("nan")}, {"context": -1}])
+def test_settings_of_the_reader_without_a_meaning_are_refused(
+    predictor: StancePredictor, settings: dict[str, float]
+) -> None:
+    with pytest.raises(StanceError, match=rf"^{next(iter(settings))}=.*: expected a"):
+        ArticleReader(predictor, **settings)  # type: ignore[arg-type]
+
+
+def test_text_that_is_no_unicode_is_refused(predictor: StancePredictor) -> None:
+    with pytest.raises(StanceError, match="half a surrogate pair at character 5"):
+        ArticleReader(predictor).read(Article("half", "Iran \ud83d praised the plan."))
 
 
 def test_a_long_article_is_answered_part_by_part(predictor: StancePredictor, monkeypatch: pytest.MonkeyPatch) -> None:

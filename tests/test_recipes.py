@@ -690,6 +690,14 @@ def test_a_contender_changes_what_learns_alone(encoder: str, tmp_path: Path) -> 
             script("bakeoff").main([f"dataset={folder}", f"+bakeoff.contenders={{a: [], b: ['{change}']}}"])
 
 
+def test_a_contender_that_is_the_plain_one_is_refused(encoder: str, tmp_path: Path) -> None:
+    folder = tiny.dataset(tmp_path / "dataset", {**SPLITS, "test": tiny.examples(6, seed=3)})
+    compared = "{a: [], b: ['training.teacher_weight=0.9']}"
+    small = [f"model.name={encoder}", "model.max_passage_tokens=64"]
+    with pytest.raises(StanceError, match=r"contenders\.b: 'training.*': has no effect without training\.teacher; set"):
+        script("bakeoff").main([f"dataset={folder}", *small, f"+bakeoff.contenders={compared}"])
+
+
 @pytest.mark.parametrize(
     ("setting", "match"),
     [

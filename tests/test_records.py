@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stance import jsonl
-from stance.errors import StanceError
+from stance.errors import StanceError, printable
 from stance.files import check_replaceable
 from stance.forms import annotation_from_json, pair_from_json
 from stance.records import Pair
@@ -99,6 +99,40 @@ def refuse(path: Path, content: bytes, message: str) -> None:
     path.write_bytes(content)
     with pytest.raises(StanceError, match=message):
         list(jsonl.read(path))
+
+
+def test_an_error_about_a_huge_row_is_short() -> None:
+    for row in (request(actor_span=list(range(200_000))), {f"key {number}": 1 for number in range(100_000)}):
+        with pytest.raises(StanceError) as refused:
+            pair_from_json(row, "in.jsonl:3")
+        assert len(str(refused.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a\tb\nc", "a\tb\nc"),
+        ("\x1b[31mred\x07\r", "\ufffd[31mred\ufffd\ufffd"),
+        ("left \u202e right", "left \ufffd right"),
+        ("half \ud83d", "half \ufffd"),
+        ("x" * 30, "xxxxx … xxxxx"),
+    ],
+)
+def test_what_is_printed_of_an_input_is_nothing_but_text(text: str, expected: str) -> None:
+    assert printable(text, 11) == expected if len(text) > 20 else printable(text) == expected
+
+
+def test_a_name_as_long_as_the_file_system_takes_is_written(tmp_path: Path) -> None:
+    path = tmp_path / ("ä" * 127)
+    jsonl.check_output(path)
+    jsonl.write(path, [{"a": 1}])
+    assert [row for _, row in jsonl.read(path)] == [{"a": 1}]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_directory_is_no_file_of_json_lines(tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r": is a directory; expected a JSON Lines file"):
+        list(jsonl.read(tmp_path))
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:

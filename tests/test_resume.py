@@ -651,10 +651,25 @@ def test_a_run_that_the_store_no_longer_has_is_replaced_by_a_new_one(
     store(built, tmp_path)
     script("train").main([*overrides, "resume=auto"])
     (run,) = runs(tmp_path)
-    assert "no longer has the interrupted run" in capsys.readouterr().err
+    assert "does not have the interrupted run" in capsys.readouterr().err
     assert run.info.status == "FINISHED"
     assert "training.epochs" in run.data.params
     assert metrics(tmp_path, run)["train_loss"][0][0] == 1, "what came before is there too"
+
+
+def test_a_run_in_another_experiment_is_ended_when_a_new_one_takes_its_place(
+    built: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri, artifacts = f"sqlite:///{store(built, tmp_path)}", str(tmp_path / "artifacts")
+    config = TrackingConfig(uri=uri, artifacts=artifacts, system_metrics_seconds=0)
+    client = MlflowClient(tracking_uri=uri)
+    first = client.create_run(client.create_experiment("first")).info.run_id
+    with tracking.run(config, stage="toy", settings={}, resume=first) as active:
+        assert active.id != first
+    assert f"does not have the interrupted run {first}; a new run" in capsys.readouterr().err
+    ended = client.get_run(first)
+    assert ended.info.status == "KILLED"
+    assert "another training took its place" in ended.data.tags["stance.error"]
 
 
 def test_a_deleted_run_is_replaced_by_a_new_one(
@@ -667,4 +682,4 @@ def test_a_deleted_run_is_replaced_by_a_new_one(
     MlflowClient(tracking_uri=config.uri).delete_run(first)
     with tracking.run(config, stage="toy", settings={}, resume=first) as active:
         assert active.id != first
-    assert f"no longer has the interrupted run {first}; a new run" in capsys.readouterr().err
+    assert f"does not have the interrupted run {first}; a new run" in capsys.readouterr().err

@@ -801,6 +801,19 @@ def test_predict_without_input_file_is_refused(exported: Workplace, tmp_path: Pa
         script("predict").main([f"artifact={exported.artifact}", f"input={tmp_path}/none.jsonl"])
 
 
+def test_an_error_of_predict_is_text_and_short(exported: Workplace, tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text(json.dumps({"te\x1b[31mxt": 1}) + "\n", "utf-8")
+    done = run("predict", f"artifact={exported.artifact}", f"input={path}", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "'text' is missing; found the keys te\ufffd[31mxt" in done.stderr
+    assert "\x1b" not in done.stderr
+    done = run("predict", f"artifact={exported.artifact}", f"input={path}", f"output={'a' * 300}", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "a longer name than the file system takes; choose a shorter one" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 # More than one run
 
 

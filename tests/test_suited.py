@@ -12,8 +12,8 @@ import tiny
 from conftest import Workplace
 from stance import encoders, training
 from stance.errors import StanceError
-from stance.recipe import suited
-from stance.settings.training import ModelConfig, TrainingConfig
+from stance.recipe import doubt, suited
+from stance.settings.training import LoraConfig, ModelConfig, TrainingConfig
 
 SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2)}
 
@@ -32,6 +32,15 @@ def test_the_width_decides(width: int, rate: float, frozen: int | None) -> None:
 def test_what_is_given_stays(width: int) -> None:
     given = TrainingConfig(learning_rate=7e-5, frozen_layers=1)
     assert suited(given, width) == given
+
+
+@pytest.mark.parametrize(("width", "rate", "rank", "said"), [
+    (768, 1e-4, 0, True), (768, 8e-5, 0, False), (768, 1e-3, 8, False), (384, 2e-4, 0, False), (512, 2e-4, 0, True),
+])  # fmt: skip
+def test_a_rate_of_the_small_encoder_is_doubted_for_a_wide_one(width: int, rate: float, rank: int, said: bool) -> None:
+    text = doubt(TrainingConfig(learning_rate=rate, lora=LoraConfig(rank=rank)), width)
+    assert text.startswith(f"training.learning_rate={rate:g} suits the small encoder") == said
+    assert bool(text) == said
 
 
 @pytest.mark.parametrize("kind", tiny.KINDS)

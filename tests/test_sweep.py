@@ -586,6 +586,46 @@ def test_a_grid_is_searched_once_and_then_the_sweep_ends(encoder: str, tmp_path:
     assert found == [(1, 1e-3), (1, 1e-2), (2, 1e-3), (2, 1e-2)]
 
 
+def test_one_trial_that_came_as_far_is_no_median() -> None:
+    """Trials of one epoch report nothing of a fourth: it was enough to be behind the only one that did."""
+    config = SweepConfig(pruner="median", startup=4)
+    found = optuna.create_study(direction="maximize", pruner=study.pruner(config, 4))
+    for value, steps in ((0.5, 1), (0.5, 1), (0.5, 1), (0.9, 4)):
+        values = dict.fromkeys(range(steps), value)
+        found.add_trial(optuna.trial.create_trial(value=value, intermediate_values=values))
+
+    def pruned() -> bool:
+        trial = found.ask()
+        trial.report(0.6, 3)
+        return trial.should_prune()
+
+    assert not pruned()
+    for _ in range(2):
+        values = dict.fromkeys(range(4), 0.9)
+        found.add_trial(optuna.trial.create_trial(value=0.9, intermediate_values=values))
+    assert pruned()
+
+
+@pytest.mark.parametrize(
+    ("key", "lacking"),
+    [
+        ("training.teacher_weight", "training.teacher"),
+        ("training.teacher_questions", "training.teacher"),
+        ("training.lora.alpha", r"training\.lora\.rank"),
+    ],
+)
+def test_a_setting_that_has_no_effect_is_not_searched(key: str, lacking: str, tmp_path: Path) -> None:
+    space = {key: floats(), "training.learning_rate": floats()}
+    with pytest.raises(StanceError, match=rf"sweep\.space\.{key}: has no effect without {lacking}; set that, or take"):
+        plan(SweepConfig(space=space), Settings(tiny.config(), TrainingConfig()), ROWS, scratch=tmp_path)
+
+
+def test_a_setting_to_which_another_of_the_space_gives_an_effect_is_searched(encoder: str, tmp_path: Path) -> None:
+    space = {"training.lora.alpha": floats(), "training.lora.rank": {"type": "int", "low": 0, "high": 4}}
+    settings = Settings(tiny.config(name=encoder), TrainingConfig())
+    assert set(plan(SweepConfig(space=space), settings, ROWS, scratch=tmp_path).space) == set(space)
+
+
 def test_a_poor_trial_is_pruned_and_leaves_nothing(encoder: str, tmp_path: Path) -> None:
     choices = {"training": {"learning_rate": {"type": "categorical", "choices": [5e-3, 1e-9]}}}
     bench = Bench(tmp_path, encoder, space=choices, seeds=[1, 2])

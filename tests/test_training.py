@@ -318,16 +318,20 @@ def test_an_open_holder_has_the_stance_that_all_holders_share() -> None:
         replace(pairs[0], actor="Cid", target="the truce", stance=Stance.NEUTRAL, provenance="sampled"),
         replace(pairs[0], actor="Cid", target="Kampala", stance=Stance.NEUTRAL, provenance="sampled"),
     ]
-    config = TrainingConfig(span_dropout=0.0, surface_share=0.0, open_holder=0.999)
-    asked = augment.vary([*pairs, *sampled], config)
-    assert [(e.actor, e.target, e.stance) for e in asked] == [
+    config = TrainingConfig(span_dropout=0.0, surface_share=0.0, open_holder=1.0)
+    given = [*pairs, *sampled]
+    asked = augment.vary(given, config)
+    assert asked[: len(given)] == given
+    # Of the levy holders disagree, and the truce that Cid has no stance to is supported by others.
+    assert [(e.actor, e.target, e.stance) for e in asked[len(given) :]] == [
         (SOMEONE, "truce", Stance.SUPPORT),
-        (SOMEONE, "truce", Stance.SUPPORT),
-        ("Ann", "levy", Stance.SUPPORT),  # holders disagree
-        ("Bob", "the levy", Stance.OPPOSE),
-        ("Cid", "the truce", Stance.NEUTRAL),  # others support it
         (SOMEONE, "Kampala", Stance.NEUTRAL),
     ]
+    assert len({e.id for e in asked}) > len({e.id for e in given})
+    neutral = replace(base, article_id="b", actor="Ann", target="truce", stance=Stance.NEUTRAL)
+    assert augment.vary([neutral], config) == [neutral], "others may hold a stance that nobody annotated"
+    known = [neutral, replace(neutral, id="n", target="Kampala", provenance="sampled")]
+    assert [e.target for e in augment.vary(known, config) if e.actor == SOMEONE] == ["truce", "Kampala"]
 
 
 def test_what_is_made_of_a_pair_does_not_close_its_holder() -> None:
@@ -338,11 +342,10 @@ def test_what_is_made_of_a_pair_does_not_close_its_holder() -> None:
         replace(base, actor="Pakistan", actor_span=(0, 8)),
         replace(base, actor="Russia", actor_span=(26, 32), target_span=(40, 48)),
     ]
-    config = TrainingConfig(span_dropout=0.0, surface_share=0.0, open_holder=0.999, deny=1.0)
+    config = TrainingConfig(span_dropout=0.0, surface_share=0.0, open_holder=1.0, deny=1.0)
     asked = augment.vary(pairs, config)
-    assert len(asked) > 2, "nothing was denied"
-    assert [e.actor for e in asked[:2]] == [SOMEONE, SOMEONE]
-    assert SOMEONE not in {e.actor for e in asked[2:]}
+    assert len({e.text for e in asked}) > 1, "nothing was denied"
+    assert [(e.text, e.stance) for e in asked if e.actor == SOMEONE] == [(text, Stance.SUPPORT)]
 
 
 def test_nothing_is_varied_when_both_shares_are_zero() -> None:

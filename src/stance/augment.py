@@ -14,31 +14,28 @@ _ARTICLE = frozenset({"the"})
 
 
 def vary(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
-    """Ask some examples by names alone, by the words that the passage prints, or with the holder left open.
+    """Ask some examples by names alone or by the words that the passage prints, and add others made of them.
 
     The printed words also hide how a name was written down: annotated pairs have canonical names, sampled ones
     printed names, and a model would learn to tell them apart by that.
     """
-    agreed = _agreed(examples) if config.open_holder else [False] * len(examples)
+    anybody = _open(examples, config) if config.open_holder else []
     if config.swap_direction:
         examples = [*examples, *_reversed(examples, config)]
     if config.deny or config.passive:
         from stance.rewriting import rewritten  # spaCy takes a second, and few trainings need it
 
         examples = [*examples, *rewritten(examples, config)]
-    random = np.random.default_rng(config.seed)
-    draws, holders = random.random((len(examples), 2)), random.random(len(examples))
-    agreed += [False] * (len(examples) - len(agreed))  # what was made of them says nothing of all holders
+    examples = [*examples, *anybody]
+    draws = np.random.default_rng(config.seed).random((len(examples), 2))
     if config.mask_names or config.swap_names:
         examples = rename(examples, config)
     if config.hide_names:
         examples = hide(examples, config)
     varied = []
-    for example, (place, wording), holder, known in zip(examples, draws, holders, agreed, strict=True):
+    for example, (place, wording) in zip(examples, draws, strict=True):
         asked = as_printed(example) if wording < config.surface_share else example
         asked = _by_names(asked, example) if place < config.span_dropout else asked
-        if known and holder < config.open_holder:
-            asked = replace(asked, actor=SOMEONE, actor_span=None)
         sampled = example.provenance == "sampled"
         varied.append(replace(asked, weight=asked.weight * config.sampled_weight) if sampled else asked)
     return varied
@@ -115,12 +112,25 @@ def _turned(example: Example, weight: float) -> Example:
     )
 
 
+def _open(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
+    """A share of the targets of each passage with the holder left open, where that stance is sure."""
+    found: dict[tuple[str, str, str], Example] = {}
+    for example, sure in zip(examples, _agreed(examples), strict=True):
+        if sure and example.actor != SOMEONE:
+            found.setdefault((example.article_id, example.text, folded(example.target)), example)
+    draws = np.random.default_rng([config.seed, 4]).random(len(found))
+    drawn = [example for example, draw in zip(found.values(), draws, strict=True) if draw < config.open_holder]
+    return [replace(e, id=f"{e.id}-open", actor=SOMEONE, actor_span=None, tags=()) for e in drawn]
+
+
 def _agreed(examples: Sequence[Example]) -> list[bool]:
     """Whether a pair's stance is also that of "someone": everybody in the article who is near the target has it.
 
-    A sampled target must also share no word with an annotated one: "the talks" may be what was annotated as
-    "peace talks in Kampala".
+    That nobody has one is known of articles in which every stance is annotated, which is where pairs were sampled. A
+    sampled target must also share no word with an annotated one: "the talks" may be what was annotated as "peace talks
+    in Kampala".
     """
+    exhaustive = {example.article_id for example in examples if example.provenance == "sampled"}
     stances: dict[tuple[str, str], set[Stance]] = {}
     taken: dict[str, set[str]] = {}
     for example in examples:
@@ -132,7 +142,8 @@ def _agreed(examples: Sequence[Example]) -> list[bool]:
     def agreed(example: Example) -> bool:
         if example.provenance == "sampled":
             return not taken.get(example.article_id, set()) & _words(example.target)
-        return len(stances[example.article_id, folded(example.target)]) == 1
+        known = example.stance != Stance.NEUTRAL or example.article_id in exhaustive
+        return known and len(stances[example.article_id, folded(example.target)]) == 1
 
     return [agreed(example) for example in examples]
 

@@ -31,7 +31,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from stance import launch, usage
-from stance.errors import StanceError, install, no_room
+from stance.errors import StanceError, install, no_room, printable
 
 Job = TypeVar("Job")
 USAGE_ERROR = 2
@@ -287,5 +287,5 @@ def _unknown(full_key: str, names: Sequence[str]) -> str:
 
 def _exit(message: str) -> None:
     launch.let_first_speak()
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     sys.exit(USAGE_ERROR)

@@ -16,9 +16,11 @@ are the types. That needs a passage of its own for each pair, so the layout `pai
 A passage over the limit is cut to windows around the pair's own mentions; a window depends on its pair alone.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -138,11 +140,14 @@ class PairEncoder:
         texts = list(dict.fromkeys(pair.text for pair in pairs))
         encodings = self.tokenizer.encode_batch(texts, add_special_tokens=False)
         passages = {text: (e.ids, e.offsets) for text, e in zip(texts, encodings, strict=True)}
+        look = cache(find_mention)  # the same names may be asked about in many pairs
         groups: dict[tuple[str, Window], list[tuple[int, Span | None, Span | None]]] = {}
         windowed = lost = shortened = 0
         for index, pair in enumerate(pairs):
             ids, offsets = passages[pair.text]
-            anchors = [_anchor(pair.text, *name, offsets) for name in _names(pair)]
+            names = (pair.actor, pair.actor_span), (pair.target, pair.target_span)
+            places = [given or look(pair.text, name) for name, given in names]
+            anchors = [place and _tokens(place, offsets) for place in places]
             window = self._window(len(ids), [a for a in anchors if a])
             inside = [a and _within(a, window) for a in anchors]
             windowed += window != ((0, len(ids)),)
@@ -275,17 +280,11 @@ def collate(rows: Sequence[Encoded], pad_id: int) -> Inputs:
     return batch
 
 
-def _names(pair: Pair) -> tuple[tuple[str, Span | None], tuple[str, Span | None]]:
-    return (pair.actor, pair.actor_span), (pair.target, pair.target_span)
-
-
-def _anchor(text: str, name: str, given: Span | None, offsets: list[Span]) -> Span | None:
-    """The token range `[first, last)` of a mention in the passage."""
-    span = given or find_mention(text, name)
-    if span is None:
-        return None
-    hits = [i for i, (a, b) in enumerate(offsets) if a < span[1] and span[0] < b]
-    return (hits[0], hits[-1] + 1) if hits else None
+def _tokens(span: Span, offsets: list[Span]) -> Span | None:
+    """The range `[first, last)` of the passage's tokens that a mention is printed in."""
+    first = bisect_right(offsets, span[0], key=itemgetter(1))
+    last = bisect_left(offsets, span[1], key=itemgetter(0))
+    return (first, last) if first < last else None
 
 
 def _within(anchor: Span, window: Window) -> Span | None:

@@ -8,6 +8,10 @@ _PASSWORD = re.compile(r"(?<=://)[^:/?]*:([^?]+(?=@)|[^@]+)@")
 _TORN = re.compile(r"unexpected pos \d|PytorchStreamWriter|iostream error")
 
 
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_LONGEST = 2000
+
+
 class StanceError(Exception):
     """Bad input or configuration: says where, what was expected, what was found and what to do."""
 
@@ -17,17 +21,29 @@ class MachineError(StanceError):
 
 
 def no_room(error: BaseException) -> str:
-    """What to do about a file system that takes no more, or none at all; empty for any other error.
+    """What to do about a file system that takes no more, none at all, or no such name; empty for any other error.
 
     torch wraps its failed writes in errors that tell of no number.
     """
     number = error.errno if isinstance(error, OSError) else 0
+    if number == errno.ENAMETOOLONG:
+        return f"{getattr(error, 'filename', None)}: a longer name than the file system takes; choose a shorter one"
     if number == errno.EROFS:
         return f"{getattr(error, 'filename', None) or 'output'}: a read-only file system; choose another output"
     full = number in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
     if full or (isinstance(error, RuntimeError) and _TORN.search(str(error))):
         return f"no space left on the disk ({str(error).splitlines()[0]}); free some, or choose another output"
     return ""
+
+
+def printable(text: str, most: int = _LONGEST) -> str:
+    """Text that a terminal takes for nothing but text, its middle left out where it is longer than `most`.
+
+    Without control characters, those that turn what follows around, and halves of surrogate pairs.
+    """
+    if len(text) > most:
+        text = f"{text[: most // 2]} … {text[len(text) - most // 2 :]}"
+    return _CONTROL.sub("\ufffd", text)
 
 
 def password(address: str) -> str:

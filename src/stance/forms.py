@@ -4,6 +4,7 @@ Every error says where, what was expected and what was found.
 """
 
 import re
+import reprlib
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,6 +14,9 @@ from stance.errors import StanceError
 from stance.records import LABELS, PHENOMENA, PROVENANCES, Annotation, Article, Mention, Pair, Span, Stance
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+MAX_TEXT_CHARACTERS, MAX_NAME_CHARACTERS = 1_000_000, 2_000
+MAX_KEYS = 20
+"""Most keys of a row that an error names."""
 FIELDS = ("title", "date", "outlet", "theme", "topic", "region", "outlet_kind", "split")
 """What an article's JSON may say about it besides id, text, exhaustive and annotations: strings, all of them."""
 
@@ -107,11 +111,17 @@ def stance(value: Any, where: str) -> Stance:
     return Stance(value)
 
 
+def _keys(row: Mapping[str, Any]) -> str:
+    keys = sorted(row)
+    more = [f"{len(keys) - MAX_KEYS:,} more"] if len(keys) > MAX_KEYS else []
+    return ", ".join(keys[:MAX_KEYS] + more) or "none"
+
+
 def string(row: Mapping[str, Any], key: str, where: str, *, empty: bool = False) -> str:
     """The string under `key`, which must be there and, unless `empty`, hold more than white space."""
     value = row.get(key)
     if value is None:
-        raise StanceError(f"{where}: '{key}' is missing; found the keys {', '.join(sorted(row)) or 'none'}")
+        raise StanceError(f"{where}: '{key}' is missing; found the keys {_keys(row)}")
     if not isinstance(value, str):
         raise StanceError(f"{where}: '{key}' must be a string, found {type(value).__name__}")
     check_string(value, f"{where}: '{key}'", empty=empty)
@@ -123,7 +133,7 @@ def span(value: Any, text: str, where: str) -> Span | None:
     if value is None:
         return None
     if not isinstance(value, list | tuple) or len(value) != 2 or any(type(n) is not int for n in value):
-        raise StanceError(f"{where}: expected [start, end] or null, found {value!r}")
+        raise StanceError(f"{where}: expected [start, end] or null, found {reprlib.repr(value)}")
     start, end = value
     if not 0 <= start < end <= len(text):
         raise StanceError(f"{where}: span [{start}, {end}] is outside the text of {len(text)} characters")
@@ -184,3 +194,34 @@ def _evidence(value: Any, text: str, where: str) -> Span:
 def _object(row: Any, where: str) -> None:
     if not isinstance(row, dict):
         raise StanceError(f"{where}: expected a JSON object, found {type(row).__name__}")
+
+
+def check_pair(pair: Pair) -> None:
+    """Refuse what can't be asked.
+
+    Raises:
+        StanceError: the text or a name is empty, longer than is scored or no Unicode, or a span is none of the text.
+    """
+    check_text(pair.text)
+    check_names(pair)
+
+
+def check_text(text: str) -> None:
+    """Refuse a passage that can't be asked about. Apart from the names, since many pairs may have one text."""
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise StanceError(f"text of {len(text):,} characters; at most {MAX_TEXT_CHARACTERS:,} are scored")
+    check_string(text, "text")
+
+
+def check_names(pair: Pair) -> None:
+    """Refuse names and places that can't be asked about."""
+    if (length := max(len(pair.actor), len(pair.target))) > MAX_NAME_CHARACTERS:  # lookups take long
+        raise StanceError(f"name of {length:,} characters; at most {MAX_NAME_CHARACTERS:,} are looked up")
+    for role, value in (("actor", pair.actor), ("target", pair.target)):
+        check_string(value, role)
+    for role, given in (("actor_span", pair.actor_span), ("target_span", pair.target_span)):
+        if given is not None and not 0 <= given[0] < given[1] <= len(pair.text):
+            raise StanceError(
+                f"{role} {given}: no place in a text of {len(pair.text)} characters; expected (start, end) within it, "
+                "or None where it is not known"
+            )

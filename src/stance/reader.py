@@ -5,21 +5,24 @@ pair; all pairs of a passage are scored in one pass; confident stances are kept,
 """
 
 import re
+import warnings
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from itertools import islice
 
 from stance import mentions
+from stance.errors import StanceError
 from stance.mentions import Candidate, Parsed
 from stance.predictor import StancePredictor
 from stance.records import Article, Mention, Pair, Span, Stance, Triple, overlap
 
 MAX_PAIRS = 1000
-"""Most questions about one sentence, those whose names stand closest; a list of 120 signatories would make 14,000."""
+"""Most questions about one sentence; a list of 120 signatories would make 14,000."""
 PART = 4000
 """Questions that are answered together, so that a long article takes no more memory than a short one."""
 _VAGUE = re.compile(r"(?:its|his|her|their|our|my|your|every|any|no|each|this|that|these|those|such)\b", re.IGNORECASE)
+_THE = re.compile(r"\bthe\s+$", re.IGNORECASE)
 _DATELINE = re.compile(r"(?:, \w+)? ?[—–-]+ ")
 
 Question = tuple[Pair, Mention, Mention, Span]
@@ -36,12 +39,16 @@ class ArticleReader:
         abstain: also leave out what the predictor abstains from, to keep to the target risk of its export.
 
     Raises:
-        StanceError: the predictor has no threshold to abstain by.
+        StanceError: a setting has no meaning, or the predictor has no threshold to abstain by.
     """
 
     def __init__(
         self, predictor: StancePredictor, *, threshold: float = 0.6, context: int = 1, abstain: bool = False
     ) -> None:
+        if not 0 <= threshold <= 1:
+            raise StanceError(f"threshold={threshold}: expected a confidence, from 0 to 1")
+        if context < 0:
+            raise StanceError(f"context={context}: expected a number of sentences, 0 or more")
         self.predictor = predictor
         self.threshold = threshold
         self.context = context
@@ -50,9 +57,16 @@ class ArticleReader:
             predictor.check_abstains()
 
     def read(self, article: Article) -> list[Triple]:
-        """The article's stances, neutral ones left out, in the order of their evidence."""
+        """The article's stances, neutral ones left out, in the order of their evidence.
+
+        Of a sentence with more than `MAX_PAIRS` pairs those with a target that can hold no stance itself come first,
+        then those whose mentions stand closest; a warning says how many are left out.
+
+        Raises:
+            StanceError: the text is too long, or no Unicode.
+        """
         (parsed,) = mentions.parse([article.text])
-        full = _full_names(parsed.candidates)
+        full = _full_names(article.text, parsed.candidates)
         questions = self._questions(article.text, parsed, full)
         found: list[Triple] = []
         while part := list(islice(questions, PART)):
@@ -69,9 +83,10 @@ class ArticleReader:
         for number, inside in _by_sentence(parsed, text).items():
             start = parsed.sentences[max(number - self.context, 0)][0]
             end = parsed.sentences[min(number + self.context, last)][1]
-            for actor, target in _closest(_pairs(inside, full)):
+            passage = text[start:end]
+            for actor, target in _most(list(_pairs(inside, full)), {c.mention.span for c in inside if c.actor}):
                 shifted = [(m.span[0] - start, m.span[1] - start) for m in (actor, target) if m.span]
-                pair = Pair(text[start:end], actor.name, target.name, *shifted)
+                pair = Pair(passage, actor.name, target.name, *shifted)
                 yield pair, actor, target, parsed.sentences[number]
 
 
@@ -95,14 +110,14 @@ def _pairs(inside: Sequence[Candidate], full: dict[str, str]) -> Iterator[tuple[
                 yield named[actor], named[target]
 
 
-def _closest(pairs: Iterable[tuple[Mention, Mention]]) -> list[tuple[Mention, Mention]]:
-    """All pairs, or the `MAX_PAIRS` whose mentions stand closest, in their order."""
-    found = list(pairs)
-    if len(found) <= MAX_PAIRS:
-        return found
-    apart = [abs((actor.start or 0) - (target.start or 0)) for actor, target in found]
-    kept = sorted(range(len(found)), key=apart.__getitem__)[:MAX_PAIRS]
-    return [found[index] for index in sorted(kept)]
+def _most(pairs: list[tuple[Mention, Mention]], actors: Set[Span | None]) -> list[tuple[Mention, Mention]]:
+    """At most `MAX_PAIRS` of a sentence's pairs, in their order."""
+    if len(pairs) <= MAX_PAIRS:
+        return pairs
+    warnings.warn(f"a sentence with {len(pairs):,} pairs of names: {MAX_PAIRS:,} are asked about", stacklevel=4)
+    worth = [(target.span in actors, abs((actor.start or 0) - (target.start or 0))) for actor, target in pairs]
+    kept = sorted(range(len(pairs)), key=worth.__getitem__)[:MAX_PAIRS]
+    return [pairs[index] for index in sorted(kept)]
 
 
 def _askable(candidate: Candidate, sentence: Span, text: str) -> bool:
@@ -123,15 +138,21 @@ def _longest(actors: Sequence[Mention]) -> list[Mention]:
     ]
 
 
-def _full_names(candidates: Sequence[Candidate]) -> dict[str, str]:
-    """The longest proper name whose last word a shorter one is: "Dostum" is "Abdul Dostum"."""
+def _full_names(text: str, candidates: Sequence[Candidate]) -> dict[str, str]:
+    """The longest proper name whose last word a shorter one is: "Dostum" is "Abdul Dostum".
+
+    Not where that may be two names ("Bill Clinton", "Hillary Clinton"), and not of a common noun: the Parliament that
+    the text speaks of need not be the European Parliament.
+    """
     names = {c.mention.name for c in candidates if c.named}
-    longer: dict[str, str] = {}
-    for name in sorted(names, key=lambda name: (len(name), name)):  # a set has another order in every process
-        for part in (name.split()[-1], name):
-            if part in names:
-                longer[part] = name
-    return longer
+    starts = [(c.mention.name, c.mention.start or 0) for c in candidates]
+    common = {name for name, start in starts if _THE.search(text, max(start - 5, 0), start)}
+    longer: dict[str, set[str]] = {}
+    for name in names:
+        if (last := name.split()[-1]) in names - common - {name}:
+            longer.setdefault(last, set()).add(name)
+    longest = {last: max(found, key=len) for last, found in longer.items()}
+    return {last: whole for last, whole in longest.items() if all(whole.endswith(name) for name in longer[last])}
 
 
 def _best(triples: Sequence[Triple]) -> list[Triple]:

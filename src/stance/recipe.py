@@ -21,6 +21,8 @@ MAX_SEED = 2**32 - 1
 """The most that numpy takes."""
 WIDE = 512
 """Hidden sizes from here on are not of the small tier: base-size encoders have 768, MiniLM 384."""
+MOST_WIDE = 8e-5
+"""The highest learning rate that base-size encoders were measured at, all weights trained (docs/LOG.md)."""
 
 
 def teachers(config: TrainingConfig) -> list[tuple[str, Path]]:
@@ -38,6 +40,28 @@ def suited(config: TrainingConfig, width: int) -> TrainingConfig:
     rate = (3e-5 if wide else 2e-4) if config.learning_rate is None else config.learning_rate
     frozen = 0 if wide and config.frozen_layers is None else config.frozen_layers
     return replace(config, learning_rate=rate, frozen_layers=frozen)
+
+
+def doubt(config: TrainingConfig, width: int) -> str:
+    """What is to be said of a learning rate that suits the small encoder alone, such as that of `experiment=full`."""
+    rate = config.learning_rate or 0.0
+    if width < WIDE or rate <= MOST_WIDE or config.lora.rank:
+        return ""
+    return (
+        f"training.learning_rate={rate:g} suits the small encoder; base-size ones were measured at 3e-5 to "
+        f"{MOST_WIDE:g}: give training.learning_rate=3e-5 where the loss does not fall"
+    )
+
+
+def idle(key: str, config: TrainingConfig) -> str:
+    """What `training.KEY` lacks in these settings to have an effect; empty where it has one."""
+    if key in ("teacher_weight", "teacher_questions", "teacher_questions_weight") and not config.teacher:
+        return "training.teacher"
+    if key in ("lora.alpha", "lora.dropout", "lora.targets") and not config.lora.rank:
+        return "training.lora.rank"
+    if key == "lexicon" and not config.deny and not config.passive:
+        return "training.deny or training.passive"
+    return "training.lora.rank=0" if key == "frozen_layers" and config.lora.rank else ""
 
 
 def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> None:
@@ -59,11 +83,11 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
     if config.accumulation < 1:
         raise StanceError(f"training.accumulation={config.accumulation}: expected 1 or more")
     lora.check(config.lora)
-    shares = ("warmup", "label_smoothing", "span_dropout", "surface_share", "open_holder")
+    shares = ("warmup", "label_smoothing", "span_dropout", "surface_share")
     for name in (*shares, "mask_names", "swap_names", "hide_names", "swap_direction"):
         if not 0 <= (share := getattr(config, name)) < 1:
             raise StanceError(f"training.{name}={share}: expected a share, from 0 to below 1")
-    for name in ("teacher_weight", "deny", "passive"):
+    for name in ("teacher_weight", "open_holder", "deny", "passive"):
         if not 0 <= (share := getattr(config, name)) <= 1:
             raise StanceError(f"training.{name}={share}: expected a share, from 0 to 1")
     counts = "early_stopping", "save_steps", "frozen_layers"

@@ -54,8 +54,8 @@ class Pair:
 
     @property
     def placed(self) -> bool:
-        """Whether it says where one of its names is printed."""
-        return self.actor_span is not None or self.target_span is not None
+        """Whether it says where both of its names are printed."""
+        return self.actor_span is not None and self.target_span is not None
 
 
 @dataclass(frozen=True, slots=True)

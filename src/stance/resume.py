@@ -27,7 +27,7 @@ from stance.recipe import choose_precision, teachers
 from stance.settings.training import ModelConfig, TrainingConfig
 
 LOCK, JOB = "training.lock", "job.json"
-WEIGHTS = "model.safetensors"
+WEIGHTS, BESIDE = "model.safetensors", ("config.json", "tokenizer.json")
 FREE = ("training.save_steps", "training.disk_budget_gb", "training.teacher_cache")
 """Settings that change no weight: a resume may change them."""
 
@@ -115,13 +115,14 @@ def describe(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) ->
 
 
 def weights(model: ModelConfig, config: TrainingConfig) -> dict[str, str]:
-    """The sha256 of the local weights and words that a training starts from or learns from, by the setting's path."""
+    """The sha256 of the local files that a training starts from or learns from, weights by the setting's path."""
     folders = [
         model.name,
         *(str(folder) for _, folder in teachers(config)),
         *([config.initial] if config.initial else []),
     ]
     files = {folder: Path(folder) / WEIGHTS for folder in folders}
+    files |= {f"{folder}/{part}": Path(folder) / part for folder in folders for part in BESIDE}
     if config.deny or config.passive:
         files[config.lexicon] = Path(config.lexicon)
     return {name: sha256(path) for name, path in files.items() if path.is_file()}

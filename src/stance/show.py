@@ -12,6 +12,7 @@ from rich.text import Text
 from stance import dataset
 from stance.calibration import MEASURES
 from stance.dataset import Manifest
+from stance.errors import printable
 from stance.records import Article, Triple
 from stance.scores import SUMMARY
 
@@ -77,7 +78,7 @@ def _print(console: Console, title: str, rows: Sequence[Sequence[str]]) -> None:
             justify="left" if number == 0 or not rows[1:] or not rows[1][number][:1].isdigit() else "right",
         )
     for row in rows[1:]:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console.print(table)
 
 

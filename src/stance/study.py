@@ -41,6 +41,8 @@ LOCK_SECONDS = 120.0
 OPENING_SECONDS = 30.0
 MISSED_BEATS = 3
 HANDED_BACK = "handed_back_"
+LEAST = 3
+"""Trials that must have come as far as one that is pruned, where so many begin without pruning: one is no median."""
 METRICS = (*rates(np.ones((3, 3))), "loss")
 SAMPLERS, PRUNERS, DIRECTIONS = ("tpe", "random", "grid"), ("median", "hyperband", "none"), ("maximize", "minimize")
 
@@ -232,7 +234,7 @@ def sampler(config: SweepConfig, space: Space, opened: Opened) -> BaseSampler:
 def pruner(config: SweepConfig, steps: int) -> BasePruner:
     """The pruner; `steps` is the number of epochs of a trial over all its seeds."""
     if config.pruner == "median":
-        return MedianPruner(n_startup_trials=config.startup)
+        return MedianPruner(n_startup_trials=config.startup, n_min_trials=max(1, min(config.startup, LEAST)))
     return HyperbandPruner(max_resource=steps) if config.pruner == "hyperband" else NopPruner()
 
 

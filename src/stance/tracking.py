@@ -143,13 +143,16 @@ def _experiment(client: MlflowClient, config: TrackingConfig) -> Experiment | No
 
 def give_up(run_id: str) -> None:
     """End the run of a process that was killed, and that nobody goes on with, as KILLED, if the open store has it."""
-    client = MlflowClient()
+    _give_up(MlflowClient(), run_id)
+
+
+def _give_up(client: MlflowClient, run_id: str) -> None:
     try:
         if client.get_run(run_id).info.status == "RUNNING":
             client.set_tag(run_id, "stance.error", "its process was killed, and another training took its place")
             client.set_terminated(run_id, "KILLED")
     except (MlflowException, SQLAlchemyError, RequestException) as error:  # the training must not fail for its record
-        _log.info("run %s can't be ended: %s", run_id, scrubbed(reason(error)))
+        print(f"run {run_id} of the killed process stays open: {scrubbed(reason(error))}", file=sys.stderr)
 
 
 def find(config: TrackingConfig, wanted: str) -> str:
@@ -239,7 +242,10 @@ def _named_by_us(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _interrupted(client: MlflowClient, config: TrackingConfig, run_id: str) -> Recorded | None:
-    """The run of a training that was interrupted; None, with a line about it, if the experiment no longer has it."""
+    """The run of a training that was interrupted; None, with a line about it, if the experiment does not have it.
+
+    One that is in another experiment of the store ends as KILLED.
+    """
     try:
         found = client.get_run(run_id)
     except MlflowException as error:
@@ -247,13 +253,15 @@ def _interrupted(client: MlflowClient, config: TrackingConfig, run_id: str) -> R
             raise _refused(config, f"can't look for run {run_id}", error) from error
         found = None
     experiment = client.get_experiment_by_name(config.experiment).experiment_id
-    if found and found.info.lifecycle_stage == "active" and found.info.experiment_id == experiment:
+    there = found is not None and found.info.lifecycle_stage == "active"
+    if there and found.info.experiment_id == experiment:
         return found
-    print(
-        f"{scrubbed(config.uri)}: the experiment {config.experiment} no longer has the interrupted run "
-        f"{run_id}; a new run takes its place",
-        file=sys.stderr,
-    )
+    what = f"{scrubbed(config.uri)}: the experiment {config.experiment} does not have the interrupted run {run_id}"
+    print(f"{what}; a new run takes its place", file=sys.stderr)
+    if there:
+        _give_up(client, run_id)
+    elif not found:
+        print("where it was recorded (another tracking.uri?) it may stay open", file=sys.stderr)
     return None
 
 

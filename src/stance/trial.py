@@ -89,6 +89,7 @@ def plan(config: SweepConfig, settings: Settings, rows: Mapping[str, Sequence[Ex
     splits = {name: part for name, part in rows.items() if name != "test"}
     if config.sampler == "grid":
         config = replace(config, trials=min(config.trials, math.prod(len(choices) for choices in grid(space).values())))
+    _check_effects(space, settings)
     found = Plan(config, settings, space, splits, scratch)
     out = {key: extremes(kind)[0] for key, kind in space.items() if not within(values(settings)[key], kind)}
     base = changed(settings, out)  # what is given for a searched setting counts only where it can be drawn
@@ -107,6 +108,15 @@ def plan(config: SweepConfig, settings: Settings, rows: Mapping[str, Sequence[Ex
             except StanceError as error:
                 raise StanceError(f"sweep.space.{key}: {error}") from error
     return found
+
+
+def _check_effects(space: Space, settings: Settings) -> None:
+    """Refuse to search a setting that none of the space's other values gives an effect."""
+    drawn = [changed(settings, {key: end}).training for key, kind in space.items() for end in extremes(kind)]
+    for key in space:
+        lacking = [recipe.idle(key.removeprefix("training."), config) for config in (settings.training, *drawn)]
+        if all(lacking):
+            raise StanceError(f"sweep.space.{key}: has no effect without {lacking[0]}; set that, or take this out")
 
 
 def _check(plan: Plan, settings: Settings, key: str = "") -> None:

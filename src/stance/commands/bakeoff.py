@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import ancestry, bakeoff, dataset, jsonl, tracking, training, transfer
+from stance import ancestry, bakeoff, dataset, jsonl, recipe, tracking, training, transfer
 from stance.config import override
 from stance.dataset import Manifest
 from stance.errors import StanceError
@@ -43,6 +43,9 @@ def _contender(job: BakeoffJob, name: str, changes: Sequence[str], read: Dataset
     if own.dataset not in read:
         read[own.dataset] = dataset.load(Path(own.dataset))
     rows, manifest = read[own.dataset]
+    for change in changes:
+        if lacking := recipe.idle(change.partition("=")[0].removeprefix("training."), own.training):
+            raise StanceError(f"{change!r}: has no effect without {lacking}; set that too, or leave this out")
     found = bakeoff.Contender(name, manifest.sha256, rows, own.model, training.suit(own.model, own.training))
     rehearse(found.model, found.training, rows)
     return found

@@ -8,9 +8,9 @@ from stance import jsonl
 from stance.encoding import Cuts
 from stance.errors import StanceError
 from stance.files import check_outside
-from stance.forms import pair_from_json
+from stance.forms import check_pair, pair_from_json
 from stance.jobs.serving import PredictJob
-from stance.predictor import StancePredictor, check, parts
+from stance.predictor import StancePredictor, parts
 from stance.records import LABELS
 
 CHUNK = 512
@@ -22,14 +22,14 @@ def run(job: PredictJob) -> Path:
     """Score a JSON Lines file of {text, actor, target}; the answers come in the same order."""
     predictor = StancePredictor.load(job.artifact, precision=job.precision, threads=job.threads)
     jsonl.check_output(Path(job.output))
+    rows = list(jsonl.read(Path(job.input)))
     for place in (Path(job.input), *parts(Path(job.artifact), predictor.metadata)):
         check_outside(Path(job.output), place)
-    rows = list(jsonl.read(Path(job.input)))
     pairs = [pair_from_json(row, where) for where, row in rows]
     for (where, row), pair in zip(rows, pairs, strict=True):
         jsonl.check_writable(row, where)
         try:
-            check(pair)
+            check_pair(pair)
         except StanceError as error:
             raise StanceError(f"{where}: {error}; nothing was scored") from error
         if taken := sorted((ANSWER | ABSTAINED if job.abstain else ANSWER) & set(row)):

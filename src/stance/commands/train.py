@@ -5,10 +5,11 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import ancestry, dataset, launch, model, origin, resume, teacher, tracking, training
+from stance import ancestry, dataset, encoders, launch, model, origin, resume, teacher, tracking, training
 from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.jobs.training import TrainJob
+from stance.recipe import doubt
 from stance.records import UNLABELLED, Example
 from stance.runs import Run
 
@@ -28,8 +29,10 @@ def run(job: TrainJob) -> float:
         return _follow(job, rows)
     print(
         f"train: {job.model.name} on {len(rows['train'])} pairs of {job.dataset}{_asked(job, rows)}, at most "
-        f"{job.training.epochs} epochs -> checkpoint in {job.output}"
+        f"{job.training.epochs} epochs, learning rate {recipe.learning_rate:g} -> checkpoint in {job.output}"
     )
+    if said := doubt(recipe, encoders.settings(job.model).hidden_size):
+        print(said)
     _say_replaced(Path(job.output))
     with resume.hold(Path(job.output)) as work:
         before = resume.find(work, resume.describe(job.model, job.training, manifest.sha256), job.resume)

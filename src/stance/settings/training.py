@@ -78,7 +78,8 @@ class TrainingConfig:
     surface_share: float = 0.5
     """Share of the training pairs that are asked by the passage's own words instead of the canonical names."""
     open_holder: float = 0.0
-    """Share of the training pairs that ask what "someone" thinks of the target, where the article's holders agree."""
+    """Share of a passage's targets that are also asked about with the holder left open ("someone"), where all holders
+    of the article agree."""
     teacher: list[str] = field(default_factory=list)
     """Checkpoint directories whose mean answer the model also learns (distillation); CORPUS:DIRECTORY answers for one
     corpus alone; empty for none."""
