@@ -28,6 +28,12 @@ def test_the_width_decides(width: int, rate: float, frozen: int | None) -> None:
     assert suited(found, 384) == found  # what is settled stays
 
 
+@pytest.mark.parametrize(("width", "rate"), [(384, 1e-3), (768, 1.5e-4)])
+def test_adapters_take_five_times_the_rate(width: int, rate: float) -> None:
+    assert suited(TrainingConfig(lora=LoraConfig(rank=8)), width).learning_rate == pytest.approx(rate)
+    assert suited(TrainingConfig(lora=LoraConfig(rank=8), learning_rate=1e-4), width).learning_rate == 1e-4
+
+
 @pytest.mark.parametrize("width", [384, 768])
 def test_what_is_given_stays(width: int) -> None:
     given = TrainingConfig(learning_rate=7e-5, frozen_layers=1)

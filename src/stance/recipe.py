@@ -21,6 +21,8 @@ MAX_SEED = 2**32 - 1
 """The most that numpy takes."""
 WIDE = 512
 """Hidden sizes from here on are not of the small tier: base-size encoders have 768, MiniLM 384."""
+ADAPTERS = 5
+"""How many times as high the learning rate of adapters is as that of whole weights; ten times diverges."""
 MOST_WIDE = 8e-5
 """The highest learning rate that base-size encoders were measured at, all weights trained (docs/LOG.md)."""
 
@@ -34,10 +36,12 @@ def teachers(config: TrainingConfig) -> list[tuple[str, Path]]:
 def suited(config: TrainingConfig, width: int) -> TrainingConfig:
     """The settings that are null, as suits an encoder with hidden states of `width` numbers; what is given stays.
 
-    Base-size encoders were measured at 3e-5 to 8e-5 with all layers trained, the small one at 2e-4 (docs/LOG.md).
+    Base-size encoders were measured at 3e-5 to 8e-5 with all layers trained, the small one at 2e-4, its adapters at
+    1e-3 (docs/LOG.md).
     """
     wide = width >= WIDE
-    rate = (3e-5 if wide else 2e-4) if config.learning_rate is None else config.learning_rate
+    usual = (3e-5 if wide else 2e-4) * (ADAPTERS if config.lora.rank else 1)
+    rate = usual if config.learning_rate is None else config.learning_rate
     frozen = 0 if wide and config.frozen_layers is None else config.frozen_layers
     return replace(config, learning_rate=rate, frozen_layers=frozen)
 

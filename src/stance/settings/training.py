@@ -56,7 +56,7 @@ class TrainingConfig:
     """Most passes over the training split."""
     learning_rate: float | None = None
     """Peak learning rate of AdamW; linear decay after the warm-up. null: 2e-4, or 3e-5 where the encoder's hidden size
-    is at least 512."""
+    is at least 512; five times that with lora.rank."""
     warmup: float = 0.1
     """Share of the steps in which the learning rate rises."""
     weight_decay: float = 0.01
