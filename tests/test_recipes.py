@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -641,6 +642,9 @@ def test_the_script_compares_and_logs(encoder: str, tmp_path: Path, capsys: pyte
     folder = tiny.dataset(tmp_path / "dataset", named)
     old = training.train(SPLITS, tiny.config(name=encoder), replace(RECIPE, epochs=1), output=tmp_path / "old",
                          about={"dataset_sha256": "b" * 64})  # fmt: skip
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    killed = client.create_run(client.create_experiment("stance")).info.run_id  # its process left its note
+    (tmp_path / ".memory.jsonl.run").write_text(killed, "utf-8")
     capsys.readouterr()
     script("bakeoff").main(
         [
@@ -655,8 +659,9 @@ def test_the_script_compares_and_logs(encoder: str, tmp_path: Path, capsys: pyte
     )  # fmt: skip
     told = capsys.readouterr()
     assert [line.split()[0] for line in told.out.splitlines()[-3:]] == ["plain", "r_drop", "tuned"]
-    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
-    (run,) = client.search_runs([client.get_experiment_by_name("stance").experiment_id])
+    run, ended = client.search_runs([client.get_experiment_by_name("stance").experiment_id])
+    assert (ended.info.run_id, ended.info.status, run.info.status) == (killed, "KILLED", "FINISHED")
+    assert not (tmp_path / ".memory.jsonl.run").exists()
     kept = [row for _, row in jsonl.read(tmp_path / "memory.jsonl")]
     assert set(kept[0]["scores"]) == {"Süd+Ost", "Süd+Ost no places"}
     logged = {f"{row['name']}.Süd_Ost": row["scores"]["Süd+Ost"] for row in kept}
@@ -688,6 +693,19 @@ def test_a_contender_changes_what_learns_alone(encoder: str, tmp_path: Path) -> 
             StanceError, match=rf"contenders\.b: '{change}': expected dataset=…, model\.KEY=… or training"
         ):
             script("bakeoff").main([f"dataset={folder}", f"+bakeoff.contenders={{a: [], b: ['{change}']}}"])
+
+
+def test_a_killed_study_leaves_the_id_of_its_run(tmp_path: Path) -> None:
+    memory = tmp_path / "new" / "memory.jsonl"
+    with suppress(KeyboardInterrupt), studies.noted(memory) as begin:
+        assert begin("first") == ""
+        raise KeyboardInterrupt
+    with studies.noted(memory) as begin:
+        assert begin("second") == "first"
+        with studies.noted(memory) as beside:
+            assert beside("third") == "", "the second goes on"
+    with studies.noted(memory) as begin:
+        assert begin("fourth") == ""
 
 
 def test_a_contender_that_is_the_plain_one_is_refused(encoder: str, tmp_path: Path) -> None:

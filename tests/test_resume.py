@@ -669,7 +669,7 @@ def test_a_run_in_another_experiment_is_ended_when_a_new_one_takes_its_place(
     assert f"does not have the interrupted run {first}; a new run" in capsys.readouterr().err
     ended = client.get_run(first)
     assert ended.info.status == "KILLED"
-    assert "another training took its place" in ended.data.tags["stance.error"]
+    assert "another one took its place" in ended.data.tags["stance.error"]
 
 
 def test_a_deleted_run_is_replaced_by_a_new_one(

@@ -2,12 +2,13 @@
 
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from stance import inference, jsonl, model, training
 from stance.errors import StanceError
@@ -31,6 +32,34 @@ def answers(splits: Sets, models: ModelConfig, recipe: TrainingConfig, sets: Set
         result = training.train(splits, models, recipe, output=Path(folder) / "checkpoint", about={}, rescue=False)
         checkpoint = model.load(result.checkpoint)
     return result, {name: inference.logits(checkpoint, [row.pair() for row in rows]) for name, rows in sets.items()}
+
+
+@contextmanager
+def noted(memory: Path) -> Iterator[Callable[[str], str]]:
+    """Keep the id of a study's run beside its memory while the study goes on.
+
+    Yields:
+        Notes an id, and returns that of a run whose process was killed; empty for none, and where another process
+        has a study with this memory at this moment.
+    """
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    note, lock = memory.with_name(f".{memory.name}.run"), FileLock(memory.with_name(f".{memory.name}.run.lock"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        yield lambda run: ""
+        return
+
+    def begin(run: str) -> str:
+        left = note.read_text("utf-8") if note.is_file() else ""
+        jsonl.write_text(note, run)
+        return left
+
+    try:
+        yield begin
+        note.unlink(missing_ok=True)
+    finally:
+        lock.release()
 
 
 def learned(train: Sequence[Example], sets: Sets) -> dict[str, str]:

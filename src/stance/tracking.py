@@ -141,15 +141,12 @@ def _experiment(client: MlflowClient, config: TrackingConfig) -> Experiment | No
     return client.get_experiment_by_name(config.experiment)
 
 
-def give_up(run_id: str) -> None:
-    """End the run of a process that was killed, and that nobody goes on with, as KILLED, if the open store has it."""
-    _give_up(MlflowClient(), run_id)
-
-
-def _give_up(client: MlflowClient, run_id: str) -> None:
+def give_up(run_id: str, client: MlflowClient | None = None) -> None:
+    """End the run of a killed process that nobody goes on with as KILLED, if the open store has it; "" is no run."""
+    client = client or MlflowClient()
     try:
-        if client.get_run(run_id).info.status == "RUNNING":
-            client.set_tag(run_id, "stance.error", "its process was killed, and another training took its place")
+        if run_id and client.get_run(run_id).info.status == "RUNNING":
+            client.set_tag(run_id, "stance.error", "its process was killed, and another one took its place")
             client.set_terminated(run_id, "KILLED")
     except (MlflowException, SQLAlchemyError, RequestException) as error:  # the training must not fail for its record
         print(f"run {run_id} of the killed process stays open: {scrubbed(reason(error))}", file=sys.stderr)
@@ -259,7 +256,7 @@ def _interrupted(client: MlflowClient, config: TrackingConfig, run_id: str) -> R
     what = f"{scrubbed(config.uri)}: the experiment {config.experiment} does not have the interrupted run {run_id}"
     print(f"{what}; a new run takes its place", file=sys.stderr)
     if there:
-        _give_up(client, run_id)
+        give_up(run_id, client)
     elif not found:
         print("where it was recorded (another tracking.uri?) it may stay open", file=sys.stderr)
     return None

@@ -41,7 +41,9 @@ def run(job: CurveJob) -> Path:
         return {f"{t.name} {t.headline}": t.scores[t.headline].value for t in found}
 
     print(f"learning curve: {job.curve.articles} articles of {job.dataset}, seeds {job.curve.seeds} -> {output}")
-    with tracking.run(job.tracking, stage="learning_curve", settings=asdict(job)) as active:
+    whole = asdict(job)
+    with studies.noted(memory) as begin, tracking.run(job.tracking, stage="learning_curve", settings=whole) as active:
+        tracking.give_up(begin(active.id))
         active.dataset(manifest, Path(job.dataset), "training")
         active.warn(ancestry.doubts(job.training, manifest.sha256) | studies.learned(rows["train"], others))
         points = curve.points(rows, job.model, job.training, job.curve, others=others, score=score, memory=memory)

@@ -37,8 +37,7 @@ def run(job: TrainJob) -> float:
     with resume.hold(Path(job.output)) as work:
         before = resume.find(work, resume.describe(job.model, job.training, manifest.sha256), job.resume)
         with tracking.run(job.tracking, stage="train", settings=asdict(job), resume=before.run) as active:
-            if before.given_up:
-                tracking.give_up(before.given_up)
+            tracking.give_up(before.given_up)
             active.dataset(manifest, Path(job.dataset), "training")
             result = _train(job, rows, manifest, active)
     for split, cuts in result.cuts.items():
