@@ -4,6 +4,7 @@ import json
 import platform
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -330,8 +331,23 @@ def test_an_open_holder_has_the_stance_that_all_holders_share() -> None:
     assert len({e.id for e in asked}) > len({e.id for e in given})
     neutral = replace(base, article_id="b", actor="Ann", target="truce", stance=Stance.NEUTRAL)
     assert augment.vary([neutral], config) == [neutral], "others may hold a stance that nobody annotated"
-    known = [neutral, replace(neutral, id="n", target="Kampala", provenance="sampled")]
-    assert [e.target for e in augment.vary(known, config) if e.actor == SOMEONE] == ["truce", "Kampala"]
+    sampled = replace(neutral, id="n", target="Kampala", provenance="sampled")
+    held = [replace(neutral, target=name, stance=Stance.OPPOSE) for name in ("the levy", "Addis Ababa")]
+    known = augment.vary([neutral, sampled, *held], config)
+    assert [e.target for e in known if e.actor == SOMEONE] == ["truce", "Kampala", "the levy", "Addis Ababa"]
+
+
+def test_no_more_open_holders_are_neutral_than_are_not() -> None:
+    base = replace(tiny.examples(1, seed=4)[0], actor="Ann", actor_span=None, target_span=None)
+    held = [replace(base, id=f"h{n}", target=f"levy {n}", stance=Stance.OPPOSE) for n in range(200)]
+    free = [
+        replace(base, id=f"f{n}", target=f"town of {n}", stance=Stance.NEUTRAL, provenance="sampled")
+        for n in range(1000, 2000)
+    ]
+    config = TrainingConfig(span_dropout=0.0, surface_share=0.0, open_holder=0.5)
+    stances = Counter(e.stance for e in augment.vary([*held, *free], config) if e.actor == SOMEONE)
+    assert 70 < stances[Stance.OPPOSE] < 130
+    assert 70 < stances[Stance.NEUTRAL] < 130
 
 
 def test_what_is_made_of_a_pair_does_not_close_its_holder() -> None:

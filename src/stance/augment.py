@@ -113,13 +113,19 @@ def _turned(example: Example, weight: float) -> Example:
 
 
 def _open(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
-    """A share of the targets of each passage with the holder left open, where that stance is sure."""
+    """A share of the targets of each passage with the holder left open, where that stance is sure.
+
+    Of those that nobody has a stance to, no more than of the others: most of an article's names are such.
+    """
     found: dict[tuple[str, str, str], Example] = {}
     for example, sure in zip(examples, _agreed(examples), strict=True):
         if sure and example.actor != SOMEONE:
             found.setdefault((example.article_id, example.text, folded(example.target)), example)
+    held = sum(example.stance != Stance.NEUTRAL for example in found.values())
+    neutral = config.open_holder * min(1.0, held / max(len(found) - held, 1))
+    shares = [neutral if example.stance == Stance.NEUTRAL else config.open_holder for example in found.values()]
     draws = np.random.default_rng([config.seed, 4]).random(len(found))
-    drawn = [example for example, draw in zip(found.values(), draws, strict=True) if draw < config.open_holder]
+    drawn = [example for example, draw, share in zip(found.values(), draws, shares, strict=True) if draw < share]
     return [replace(e, id=f"{e.id}-open", actor=SOMEONE, actor_span=None, tags=()) for e in drawn]
 
 

@@ -79,7 +79,7 @@ class TrainingConfig:
     """Share of the training pairs that are asked by the passage's own words instead of the canonical names."""
     open_holder: float = 0.0
     """Share of a passage's targets that are also asked about with the holder left open ("someone"), where all holders
-    of the article agree."""
+    of the article agree; no more neutral ones than others."""
     teacher: list[str] = field(default_factory=list)
     """Checkpoint directories whose mean answer the model also learns (distillation); CORPUS:DIRECTORY answers for one
     corpus alone; empty for none."""
