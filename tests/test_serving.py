@@ -110,7 +110,8 @@ def test_the_loaded_champion_names_the_row_with_a_place_outside_its_text(
     with pytest.raises(MlflowException, match=r"row 2: actor_span: span \[0, 100000\] is outside the text"):
         loaded.predict(table)
     table["actor_span"] = [[0, 1], [0, [4]]]
-    with pytest.raises(MlflowException, match=r"row 2: actor_span: expected \[start, end\] or null, found \[0, \["):
+    expected = r"row 2: actor_span: expected \[start, end\] or null, found \[0, \[4\]\]"
+    with pytest.raises(MlflowException, match=expected):
         loaded.predict(table)
 
 

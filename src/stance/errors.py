@@ -6,8 +6,6 @@ import re
 _PASSWORD = re.compile(r"(?<=://)[^:/?]*:([^?]+(?=@)|[^@]+)@")
 
 _TORN = re.compile(r"unexpected pos \d|PytorchStreamWriter|iostream error")
-
-
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LONGEST = 2000
 

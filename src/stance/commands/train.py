@@ -9,7 +9,7 @@ from stance import ancestry, dataset, encoders, launch, model, origin, resume, t
 from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.jobs.training import TrainJob
-from stance.recipe import doubt
+from stance.recipe import doubt, suited
 from stance.records import UNLABELLED, Example
 from stance.runs import Run
 
@@ -20,7 +20,9 @@ def run(job: TrainJob) -> float:
     Returns:
         That macro-F1.
     """
-    recipe = training.suit(job.model, resume.settled(job.training, Path(job.output), job.resume))
+    given = resume.settled(job.training, Path(job.output), job.resume)
+    width = encoders.settings(job.model).hidden_size
+    recipe = suited(given, width)
     job = replace(job, training=recipe)
     rows, manifest = dataset.load(Path(job.dataset))
     if job.resume == "auto" and (made := _made(job, manifest)) is not None:
@@ -31,7 +33,7 @@ def run(job: TrainJob) -> float:
         f"train: {job.model.name} on {len(rows['train'])} pairs of {job.dataset}{_asked(job, rows)}, at most "
         f"{job.training.epochs} epochs, learning rate {recipe.learning_rate:g} -> checkpoint in {job.output}"
     )
-    if said := doubt(recipe, encoders.settings(job.model).hidden_size):
+    if said := doubt(recipe, width):
         print(said)
     _say_replaced(Path(job.output))
     with resume.hold(Path(job.output)) as work:
