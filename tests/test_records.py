@@ -159,6 +159,11 @@ def test_broken_line_is_refused_with_its_number(tmp_path: Path) -> None:
     refuse(tmp_path / "in.jsonl", b'{"a": 1}\n\n{"a": \n', message)
 
 
+@pytest.mark.parametrize("content", [b'{"a": 1, "b": 2, "a": 3}', b'{"c": [{"b": 2, "a": 3, "a": 3}]}'])
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path, content: bytes) -> None:
+    refuse(tmp_path / "in.jsonl", content, r"in\.jsonl:1: broken JSON: the key 'a' stands twice in an object; expected")
+
+
 def test_number_too_long_for_python_is_refused(tmp_path: Path) -> None:
     content = b'{"a": ' + b"1" * 5000 + b"}"
     refuse(tmp_path / "in.jsonl", content, r"in\.jsonl:1: broken JSON: Exceeds the limit \(4300 digits\)")

@@ -8,6 +8,7 @@ import math
 import os
 import re
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,7 +65,7 @@ def _parse(raw: bytes, where: str) -> dict[str, Any]:
     if len(raw) > MAX_LINE_BYTES:
         raise StanceError(f"{where}: a line of over {MAX_LINE_BYTES:,} bytes, the most that is read; split the text")
     try:
-        value = json.loads(raw.decode("utf-8-sig").rstrip("\r\n"))
+        value = _DECODER.decode(raw.decode("utf-8-sig").rstrip("\r\n"))
     except UnicodeDecodeError as error:
         raise StanceError(
             f"{where}: not UTF-8 (byte {raw[error.start]:#04x} at column {error.start + 1}); save it as UTF-8"
@@ -73,13 +74,25 @@ def _parse(raw: bytes, where: str) -> dict[str, Any]:
         raise StanceError(
             f"{where}: broken JSON at column {error.colno}: {error.msg}; expected one complete object a line"
         ) from error
-    except ValueError as error:  # a number with more digits than Python takes
+    except ValueError as error:  # a doubled key, or a number with more digits than Python takes
         raise StanceError(f"{where}: broken JSON: {error}; expected one complete object a line") from error
     except RecursionError as error:
         raise StanceError(f"{where}: JSON nested too deeply; expected one flat object a line") from error
     if not isinstance(value, dict):
         raise StanceError(f"{where}: expected a JSON object, found {type(value).__name__}")
     return value
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. JSON lets a key stand twice, and Python would forget what the first one says."""
+    value = dict(members)
+    if len(value) < len(members):
+        twice, _ = Counter(key for key, _ in members).most_common(1)[0]
+        raise ValueError(f"the key {twice[:40]!r} stands twice in an object")
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def elements(path: Path) -> Iterator[Any]:
@@ -98,7 +111,7 @@ def elements(path: Path) -> Iterator[Any]:
 
 
 def _elements(file: TextIO, path: Path) -> Iterator[Any]:
-    decode, buffer, number = json.JSONDecoder().raw_decode, file.read(_CHUNK), 1
+    decode, buffer, number = _DECODER.raw_decode, file.read(_CHUNK), 1
     place = _gap(buffer, 0)
     if not buffer.startswith("[", place):
         raise StanceError(f"{path}: expected a JSON array of objects, found {buffer[place : place + 20]!r}")
