@@ -238,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="embedded", help="as model.name (%(default)s)")
     parser.add_argument("--layout", default="auto", help="as model.layout (%(default)s)")
     parser.add_argument("--tokens", type=positive, nargs="+", default=[1024, 4096], help="training.tokens_per_batch")
-    parser.add_argument("--frozen", type=int, help="training.frozen_layers; without it a third, as by default")
+    parser.add_argument("--frozen", type=int, help="training.frozen_layers; without it as the encoder's width decides")
     parser.add_argument("--steps", type=positive, default=40, help="batches that are timed, after five")
     parser.add_argument("--compile", action="store_true", help="also with training.compile")
     options = parser.parse_args(arguments)

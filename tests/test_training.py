@@ -329,6 +329,8 @@ def test_an_open_holder_has_the_stance_that_all_holders_share() -> None:
         (SOMEONE, "Kampala", Stance.NEUTRAL),
     ]
     assert len({e.id for e in asked}) > len({e.id for e in given})
+    told = [replace(e, soft=(0.2, 0.3, 0.5)) for e in given]
+    assert {e.soft for e in augment.vary(told, config)[len(told) :]} == {()}, "a teacher answered about Ann"
     neutral = replace(base, article_id="b", actor="Ann", target="truce", stance=Stance.NEUTRAL)
     assert augment.vary([neutral], config) == [neutral], "others may hold a stance that nobody annotated"
     sampled = replace(neutral, id="n", target="Kampala", provenance="sampled")

@@ -126,7 +126,7 @@ def _open(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
     shares = [neutral if example.stance == Stance.NEUTRAL else config.open_holder for example in found.values()]
     draws = np.random.default_rng([config.seed, 4]).random(len(found))
     drawn = [example for example, draw, share in zip(found.values(), draws, shares, strict=True) if draw < share]
-    return [replace(e, id=f"{e.id}-open", actor=SOMEONE, actor_span=None, tags=()) for e in drawn]
+    return [replace(e, id=f"{e.id}-open", actor=SOMEONE, actor_span=None, soft=(), tags=()) for e in drawn]
 
 
 def _agreed(examples: Sequence[Example]) -> list[bool]:

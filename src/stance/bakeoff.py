@@ -59,8 +59,8 @@ def check(config: BakeoffConfig) -> None:
     """Refuse what has no meaning."""
     if not config.contenders or not studies.are_seeds(config.seeds):
         raise StanceError(
-            "bakeoff.contenders must name at least one (bakeoff=encodings, recipes and left_out do, or a file of your "
-            "own in conf/bakeoff), bakeoff.seeds hold different numbers from 0 "
+            "bakeoff.contenders must name at least one (bakeoff=encodings, recipes, speed and left_out do, or a file "
+            "of your own in conf/bakeoff), bakeoff.seeds hold different numbers from 0 "
             f"to {MAX_SEED}"
         )
     for name in config.contenders:

@@ -22,7 +22,7 @@ MAX_SEED = 2**32 - 1
 WIDE = 512
 """Hidden sizes from here on are not of the small tier: base-size encoders have 768, MiniLM 384."""
 ADAPTERS = 5
-"""How many times as high the learning rate of adapters is as that of whole weights; ten times diverges."""
+"""How many times as high the learning rate of adapters is as that of whole weights; ten times learns nothing."""
 MOST_WIDE = 8e-5
 """The highest learning rate that base-size encoders were measured at, all weights trained (docs/LOG.md)."""
 

@@ -47,7 +47,7 @@ def run(
 
     Args:
         config: where runs are kept.
-        stage: `build`, `train`, `export` or `evaluate`.
+        stage: what is done, such as `build`, `train`, `export`, `evaluate` or `sweep`.
         settings: the resolved configuration, nested.
         name: the run's name; MLflow invents one for None.
         resume: the id of an interrupted run to go on with; a new one is opened if the store no longer has it.

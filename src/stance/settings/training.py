@@ -27,11 +27,12 @@ class ModelConfig:
     question: str = "markers"
     """markers, hypothesis (the names with "supports" between them), or typed (mentions enclosed; layout pair)."""
     head: str = "markers"
-    """What the head reads: markers, markers_cls (and the passage's summary), span_mean (and names), or bilinear."""
+    """What the head reads: markers, markers_cls (and the passage's summary), span_mean (and names; layout one_pass), or
+    bilinear."""
     dropout: float = 0.1
     """Dropout in the classification head."""
     encoder_dropout: float = 0.0
-    """Dropout in the encoder; drawing its masks costs a quarter of the time on a CPU (docs/LOG.md)."""
+    """Dropout in the encoder; drawing its masks costs a fifth of the time on a CPU (docs/LOG.md)."""
 
 
 @dataclass
@@ -89,9 +90,9 @@ class TrainingConfig:
     """Further questions for each training pair, of names of its passage, that only the teachers answer: none without
     a teacher."""
     teacher_questions_weight: float = 0.5
-    """Weight in the loss of those further questions, and of a dataset's `unlabelled` ones (times their corpus's
-    weight); annotated pairs have 1."""
-    teacher_cache: str = "outputs/teacher"
+    """Weight in the loss of those further questions, and of a dataset's `unlabelled` ones, times that of their corpus
+    and what the teachers give to the labels that it knows; annotated pairs have 1."""
+    teacher_cache: str = "outputs/teacher-answers"
     """Directory that keeps the teachers' answers, so that the next run with the same questions need not ask again."""
     r_drop: float = 0.0
     """Weight of the divergence between two answers under dropout (R-Drop); 0 is off, else each step costs two."""
