@@ -398,6 +398,19 @@ def test_names_that_share_a_word_are_no_pair_and_nobody_is_a_target() -> None:
     assert ("the government of Canada", "German government") not in pairs
 
 
+def test_where_every_holder_was_left_open_someone_is_asked_about_the_other_names() -> None:
+    one = article(oppose(actor=Mention(SOMEONE), target=mention("German government")), exhaustive=False)
+    made, _ = make(one, ExamplesConfig(unlabelled=50, alone=1))
+    assert {e.actor for e in asked(made)} == {SOMEONE}
+    printed = {e.target: e for e in asked(made) if e.target_span}
+    assert set(printed) == {
+        "German government", "Ana Ruiz", "Bern", "Brazil", "Canada", "Geneva", "Holding", "World Bank",
+    }  # fmt: skip
+    for name, example in printed.items():
+        assert example.target_span
+        assert example.text[slice(*example.target_span)] == name
+
+
 def test_names_of_the_passage_are_asked_about_more_often() -> None:
     notes = [oppose(target=Mention(name)) for name in ("Peru", "Chile", "Cuba", "Mali", "Chad", "toll plan")]
     counts = Counter[str]()

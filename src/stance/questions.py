@@ -2,6 +2,8 @@
 
 The names of an annotated article are those of its annotations, whether a sentence prints them or not: corpora with
 canonical names mostly don't. Of an article that nobody annotated they are the names that the parser finds in a passage.
+Where every holder was left open ("someone", as in corpora of what an author thinks of a target), such names are further
+targets: what "someone" thinks of them.
 """
 
 import hashlib
@@ -50,13 +52,15 @@ def draw(article: Article, parsed: Parsed, places: Iterable[Span], most: int, *,
     digest = hashlib.sha256(f"{UNLABELLED}:{article.id}".encode()).digest()
     random = np.random.default_rng([seed, *digest[:8]])
     known = _annotated(article)
-    printed = {} if known else _named(parsed)
+    by_anybody = {note.actor.name for note in article.annotations} == {SOMEONE}
+    if by_anybody:
+        known = [replace(name, acts=name.mention.name == SOMEONE) for name in known]
+    printed = {} if known and not by_anybody else _named(parsed)
     spans = sorted(printed)
     for place in dict.fromkeys(places):
-        names = [name.within(place) for name in known]
-        if not known:
-            inside = (printed[span] for span in _starting(spans, place) if span[1] <= place[1])
-            names = list({name.mention.name: name for name in inside}.values())
+        inside = (printed[span] for span in _starting(spans, place) if span[1] <= place[1])
+        further = {name.mention.name: replace(name, acts=name.acts and not known) for name in inside}
+        names = [*(name.within(place) for name in known), *_others(further.values(), known)]
         yield from ((place, pair) for pair in _pairs(names, words(article.text[slice(*place)]), most, random))
 
 
@@ -83,6 +87,12 @@ def _named(parsed: Parsed) -> dict[Span, _Name]:
         for candidate in parsed.candidates
         if candidate.named and candidate.mention.span
     }
+
+
+def _others(names: Iterable[_Name], known: Sequence[_Name]) -> list[_Name]:
+    """The names that share no word with one that is known: "Obama" may be "the president's", "Barack Obama" is he."""
+    told = frozenset[str]().union(*(words(name.mention.name) for name in known))
+    return [name for name in names if not words(name.mention.name) & told]
 
 
 def _starting(spans: Sequence[Span], place: Span) -> Sequence[Span]:

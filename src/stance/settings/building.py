@@ -19,7 +19,7 @@ class ExamplesConfig:
     """Annotations whose evidence spans more characters of text than this are dropped."""
     unlabelled: int = 0
     """Pairs of names without a label for each sentence of a training article, at most; only training.teacher uses
-    them."""
+    them. Where all holders were left open, "someone" and the other names of the sentence."""
     seed: int = 13
     """Seed of the sampling."""
 
