@@ -52,21 +52,19 @@ def draw(article: Article, parsed: Parsed, places: Iterable[Span], most: int, *,
     digest = hashlib.sha256(f"{UNLABELLED}:{article.id}".encode()).digest()
     random = np.random.default_rng([seed, *digest[:8]])
     known = _annotated(article)
-    by_anybody = {note.actor.name for note in article.annotations} == {SOMEONE}
-    if by_anybody:
-        known = [replace(name, acts=name.mention.name == SOMEONE) for name in known]
-    printed = {} if known and not by_anybody else _named(parsed)
+    printed = {} if known and not _open(article) else _named(parsed, known)
     spans = sorted(printed)
     for place in dict.fromkeys(places):
         inside = (printed[span] for span in _starting(spans, place) if span[1] <= place[1])
-        further = {name.mention.name: replace(name, acts=name.acts and not known) for name in inside}
-        names = [*(name.within(place) for name in known), *_others(further.values(), known)]
+        further = {name.mention.name: name for name in inside}
+        names = [*(name.within(place) for name in known), *further.values()]
         yield from ((place, pair) for pair in _pairs(names, words(article.text[slice(*place)]), most, random))
 
 
 def _annotated(article: Article) -> list[_Name]:
     """The names of the annotations. One that is neither printed nor ever a target ("the author") only acts."""
     targets = {note.target.name for note in article.annotations}
+    anybody = _open(article)
     spans: dict[str, set[Span]] = {}
     for note in article.annotations:
         for mention in (note.actor, note.target):
@@ -76,23 +74,27 @@ def _annotated(article: Article) -> list[_Name]:
         printed = {match.span() for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", article.text)}
         everywhere = tuple(sorted(marked | printed))
         aimed = name != SOMEONE and (name in targets or bool(everywhere))
-        found.append(_Name(Mention(name), acts=True, aimed=aimed, places=everywhere))
+        acts = name == SOMEONE or not anybody
+        found.append(_Name(Mention(name), acts=acts, aimed=aimed, places=everywhere))
     return found
 
 
-def _named(parsed: Parsed) -> dict[Span, _Name]:
-    """The names that the parser finds, by where they are printed."""
-    return {
-        candidate.mention.span: _Name(candidate.mention, acts=candidate.actor, aimed=True)
-        for candidate in parsed.candidates
-        if candidate.named and candidate.mention.span
-    }
+def _open(article: Article) -> bool:
+    """Whether every holder was left open, as in corpora of what an author thinks of a target."""
+    return {note.actor.name for note in article.annotations} == {SOMEONE}
 
 
-def _others(names: Iterable[_Name], known: Sequence[_Name]) -> list[_Name]:
-    """The names that share no word with one that is known: "Obama" may be "the president's", "Barack Obama" is he."""
+def _named(parsed: Parsed, known: Sequence[_Name]) -> dict[Span, _Name]:
+    """The names that the parser finds, by where they are printed.
+
+    Beside names that are known they only are targets, and share no word with one of those, whom they may stand for.
+    """
     told = frozenset[str]().union(*(words(name.mention.name) for name in known))
-    return [name for name in names if not words(name.mention.name) & told]
+    return {
+        candidate.mention.span: _Name(candidate.mention, acts=candidate.actor and not known, aimed=True)
+        for candidate in parsed.candidates
+        if candidate.named and candidate.mention.span and not words(candidate.mention.name) & told
+    }
 
 
 def _starting(spans: Sequence[Span], place: Span) -> Sequence[Span]:
