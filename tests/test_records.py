@@ -140,6 +140,28 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
         list(jsonl.read(tmp_path / "none.jsonl"))
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"a": 1,', r"a\.json: not valid JSON \(.*line 1 column 9.*\); mend it"),
+        (b'{"a": 1, "a": 2}', r"a\.json: not valid JSON \(the key 'a' stands twice in an object\); mend it"),
+        (b"[" * 100_000, r"a\.json: not valid JSON \(nested too deeply\); mend it"),
+        (b'{"a": "\xff"}', r"a\.json: not UTF-8 \(byte 0xff\); mend it"),
+        (b"[]", r"a\.json: expected a JSON object, found list; mend it"),
+        (b'{"a": "' + b"x" * 100 + b'"}', r"a\.json: over 100 bytes, the most that is read; mend it"),
+    ],
+    ids=["cut", "doubled key", "deep", "not UTF-8", "list", "large"],
+)
+def test_a_broken_document_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
+) -> None:
+    monkeypatch.setattr(jsonl, "MAX_ELEMENT_CHARACTERS", 100 if b"x" in content else 1_000_000)
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(StanceError, match=message):
+        jsonl.document(path, "mend it")
+
+
 @pytest.mark.parametrize("content", [b"", b"\n \n"])
 def test_empty_file_is_refused(tmp_path: Path, content: bytes) -> None:
     refuse(tmp_path / "in.jsonl", content, r"in\.jsonl: the file is empty; expected one JSON object a line")

@@ -350,6 +350,7 @@ def test_the_file_of_splits_is_read_as_it_was_written(tmp_path: Path) -> None:
     [
         ("{", "not valid JSON"),
         ("[]", "expected an object with lists"),
+        ('{"train": ["a"], "validation": [], "test": [], "train": ["b"]}', "the key 'train' stands twice"),
         ('{"train": [], "test": []}', "expected an object with lists"),
         ('{"train": [1], "validation": [], "test": []}', "expected an object with lists"),
         ('{"train": ["a"], "validation": [], "test": ["a"]}', "the id 'a' stands 2 times"),

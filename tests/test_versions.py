@@ -154,9 +154,10 @@ def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
 
 def test_a_broken_manifest_is_refused(tmp_path: Path) -> None:
     a, b = write(tmp_path / "a", [row("1")]), write(tmp_path / "b", [row("1")])
-    for text in ("{", "[]", "{}", '{"name": "x"}'):
+    cases = {"{": "not valid JSON", "[]": "expected a JSON object, found list", "{}": "not a dataset manifest"}
+    for text, message in (cases | {'{"name": "x"}': "not a dataset manifest"}).items():
         (b / "manifest.json").write_text(text)
-        with pytest.raises(StanceError, match=r"b/manifest\.json: not a dataset manifest"):
+        with pytest.raises(StanceError, match=rf"b/manifest\.json: {message}.*; build the dataset again"):
             versions.compare(a, b)
 
 

@@ -18,6 +18,7 @@ import datasets
 import pyarrow.parquet as pq
 import yaml
 
+from stance import jsonl
 from stance.errors import StanceError
 from stance.records import LABELS, UNLABELLED, Example, Stance
 from stance.splits import PARTS, SPLITS
@@ -167,9 +168,9 @@ def read_manifest(path: Path) -> Manifest:
     file = path / "manifest.json"
     if not file.is_file():
         raise StanceError(f"{file}: missing; expected a dataset written by scripts/build_dataset.py")
+    values = jsonl.document(file, "build the dataset again")
     try:
-        values = json.loads(file.read_text("utf-8"))
-        version = dict(values).get("format_version", FORMAT_VERSION)
+        version = values.get("format_version", FORMAT_VERSION)
         if version != FORMAT_VERSION:
             raise StanceError(f"{file}: format version {version}, this stance reads {FORMAT_VERSION}; build it again")
         found = Manifest(**values)

@@ -95,6 +95,31 @@ def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
+def document(path: Path, advice: str) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Args:
+        path: a file that is there; what its absence means, the caller knows.
+        advice: what the user does about a broken file, the end of the error's sentence.
+
+    Raises:
+        StanceError: it is larger than `MAX_ELEMENT_CHARACTERS`, not UTF-8, broken, or holds something else.
+    """
+    if path.stat().st_size > MAX_ELEMENT_CHARACTERS:
+        raise StanceError(f"{path}: over {MAX_ELEMENT_CHARACTERS:,} bytes, the most that is read; {advice}")
+    try:
+        value = _DECODER.decode(path.read_text("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise StanceError(f"{path}: not UTF-8 (byte {error.object[error.start]:#04x}); {advice}") from error
+    except RecursionError as error:
+        raise StanceError(f"{path}: not valid JSON (nested too deeply); {advice}") from error
+    except ValueError as error:  # broken, a doubled key, or a number with more digits than Python takes
+        raise StanceError(f"{path}: not valid JSON ({error}); {advice}") from error
+    if not isinstance(value, dict):
+        raise StanceError(f"{path}: expected a JSON object, found {type(value).__name__}; {advice}")
+    return value
+
+
 def elements(path: Path) -> Iterator[Any]:
     """The objects of a JSON array, read as they come: the file may be larger than the memory.
 

@@ -3,7 +3,6 @@
 Saving and loading of a checkpoint directory is here too. Training, export and scoring are elsewhere.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -159,13 +158,7 @@ def _document(path: Path) -> dict[str, Any]:
     """A JSON object that must be there; the libraries that read it say less about what is wrong with it."""
     if not path.is_file():
         raise StanceError(f"{path}: missing from the checkpoint; train again or copy the whole directory")
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise StanceError(f"{path}: not valid JSON ({error}); train again") from error
-    if not isinstance(value, dict):
-        raise StanceError(f"{path}: expected a JSON object, found {type(value).__name__}; train again")
-    return value
+    return jsonl.document(path, "train again or copy the whole directory")
 
 
 def start_from(model: StanceModel, encoding: Encoding, directory: Path) -> None:

@@ -1,7 +1,6 @@
 """The serving runtime: load an artifact, score pairs. Needs numpy, tokenizers and onnxruntime only."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import onnxruntime
 from tokenizers import Tokenizer
 
+from stance import jsonl
 from stance.encoding import LAYOUTS, QUESTIONS, Cuts, Encoded, Encoding, PairEncoder, collate
 from stance.errors import StanceError
 from stance.forms import check_names, check_text
@@ -183,11 +183,8 @@ def read_metadata(root: Path) -> dict[str, Any]:
         raise StanceError(
             f"{path}: missing; the export is not whole or this is no artifact. Run scripts/export.py again"
         )
-    try:
-        metadata: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise StanceError(f"{path}: not valid JSON ({error}); run scripts/export.py again") from error
-    version = metadata.get("format_version") if isinstance(metadata, dict) else None
+    metadata = jsonl.document(path, "run scripts/export.py again")
+    version = metadata.get("format_version")
     if version != FORMAT_VERSION:
         raise StanceError(
             f"{path}: format version {version!r}, this stance reads {FORMAT_VERSION}; "

@@ -4,7 +4,6 @@ New articles get one so that themes and phenomena are balanced. Splits by shares
 """
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -135,12 +134,10 @@ def read(path: Path) -> dict[str, str]:
         raise StanceError(
             f"{path}: no such file of fixed splits; write it with `python -m stance.corpora splits CORPUS --write`"
         )
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise StanceError(f"{path}: not valid JSON ({error})") from error
-    if not isinstance(value, dict) or set(value) != set(SPLITS) or not all(map(_names, value.values())):
-        raise StanceError(f"{path}: expected an object with lists of article ids under {', '.join(SPLITS)}")
+    expected = f"expected an object with lists of article ids under {', '.join(SPLITS)}"
+    value = jsonl.document(path, expected)
+    if set(value) != set(SPLITS) or not all(map(_names, value.values())):
+        raise StanceError(f"{path}: {expected}")
     counts = Counter(name for split in SPLITS for name in value[split])
     twice = [name for name, n in counts.items() if n > 1]
     if twice:

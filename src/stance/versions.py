@@ -5,7 +5,6 @@ rows fit. Columns that one version lacks are named and not compared.
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from stance import jsonl
 from stance.dataset import NO_LABEL
 from stance.errors import StanceError
 from stance.records import LABELS
@@ -158,8 +158,8 @@ def table(found: Difference) -> list[list[str]]:
 
 def _version(path: Path, rows: _Rows, only: list[str]) -> Version:
     file = path / "manifest.json"
+    manifest = jsonl.document(file, "build the dataset again")
     try:
-        manifest = json.loads(file.read_text("utf-8"))
         name, sha256 = str(manifest["name"]), str(manifest["sha256"])
     except (ValueError, KeyError, TypeError) as error:
         raise StanceError(f"{file}: not a dataset manifest ({error!r}); build the dataset again") from error

@@ -5,7 +5,6 @@ not listed there and not fetched. Nothing of a corpus is run or unpacked.
 """
 
 import hashlib
-import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -71,8 +70,8 @@ def table(tables: Path, name: str) -> Published:
     path = tables / f"{name}.json"
     if not name or "/" in name or not path.is_file():
         raise StanceError(f"name={name}: no such corpus in {tables}; those there are {known}")
+    value = jsonl.document(path, "expected url, home, licence, citation and files with their sums")
     try:
-        value = json.loads(path.read_text("utf-8"))
         listed = tuple(_listed(file, entry) for file, entry in sorted(value["files"].items()))
         url, home, licence, citation = (str(value[key]) for key in ("url", "home", "licence", "citation"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -4,12 +4,12 @@ Published at https://github.com/launchnlp/SEESAW as `SEESAW/{articles,annotation
 are joined by spaces. Names are canonical; a name gets a place only where the sentence prints it as it is.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from stance import jsonl
 from stance.corpora.source import Found, SourceConfig
 from stance.errors import StanceError
 from stance.records import SOMEONE, Annotation, Article, Mention, Span, Stance
@@ -75,10 +75,4 @@ def _mention(text: str, place: Span, name: str) -> Mention:
 def _load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise StanceError(f"{path}: missing; expected the published files of SEESAW, whole")
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise StanceError(f"{path}: not valid JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise StanceError(f"{path}: expected a JSON object, found {type(value).__name__}")
-    return value
+    return jsonl.document(path, "fetch the published files of SEESAW again")
