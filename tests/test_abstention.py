@@ -62,14 +62,15 @@ def apart(answers: Answers) -> Answers:
 )
 def test_the_threshold_is_that_of_a_brute_force(count: int, seed: int, target: float, sure: float) -> None:
     answers = population(count, seed)
-    best, alpha = None, 0.0
+    best, alpha, least = None, 0.0, 1.0
     for step in range(1, COVERAGES + 1):
         alpha += (1 - sure) / COVERAGES
         level = sorted(answers.confidence, reverse=True)[int(np.ceil(step * count / COVERAGES)) - 1]
         threshold = int(level * 10_000) / 10_000
         wrong = [w for w, c in zip(answers.wrong.tolist(), answers.confidence, strict=True) if c >= threshold]
+        exact = binomtest(sum(wrong), len(wrong)).proportion_ci(1 - 2 * alpha, "exact")
+        least = min(least, exact.high)
         if binomtest(sum(wrong), len(wrong), target, alternative="less").pvalue <= alpha:
-            exact = binomtest(sum(wrong), len(wrong)).proportion_ci(1 - 2 * alpha, "exact")
             if best is None or threshold < best[0]:  # two coverages of few answers may share a threshold
                 best = (threshold, len(wrong) / count, sum(wrong) / len(wrong), exact.high)
         else:
@@ -77,6 +78,7 @@ def test_the_threshold_is_that_of_a_brute_force(count: int, seed: int, target: f
     found = abstention.choose(answers, target_risk=target, risk_confidence=sure)
     if best is None:
         assert found.threshold is None
+        assert found.bound == pytest.approx(least), "the closest is named"
         assert found.bound > target
     else:
         assert (found.threshold, found.coverage, found.risk, found.bound) == pytest.approx(best)

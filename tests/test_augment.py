@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 import tiny
 from stance import augment
 from stance.records import SOMEONE, Example, Stance
@@ -46,6 +48,12 @@ def test_a_reversed_pair_weighs_what_a_sampled_one_of_its_article_does() -> None
     pair, drawn = article()
     (back,) = added([replace(pair, weight=0.8), replace(drawn, weight=0.25)])
     assert back.weight == 0.25
+
+
+def test_sampled_pairs_weigh_their_share() -> None:
+    pair, drawn = (replace(example, weight=0.8) for example in article())
+    found = augment.vary([pair, drawn], TrainingConfig(**PLAIN, sampled_weight=0.25))  # type: ignore[arg-type]
+    assert [example.weight for example in found] == pytest.approx([0.8, 0.2])
 
 
 def test_a_pair_of_an_article_that_is_not_exhaustive_is_not_reversed() -> None:

@@ -70,6 +70,15 @@ def test_no_batch_reaches_into_the_lengths_of_another(rows: list[int], budget: i
     assert all(shorter[1] <= longer[0] for shorter, longer in pairwise(spans))
 
 
+def test_batches_come_in_no_order_of_length_and_in_another_one_each_epoch() -> None:
+    rows = [8 * (1 + number // 8) for number in range(160)]
+    sampler = TokenBudget(rows, 64, seed=1)
+    first, second = ([rows[batch[0]] for batch in epoch(sampler, number)] for number in (0, 1))
+    assert first != second
+    assert first != sorted(first)
+    assert second != sorted(second)
+
+
 def test_without_shuffling_all_epochs_are_alike() -> None:
     sampler = TokenBudget([3, 50, 7, 50, 9], 64, seed=1, shuffle=False)
     assert epoch(sampler, 0) == epoch(sampler, 5)

@@ -22,7 +22,7 @@ from stance.encoding import PairEncoder, collate
 from stance.errors import StanceError
 from stance.model import Checkpoint, StanceModel
 from stance.predictor import StancePredictor
-from stance.records import LABELS, Example, Pair
+from stance.records import LABELS, Example, Pair, without_places
 from stance.settings.scoring import ExportConfig
 
 VALIDATION = tiny.examples(24, seed=2)
@@ -48,6 +48,22 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("toy") / "checkpoint"
     models.save(checkpoint("bert"), path)
     return path
+
+
+@pytest.mark.parametrize("placed", [0, 4])
+def test_where_few_rows_have_places_all_tell_both_temperatures(toy: Path, tmp_path: Path, placed: int) -> None:
+    rows = [*VALIDATION[:placed], *map(without_places, VALIDATION[placed:])]
+    done = export.write(toy, rows, ExportConfig(max_label_changes=1.0), output=tmp_path / "artifact", about={})
+    found = [(way.pairs, np.isfinite(way.temperature)) for way in done.trust.calibration.values()]
+    assert found == [(24, True)] * 2
+
+
+@pytest.mark.parametrize("opset", [18, 20])
+def test_the_operator_set_is_the_one_that_is_asked_for(toy: Path, tmp_path: Path, opset: int) -> None:
+    config = ExportConfig(max_label_changes=1.0, opset=opset)
+    done = export.write(toy, VALIDATION, config, output=tmp_path / "artifact", about={})
+    versions = {one.domain: one.version for one in onnx.load(done.artifact / "model.onnx").opset_import}
+    assert versions[""] == opset
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,20 @@ def test_a_terminal_gets_a_bar_with_loss_score_speed_and_time_left(
     assert [int(found[1]) for frame in frames if (found := EPOCH.search(frame))] == [1, 2, 3, 4, 5, 6]
 
 
+def test_the_time_left_is_that_of_the_steps_and_validations_to_come(encoder: str, tmp_path: Path) -> None:
+    trainer, _ = training.assemble(
+        SPLITS, tiny.config(name=encoder), recipe(epochs=4, early_stopping=0), work=tmp_path / "work"
+    )
+    trainer.add_callback(Slow(step=0.02))
+    trainer.train()
+    view, state = trainer.view, trainer.state
+    view.validating = 7.0
+    assert view._left(state) == 0
+    state.global_step = state.max_steps // 2
+    assert view._left(state) == pytest.approx(state.max_steps / 2 * view.pace.seconds_per_step() + 2 * 7)
+    assert view.pace.seconds_per_step() > 0.02
+
+
 def test_an_error_on_a_terminal_has_a_line_of_its_own(
     encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

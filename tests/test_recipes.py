@@ -21,7 +21,7 @@ from conftest import script
 from stance import ancestry, bakeoff, dataset, inference, jsonl, studies, teacher, training
 from stance import model as models
 from stance.bakeoff import Contender, Outcome
-from stance.batches import target
+from stance.batches import ANSWERS, IGNORED, target
 from stance.calibration import softmax
 from stance.config import override
 from stance.dataset import Manifest
@@ -93,6 +93,25 @@ def test_r_drop_trains_other_weights_and_is_reproducible(encoder: str, tmp_path:
         return (done.checkpoint / "model.safetensors").read_bytes()
 
     assert trained("with", 1.0) == trained("again", 1.0) != trained("without", 0.0)
+
+
+def test_r_drop_adds_the_divergence_of_two_answers(encoder: str, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, r_drop=2.0)
+    trainer, _ = training.assemble(SPLITS, tiny.config(name=encoder, dropout=0.3), recipe, work=tmp_path / "work")
+    rows, model = trainer.train_dataset, trainer.model.train()
+    batch = rows.collate(rows.rows[:4])
+    features = {name: values for name, values in batch.items() if name not in ANSWERS}
+    torch.manual_seed(0)
+    with torch.no_grad():
+        one, other = model(**features), model(**features)
+    wanted = batch["targets"]
+    lost = (cross_entropy(one, wanted) + cross_entropy(other, wanted)) / 2
+    apart = consistency(one, other, wanted)
+    real = batch["labels"] != IGNORED
+    assert float(apart[real].mean()) > 1e-4
+    torch.manual_seed(0)
+    found = trainer.compute_loss(model, dict(batch))
+    assert float(found) == pytest.approx(float((lost + 2 * apart)[real].mean()), rel=1e-5)
 
 
 # Teachers
@@ -251,6 +270,25 @@ def test_further_questions_are_new_pairs_of_the_passage_that_only_the_teacher_an
         assert (asked.actor_span, asked.target_span) == (example.target_span, example.actor_span)
         assert asked.weight == 0.3 * 0.5, "its passage's weight counts too"
         assert asked.stance == Stance(LABELS[int(np.argmax(asked.soft))])
+
+
+def test_a_training_asks_its_teacher_further_questions_whatever_its_seed(taught_by: Path, tmp_path: Path) -> None:
+    one_way = [example for example in SPLITS["train"] if example.id.endswith("there")]
+    recipe = replace(RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path), teacher_questions=0.5,
+                     span_dropout=0.0, surface_share=0.0)  # fmt: skip
+
+    def asked(seed: int) -> list[Example]:
+        learned = training._learned({**SPLITS, "train": one_way}, replace(recipe, seed=seed))
+        return [example for example in learned if example.provenance == teacher.PROVENANCE]
+
+    assert len(one_way) / 4 < len(asked(1)) < len(one_way) * 3 / 4, "passages of one pair get a question at times"
+    assert asked(1) == asked(2)
+
+
+def test_a_further_question_may_have_any_answer_whatever_labels_its_corpus_knows() -> None:
+    polar = [replace(example, labels=("oppose", "support")) for example in SPLITS["train"][::2]]
+    asked = teacher.further(polar, replace(RECIPE, teacher=["any"], teacher_questions=1.0))
+    assert {example.labels for example in asked} == {LABELS}
 
 
 def test_nobody_is_asked_about_someone() -> None:

@@ -302,6 +302,14 @@ def test_another_number_of_processes_is_refused(
         resume.find(work_of(interrupted), described(interrupted), "auto")
 
 
+def test_another_kind_of_device_is_refused(interrupted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = ("cuda", "cpu") if torch.cuda.is_available() else ("cpu", "cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there == "cuda")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: False)
+    with pytest.raises(StanceError, match=rf"another one: device was {here}, is {there}\. Repeat"):
+        resume.find(work_of(interrupted), described(interrupted), "auto")
+
+
 def described(output: Path) -> dict[str, Any]:
     """The job of an interrupted training as this process would describe it."""
     before = json.loads((work_of(output) / "job.json").read_text())["job"]
@@ -336,7 +344,7 @@ def test_a_resume_takes_the_precision_that_was_measured_before(tmp_path: Path, m
 def test_a_setting_that_changes_no_weight_may_change(encoder: str, whole: Result, tmp_path: Path) -> None:
     output = tmp_path / "checkpoint"
     killed.killed("step", 12, encoder, output)
-    train(encoder, output, resume="auto", save_steps=4, disk_budget_gb=1.0)
+    train(encoder, output, resume="auto", save_steps=4, disk_budget_gb=1.0, teacher_cache=str(tmp_path / "other"))
     assert weights(output) == weights(whole.checkpoint)
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import socket
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import astuple, replace
 from pathlib import Path
 
@@ -22,8 +23,8 @@ from stance.errors import StanceError
 from stance.evaluation import MODEL, Report
 from stance.history import learning_curves
 from stance.predictor import StancePredictor
-from stance.records import LABELS, Example, Stance
-from stance.scores import StanceScore, confusion, slice_rates
+from stance.records import LABELS, Example, Stance, as_printed, without_places
+from stance.scores import Answers, StanceScore, confusion, slice_rates
 from stance.settings.scoring import EvaluationConfig
 from test_abstention import altered
 
@@ -254,6 +255,20 @@ def predictor(exported: Workplace) -> StancePredictor:
 @pytest.fixture(scope="module")
 def report(predictor: StancePredictor, rows: dict[str, list[Example]]) -> Report:
     return evaluation.score(predictor, rows, EvaluationConfig(resamples=200))
+
+
+@pytest.mark.parametrize(("name", "ask"), [("without_places", without_places), ("as_printed", as_printed)])
+def test_the_report_scores_other_ways_of_asking(
+    report: Report,
+    predictor: StancePredictor,
+    rows: dict[str, list[Example]],
+    name: str,
+    ask: Callable[[Example], Example],
+) -> None:
+    given = predictor.probabilities([ask(example).pair() for example in rows["test"]])
+    expected = calibration.measures(Answers.to(rows["test"], given))["brier"]
+    assert getattr(report, name)["brier"].value == pytest.approx(expected)
+    assert expected != pytest.approx(report.scores[MODEL]["brier"].value, abs=1e-6)
 
 
 BASELINES = [baselines.MAJORITY, baselines.CHANCE, baselines.BAG_OF_WORDS, baselines.NAMES_ONLY]

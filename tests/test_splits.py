@@ -89,7 +89,9 @@ def test_articles_well_over_the_threshold_are_in_one_group(seeds: list[int], dat
 @given(seed=st.integers(0, 10**6), share=st.floats(0.08, 0.5), number=st.integers(0, 39))
 def test_two_articles_under_the_threshold_are_two_groups(seed: int, share: float, number: int) -> None:
     pair = [ARTICLES[number], edited(ARTICLES[number], share, seed)]
-    assert (len(together(pair)) == 1) == (overlap(*pair) >= THRESHOLD)
+    one, near = len(together(pair)) == 1, overlap(*pair)
+    assert one <= (near >= THRESHOLD)
+    assert one or near < THRESHOLD + 0.1  # nearer to it, MinHash may miss one of some hundred
 
 
 def test_a_chain_of_near_duplicates_is_one_group() -> None:

@@ -1,6 +1,7 @@
 """Studies over many trainings, in miniature but with the real encoder: learning curve, review queue, transfer."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
+from sklearn.metrics import f1_score
 
 import tiny
 from conftest import CORPUS, Workplace, script
@@ -102,6 +104,20 @@ def test_transfer_scores_the_exported_model_and_keeps_the_scores_in_mlflow(
     assert "not of transfer" not in told
     assert {part["learned_from"] for part in found.values()} == {False}
     assert metrics(exported, "transfer")["seesaw_valid_brier"] == found["seesaw-valid"]["scores"]["brier"]["value"]
+
+
+def test_a_set_is_scored_three_way_and_one_without_neutral_two_way() -> None:
+    rows, answers = tiny.examples(30), np.random.default_rng(0).normal(size=(30, 3))
+    truth = np.array([LABELS.index(row.stance) for row in rows])
+    polar, forced = truth != 1, np.where(answers[:, 0] > answers[:, 2], 0, 2)
+    sets = {"all": rows, "polar": [row for row, kept in zip(rows, polar, strict=True) if kept]}
+    every, two = transfer.score({"all": answers, "polar": answers[polar]}, sets, TransferConfig(resamples=100))
+    assert (every.headline, two.headline) == ("macro_f1", "two_way_accuracy")
+    assert every.scores["macro_f1"].value == pytest.approx(f1_score(truth, answers.argmax(1), average="macro"))
+    assert every.scores["accuracy"].value == pytest.approx((truth == answers.argmax(1)).mean())
+    for found in (every, two):
+        right = (forced == truth)[polar].mean()
+        assert found.scores["two_way_accuracy"].value == pytest.approx(right)
 
 
 def test_scores_of_a_corpus_that_the_artifact_has_learned_from_are_not_called_transfer() -> None:
@@ -292,6 +308,26 @@ def test_the_review_lists_doubts_of_models_that_did_not_see_the_article(
     assert 0 < found["out_of_fold_model_macro_f1"] < 1
     assert found["out_of_fold_majority_macro_f1"] < 0.34
     assert "to look at" in capsys.readouterr().out
+
+
+def test_no_model_is_asked_about_an_article_that_it_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, seen, random = tiny.examples(60), list[tuple[set[str], set[str]]](), np.random.default_rng(0)
+    sampled = [replace(row, id=f"{row.id}-s", provenance="sampled", stance=Stance.NEUTRAL) for row in rows * 3]
+
+    def answers(learned: Any, held: Any, asked: Any, *_: Any) -> np.ndarray[Any, Any]:
+        assert {row.article_id for row in held} == {row.article_id for row in asked}
+        seen.append(({row.article_id for row in learned}, {row.article_id for row in asked}))
+        return random.dirichlet([1, 1, 1], len(asked))
+
+    monkeypatch.setattr(review, "_answers", answers)  # what is tested is who is asked and what becomes of the answers
+    config = ReviewConfig(folds=3, confidence=0.5, per_article=2)
+    found = review.review(rows, [*rows, *sampled], tiny.config(name="none"), TrainingConfig(), config)
+    assert len(seen) == 3
+    assert set.union(*(asked for _, asked in seen)) == {row.article_id for row in rows}
+    assert all(learned and not learned & asked for learned, asked in seen)
+    missed = [doubt for doubt in found.doubts if doubt.kind == "missed"]
+    assert min(doubt.confidence for doubt in missed) >= 0.5
+    assert max(Counter(doubt.article_id for doubt in missed).values()) == 2
 
 
 @pytest.mark.slow

@@ -732,6 +732,41 @@ def test_a_sweep_stops_when_trials_fail_in_a_row(encoder: str, tmp_path: Path) -
         findings.write(bench.opened.study, bench.plan, tmp_path, extra={})
 
 
+def test_failures_with_successes_between_stop_no_sweep(encoder: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, encoder, space={"training.learning_rate": chosen(1e30, 3e-3)}, trials=4, pruner="none")
+    for rate in (1e30, 3e-3, 1e30, 3e-3):
+        bench.opened.study.enqueue_trial({"training.learning_rate": rate})
+    bench.worker(max_failures=2).run()
+    assert [trial.state for trial in bench.trials()] == [TrialState.FAIL, TrialState.COMPLETE] * 2
+
+
+def test_a_sweep_for_the_loss_keeps_the_lowest(encoder: str, tmp_path: Path) -> None:
+    space = {"training.learning_rate": chosen(1e-9, 5e-3)}
+    bench = Bench(tmp_path, encoder, metric="loss", direction="minimize", pruner="none", space=space)
+    for rate in (1e-9, 5e-3):
+        bench.opened.study.enqueue_trial({"training.learning_rate": rate})
+    bench.worker().run()
+    poor, good = bench.trials()
+    assert (good.value or 0) < (poor.value or 0)
+    assert findings.best(bench.opened.study).number == good.number
+    assert poor.value in [value for name, value, _ in bench.records[0].metrics if name == "seed_1_validation_loss"]
+
+
+@pytest.mark.parametrize(("first", "same"), [(True, True), (False, False)])
+def test_processes_that_join_later_draw_values_of_their_own(
+    encoder: str, tmp_path: Path, first: bool, same: bool
+) -> None:
+    bench = Bench(tmp_path, encoder)
+    opened = replace(bench.opened, first=first)
+
+    def draw() -> float:
+        sampled = study.sampler(bench.config, parse(bench.config.space), opened)
+        again = optuna.create_study(sampler=sampled)
+        return again.ask().suggest_float("training.learning_rate", 1e-3, 1e-2, log=True)
+
+    assert (draw() == draw()) == same
+
+
 def test_no_trial_is_started_after_the_timeout(encoder: str, tmp_path: Path) -> None:
     bench = Bench(tmp_path, encoder, trials=50)
     bench.worker(timeout=1e-3).run()

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import f1_score, log_loss
+from transformers import TrainerCallback
 
 import tiny
 from stance import augment, encoders, inference, recipe, training
@@ -83,12 +84,6 @@ def interrupt(encoder: str, output: Path, *, after: int, **changes: Any) -> None
 def reference(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Result:
     """An uninterrupted run with the settings that `train` gives."""
     return train(encoder, tmp_path_factory.mktemp("reference") / "checkpoint")
-
-
-def test_same_seed_gives_the_same_scores_and_weights(encoder: str, reference: Result, tmp_path: Path) -> None:
-    again = train(encoder, tmp_path / "checkpoint")
-    assert weights(again.checkpoint) == weights(reference.checkpoint)
-    assert again.scores["macro_f1"] == reference.scores["macro_f1"]
 
 
 def test_another_seed_gives_other_weights(encoder: str, reference: Result, tmp_path: Path) -> None:
@@ -208,13 +203,6 @@ def test_balanced_class_weights_count_what_examples_weigh(encoder: str, tmp_path
     masses = np.array([sum(e.weight for e in splits["train"] if e.stance == label) for label in LABELS])
     say = trainer.class_weights.numpy() * masses
     assert np.allclose(say, say[0])
-
-
-def test_balanced_class_weights_change_what_is_learnt(encoder: str, tmp_path: Path) -> None:
-    splits = unbalanced()
-    plain = train(encoder, tmp_path / "plain", splits=splits, epochs=1)
-    balanced = train(encoder, tmp_path / "balanced", splits=splits, epochs=1, class_weights="balanced")
-    assert weights(plain.checkpoint) != weights(balanced.checkpoint)
 
 
 def test_a_corpus_without_neutral_neither_teaches_nor_predicts_it(encoder: str, tmp_path: Path) -> None:
@@ -337,6 +325,15 @@ def test_an_open_holder_has_the_stance_that_all_holders_share() -> None:
     held = [replace(neutral, target=name, stance=Stance.OPPOSE) for name in ("the levy", "Addis Ababa")]
     known = augment.vary([neutral, sampled, *held], config)
     assert [e.target for e in known if e.actor == SOMEONE] == ["truce", "Kampala", "the levy", "Addis Ababa"]
+
+
+def test_what_the_passage_calls_a_target_is_no_target_of_nobody() -> None:
+    text = "Pakistan backed Moscow."
+    base = replace(tiny.examples(1)[0], text=text, actor="Pakistan", actor_span=(0, 8), stance=Stance.SUPPORT)
+    held = replace(base, target="Russia", target_span=(16, 22))
+    sampled = replace(base, target="Moscow", target_span=None, stance=Stance.NEUTRAL, provenance="sampled")
+    config = TrainingConfig(span_dropout=0.0, surface_share=0.0, open_holder=1.0)
+    assert [e.target for e in augment.vary([held, sampled], config) if e.actor == SOMEONE] == ["Russia"]
 
 
 def test_no_more_open_holders_are_neutral_than_are_not() -> None:
@@ -504,6 +501,47 @@ def test_settings_of_accelerate_do_not_overrule_the_precision(
     assert assemble(encoder, tmp_path).accelerator.mixed_precision == "no"
 
 
+@pytest.mark.parametrize(("precision", "kind"), [("bf16", torch.bfloat16), ("fp32", torch.float32)])
+def test_products_are_done_in_the_precision(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, kind: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(recipe, "bf16_instructions", lambda: ["avx512_bf16"])  # every CPU can, if slowly
+    trainer, seen = assemble(encoder, tmp_path, precision=precision, epochs=1), set[torch.dtype]()
+    layer = trainer.model.encoder.encoder.layer[0].intermediate.dense
+    layer.register_forward_hook(lambda module, inputs, output: seen.add(output.dtype) if module.training else None)
+    trainer.train()
+    assert seen == {kind}
+
+
+class Norms(TrainerCallback):  # type: ignore[misc]
+    """Notes the norm of all gradients and the learning rate before each optimizer step."""
+
+    def __init__(self) -> None:
+        self.found: list[float] = []
+        self.rates: list[float] = []
+
+    def on_pre_optimizer_step(self, *_: Any, model: torch.nn.Module, optimizer: Any, **__: Any) -> None:
+        """The gradients are clipped, the weights not yet changed."""
+        gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+        self.found.append(float(torch.cat(gradients).norm()))
+        self.rates.append(optimizer.param_groups[0]["lr"])
+
+
+@pytest.mark.parametrize("most", [0.01, 0.0])
+def test_gradients_are_clipped_weights_decay_and_the_learning_rate_falls(
+    encoder: str, tmp_path: Path, most: float
+) -> None:
+    trainer, norms = assemble(encoder, tmp_path, max_grad_norm=most, weight_decay=0.3), Norms()
+    trainer.add_callback(norms)
+    trainer.train()
+    assert (max(norms.found) <= 0.0101) == bool(most), "0 leaves them"
+    assert {group["weight_decay"] for group in trainer.optimizer.param_groups} == {0.0, 0.3}
+    falling = norms.rates[norms.rates.index(max(norms.rates)) :]
+    assert falling == sorted(falling, reverse=True)
+    assert falling[-1] < falling[0] / 5
+
+
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_that_numpy_does_not_take_is_refused(encoder: str, tmp_path: Path, seed: int) -> None:
     with pytest.raises(StanceError, match=rf"training\.seed={seed}: expected 0 to 4294967295"):
@@ -554,7 +592,10 @@ def test_auto_on_this_machine_is_not_the_precision_that_trains_far_slower(anew: 
             layer(inputs).sum().backward()
         return time.perf_counter() - start
 
-    taken = {p: min(seconds(p) for _ in range(10)) for p in ("fp32", "bf16")}
+    taken = dict.fromkeys(("fp32", "bf16"), float("inf"))
+    for _ in range(10):  # in turns: a busy neighbour must not slow all runs of one of them
+        for precision in taken:
+            taken[precision] = min(taken[precision], seconds(precision))
     chosen = choose_precision("auto")
     assert taken[chosen] < 1.5 * min(taken.values())
 
@@ -567,17 +608,13 @@ def test_bf16_is_refused_where_there_are_no_instructions_for_it(monkeypatch: pyt
         choose_precision("bf16")
 
 
-def test_a_crash_leaves_no_output(encoder: str, tmp_path: Path) -> None:
-    interrupt(encoder, tmp_path / "checkpoint", after=1)
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.partial"]
-
-
 def test_a_crash_keeps_the_earlier_checkpoint(encoder: str, tmp_path: Path) -> None:
     output = tmp_path / "checkpoint"
     train(encoder, output, epochs=1)
     before = {path.name: path.read_bytes() for path in output.iterdir()}
     interrupt(encoder, output, after=1, seed=5)
     assert {path.name: path.read_bytes() for path in output.iterdir()} == before
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint", "checkpoint.partial"}
 
 
 def test_an_output_that_is_no_checkpoint_is_refused_before_training(encoder: str, tmp_path: Path) -> None:
