@@ -6,7 +6,7 @@ import pytest
 
 import tiny
 from stance import augment
-from stance.records import SOMEONE, Example, Stance
+from stance.records import PARTIAL, SOMEONE, Example, Stance
 from stance.settings.training import TrainingConfig
 
 PLAIN = {"span_dropout": 0.0, "surface_share": 0.0}
@@ -54,6 +54,16 @@ def test_sampled_pairs_weigh_their_share() -> None:
     pair, drawn = (replace(example, weight=0.8) for example in article())
     found = augment.vary([pair, drawn], TrainingConfig(**PLAIN, sampled_weight=0.25))  # type: ignore[arg-type]
     assert [example.weight for example in found] == pytest.approx([0.8, 0.2])
+
+
+def test_of_rows_whose_article_has_lost_others_nothing_is_concluded() -> None:
+    pair, drawn = article()
+    config = TrainingConfig(**PLAIN, open_holder=1.0)  # type: ignore[arg-type]
+    assert [e.target for e in augment.vary([pair, drawn], config)[2:]] == ["Russia", "the ceasefire"]
+    assert [e.target for e in augment.vary([pair, replace(drawn, tags=(PARTIAL,))], config)[2:]] == ["Russia"]
+    assert augment.vary([replace(pair, tags=(PARTIAL,)), drawn], config)[2:] == [], "no more neutral ones than others"
+    assert len(added([pair, drawn])) == 1
+    assert added([pair, replace(drawn, tags=(PARTIAL,))]) == []
 
 
 def test_a_pair_of_an_article_that_is_not_exhaustive_is_not_reversed() -> None:

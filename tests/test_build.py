@@ -18,7 +18,7 @@ import pytest
 from stance import build, corpora, dataset, division, duplicates, jsonl, leaks
 from stance.corpora.source import CorpusConfig
 from stance.errors import StanceError
-from stance.records import Example
+from stance.records import PARTIAL, Example
 from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig
 from stance.splits import SPLITS
 
@@ -375,6 +375,34 @@ def test_a_mixture_has_weights_caps_and_label_sets(tmp_path: Path) -> None:
     assert manifest.corpora["train"] == {"one": 24, "two": 7}
     assert manifest.dropped[build.CAPPED] > 0
     assert made(tmp_path / "again", one, two) == got
+
+
+def test_a_cap_takes_whole_articles_but_for_one_whose_rows_are_tagged(tmp_path: Path) -> None:
+    rows = plain(60)
+    for number, one in enumerate(rows):
+        (note,) = one["annotations"]
+        one["annotations"] += [note | {"actor": {"name": f"{who}{number}"}} for who in ("Village", "Parish")]
+    train = made(tmp_path / "out", corpus(tmp_path / "c.jsonl", rows, cap=20))["train"]
+    counts = Counter(example.article_id for example in train)
+    assert sorted(counts.values()) == [2, *[3] * 6]
+    assert {e.article_id for e in train if PARTIAL in e.tags} == {name for name, n in counts.items() if n == 2}
+
+
+def test_rows_about_what_their_article_lost_are_partial() -> None:
+    gold, sampled = 0, 1
+    given = [  # article, actor, target, stance, rank, dropped
+        (0, 1, 1, 0, gold, False), (0, 2, 1, 2, gold, True), (0, 1, 2, 0, gold, False), (0, 1, 3, 1, sampled, False),
+        (1, 1, 1, 0, gold, False), (1, 1, 1, 0, gold, True), (1, 2, 2, 1, sampled, False),
+        (2, 1, 1, 0, gold, False), (2, 2, 1, 1, sampled, True), (2, 2, 2, 1, sampled, False),
+        (3, 9, 1, 2, gold, True),
+    ]  # fmt: skip
+    columns = np.array(given).T
+    rows = leaks.Rows(
+        split=np.zeros(len(given), np.int8), article=columns[0], passage=columns[0], actor=columns[1].astype(np.uint64),
+        target=columns[2].astype(np.uint64), stance=columns[3].astype(np.int8), rank=columns[4].astype(np.int8),
+    )  # fmt: skip
+    rows.drop(np.flatnonzero(columns[5]), "gone")
+    assert np.flatnonzero(leaks.partial(rows, rows.rank == gold)).tolist() == [0, 3]
 
 
 def test_leaks_between_corpora_are_found(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from stance import corpora, examples, mentions, questions
 from stance.corpora.source import Dropped
 from stance.errors import StanceError
 from stance.mentions import Candidate, Parsed
-from stance.records import SOMEONE, Annotation, Article, Example, Mention, Span, Stance
+from stance.records import PARTIAL, SOMEONE, Annotation, Article, Example, Mention, Span, Stance
 from stance.settings.building import ExamplesConfig
 
 CORPUS = Path(__file__).resolve().parents[1] / "data" / "corpus"
@@ -243,6 +243,20 @@ def test_two_stances_of_one_pair_in_one_passage_are_both_dropped() -> None:
     assert made == []
     assert [d.where for d in dropped] == ["f.jsonl:1: annotation 1", "f.jsonl:1: annotation 2"]
     assert {d.reason for d in dropped} == {"the same pair has two stances in the same passage"}
+
+
+def test_rows_about_the_target_of_a_dropped_annotation_are_tagged_and_sampled_ones_as_well() -> None:
+    both = oppose(), oppose(stance=Stance.SUPPORT)
+    other = oppose(actor=mention("Ana Ruiz"))
+    apart = oppose(actor=mention("Ana Ruiz"), target=mention("Brazil"))
+    rows, dropped = make(article(*both, other, apart))
+    assert len(dropped) == 2
+    tagged = {(row.actor, row.target): PARTIAL in row.tags for row in gold(rows)}
+    assert tagged == {(other.actor.name, other.target.name): True, (apart.actor.name, apart.target.name): False}
+    assert sampled(rows)
+    assert all(PARTIAL in row.tags for row in sampled(rows)), "they may be about what was dropped"
+    twice, _ = make(article(oppose(), oppose()))
+    assert not any(PARTIAL in row.tags for row in twice), "what stands twice is not lost"
 
 
 def test_two_stances_of_one_pair_in_two_passages_are_both_kept() -> None:

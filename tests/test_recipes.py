@@ -650,10 +650,20 @@ def test_sets_whose_passages_are_learned_are_told() -> None:
     }
 
 
-def test_sets_with_one_name_in_mlflow_are_refused() -> None:
-    bakeoff.check_names({"新聞": [], "日報": [], "a b": []})
-    with pytest.raises(StanceError, match=r"the sets 'a b' and 'a\+b' have the same name in MLflow"):
-        bakeoff.check_names({"a b": [], "a+b": []})
+def test_sets_and_contenders_with_one_name_in_mlflow_are_refused() -> None:
+    bakeoff.check_names(["plain"], ["新聞", "日報", "a b"])
+    with pytest.raises(StanceError, match=r"the sets 'a b' and 'a\+b' have the same name in MLflow; rename a corpus"):
+        bakeoff.check_names(["plain"], ["a b", "a+b"])
+    with pytest.raises(StanceError, match=r"the contenders 'r drop' and 'r_drop' have the same name in MLflow"):
+        bakeoff.check_names(["r drop", "r_drop"], ["a b"])
+
+
+def test_a_study_knows_a_recipe_by_all_but_its_seed() -> None:
+    model = tiny.config(name="none")
+    known = {studies.recipe_digest(model, replace(RECIPE, seed=seed), "0") for seed in (1, 2, 3)}
+    assert len(known) == 1
+    assert studies.recipe_digest(model, replace(RECIPE, epochs=9), "0") not in known
+    assert studies.recipe_digest(model, RECIPE, "1") not in known
 
 
 def test_a_set_without_neutral_is_scored_as_support_against_oppose() -> None:

@@ -24,7 +24,7 @@ from stance.errors import StanceError
 from stance.recipe import choose_precision
 from stance.records import LABELS
 from stance.settings.tracking import TrackingConfig
-from stance.settings.training import LoraConfig, TrainingConfig
+from stance.settings.training import LoraConfig, ModelConfig, TrainingConfig
 from stance.training import Result
 from tiny import one_thread  # noqa: F401
 
@@ -327,18 +327,18 @@ def test_a_resume_takes_the_precision_that_was_measured_before(tmp_path: Path, m
     """Another measurement may come out otherwise, which would be another training."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(recipe, "bf16_instructions", lambda: ["avx512_bf16"])
-    config, output = TrainingConfig(), tmp_path / "checkpoint"
+    model, config, output = ModelConfig(), TrainingConfig(), tmp_path / "checkpoint"
     work_of(output).mkdir()
     for before, gain in (("bf16", 0.5), ("fp32", 3.0)):
         monkeypatch.setattr(recipe, "bf16_gain", lambda gain=gain: gain)
         measured = "bf16" if gain > 1 else "fp32"
-        assert resume.settled(config, output, "never").precision == measured
+        assert resume.settled(model, config, "0", output, "never").precision == measured
         (work_of(output) / "job.json").write_text(json.dumps({"job": {"training": {"precision": before}}}))
-        assert resume.settled(config, output, "auto").precision == before
-        assert resume.settled(config, output, "never").precision == measured
+        assert resume.settled(model, config, "0", output, "auto").precision == before
+        assert resume.settled(model, config, "0", output, "never").precision == measured
         (work_of(output) / "job.json").write_text('{"job": 1}')
-        assert resume.settled(config, output, "auto").precision == measured
-    assert resume.settled(replace(config, precision="fp32"), output, "auto").precision == "fp32"
+        assert resume.settled(model, config, "0", output, "auto").precision == measured
+    assert resume.settled(model, replace(config, precision="fp32"), "0", output, "auto").precision == "fp32"
 
 
 def test_a_setting_that_changes_no_weight_may_change(encoder: str, whole: Result, tmp_path: Path) -> None:
@@ -616,16 +616,45 @@ def test_what_has_been_trained_is_not_trained_again(
 def test_a_training_that_has_ended_tells_its_precision_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(resume, "choose_precision", lambda wanted: f"taken {wanted}")
-    output = tmp_path / "checkpoint"
-    facts = {"training": {"precision": "fp32"}}
+    monkeypatch.setattr(resume, "choose_precision", lambda wanted: "bf16" if wanted == "auto" else wanted)
+    model, config, output = ModelConfig(), TrainingConfig(), tmp_path / "checkpoint"
+    facts, job = {"training": {"precision": "fp32"}}, resume.digest(model, replace(config, precision="fp32"), "0")
     file = output / "checkpoint.json" if name == "checkpoint" else work_of(output) / "job.json"
     file.parent.mkdir()
     file.write_text(
-        json.dumps({"job": "digest", "labels": LABELS, **facts} if name == "checkpoint" else {"job": facts, "run": ""})
+        json.dumps({"job": job, "labels": LABELS, **facts} if name == "checkpoint" else {"job": facts, "run": ""})
     )
-    assert resume.settled(TrainingConfig(), output, "auto").precision == "taken fp32"
-    assert resume.settled(TrainingConfig(), output, "never").precision == "taken auto"
+    assert resume.settled(model, config, "0", output, "auto").precision == "fp32"
+    assert resume.settled(model, config, "0", output, "never").precision == "bf16"
+
+
+def test_another_training_does_not_take_the_precision_of_what_stands_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume, "choose_precision", lambda wanted: "bf16" if wanted == "auto" else wanted)
+    model, config, output = ModelConfig(), TrainingConfig(), tmp_path / "checkpoint"
+    job = resume.digest(model, replace(config, precision="fp32"), "0")
+    output.mkdir()
+    (output / "checkpoint.json").write_text(
+        json.dumps({"job": job, "labels": LABELS, "training": {"precision": "fp32"}})
+    )
+    assert resume.settled(model, config, "0", output, "auto").precision == "fp32"
+    assert resume.settled(model, config, "another dataset", output, "auto").precision == "bf16"
+    assert resume.settled(model, replace(config, epochs=9), "0", output, "auto").precision == "bf16"
+    assert resume.settled(replace(model, name="other"), config, "0", output, "auto").precision == "bf16"
+
+
+@pytest.mark.parametrize("name", ["initial", "teacher"])
+def test_a_training_does_not_replace_what_it_learns_from(tmp_path: Path, name: str) -> None:
+    (tmp_path / "here").mkdir()
+    output, same = tmp_path / "checkpoint", str(tmp_path / "here" / ".." / "checkpoint")
+    config = TrainingConfig(**{name: same if name == "initial" else [f"toy:{same}"]})  # type: ignore[arg-type]
+    with pytest.raises(StanceError, match=rf"output=\S+: is what training\.{name} names, .* choose another output"):
+        resume.check_apart(config, output)
+    resume.check_apart(config, tmp_path / "other")
+    given = f"training.initial={same}" if name == "initial" else f"training.teacher=[{same}]"
+    with pytest.raises(StanceError, match=rf"is what training\.{name} names"):
+        script("train").main([given, f"output={output}"])
 
 
 def test_an_interrupted_training_is_newer_than_what_was_trained_before(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ from stance.records import LABELS
 from stance.settings.studies import SweepConfig
 from stance.settings.tracking import TrackingConfig
 from stance.settings.training import ModelConfig, TrainingConfig
-from stance.space import Settings, overruled, parse
+from stance.space import Settings, draw, overruled, parse
 from stance.study import Opened
 from stance.sweep import Worker
 from stance.trainer import StanceTrainer
@@ -584,6 +584,28 @@ def test_a_grid_is_searched_once_and_then_the_sweep_ends(encoder: str, tmp_path:
         (trial.params["training.epochs"], trial.params["training.learning_rate"]) for trial in bench.trials()
     )
     assert found == [(1, 1e-3), (1, 1e-2), (2, 1e-3), (2, 1e-2)]
+
+
+def test_the_combinations_of_a_grid_have_one_order_whatever_the_seed(encoder: str, tmp_path: Path) -> None:
+    grid = {"training.learning_rate": chosen(*(10.0**-n for n in range(1, 9)))}
+
+    def order(seed: int) -> list[float]:
+        bench = Bench(tmp_path / f"{seed}", encoder, sampler="grid", space=grid, seed=seed)
+        searched = parse(bench.config.space)
+        asked = optuna.create_study(sampler=study.sampler(bench.config, searched, bench.opened))
+        asked.optimize(lambda trial: float(draw(trial, searched)["training.learning_rate"]), n_trials=8)
+        return [rate for _, rate in sorted((trial.system_attrs["grid_id"], trial.value) for trial in asked.trials)]
+
+    for seed in (1, 2):
+        (tmp_path / f"{seed}").mkdir()
+    assert order(1) == order(2)
+
+
+def test_a_study_of_another_sampler_is_no_grid(encoder: str, tmp_path: Path) -> None:
+    grid = {"training.learning_rate": chosen(1e-3, 1e-2)}
+    Bench(tmp_path, encoder, space=grid)
+    with pytest.raises(StanceError, match=r"sweep\.sampler was not there and is now \"grid\""):
+        Bench(tmp_path, encoder, space=grid, sampler="grid")
 
 
 def test_one_trial_that_came_as_far_is_no_median() -> None:

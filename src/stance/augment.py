@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from stance.hiding import hide
-from stance.records import SOMEONE, Example, Stance, as_printed, folded
+from stance.records import PARTIAL, SOMEONE, Example, Stance, as_printed, folded
 from stance.renaming import is_pronoun, name_words, rename
 from stance.settings.training import TrainingConfig
 
@@ -71,7 +71,7 @@ def _reversed(examples: Sequence[Example], config: TrainingConfig) -> list[Examp
     It is in articles in which every stance is annotated, which is where pairs were sampled, if no annotation of the
     article has names that share words with the two. Targets that act nowhere in the corpus would be too easy.
     """
-    exhaustive = {e.article_id: e.weight for e in examples if e.provenance == "sampled"}
+    exhaustive = {e.article_id: e.weight for e in examples if e.provenance == "sampled" and PARTIAL not in e.tags}
     actors = {(example.corpus, folded(example.actor)) for example in examples}
     there = {(example.text, example.actor, example.target) for example in examples}
     taken: dict[str, list[tuple[set[str], set[str]]]] = {}
@@ -134,7 +134,7 @@ def _agreed(examples: Sequence[Example]) -> list[bool]:
 
     That nobody has one is known of articles in which every stance is annotated, which is where pairs were sampled. A
     sampled target must also share no word with an annotated one: "the talks" may be what was annotated as "peace talks
-    in Kampala".
+    in Kampala". Of a `PARTIAL` row nothing is known.
     """
     exhaustive = {example.article_id for example in examples if example.provenance == "sampled"}
     stances: dict[tuple[str, str], set[Stance]] = {}
@@ -146,6 +146,8 @@ def _agreed(examples: Sequence[Example]) -> list[bool]:
             named.update(_words(example.target), _words(as_printed(example).target))
 
     def agreed(example: Example) -> bool:
+        if PARTIAL in example.tags:
+            return False
         if example.provenance == "sampled":
             return not taken.get(example.article_id, set()) & _words(example.target)
         known = example.stance != Stance.NEUTRAL or example.article_id in exhaustive

@@ -5,7 +5,7 @@ It decides defaults, so it looks at validation and development parts only, and a
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -17,7 +17,6 @@ from stance.errors import StanceError
 from stance.inference import Logits
 from stance.recipe import MAX_SEED
 from stance.records import LABELS, Example, without_places
-from stance.resume import digest
 from stance.scores import UNKNOWN, choices, confusion, known, rates
 from stance.settings.studies import BakeoffConfig
 from stance.settings.training import ModelConfig, TrainingConfig
@@ -90,13 +89,14 @@ def metric(contender: str, scored: str) -> str:
     return re.sub(r"[^\w./:-]", "_", f"{contender}.{scored}")
 
 
-def check_names(sets: Sets) -> None:
-    """Refuse sets that MLflow could not tell apart, before a training."""
-    found: dict[str, str] = {}
-    for name in sets:
-        other = found.setdefault(metric("", name), name)
-        if other != name:
-            raise StanceError(f"the sets {other!r} and {name!r} have the same name in MLflow; rename a corpus")
+def check_names(contenders: Iterable[str], sets: Iterable[str]) -> None:
+    """Refuse contenders and sets that MLflow could not tell apart, before a training."""
+    for kind, names, what in (("contenders", contenders, "one of them"), ("sets", sets, "a corpus")):
+        found: dict[str, str] = {}
+        for name in names:
+            other = found.setdefault(metric("", name), name)
+            if other != name:
+                raise StanceError(f"the {kind} {other!r} and {name!r} have the same name in MLflow; rename {what}")
 
 
 def own(validation: Sequence[Example]) -> dict[str, list[Example]]:
@@ -119,7 +119,8 @@ def outcomes(
         memory: JSON Lines of what is known; a run that was cut off goes on after them.
     """
     done = Memory(memory)
-    known, asked = [digest(c.model, c.training, c.dataset) for c in contenders], studies.contents(sets)
+    known = [studies.recipe_digest(c.model, c.training, c.dataset) for c in contenders]
+    asked = studies.contents(sets)
     for seed in seeds:
         for contender, learned in zip(contenders, known, strict=True):
             key = _key(learned, seed, asked)

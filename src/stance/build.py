@@ -77,8 +77,9 @@ def build(
     _cap(rows, sources, made)
     settings = {"examples": asdict(example_config), "split": asdict(split_config), "leaks": asdict(leaks_config)}
     config = {"corpora": [asdict(source) for source in sources], **settings}
+    partial = leaks.partial(rows, rows.rank != RANKS.index("sampled"))
     with replace_directory(output, marker="manifest.json") as folder:
-        return writing.write(folder, made, Plan(sources, units, chosen, rows, report, config))
+        return writing.write(folder, made, Plan(sources, units, chosen, rows, partial, report, config))
 
 
 def check(sources: Sequence[CorpusConfig]) -> None:
@@ -248,12 +249,12 @@ def _codes(table: pa.Table, name: str, values: Sequence[str]) -> npt.NDArray[np.
 
 
 def _cap(rows: Rows, sources: Sequence[CorpusConfig], made: Sequence[Stage]) -> None:
-    """Leave out training rows of a corpus over its cap, drawn by their ids."""
+    """Leave out training rows of a corpus over its cap, whole articles but for one, drawn by their ids."""
     start = 0
     for source, stage in zip(sources, made, strict=True):
         here = start + np.flatnonzero(rows.split[start : start + stage.rows] == TRAIN)
         if source.cap and len(here) > source.cap:
-            ids = stage.table("rows").column("id").take(pa.array(here - start))
-            order = np.argsort(np.fromiter(map(_hash, ids), np.uint64, len(here)))
-            rows.drop(np.sort(here[order[source.cap :]]), CAPPED)
+            ids = stage.table("rows").select(["article_id", "id"]).take(pa.array(here - start))
+            own, article = (np.fromiter(map(_hash, ids[name]), np.uint64, len(here)) for name in ("id", "article_id"))
+            rows.drop(np.sort(here[np.lexsort((own, article))[source.cap :]]), CAPPED)
         start += stage.rows

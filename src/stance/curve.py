@@ -13,7 +13,6 @@ from stance.inference import Logits
 from stance.recipe import MAX_SEED
 from stance.recipe import check as check_recipe
 from stance.records import UNLABELLED, Example
-from stance.resume import digest
 from stance.scores import ALL, choices
 from stance.settings.studies import CurveConfig
 from stance.settings.training import ModelConfig, TrainingConfig
@@ -86,7 +85,7 @@ def points(
         score: from the answers on `others` to scores.
         memory: JSON Lines of finished points; a run that was cut off goes on after them.
     """
-    done, known, asked = Memory(memory), digest(models, recipe, ""), studies.contents(others)
+    done, known, asked = Memory(memory), studies.recipe_digest(models, recipe, ""), studies.contents(others)
     altered = [] if choices(splits["validation"]) == ALL else [ALTERED]
     for seed, number, learned in _subsets(splits, config):
         key = _key([*chain(*learned.values()), *splits["validation"]], known, seed, asked, *altered)

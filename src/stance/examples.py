@@ -6,7 +6,7 @@ the annotations made, so that a passage is seen with pairs that hold a stance in
 
 import hashlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, product, zip_longest
 from operator import itemgetter
@@ -17,11 +17,12 @@ from stance import mentions, questions
 from stance.corpora.source import Dropped
 from stance.errors import StanceError
 from stance.mentions import Candidate, Parsed, words
-from stance.records import UNLABELLED, Annotation, Article, Example, Mention, Span, Stance, overlap
+from stance.records import PARTIAL, UNLABELLED, Annotation, Article, Example, Mention, Span, Stance, folded, overlap
 from stance.settings.building import ExamplesConfig
 
 BATCH = 64
 """Articles that are parsed together."""
+TWICE = "the same pair stands twice in the same passage"
 
 
 def make(
@@ -105,25 +106,37 @@ def _article(
     for place, annotation in zip(places, article.annotations, strict=True):
         stances.setdefault(_key(place, annotation), set()).add(annotation.stance)
     examples: dict[tuple[Span, str, str], Example] = {}
-    dropped: list[Dropped] = []
+    dropped, lost = list[Dropped](), set[str]()
     for number, (place, annotation) in enumerate(zip(places, article.annotations, strict=True), 1):
         key = _key(place, annotation)
         reason = _reason(place, config, key, stances[key], repeated=key in examples)
         if reason:
             dropped.append(_dropped(article, number, annotation, reason))
+            if reason != TWICE:
+                lost.add(folded(annotation.target.name))
         else:
             both = annotation.actor, annotation.target
             made = _example(article, place, both, annotation.stance, corpus, annotation.provenance, annotation.tags)
             examples[key] = replace(made, weight=annotation.weight, soft=annotation.soft)
     if not article.exhaustive or parsed is None:
-        return list(examples.values()), dropped
+        return _marked(examples.values(), lost), dropped
     wanted = round(config.neutral_ratio * len(examples))
     pools = _pools(article, parsed, sorted({place for place, _, _ in examples}), config.seed)
     drawn = [
         _example(article, place, names, Stance.NEUTRAL, corpus, provenance="sampled")
         for place, names in _draw(pools, wanted)
     ]
-    return [*examples.values(), *drawn], dropped
+    return _marked([*examples.values(), *drawn], lost), dropped
+
+
+def _marked(rows: Iterable[Example], lost: Collection[str]) -> list[Example]:
+    """The rows of an article, tagged where annotations about the targets `lost` may say more of theirs."""
+    return [
+        replace(row, tags=(*row.tags, PARTIAL))
+        if lost and (row.provenance == "sampled" or folded(row.target) in lost)
+        else row
+        for row in rows
+    ]
 
 
 def _unlabelled(article: Article, parsed: Parsed | None, config: ExamplesConfig, corpus: str) -> Iterator[Example]:
@@ -167,7 +180,7 @@ def _reason(
         return "actor and target have the same name"
     if len(stances) > 1:
         return "the same pair has two stances in the same passage"
-    return "the same pair stands twice in the same passage" if repeated else ""
+    return TWICE if repeated else ""
 
 
 def _example(

@@ -108,6 +108,25 @@ def only_unseen(rows: Rows, role: str) -> None:
         rows.drop(np.flatnonzero(seen), f"it has {'an' if role == 'actor' else 'a'} {role} of the {SPLITS[held]} split")
 
 
+def partial(rows: Rows, annotated: Mask) -> Mask:
+    """The training rows whose article lost annotated ones about their target; those nobody annotated, about any.
+
+    What another row of the article says as well is not lost.
+    """
+    here, lost = np.flatnonzero(rows.split == TRAIN), np.array(sorted(rows.reasons), np.int64)
+    lost = lost[annotated[lost]]
+    actor, target = rows.actor.view(np.int64), rows.target.view(np.int64)
+    lost = np.setdiff1d(lost, _later(np.concatenate([here, lost]), rows.article, actor, target, rows.stance))
+    found = np.zeros(len(rows.split), np.bool_)
+    if len(lost):
+        of_article = np.isin(rows.article[here], rows.article[lost])
+        about = np.stack([rows.article, target], 1)[np.concatenate([here, lost])]
+        _, numbers = np.unique(about, axis=0, return_inverse=True)
+        of_target = np.isin(numbers[: len(here)], numbers[len(here) :])
+        found[here] = np.where(annotated[here], of_target, of_article)
+    return found
+
+
 def mend(rows: Rows, index: Index, config: LeaksConfig) -> Report:
     """Find the leaks, report them, and do what `config.action` says: drop changes `rows`.
 

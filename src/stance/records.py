@@ -178,6 +178,9 @@ class Example:
         return row | {"stance": self.stance.value} | {key: list(row[key]) for key in ("tags", "soft", "labels")}
 
 
+PARTIAL = "partial"
+"""Tag of a row whose article has annotations that are no rows, about the same target, or of a sampled row about any:
+they contradict each other, are over a cap or of a held-out name. What others hold there is not known."""
 SOMEONE = "someone"
 """The actor of a pair that leaves open who holds the stance."""
 

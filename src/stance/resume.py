@@ -81,9 +81,11 @@ def hold(output: Path, *, name: str = "partial") -> Iterator[Path]:
         lock.release()
 
 
-def settled(config: TrainingConfig, output: Path, resume: str) -> TrainingConfig:
-    """The recipe with the precision that `auto` comes to: that of the training that is gone on with or has ended, else
-    as measured.
+def settled(
+    model: ModelConfig, config: TrainingConfig, dataset_sha256: str, output: Path, resume: str
+) -> TrainingConfig:
+    """The recipe with the precision that `auto` comes to: that of the training that is gone on with, or of this very
+    one that has ended, else as measured.
 
     A measurement has noise, so the first process measures for all of them.
     """
@@ -94,9 +96,12 @@ def settled(config: TrainingConfig, output: Path, resume: str) -> TrainingConfig
     def chosen() -> str:
         if resume == "auto":
             with suppress(OSError, ValueError, KeyError, TypeError, StanceError):  # `find` tells what can't be used
-                left = work / JOB
-                before = json.loads(left.read_text("utf-8"))["job"] if left.exists() else models.about(output)
-                return choose_precision(before["training"]["precision"])
+                if (left := work / JOB).exists():
+                    return choose_precision(json.loads(left.read_text("utf-8"))["job"]["training"]["precision"])
+                about = models.about(output)
+                before = choose_precision(about["training"]["precision"])
+                if about["job"] == digest(model, replace(config, precision=before), dataset_sha256):
+                    return before
         return choose_precision("auto")
 
     return replace(config, precision=distributed.on_first(chosen) if launch.processes() > 1 else chosen())
@@ -186,6 +191,21 @@ def _left(path: Path) -> tuple[dict[str, Any] | None, str]:
         return dict(before["job"]), str(before["run"])
     except (ValueError, KeyError, TypeError):
         return None, ""
+
+
+def check_apart(config: TrainingConfig, output: Path) -> None:
+    """Refuse to put a training's result in the place of what it starts from or learns from.
+
+    Raises:
+        StanceError: it would be; the same command could not be given twice.
+    """
+    sources = [("initial", Path(config.initial))] if config.initial else []
+    for name, folder in [*sources, *(("teacher", folder) for _, folder in teachers(config))]:
+        if folder.resolve() == output.resolve():
+            raise StanceError(
+                f"output={output}: is what training.{name} names, and would be replaced by what learns from it; "
+                "choose another output"
+            )
 
 
 def begin(work: Path, job: Mapping[str, Any], *, resume: str, run: str) -> Path | None:

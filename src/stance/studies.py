@@ -1,5 +1,6 @@
 """What studies share that train models only to ask them: learning curve, bake-off, review."""
 
+import gc
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 
 from stance import inference, jsonl, model, training
@@ -15,6 +17,7 @@ from stance.errors import StanceError
 from stance.inference import Logits
 from stance.recipe import MAX_SEED
 from stance.records import Example
+from stance.resume import digest
 from stance.scores import ALL, choices
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.training import Result
@@ -28,10 +31,24 @@ Sets = Mapping[str, Sequence[Example]]
 def answers(splits: Sets, models: ModelConfig, recipe: TrainingConfig, sets: Sets) -> tuple[Result, dict[str, Logits]]:
     """Train a model, which is thrown away, and let it answer the examples of each set, shape `(examples, 3)`."""
     recipe = replace(recipe, save_steps=0)  # nothing goes on from within a training
+    free()
     with tempfile.TemporaryDirectory(prefix="stance-study-") as folder:
         result = training.train(splits, models, recipe, output=Path(folder) / "checkpoint", about={}, rescue=False)
+        free()
         checkpoint = model.load(result.checkpoint)
     return result, {name: inference.logits(checkpoint, [row.pair() for row in rows]) for name, rows in sets.items()}
+
+
+def free() -> None:
+    """Give back what a training has left: its trainer is in a circle with itself, and with an error that ended it."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def recipe_digest(models: ModelConfig, recipe: TrainingConfig, dataset_sha256: str) -> str:
+    """What a study knows a recipe by: all of it but the seed, in whose place it has seeds of its own."""
+    return digest(models, replace(recipe, seed=TrainingConfig.seed), dataset_sha256)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from stance import findings
 from stance import trial as trials
 from stance.errors import StanceError
 from stance.space import Settings, changed, draw
+from stance.studies import free
 from stance.study import MISSED_BEATS, Opened, counted, give_back, pruner, retried, sampler, tally
 from stance.trial import Plan, Record, TrialError
 
@@ -124,7 +125,7 @@ class Worker:
                 give_back(study, number, retries=self.plan.config.retries if isinstance(error, Exception) else None)
             raise
         finally:
-            trials.free()
+            free()
         trial = study.get_trials()[begun[0]]
         return None if "surplus" in trial.user_attrs else trial
 

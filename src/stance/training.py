@@ -79,7 +79,7 @@ def train(
     Raises:
         StanceError: settings, data or checkpoint don't fit, `output` is taken, a loss is no number, or memory ran out.
     """
-    config = settled(config, output, resume)
+    config = settled(model_config, config, about.get("dataset_sha256", ""), output, resume)
     check_replaceable(output, marker="checkpoint.json", own=ENTRIES)
     with hold(output) as work:
         job = describe(model_config, config, about.get("dataset_sha256") or fingerprint(splits))

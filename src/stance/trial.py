@@ -4,7 +4,6 @@ After each epoch the median so far goes to the study's pruner. The test split is
 `stance.study` and `stance.sweep`.
 """
 
-import gc
 import json
 import math
 import shutil
@@ -14,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from optuna import Trial, TrialPruned
 from optuna.distributions import distribution_to_json
 from optuna.exceptions import OptunaError
@@ -26,6 +24,7 @@ from stance.records import Example
 from stance.resume import FREE, weights
 from stance.settings.studies import SweepConfig
 from stance.space import Settings, Space, changed, extremes, grid, parse, values, within
+from stance.studies import free
 from stance.study import check
 
 SHAPES = ("model.", "training.frozen_layers", "training.gradient_checkpointing", "training.initial", "training.lora.")
@@ -147,6 +146,8 @@ def facts(plan: Plan, dataset: str) -> dict[str, Any]:
         described = json.loads(distribution_to_json(kind))
         found[f"sweep.space.{key}"] = {"type": described["name"], **described["attributes"]}
     config = plan.config
+    if config.sampler == "grid":  # it counts the combinations, which trials of another sampler have none of
+        found["sweep.sampler"] = "grid"
     shared = {"sweep.metric": config.metric, "sweep.direction": config.direction, "sweep.seeds": config.seeds}
     local = _weights(plan)
     return found | shared | {"dataset": dataset} | ({"weights": local} if local else {})
@@ -216,13 +217,6 @@ def _train(plan: Plan, settings: Settings, seed: int, folder: Path, sink: Sink) 
     if not math.isfinite(score):
         raise TrialError(f"{plan.config.metric} of seed {seed} is {score}")
     return score
-
-
-def free() -> None:
-    """Give back what a training has left: its trainer is in a circle with itself, and with an error that ended it."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _reporter(trial: Trial, plan: Plan, index: int, length: int, finished: Sequence[float], record: Record) -> Sink:

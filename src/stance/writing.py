@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
@@ -16,7 +18,7 @@ from stance.corpora.source import CorpusConfig
 from stance.dataset import FEATURES, Fingerprint, Manifest
 from stance.division import Units
 from stance.leaks import NONE, UNLABELLED, Report, Rows
-from stance.records import LABELS
+from stance.records import LABELS, PARTIAL
 from stance.splits import PARTS, SPLITS
 from stance.stages import Stage
 
@@ -31,6 +33,8 @@ class Plan:
     units: Units
     chosen: Sequence[str]
     rows: Rows
+    partial: npt.NDArray[np.bool_]
+    """The rows that get the tag `PARTIAL`."""
     report: Report
     config: dict[str, Any]
 
@@ -105,7 +109,7 @@ def _batches(made: Sequence[Stage], plan: Plan, counts: _Counts) -> Iterator[dic
                 for number, raw in enumerate(batch.to_pylist(), place):
                     code = int(plan.rows.split[number])
                     if code != NONE:
-                        row = _row(raw, source, mixed=len(made) > 1)
+                        row = _row(raw, source, mixed=len(made) > 1, partial=bool(plan.partial[number]))
                         parts[PARTS[code]].append(row)
                         counts.add(PARTS[code], start + raw["article"], row, themes[raw["article"]])
                 place += len(batch)
@@ -114,10 +118,12 @@ def _batches(made: Sequence[Stage], plan: Plan, counts: _Counts) -> Iterator[dic
             start += stage.articles
 
 
-def _row(raw: dict[str, Any], source: CorpusConfig, *, mixed: bool) -> dict[str, Any]:
+def _row(raw: dict[str, Any], source: CorpusConfig, *, mixed: bool, partial: bool) -> dict[str, Any]:
     """A row in the form of `Example.to_json`; in a mixture the article's id says its corpus."""
     name = f"{source.name}/{raw['article_id']}" if mixed else raw["article_id"]
     added = {"corpus": source.name, "article_id": name, "weight": raw["weight"] * source.weight}
+    if partial and PARTIAL not in raw["tags"]:
+        added["tags"] = [*raw["tags"], PARTIAL]
     return {name: raw.get(name) for name in FEATURES} | added | {"labels": list(source.known_labels())}
 
 

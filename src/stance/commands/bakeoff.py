@@ -68,7 +68,7 @@ def run(job: BakeoffJob) -> Path:
     rows, manifest = dataset.load(Path(job.dataset))
     public = transfer.load(job.transfer) if job.public else {}
     sets = bakeoff.own(rows["validation"]) | public
-    bakeoff.check_names(sets)
+    bakeoff.check_names(job.bakeoff.contenders, sets)
     memory = Path(job.output)
     compared = list(contenders(job))
     for contender in (c for c in compared if c.dataset != manifest.sha256):

@@ -20,11 +20,11 @@ def run(job: TrainJob) -> float:
     Returns:
         That macro-F1.
     """
-    given = resume.settled(job.training, Path(job.output), job.resume)
+    resume.check_apart(job.training, Path(job.output))
     width = encoders.settings(job.model).hidden_size
-    recipe = suited(given, width)
-    job = replace(job, training=recipe)
     rows, manifest = dataset.load(Path(job.dataset))
+    recipe = resume.settled(job.model, suited(job.training, width), manifest.sha256, Path(job.output), job.resume)
+    job = replace(job, training=recipe)
     if job.resume == "auto" and (made := _made(job, manifest)) is not None:
         return made
     if launch.rank():  # the first process alone prints and keeps a record

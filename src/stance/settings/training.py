@@ -99,7 +99,7 @@ class TrainingConfig:
     precision: str = "auto"
     """fp32, bf16, or auto: bf16 where the hardware is faster in it."""
     seed: int = 1
-    """Seed of initialisation, dropout and batches."""
+    """Seed of initialisation, dropout, batches, and of what is drawn for the shares above and below."""
     mask_names: float = 0.0
     """Share of the training pairs whose names are replaced by placeholders, in the passage too; costs passes."""
     swap_names: float = 0.0
@@ -109,7 +109,7 @@ class TrainingConfig:
     passes."""
     swap_direction: float = 0.0
     """Share of the annotated pairs that are added the other way round as neutral, where no training pair says
-    otherwise (so not for a corpus of which a cap took annotations away)."""
+    otherwise and none of the article's annotations are missing."""
     deny: float = 0.0
     """Share of the stances that a plain verb states that are added denied ("refused to back"), as short passages."""
     passive: float = 0.0
