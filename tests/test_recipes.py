@@ -29,7 +29,7 @@ from stance.errors import StanceError
 from stance.jobs.studies import BakeoffJob
 from stance.objective import consistency, cross_entropy
 from stance.recipe import teachers
-from stance.records import LABELS, SOMEONE, Example, Stance
+from stance.records import LABELS, SOMEONE, UNLABELLED, Example, Stance
 from stance.settings.studies import BakeoffConfig
 from stance.settings.training import LoraConfig, TrainingConfig
 from tiny import one_thread  # noqa: F401
@@ -285,10 +285,53 @@ def test_a_training_asks_its_teacher_further_questions_whatever_its_seed(taught_
     assert asked(1) == asked(2)
 
 
-def test_a_further_question_may_have_any_answer_whatever_labels_its_corpus_knows() -> None:
+def test_a_further_question_may_have_any_answer_that_its_teacher_knows_whatever_its_corpus_does(
+    taught_by: Path,
+) -> None:
     polar = [replace(example, labels=("oppose", "support")) for example in SPLITS["train"][::2]]
-    asked = teacher.further(polar, replace(RECIPE, teacher=["any"], teacher_questions=1.0))
+    asked = teacher.further(polar, replace(RECIPE, teacher=[str(taught_by)], teacher_questions=1.0))
     assert {example.labels for example in asked} == {LABELS}
+
+
+@pytest.fixture(scope="module")
+def two_way(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that learned of support and oppose alone."""
+    splits = {
+        name: [replace(e, labels=("oppose", "support")) for e in part if e.stance != "neutral"]
+        for name, part in SPLITS.items()
+    }
+    output = tmp_path_factory.mktemp("two-way") / "checkpoint"
+    return training.train(splits, tiny.config(name=encoder), RECIPE, output=output, about={}).checkpoint
+
+
+def test_a_teacher_says_nothing_of_a_label_that_it_never_learned(
+    two_way: Path, taught_by: Path, tmp_path: Path
+) -> None:
+    assert (teacher.knows(two_way), teacher.knows(taught_by)) == (("oppose", "support"), LABELS)
+    recipe = replace(RECIPE, teacher=[f"toy:{two_way}"], teacher_cache=str(tmp_path), teacher_questions=1.0)
+    polar = [replace(e, labels=("oppose", "support")) for e in SPLITS["train"][::2] if e.stance != "neutral"]
+    asked = teacher.answer(teacher.further(polar, recipe), recipe)
+    assert {e.labels for e in asked} == {("oppose", "support")}
+    assert {e.soft[1] for e in asked} == {0.0}
+    assert {target(e)[1] for e in asked} == {-1.0}
+    whole = [replace(e, provenance=UNLABELLED) for e in polar]
+    weights = [e.weight for e in teacher.answer(whole, recipe)]
+    assert weights == pytest.approx([recipe.teacher_questions_weight] * len(whole)), "it gives all to these labels"
+    raw = inference.logits(models.load(two_way), [e.pair() for e in polar])[:, [0, 2]]
+    np.testing.assert_allclose(
+        [e.soft for e in teacher.answer(whole, recipe)], np.insert(softmax(raw), 1, 0, 1), atol=1e-5
+    )
+
+
+def test_a_teacher_is_refused_for_a_corpus_that_knows_a_label_more(encoder: str, two_way: Path, tmp_path: Path) -> None:
+    mixed = [*SPLITS["train"], *(replace(e, corpus="two", labels=("oppose", "support")) for e in SPLITS["train"])]
+    for given in (str(two_way), f"toy:{two_way}"):
+        with pytest.raises(StanceError, match=rf"{two_way} never learned neutral, which toy knows; name the corpora"):
+            teacher.check_corpora(replace(RECIPE, teacher=[given]), mixed)
+    teacher.check_corpora(replace(RECIPE, teacher=[f"two:{two_way}"]), mixed)
+    recipe = replace(RECIPE, teacher=[str(two_way)], teacher_cache=str(tmp_path / "cache"))
+    with pytest.raises(StanceError, match="never learned neutral"):
+        training.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / "out", about={})
 
 
 def test_nobody_is_asked_about_someone() -> None:
@@ -297,10 +340,10 @@ def test_nobody_is_asked_about_someone() -> None:
     assert teacher.further(opened, recipe) == []
 
 
-def test_no_further_questions_are_of_a_corpus_without_a_teacher() -> None:
+def test_no_further_questions_are_of_a_corpus_without_a_teacher(taught_by: Path) -> None:
     one_way = [example for example in SPLITS["train"] if example.id.endswith("there")]
     mixed = [*one_way, *(replace(e, corpus="other") for e in one_way)]
-    recipe = replace(RECIPE, teacher=["toy:any"], teacher_questions=1.0)
+    recipe = replace(RECIPE, teacher=[f"toy:{taught_by}"], teacher_questions=1.0)
     assert {e.corpus for e in mixed} == {"toy", "other"}
     assert {e.corpus for e in teacher.further(mixed, recipe)} == {"toy"}
 

@@ -330,6 +330,16 @@ def test_no_model_is_asked_about_an_article_that_it_learned(monkeypatch: pytest.
     assert max(Counter(doubt.article_id for doubt in missed).values()) == 2
 
 
+def test_folds_without_a_label_are_refused_before_one_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = tiny.examples(60)
+    fold_of = review.folds(rows, 3)
+    lacking = [r for r in rows if r.stance != "oppose" or fold_of[r.corpus, r.article_id] != 2]
+    lacking += [replace(r, stance=Stance.SUPPORT) for r in rows if r not in lacking]
+    monkeypatch.setattr(review, "_answers", lambda *_: pytest.fail("a fold was trained"))
+    with pytest.raises(StanceError, match=r"review\.folds=3: fold 3 has no example of oppose; give more articles or"):
+        review.review(lacking, lacking, tiny.config(name="none"), TrainingConfig(), ReviewConfig(folds=3))
+
+
 @pytest.mark.slow
 def test_a_review_of_a_corpus_of_two_labels_doubts_only_with_these(
     built: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]

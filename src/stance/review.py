@@ -97,6 +97,7 @@ def review(
     if len({asked[i].stance for i in gold}) < 2:  # cleanlab compares labels, and says so only after the training
         raise StanceError("a review needs annotations of at least two stances, here all are of one; give more articles")
     fold_of = folds(rows, config.folds)
+    _check_folds(rows, fold_of, config)
     probabilities = np.zeros((len(asked), len(LABELS)))
     systems: dict[str, npt.NDArray[np.int64]] = {}
     for fold in range(config.folds):
@@ -115,6 +116,21 @@ def review(
         sorted(doubts, key=lambda doubt: (doubt.corpus, doubt.article_id, doubt.kind, -doubt.confidence)),
         _scores([asked[i] for i in gold], {name: answers[gold] for name, answers in systems.items()}),
     )
+
+
+def _check_folds(rows: Sequence[Example], fold_of: Mapping[tuple[str, str], int], config: ReviewConfig) -> None:
+    """Refuse folds that a model can't learn from or be judged on, before the first of them is trained."""
+    for fold in range(config.folds):
+        for inside in (True, False):
+            part = [row for row in rows if (fold_of[_article(row)] == fold) == inside]
+            there, known = {row.stance.value for row in part}, {label for row in part for label in row.labels}
+            if missing := [label for label in LABELS if label in known and label not in there]:
+                what = "has" if inside else "leaves"
+                raise StanceError(
+                    f"review.folds={config.folds}: fold {fold + 1} {what} no example of {', '.join(missing)}; give "
+                    "more articles or another number of folds, or name the labels that the corpus knows in "
+                    "corpora.KEY.label_set"
+                )
 
 
 def _scores(gold: Sequence[Example], systems: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, dict[str, Estimate]]:

@@ -9,9 +9,10 @@ nothing of teachers (Hinton et al., 2015, at temperature 1). Several teachers an
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import cache
 from itertools import permutations
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from stance.errors import MachineError, StanceError
 from stance.predictor import sha256
 from stance.recipe import choose_precision, teachers
 from stance.records import LABELS, SOMEONE, UNLABELLED, Example, Pair, Stance
-from stance.scores import known, only_known
+from stance.scores import UNKNOWN, known, only_known
 from stance.settings.training import TrainingConfig
 
 Shares = npt.NDArray[np.float64]
@@ -73,14 +74,15 @@ def answer(unlabelled: Sequence[Example], config: TrainingConfig) -> list[Exampl
 def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
     """Pairs of names of one passage that no example asks about, at most `teacher_questions` for each example.
 
-    Their label is a placeholder until a teacher has answered. The other direction of a pair is among them. None are
-    of a corpus that no teacher answers for. They are the same for every seed, and so are their answers.
+    Their label is a placeholder until a teacher has answered, with one of the labels that all its teachers know. The
+    other direction of a pair is among them. None are of a corpus that no teacher answers for. They are the same for
+    every seed, and so are their answers.
     """
     passages: dict[tuple[str, str], list[Example]] = {}
     for example, taught in zip(examples, heard(examples, config), strict=True):
         if taught:
             passages.setdefault((example.article_id, example.text), []).append(example)
-    random = np.random.default_rng(0)
+    random, answerable = np.random.default_rng(0), _answerable(config)
     found: list[Example] = []
     for members in passages.values():
         asked = {(example.actor, example.target) for example in members}
@@ -101,20 +103,43 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
                     provenance=PROVENANCE,
                     tags=(),
                     soft=(),
-                    labels=LABELS,
+                    labels=answerable(members[0].corpus),
                 )
             )
     return found
 
 
 def check_corpora(config: TrainingConfig, examples: Iterable[Example]) -> None:
-    """Refuse a teacher of a corpus that the dataset does not have."""
-    there = sorted({example.corpus for example in examples})
+    """Refuse a teacher of a corpus that the dataset does not have, and one that never learned a label of its corpus."""
+    there = sorted({(example.corpus, example.labels) for example in examples})
     for corpus, folder in teachers(config):
-        if corpus and corpus not in there:
-            raise StanceError(
-                f"training.teacher={corpus}:{folder}: the dataset has no such corpus; found {', '.join(there)}"
-            )
+        if corpus and corpus not in {name for name, _ in there}:
+            found = ", ".join(sorted({name for name, _ in there}))
+            raise StanceError(f"training.teacher={corpus}:{folder}: the dataset has no such corpus; found {found}")
+        known = knows(folder)
+        for name, labels in there:
+            if corpus in ("", name) and (missing := [label for label in labels if label not in known]):
+                raise StanceError(
+                    f"training.teacher: {folder} never learned {', '.join(missing)}, which {name} knows; name the "
+                    f"corpora that it is to answer for, as in training.teacher=[CORPUS:{folder}]"
+                )
+
+
+def knows(folder: Path) -> tuple[str, ...]:
+    """The labels that a checkpoint has learned: what it says of another is what it was initialised with."""
+    said = model.about(folder).get("knows", LABELS)  # checkpoints did not say so once
+    return tuple(label for label in LABELS if label in said)
+
+
+def _answerable(config: TrainingConfig) -> Callable[[str], tuple[str, ...]]:
+    """For a corpus the labels that all its teachers know."""
+
+    @cache
+    def of(name: str) -> tuple[str, ...]:
+        known = [knows(folder) for corpus, folder in teachers(config) if corpus in ("", name)]
+        return tuple(label for label in LABELS if all(label in labels for labels in known))
+
+    return of
 
 
 def heard(examples: Iterable[Example], config: TrainingConfig) -> list[bool]:
@@ -180,7 +205,8 @@ def _ask(folder: Path, pairs: Sequence[Pair], config: TrainingConfig) -> Shares:
                         jsonl.write_bytes(paths[i], save({"logits": said}))
                 kept[i] = said
                 bar.update(len(said))
-    return softmax(np.concatenate([kept[i] for i in range(len(parts))]))
+    learned = np.array([label in knows(folder) for label in LABELS])
+    return softmax(np.where(learned, np.concatenate([kept[i] for i in range(len(parts))]), UNKNOWN))
 
 
 def _digest(by: str, pairs: Sequence[Pair]) -> str:

@@ -25,7 +25,7 @@ from stance.encoding import PairEncoder
 from stance.files import check_replaceable, remove_leftovers, replace_directory
 from stance.model import ENTRIES, Checkpoint, StanceModel, save, start_from
 from stance.recipe import check, check_dropout, choose_precision, suited
-from stance.records import UNLABELLED, Example
+from stance.records import LABELS, UNLABELLED, Example
 from stance.resume import begin, describe, digest, find, hold, settled
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.teacher import answer, check_corpora, further, teach
@@ -113,12 +113,14 @@ def _keeper(
     """What writes the trainer's model, with these validation scores, as a checkpoint directory."""
     settings = {"model": asdict(model_config), "training": asdict(trainer.recipe)}
     job = digest(model_config, trainer.recipe, about.get("dataset_sha256", ""))
-    ancestors = ancestry.datasets(trainer.recipe)
+    targets = [shares for row in trainer.train_dataset.rows for shares in row.targets]
+    knows = [label for label, shares in zip(LABELS, zip(*targets, strict=True), strict=True) if max(shares) >= 0]
+    ancestors = {"ancestors": ancestry.datasets(trainer.recipe), "knows": knows}
 
     def keep(scores: Mapping[str, float], folder: Path) -> None:
         model = _trained(trainer, model_config)  # all processes have their part in it
         if launch.rank() == 0:
-            facts = {**about, **settings, "ancestors": ancestors, "job": job, "validation": dict(scores)}
+            facts = {**about, **settings, **ancestors, "job": job, "validation": dict(scores)}
             with replace_directory(folder, marker="checkpoint.json", own=ENTRIES) as place:
                 save(Checkpoint(model, pretrained.tokenizer, pretrained.encoding, facts), place)
 

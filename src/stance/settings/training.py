@@ -90,8 +90,8 @@ class TrainingConfig:
     """Further questions for each training pair, of names of its passage, that only the teachers answer: none without
     a teacher."""
     teacher_questions_weight: float = 0.5
-    """Weight in the loss of those further questions, and of a dataset's `unlabelled` ones, times that of their corpus
-    and what the teachers give to the labels that it knows; annotated pairs have 1."""
+    """Weight in the loss of those further questions, times that of their passage, and of a dataset's `unlabelled` ones,
+    times that of their corpus and what the teachers give to the labels that it knows; annotated pairs have 1."""
     teacher_cache: str = "outputs/teacher-answers"
     """Directory that keeps the teachers' answers, so that the next run with the same questions need not ask again."""
     r_drop: float = 0.0
