@@ -164,6 +164,18 @@ def test_answers_are_kept_and_belong_to_their_questions(taught_by: Path, tmp_pat
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
+def test_answers_of_other_code_are_asked_anew(
+    taught_by: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taught(tmp_path, [taught_by])
+    capsys.readouterr()
+    taught(tmp_path, [taught_by])
+    assert "questions" not in capsys.readouterr().out
+    monkeypatch.setattr(teacher, "ANSWERING", teacher.ANSWERING + 1)
+    taught(tmp_path, [taught_by])
+    assert f"answers {len(SPLITS['train'])} questions" in capsys.readouterr().out
+
+
 def test_a_stopped_teacher_goes_on_where_it_was(
     taught_by: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

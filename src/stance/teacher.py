@@ -38,6 +38,9 @@ OPEN = (PROVENANCE, UNLABELLED)
 """Where an example comes from that only a teacher answers."""
 FILES = ("model.safetensors", "checkpoint.json", "config.json", "tokenizer.json")
 """What decides a checkpoint's answers."""
+ANSWERING = 1
+"""Raised when the code makes other answers of the same weights and questions (how names are looked up, or encoded):
+then what is kept is asked anew."""
 PART = 1024
 """Questions that are answered and kept together: a stopped run loses the answers to no more."""
 
@@ -181,7 +184,7 @@ def _ask(folder: Path, pairs: Sequence[Pair], config: TrainingConfig) -> Shares:
     """The probabilities of one teacher, taken from `teacher_cache` where it has answered before."""
     precision = choose_precision(config.precision)
     files = " ".join(sha256(folder / part) for part in FILES)
-    by = f"{files} {precision} {'cuda' if torch.cuda.is_available() else 'cpu'}"
+    by = f"{ANSWERING} {files} {precision} {'cuda' if torch.cuda.is_available() else 'cpu'}"
     parts = [pairs[start : start + PART] for start in range(0, len(pairs), PART)]
     paths = [Path(config.teacher_cache) / f"{_digest(by, part)}.safetensors" for part in parts]
     kept = {i: said for i, path in enumerate(paths) if (said := _kept(path, len(parts[i]))) is not None}
