@@ -781,12 +781,12 @@ def test_processes_that_join_later_draw_values_of_their_own(
     bench = Bench(tmp_path, encoder)
     opened = replace(bench.opened, first=first)
 
-    def draw() -> float:
+    def value() -> float:
         sampled = study.sampler(bench.config, parse(bench.config.space), opened)
         again = optuna.create_study(sampler=sampled)
         return again.ask().suggest_float("training.learning_rate", 1e-3, 1e-2, log=True)
 
-    assert (draw() == draw()) == same
+    assert (value() == value()) == same
 
 
 def test_no_trial_is_started_after_the_timeout(encoder: str, tmp_path: Path) -> None:

@@ -608,6 +608,11 @@ def test_bf16_is_refused_where_there_are_no_instructions_for_it(monkeypatch: pyt
         choose_precision("bf16")
 
 
+def test_a_crash_leaves_no_output(encoder: str, tmp_path: Path) -> None:
+    interrupt(encoder, tmp_path / "checkpoint", after=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.partial"]
+
+
 def test_a_crash_keeps_the_earlier_checkpoint(encoder: str, tmp_path: Path) -> None:
     output = tmp_path / "checkpoint"
     train(encoder, output, epochs=1)

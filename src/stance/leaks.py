@@ -113,12 +113,12 @@ def partial(rows: Rows, annotated: Mask) -> Mask:
 
     What another row of the article says as well is not lost.
     """
-    here, lost = np.flatnonzero(rows.split == TRAIN), np.array(sorted(rows.reasons), np.int64)
+    found, lost = np.zeros(len(rows.split), np.bool_), np.array(sorted(rows.reasons), np.int64)
     lost = lost[annotated[lost]]
-    actor, target = rows.actor.view(np.int64), rows.target.view(np.int64)
-    lost = np.setdiff1d(lost, _later(np.concatenate([here, lost]), rows.article, actor, target, rows.stance))
-    found = np.zeros(len(rows.split), np.bool_)
-    if len(lost):
+    here = np.flatnonzero((rows.split == TRAIN) & np.isin(rows.article, rows.article[lost]))
+    if len(here):
+        actor, target = rows.actor.view(np.int64), rows.target.view(np.int64)
+        lost = np.setdiff1d(lost, _later(np.concatenate([here, lost]), rows.article, actor, target, rows.stance))
         of_article = np.isin(rows.article[here], rows.article[lost])
         about = np.stack([rows.article, target], 1)[np.concatenate([here, lost])]
         _, numbers = np.unique(about, axis=0, return_inverse=True)

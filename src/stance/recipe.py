@@ -113,14 +113,18 @@ def check_dropout(config: TrainingConfig, model: ModelConfig) -> None:
         )
 
 
+def lacking(examples: Sequence[Example]) -> list[str]:
+    """The labels that one of the examples' corpora knows and that none of them has."""
+    known, there = {label for e in examples for label in e.labels}, {e.stance.value for e in examples}
+    return [label for label in LABELS if label in known and label not in there]
+
+
 def _check_labels(split: str, examples: Sequence[Example]) -> None:
     """Refuse an empty split, and one without an example of a label that one of its corpora knows."""
     advice = "build the dataset from more articles, with other shares (split.validation) or another split.seed"
     if not examples:
         raise StanceError(f"the {split} split is empty; {advice}")
-    known, there = {label for e in examples for label in e.labels}, {e.stance.value for e in examples}
-    missing = [label for label in LABELS if label in known and label not in there]
-    if missing:
+    if missing := lacking(examples):
         counts = Counter((e.corpus, e.stance.value) for e in examples)
         found = "; ".join(
             f"{corpus}: " + ", ".join(f"{counts[corpus, label]} {label}" for label in LABELS if counts[corpus, label])

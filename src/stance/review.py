@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from stance import baselines, splits, studies
 from stance.calibration import softmax
 from stance.errors import StanceError
+from stance.recipe import lacking
 from stance.records import LABELS, Example, Stance
 from stance.scores import Estimate, by_group, choices, estimates, only_known, rates
 from stance.settings.building import SplitConfig
@@ -123,8 +124,7 @@ def _check_folds(rows: Sequence[Example], fold_of: Mapping[tuple[str, str], int]
     for fold in range(config.folds):
         for inside in (True, False):
             part = [row for row in rows if (fold_of[_article(row)] == fold) == inside]
-            there, known = {row.stance.value for row in part}, {label for row in part for label in row.labels}
-            if missing := [label for label in LABELS if label in known and label not in there]:
+            if missing := lacking(part):
                 what = "has" if inside else "leaves"
                 raise StanceError(
                     f"review.folds={config.folds}: fold {fold + 1} {what} no example of {', '.join(missing)}; give "

@@ -9,10 +9,9 @@ nothing of teachers (Hinton et al., 2015, at temperature 1). Several teachers an
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import cache
 from itertools import permutations
 from pathlib import Path
 
@@ -85,7 +84,7 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
     for example, taught in zip(examples, heard(examples, config), strict=True):
         if taught:
             passages.setdefault((example.article_id, example.text), []).append(example)
-    random, answerable = np.random.default_rng(0), _answerable(config)
+    random = np.random.default_rng(0)
     found: list[Example] = []
     for members in passages.values():
         asked = {(example.actor, example.target) for example in members}
@@ -106,19 +105,21 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
                     provenance=PROVENANCE,
                     tags=(),
                     soft=(),
-                    labels=answerable(members[0].corpus),
                 )
             )
-    return found
+    labels = {corpus: _answerable(corpus, config) for corpus in {question.corpus for question in found}}
+    return [replace(question, labels=labels[question.corpus]) for question in found]
 
 
 def check_corpora(config: TrainingConfig, examples: Iterable[Example]) -> None:
     """Refuse a teacher of a corpus that the dataset does not have, and one that never learned a label of its corpus."""
     there = sorted({(example.corpus, example.labels) for example in examples})
+    names = list(dict.fromkeys(name for name, _ in there))
     for corpus, folder in teachers(config):
-        if corpus and corpus not in {name for name, _ in there}:
-            found = ", ".join(sorted({name for name, _ in there}))
-            raise StanceError(f"training.teacher={corpus}:{folder}: the dataset has no such corpus; found {found}")
+        if corpus and corpus not in names:
+            raise StanceError(
+                f"training.teacher={corpus}:{folder}: the dataset has no such corpus; found {', '.join(names)}"
+            )
         known = knows(folder)
         for name, labels in there:
             if corpus in ("", name) and (missing := [label for label in labels if label not in known]):
@@ -134,15 +135,10 @@ def knows(folder: Path) -> tuple[str, ...]:
     return tuple(label for label in LABELS if label in said)
 
 
-def _answerable(config: TrainingConfig) -> Callable[[str], tuple[str, ...]]:
-    """For a corpus the labels that all its teachers know."""
-
-    @cache
-    def of(name: str) -> tuple[str, ...]:
-        known = [knows(folder) for corpus, folder in teachers(config) if corpus in ("", name)]
-        return tuple(label for label in LABELS if all(label in labels for labels in known))
-
-    return of
+def _answerable(name: str, config: TrainingConfig) -> tuple[str, ...]:
+    """The labels that all teachers of a corpus know."""
+    known = [knows(folder) for corpus, folder in teachers(config) if corpus in ("", name)]
+    return tuple(label for label in LABELS if all(label in labels for labels in known))
 
 
 def heard(examples: Iterable[Example], config: TrainingConfig) -> list[bool]:
@@ -208,7 +204,7 @@ def _ask(folder: Path, pairs: Sequence[Pair], config: TrainingConfig) -> Shares:
                         jsonl.write_bytes(paths[i], save({"logits": said}))
                 kept[i] = said
                 bar.update(len(said))
-    learned = np.array([label in knows(folder) for label in LABELS])
+    learned = np.isin(LABELS, knows(folder))
     return softmax(np.where(learned, np.concatenate([kept[i] for i in range(len(parts))]), UNKNOWN))
 
 

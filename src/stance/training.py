@@ -111,16 +111,20 @@ def _keeper(
     trainer: StanceTrainer, pretrained: Pretrained, model_config: ModelConfig, about: Mapping[str, Any]
 ) -> Callable[[Mapping[str, float], Path], None]:
     """What writes the trainer's model, with these validation scores, as a checkpoint directory."""
-    settings = {"model": asdict(model_config), "training": asdict(trainer.recipe)}
-    job = digest(model_config, trainer.recipe, about.get("dataset_sha256", ""))
     targets = [shares for row in trainer.train_dataset.rows for shares in row.targets]
-    knows = [label for label, shares in zip(LABELS, zip(*targets, strict=True), strict=True) if max(shares) >= 0]
-    ancestors = {"ancestors": ancestry.datasets(trainer.recipe), "knows": knows}
+    known = {
+        **about,
+        "model": asdict(model_config),
+        "training": asdict(trainer.recipe),
+        "ancestors": ancestry.datasets(trainer.recipe),
+        "knows": [label for i, label in enumerate(LABELS) if any(shares[i] >= 0 for shares in targets)],
+        "job": digest(model_config, trainer.recipe, about.get("dataset_sha256", "")),
+    }
 
     def keep(scores: Mapping[str, float], folder: Path) -> None:
         model = _trained(trainer, model_config)  # all processes have their part in it
         if launch.rank() == 0:
-            facts = {**about, **settings, **ancestors, "job": job, "validation": dict(scores)}
+            facts = {**known, "validation": dict(scores)}
             with replace_directory(folder, marker="checkpoint.json", own=ENTRIES) as place:
                 save(Checkpoint(model, pretrained.tokenizer, pretrained.encoding, facts), place)
 
