@@ -132,6 +132,7 @@ def _on_whole(count: int) -> None:
 
 
 MOMENTS: dict[str, Callable[[int], None]] = {
+    "assembly": lambda count: _before(training, "assemble", count),
     "step": lambda count: _before(Trainer, "training_step", count),
     "evaluation": lambda count: _before(Trainer, "prediction_step", count),
     "checkpoint half written": lambda count: _before(Trainer, "_save_optimizer_and_scheduler", count),

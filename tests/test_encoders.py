@@ -12,6 +12,7 @@ import pytest
 import torch
 from sentencepiece import SentencePieceTrainer
 from transformers import BartConfig, CanineTokenizer, GPT2Config, GPT2Model
+from transformers.utils import logging as transformers_logging
 
 import tiny
 from conftest import ROOT, script
@@ -199,6 +200,13 @@ def test_encoder_dropout_reaches_every_dropout_of_the_encoder(folders: Path, kin
 
     assert not varies(off)
     assert varies(on)
+
+
+def test_no_bar_of_loading_stands_in_a_log(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert transformers_logging.is_progress_bar_enabled()
+    loaded(folders, "bert")
+    assert capsys.readouterr().err == ""
+    assert transformers_logging.is_progress_bar_enabled(), "a caller's own loading shows what it showed"
 
 
 def test_a_missing_directory_is_refused(tmp_path: Path) -> None:

@@ -597,6 +597,20 @@ def test_an_interruption_before_the_first_checkpoint_needs_no_choice(
     assert (tmp_path / "checkpoint" / "checkpoint.json").is_file()
 
 
+def test_a_training_killed_before_its_first_step_leaves_no_open_run(
+    built: Workplace, encoder: str, tmp_path: Path
+) -> None:
+    overrides = settings(built, encoder, tmp_path, "checkpoint")
+    killed.script_killed("assembly", 1, overrides, flush=True)
+    assert [run.info.status for run in runs(tmp_path)] == ["RUNNING"]
+    killed.script_killed("assembly", 1, [*overrides, "resume=auto"], flush=True)
+    assert [run.info.status for run in runs(tmp_path)] == ["KILLED", "RUNNING"]
+    with pytest.raises(StanceError, match=r"training\.label_smoothing=2"):
+        script("train").main([*overrides, "training.label_smoothing=2"])
+    assert [run.info.status for run in runs(tmp_path)] == ["KILLED", "KILLED", "FAILED"]
+    assert not work_of(tmp_path / "checkpoint").exists()
+
+
 def test_what_has_been_trained_is_not_trained_again(
     built: Workplace, encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

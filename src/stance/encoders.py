@@ -5,6 +5,7 @@ Knows nothing of pairs or training. Weights are read from safetensors only; no r
 
 import importlib.util
 import inspect
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,8 +104,10 @@ def _settings(config: ModelConfig, source: str, revision: dict[str, str]) -> Pre
 def _reading(config: ModelConfig) -> Iterator[tuple[str, dict[str, str]]]:
     """Where the encoder's files are, of which revision; what goes wrong meanwhile is said in our words."""
     source = find(config.name)
-    verbosity = transformers_logging.get_verbosity()
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()  # the load report of a pooler that nobody uses
+    if bars and not sys.stderr.isatty():
+        transformers_logging.disable_progress_bar()  # its lines would stand among those of a log
     try:
         yield source, {} if Path(source).is_dir() else {"revision": config.revision}
     except torch.OutOfMemoryError:
@@ -120,6 +123,8 @@ def _reading(config: ModelConfig) -> Iterator[tuple[str, dict[str, str]]]:
         ) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
 
 
 def _check_whole(missing_keys: Iterable[str], name: str) -> None:

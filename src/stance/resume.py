@@ -1,7 +1,7 @@
 """Going on after an interruption: the work folder of a training, who holds it, and what it is for.
 
-The folder is `OUTPUT.partial`. Its `job.json` says what is trained and in which MLflow run. The checkpoints in it are
-`stance.checkpoints`' matter.
+The folder is `OUTPUT.partial`. Its `job.json` says what is trained and in which MLflow run, `run` names the one of a
+process that has yet to begin. The checkpoints in it are `stance.checkpoints`' matter.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from stance.predictor import sha256
 from stance.recipe import choose_precision, teachers
 from stance.settings.training import ModelConfig, TrainingConfig
 
-LOCK, JOB = "training.lock", "job.json"
+LOCK, JOB, RUN = "training.lock", "job.json", "run"
 WEIGHTS, BESIDE = "model.safetensors", ("config.json", "tokenizer.json")
 FREE = ("training.save_steps", "training.disk_budget_gb", "training.teacher_cache")
 """Settings that change no weight: a resume may change them."""
@@ -70,7 +70,7 @@ def hold(output: Path, *, name: str = "partial") -> Iterator[Path]:
     try:
         yield work
     except BaseException:
-        if lock.lock_counter == 1 and [path.name for path in work.iterdir()] == [LOCK]:
+        if lock.lock_counter == 1 and {path.name for path in work.iterdir()} <= {LOCK, RUN}:
             shutil.rmtree(work)
         raise
     else:
@@ -193,6 +193,18 @@ def _left(path: Path) -> tuple[dict[str, Any] | None, str]:
         return None, ""
 
 
+def note(work: Path, run: str) -> str:
+    """Keep the MLflow run of this process until its training begins, which may be long after: teachers are asked first.
+
+    Returns:
+        That of a process that was killed before its training began; empty for none.
+    """
+    path = work / RUN
+    left = path.read_text("utf-8") if path.is_file() else ""
+    jsonl.write_text(path, run)
+    return "" if left == run else left
+
+
 def check_apart(config: TrainingConfig, output: Path) -> None:
     """Refuse to put a training's result in the place of what it starts from or learns from.
 
@@ -229,6 +241,7 @@ def begin(work: Path, job: Mapping[str, Any], *, resume: str, run: str) -> Path 
             print(f"no checkpoint to go on from in {work}: starting from the first step", file=sys.stderr)
         _clear(work)
     jsonl.write_json(work / JOB, {"job": dict(job), "run": run})
+    (work / RUN).unlink(missing_ok=True)
     return checkpoint
 
 

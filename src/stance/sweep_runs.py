@@ -65,7 +65,6 @@ def child(config: TrackingConfig, opened: Opened, number: int, settings: Setting
 def killed(config: TrackingConfig, trial: FrozenTrial) -> None:
     """End the run of a trial whose process is gone, if this store has it, in whatever experiment."""
     try:
-        if run_id := trial.user_attrs.get("run"):
-            tracking.connect(config).set_terminated(run_id, "KILLED")
+        tracking.give_up(trial.user_attrs.get("run", ""), tracking.connect(config))
     except Exception as error:  # the trial is queued again, which must not fail for its record
         logging.getLogger(__name__).warning("could not end the run of trial %s: %s", trial.number, scrubbed(error))
