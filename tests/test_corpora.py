@@ -412,6 +412,21 @@ def test_a_mention_outside_the_text_is_refused(tmp_path: Path, refusal: Refusal)
     assert expected in refusal(path)
 
 
+def test_a_mention_of_white_space_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    gap = at("\n\n")
+    path = write(tmp_path, article(annotation(target=mention("toll plan", gap))))
+    assert f"{path}:2: annotation 1: target: span {gap} holds no words" in refusal(path)
+
+
+def test_a_name_that_nobody_could_ask_about_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    path = write(tmp_path, article(annotation(actor=mention("x" * 2001))))
+    expected = f"{path}:2: annotation 1: actor: name of 2,001 characters; at most 2,000 are looked up"
+    assert expected in refusal(path)
+    long = article(annotation(actor=mention("mayor", [0, 2001])), text=TEXT + " more" * 400)
+    path = write(tmp_path, long)
+    assert f"{path}:2: annotation 1: actor: mention of 2,001 characters; at most 2,000" in refusal(path)
+
+
 def test_evidence_outside_the_text_is_refused(tmp_path: Path, refusal: Refusal) -> None:
     path = write(tmp_path, article(annotation(evidence=[[-1, 20]])))
     assert f"{path}:2: annotation 1: evidence: span [-1, 20] is outside the text" in refusal(path)

@@ -432,7 +432,7 @@ def test_a_link_stays_and_the_directory_that_it_points_at_is_replaced(tmp_path: 
             (folder / "mark").write_text(text)
     assert (tmp_path / "out").is_symlink()
     assert (tmp_path / "large" / "disk" / "mark").read_text() == "new"
-    (tmp_path / "large" / ".disk.abcdefgh").mkdir()  # of a process that was killed
+    (tmp_path / "large" / ".disk.0123cdef").mkdir()  # of a process that was killed
     remove_leftovers(tmp_path / "out")
     assert [path.name for path in (tmp_path / "large").iterdir()] == ["disk"]
 

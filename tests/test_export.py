@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from torch.onnx._internal.exporter import _onnx_program
 
 import tiny
 from conftest import Workplace, script
@@ -56,6 +57,26 @@ def test_where_few_rows_have_places_all_tell_both_temperatures(toy: Path, tmp_pa
     done = export.write(toy, rows, ExportConfig(max_label_changes=1.0), output=tmp_path / "artifact", about={})
     found = [(way.pairs, np.isfinite(way.temperature)) for way in done.trust.calibration.values()]
     assert found == [(24, True)] * 2
+
+
+def test_a_large_model_is_one_file_too(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch writes the weights of a model over 1.5 GiB to a file of their own, whatever it is told."""
+    monkeypatch.setattr(_onnx_program, "_LARGE_MODEL_THRESHOLD", 1000)
+    config = ExportConfig(max_label_changes=1.0)
+    done = export.write(toy, VALIDATION, config, output=tmp_path / "artifact", about={})
+    assert {path.name for path in done.artifact.iterdir()} == export.ENTRIES
+    assert done.parity.fp32_label_changes == 0
+
+
+def test_a_model_that_one_file_cannot_hold_is_refused_before_the_work(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx.checker, "MAXIMUM_PROTOBUF", 1000)
+    with pytest.raises(
+        StanceError, match=r"checkpoint: 0\.0 GB of weights, and an ONNX file holds 0\.0 GB; let it teach"
+    ):
+        export.write(toy, VALIDATION, ExportConfig(), output=tmp_path / "artifact", about={})
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("opset", [18, 20])
@@ -248,6 +269,18 @@ def test_a_second_export_replaces_the_first(toy: Path, earlier: export.Exported,
     write(toy, output)
     assert not (output / "hf" / "stale.txt").exists()
     assert StancePredictor.load(output).metadata["export_run"] == "toy"
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next(toy: Path, exported: Workplace, tmp_path: Path) -> None:
+    left = tmp_path / ".artifact.0123cdef"
+    (left / "hf").mkdir(parents=True)
+    script("export").main(
+        [
+            f"dataset={exported.dataset}", f"checkpoint={exported.checkpoint}", f"output={tmp_path}/artifact",
+            "register=false", "export.max_label_changes=1.0", *exported.tracking,
+        ]
+    )  # fmt: skip
+    assert [path.name for path in tmp_path.iterdir()] == ["artifact"]
 
 
 def test_what_lies_beside_an_artifact_is_not_lost_by_another_export(exported: Workplace, tmp_path: Path) -> None:

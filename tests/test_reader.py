@@ -274,6 +274,14 @@ def test_settings_of_the_reader_without_a_meaning_are_refused(
         ArticleReader(predictor, **settings)  # type: ignore[arg-type]
 
 
+def test_what_is_too_long_for_a_name_is_none(predictor: StancePredictor) -> None:
+    text = f"Iran praised the plan. The image {'A' * 2100} was rejected by Iran, and https://a.b/{'c' * 2100} too."
+    (parsed,) = mentions.parse([text])
+    assert max(len(candidate.mention.name) for candidate in parsed.candidates) < 100
+    triples = ArticleReader(predictor, threshold=0).read(Article("image", text))
+    assert all(len(triple.target.name) < 100 for triple in triples)
+
+
 def test_text_that_is_no_unicode_is_refused(predictor: StancePredictor) -> None:
     with pytest.raises(StanceError, match="half a surrogate pair at character 5"):
         ArticleReader(predictor).read(Article("half", "Iran \ud83d praised the plan."))

@@ -473,11 +473,14 @@ def test_a_negative_number_of_steps_or_gigabytes_is_refused(encoder: str, tmp_pa
 
 
 def test_leftovers_of_a_killed_write_are_removed_and_nothing_else(tmp_path: Path) -> None:
-    mine = (".checkpoint.partial", ".checkpoint.old", ".checkpoint.old.qwertyui", ".checkpoints.abcdefgh", "checkpoint")
-    for name in (*mine, ".checkpoint.abcdefg_", ".checkpoint.old.abcdefgh/checkpoint"):
+    mine = (".checkpoint.partial", ".checkpoint.old", ".checkpoint.old.qwertyui", ".checkpoints.01234567", "checkpoint",
+            ".checkpoint.original", ".checkpoint.previous")  # fmt: skip
+    for name in (*mine, ".checkpoint.0123cdef", ".checkpoint.old.abcdefgh/checkpoint"):
         (tmp_path / name).mkdir(parents=True)
+    file = tmp_path / ".checkpoint.deadbeef"
+    file.touch()
     files.remove_leftovers(tmp_path / "checkpoint")
-    assert {path.name for path in tmp_path.iterdir()} == set(mine)
+    assert {path.name for path in tmp_path.iterdir()} == {*mine, file.name}
 
 
 # In MLflow

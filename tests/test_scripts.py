@@ -732,7 +732,7 @@ def test_a_request_without_actor_ends_predict_with_its_line_and_code_2(exported:
     )
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line == f"error: {source}:5: 'actor' is missing; found the keys target, text"
+    assert line == f"error: {source}:5: 'actor' is missing; found the keys target, text; nothing was scored"
     assert (tmp_path / "answers.jsonl").read_text() == "of yesterday\n"
 
 

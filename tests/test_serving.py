@@ -115,12 +115,39 @@ def test_the_loaded_champion_names_the_row_with_a_place_outside_its_text(
         loaded.predict(table)
 
 
+def test_the_loaded_champion_names_the_row_that_is_too_long(
+    loaded: mlflow.pyfunc.PyFuncModel, pairs: list[Pair]
+) -> None:
+    table = frame(pairs[:3])
+    table.loc[2, "actor"] = "x" * 2001
+    with pytest.raises(MlflowException, match=r"row 3: name of 2,001 characters; at most 2,000 are looked up"):
+        loaded.predict(table)
+    table = frame(pairs[:2])
+    table.loc[1, "text"] = "x" * 1_000_001
+    with pytest.raises(MlflowException, match=r"row 2: text of 1,000,001 characters; at most 1,000,000 are scored"):
+        loaded.predict(table)
+
+
+def test_the_loaded_champion_answers_in_fp32_where_that_is_asked_for(
+    loaded: mlflow.pyfunc.PyFuncModel, exported: Workplace, pairs: list[Pair]
+) -> None:
+    answers = loaded.predict(frame(pairs), params={"precision": "fp32"})
+    expected = StancePredictor.load(exported.artifact, precision="fp32").predict(pairs)
+    same(answers.to_dict("records"), [answer.to_json() for answer in expected])
+    assert loaded.predict(frame(pairs))["confidence"].tolist() != answers["confidence"].tolist()
+    with pytest.raises(MlflowException, match="unknown precision 'fp16'; expected one of"):
+        loaded.predict(frame(pairs), params={"precision": "fp16"})
+
+
 def test_the_models_signature_is_explicit(loaded: mlflow.pyfunc.PyFuncModel) -> None:
     assert loaded.metadata.signature.inputs.input_names() == ["text", "actor", "target", "actor_span", "target_span"]
     assert loaded.metadata.signature.inputs.required_input_names() == ["text", "actor", "target"]
     assert loaded.metadata.signature.outputs.input_names() == [*COLUMNS, "abstained"]
     assert loaded.metadata.signature.outputs.required_input_names() == COLUMNS
-    assert [(p.name, p.default) for p in loaded.metadata.signature.params] == [("abstain", False)]
+    assert [(p.name, p.default) for p in loaded.metadata.signature.params] == [
+        ("abstain", False),
+        ("precision", "int8"),
+    ]
 
 
 def test_nothing_in_the_registered_model_is_pickled(exported: Workplace, tmp_path: Path) -> None:

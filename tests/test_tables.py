@@ -367,6 +367,7 @@ def test_labels_are_matched_whatever_type_the_cell_has(tmp_path: Path, value: An
         ({"annotator": [1]}, "annotator: expected text, found list"),
         ({"stance": {}}, "stance: expected text, found dict"),
         ({"actor": ""}, "the actor is empty"),
+        ({"actor": "x" * 2001}, "actor of 2,001 characters; at most 2,000 are looked up"),
         ({"target": "\u200b"}, "the target is empty"),
         ({"stance": None}, "unknown stance ''"),
         ({"weight": "heavy"}, "weight: expected a number from 0, found 'heavy'"),

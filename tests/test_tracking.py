@@ -24,7 +24,7 @@ from mlflow.tracking import MlflowClient
 
 import tiny
 from conftest import ROOT, Workplace, script
-from stance import dataset, encoders, export, jsonl, origin, registry, resume, tracking
+from stance import dataset, encoders, export, jsonl, origin, predictor, registry, resume, tracking
 from stance import model as models
 from stance.errors import StanceError
 from stance.evaluation import MODEL
@@ -310,7 +310,7 @@ def test_scores_on_other_test_rows_are_said_to_be_not_comparable(
     elsewhere = {"int8_test_macro_f1": "0.111", "int8_test_rows": "f" * 64, f"int8_test_macro_f1.{'f' * 12}": "0.111"}
     with tracking.run(store, stage="compare", settings={}):
         tags = MlflowClient().get_model_version(store.model, "1").tags
-        registry.annotate(store.model, exported.artifact, elsewhere)
+        registry.annotate(store.model, sha256(exported.artifact / "stance.json"), elsewhere)
         assert registry.rivals(store.model, "test", dataset.fingerprint({"test": rows["test"]})) == mine
         assert registry.rivals(store.model, "test", "f" * 64)[1][2:] == ["0.111", "yes"]
         for key in elsewhere:
@@ -410,6 +410,20 @@ def telling(artifact: Path, copy: Path, **facts: object) -> Path:
     told = json.loads((artifact / "stance.json").read_text("utf-8"))
     jsonl.write_json(copy / "stance.json", told | facts)
     return copy
+
+
+def test_a_champion_that_cannot_be_asked_is_named(
+    store: TrackingConfig, rivals: tuple[Path, Path, list[Example]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    better, worse, rows = rivals
+    register(store, worse, rows, "outdated")
+    monkeypatch.setattr(predictor, "FORMAT_VERSION", 2)  # as an upgrade of stance would
+    newer = telling(better, tmp_path / "newer", format_version=2)
+    expected = (
+        r"the champion, version 1 of outdated, can't be asked \(its artifact/stance\.json: format version 1, .*\);"
+    )
+    with pytest.raises(StanceError, match=expected + " delete that version or give the alias champion to another one"):
+        register(store, newer, rows, "outdated")
 
 
 def test_a_champion_of_another_dataset_that_keeps_its_place_may_have_learned_the_rows(

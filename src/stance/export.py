@@ -87,6 +87,7 @@ def write(
     """
     check(config)
     source = models.load(checkpoint)
+    _check_size(source, checkpoint)
     with replace_directory(output, marker="stance.json", own=ENTRIES) as folder:
         models.save(source, folder / "hf")
         source.tokenizer.save(str(folder / "tokenizer.json"))
@@ -166,6 +167,26 @@ def to_onnx(checkpoint: Checkpoint, path: Path, opset: int) -> None:
             dynamo=True,
             external_data=False,
             verbose=False,
+        )
+    _join(path)
+
+
+def _join(path: Path) -> None:
+    """Make one file of a model whose weights PyTorch puts beside it, as it does with large ones whatever it is told."""
+    beside = path.with_name(f"{path.name}.data")
+    if beside.exists():
+        model = onnx.load(path)
+        beside.unlink()
+        onnx.save(model, path)
+
+
+def _check_size(source: Checkpoint, path: Path) -> None:
+    """Refuse, before the work, a model that one ONNX file can't hold."""
+    size = sum(tensor.nbytes for tensor in source.model.state_dict().values())
+    if size > onnx.checker.MAXIMUM_PROTOBUF:
+        raise StanceError(
+            f"{path}: {size / 1e9:.1f} GB of weights, and an ONNX file holds {onnx.checker.MAXIMUM_PROTOBUF / 1e9:.1f} "
+            "GB; let it teach a smaller model (training.teacher), and export that one"
         )
 
 

@@ -69,8 +69,8 @@ def remove_leftovers(path: Path) -> None:
     prefix = f".{path.name}."
     for folder in path.parent.glob(glob.escape(prefix) + "*"):
         name = folder.name.removeprefix(prefix)
-        new, old = re.fullmatch(r"[a-z0-9_]{8}", name), re.fullmatch(r"old\.[a-z0-9_]{8}", name)
-        if new or (old and (folder / path.name).is_dir()):
+        new, old = re.fullmatch(r"[0-9a-f]{8}", name), re.fullmatch(r"old\.[a-z0-9_]{8}", name)
+        if (new and folder.is_dir()) or (old and (folder / path.name).is_dir()):
             shutil.rmtree(folder)
 
 

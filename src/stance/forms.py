@@ -6,7 +6,7 @@ Every error says where, what was expected and what was found.
 import re
 import reprlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -24,13 +24,15 @@ FIELDS = ("title", "date", "outlet", "theme", "topic", "region", "outlet_kind", 
 def pair_from_json(row: Mapping[str, Any], where: str) -> Pair:
     """Check a request `{text, actor, target}` with optional `actor_span` and `target_span`."""
     text = string(row, "text", where)
-    return Pair(
+    pair = Pair(
         text=text,
         actor=string(row, "actor", where),
         target=string(row, "target", where),
         actor_span=span(row.get("actor_span"), text, f"{where}: actor_span"),
         target_span=span(row.get("target_span"), text, f"{where}: target_span"),
     )
+    _check_lengths(pair, f"{where}: ")
+    return pair
 
 
 def article_from_json(row: Mapping[str, Any], where: str) -> Article:
@@ -148,6 +150,12 @@ def check_string(value: str, what: str, *, empty: bool = False) -> None:
         raise StanceError(f"{what} is empty")
 
 
+def check_length(name: str, what: str = "name") -> None:
+    """Refuse a name of more characters than are looked up, which takes long."""
+    if len(name) > MAX_NAME_CHARACTERS:
+        raise StanceError(f"{what} of {len(name):,} characters; at most {MAX_NAME_CHARACTERS:,} are looked up")
+
+
 def number(value: Any, where: str) -> float:
     """A finite number that is not negative."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
@@ -178,17 +186,30 @@ def _mention(row: Any, text: str, where: str) -> Mention:
     if (start is None) != (end is None):
         raise StanceError(f"{where}: 'start' and 'end' must both be numbers or both null, found {start}, {end}")
     if start is not None:
-        span([start, end], text, where)
-    return Mention(string(row, "name", where), start, end)
+        _printed([start, end], text, where)
+    name = string(row, "name", where)
+    check_length(name, f"{where}: name")
+    return Mention(name, start, end)
+
+
+def _printed(value: Any, text: str, where: str) -> None:
+    """Refuse a mention's place whose words can't be asked about as a name."""
+    if found := span(value, text, where):
+        _words(text, found, where)
+        check_length(text[slice(*found)], f"{where}: mention")
 
 
 def _evidence(value: Any, text: str, where: str) -> Span:
     found = span(value, text, where)
     if found is None:
         raise StanceError(f"{where}: expected [start, end], found null")
+    _words(text, found, where)
+    return found
+
+
+def _words(text: str, found: Span, where: str) -> None:
     if not text[slice(*found)].strip():
         raise StanceError(f"{where}: span {list(found)} holds no words")
-    return found
 
 
 def _object(row: Any, where: str) -> None:
@@ -196,27 +217,28 @@ def _object(row: Any, where: str) -> None:
         raise StanceError(f"{where}: expected a JSON object, found {type(row).__name__}")
 
 
-def check_pair(pair: Pair) -> None:
+def _check_lengths(pair: Pair, where: str = "") -> None:
+    """Refuse a text longer than is scored, and names longer than are looked up."""
+    if len(pair.text) > MAX_TEXT_CHARACTERS:
+        raise StanceError(f"{where}text of {len(pair.text):,} characters; at most {MAX_TEXT_CHARACTERS:,} are scored")
+    check_length(max(pair.actor, pair.target, key=len), f"{where}name")
+
+
+def check_pairs(pairs: Sequence[Pair]) -> None:
     """Refuse what can't be asked.
 
     Raises:
-        StanceError: the text or a name is empty, longer than is scored or no Unicode, or a span is none of the text.
+        StanceError: a text or a name is empty, longer than is scored or no Unicode, or a span is none of its text.
     """
-    check_text(pair.text)
-    check_names(pair)
+    for text in {pair.text for pair in pairs}:  # a long one may come with many pairs
+        check_string(text, "text")
+    for pair in pairs:
+        _check_lengths(pair)
+        _check_names(pair)
 
 
-def check_text(text: str) -> None:
-    """Refuse a passage that can't be asked about. Apart from the names, since many pairs may have one text."""
-    if len(text) > MAX_TEXT_CHARACTERS:
-        raise StanceError(f"text of {len(text):,} characters; at most {MAX_TEXT_CHARACTERS:,} are scored")
-    check_string(text, "text")
-
-
-def check_names(pair: Pair) -> None:
+def _check_names(pair: Pair) -> None:
     """Refuse names and places that can't be asked about."""
-    if (length := max(len(pair.actor), len(pair.target))) > MAX_NAME_CHARACTERS:  # lookups take long
-        raise StanceError(f"name of {length:,} characters; at most {MAX_NAME_CHARACTERS:,} are looked up")
     for role, value in (("actor", pair.actor), ("target", pair.target)):
         check_string(value, role)
     for role, given in (("actor_span", pair.actor_span), ("target_span", pair.target_span)):

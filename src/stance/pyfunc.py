@@ -21,12 +21,14 @@ class StancePyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     """Answers a table of `text`, `actor`, `target` with `stance`, `confidence` and the labels' probabilities.
 
     `actor_span` and `target_span`, `[start, end]` of the mentions, may be left out, also in some rows alone.
-    The parameter `abstain` adds a column `abstained`: whether the confidence is too low for the target risk.
+    The parameter `abstain` adds a column `abstained`: whether the confidence is too low for the target risk;
+    `precision` chooses `int8` or `fp32`.
     """
 
     def load_context(self, context: Any) -> None:
-        """Open the artifact that was logged with the model."""
-        self.predictor = StancePredictor.load(context.artifacts["artifact"])
+        """Open the artifact that was logged with the model; its fp32 model when it is first asked for."""
+        self.artifact = context.artifacts["artifact"]
+        self.predictors = {"int8": StancePredictor.load(self.artifact)}
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Score every row; the answers come in the same order, under the rows' index.
@@ -35,10 +37,12 @@ class StancePyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
             MlflowException: a row can't be asked (`INVALID_PARAMETER_VALUE`; a server answers 400).
         """
         rows = [{str(k): _plain(v) for k, v in row.items()} for row in model_input.to_dict("records")]
-        abstain = bool((params or {}).get("abstain"))
+        abstain, precision = bool((params or {}).get("abstain")), str((params or {}).get("precision", "int8"))
         try:
             pairs = [pair_from_json(row, f"row {number}") for number, row in enumerate(rows, 1)]
-            answers = [answer.to_json() for answer in self.predictor.predict(pairs, abstain=abstain)]
+            if precision not in self.predictors:
+                self.predictors[precision] = StancePredictor.load(self.artifact, precision=precision)
+            answers = [answer.to_json() for answer in self.predictors[precision].predict(pairs, abstain=abstain)]
         except StanceError as error:
             raise MlflowException(printable(str(error)), error_code=INVALID_PARAMETER_VALUE) from error
         columns = ["stance", "confidence", *LABELS, *(["abstained"] if abstain else [])]

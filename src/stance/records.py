@@ -20,7 +20,8 @@ PHENOMENA = (
 
 
 _ARTICLE = re.compile(r"^(?:the|an?)\s+")
-_QUOTES = str.maketrans("‘’“”", "''\"\"")
+QUOTES = str.maketrans("‘’“”", "''\"\"")
+"""For `str.translate`: quotation marks as they are compared, straight ones."""
 PROVENANCES = ("gold", "sampled", "weak")
 """Where a label comes from: a person, a pair that nobody annotated (neutral), or labelling functions."""
 UNLABELLED = "unlabelled"
@@ -187,7 +188,7 @@ SOMEONE = "someone"
 
 def folded(name: str) -> str:
     """A name as it is compared with others: small letters, straight quotes, no leading article."""
-    return _ARTICLE.sub("", name.translate(_QUOTES).casefold().strip())
+    return _ARTICLE.sub("", name.translate(QUOTES).casefold().strip())
 
 
 def overlap(one: Span | None, other: Span | None) -> bool:

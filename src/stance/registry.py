@@ -43,7 +43,12 @@ SIGNATURE = ModelSignature(
             ColSpec(DataType.boolean, "abstained", required=False),
         ]
     ),
-    params=ParamSchema([ParamSpec("abstain", DataType.boolean, default=False)]),
+    params=ParamSchema(
+        [
+            ParamSpec("abstain", DataType.boolean, default=False),
+            ParamSpec("precision", DataType.string, default="int8"),
+        ]
+    ),
 )
 
 
@@ -96,7 +101,14 @@ def _compared(
     if champion is None:
         return CHAMPION, f"there was no champion{learned}"
     with _fetched(champion) as folder:
-        other = macro_f1(folder, validation)
+        try:
+            other = macro_f1(folder, validation)
+        except StanceError as error:
+            raise StanceError(
+                f"the champion, version {champion.version} of {champion.name}, can't be asked "
+                f"({str(error).replace(str(folder), 'its artifact')}); delete that version or give the alias "
+                f"{CHAMPION} to another one; then export again"
+            ) from error
         better = value > other
         doubt = _doubt(folder, artifact, better=better)
     return CHAMPION if better else CHALLENGER, (
@@ -148,10 +160,9 @@ def macro_f1(artifact: Path, examples: Sequence[Example]) -> float:
     return score(examples, only_known(probabilities, examples).argmax(1))["macro_f1"]
 
 
-def annotate(name: str, artifact: Path, tags: dict[str, str]) -> str | None:
-    """Set tags on the version that holds `artifact`; its number, or None when no version does."""
+def annotate(name: str, digest: str, tags: dict[str, str]) -> str | None:
+    """Set tags on the version whose `stance.json` has this sha256; its number, or None when no version has it."""
     client = MlflowClient()
-    digest = sha256(artifact / "stance.json")
     for version in client.search_model_versions(f"name='{name}'"):
         if version.tags.get("stance.artifact") == digest:
             for key, value in tags.items():

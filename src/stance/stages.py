@@ -33,7 +33,7 @@ from stance.ledger import Made, Writer
 from stance.records import Article
 from stance.settings.building import ExamplesConfig
 
-VERSION = 5
+VERSION = 6
 """Of what a stage holds; another one is made anew."""
 ALONE = 512
 """Articles that one process handles before others are started."""

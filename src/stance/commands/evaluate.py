@@ -7,7 +7,7 @@ from stance import dataset, evaluation, jsonl, plots, registry, tracking
 from stance.evaluation import MODEL
 from stance.files import check_outside
 from stance.jobs.training import EvaluateJob
-from stance.predictor import StancePredictor, parts
+from stance.predictor import StancePredictor, parts, sha256
 from stance.runs import Run
 from stance.show import columns
 
@@ -20,6 +20,7 @@ def run(job: EvaluateJob) -> float:
     """
     rows, manifest = dataset.load(Path(job.dataset))
     predictor = StancePredictor.load(job.artifact, precision=job.precision)
+    scored = sha256(Path(job.artifact) / "stance.json")  # another export may take its place meanwhile
     _check_output(job, predictor)
     split = job.evaluation.split
     evaluation.check(job.evaluation, rows)
@@ -45,7 +46,7 @@ def run(job: EvaluateJob) -> float:
             f"{job.precision}_{split}_macro_f1.{tested[:12]}": str(macro_f1),
             "evaluate_run": active.id,
         }
-        version = registry.annotate(job.tracking.model, Path(job.artifact), tags)
+        version = registry.annotate(job.tracking.model, scored, tags)
         active.tag(model_version=version or "not registered", **{f"{split}_rows": tested})
         others = registry.rivals(job.tracking.model, split, tested)
     _show(report)

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stance import dataset, export, model, origin, registry, resume, tracking
-from stance.files import check_replaceable
+from stance.files import check_replaceable, remove_leftovers
 from stance.jobs.training import ExportJob
 
 
@@ -21,6 +21,7 @@ def run(job: ExportJob) -> Path:
     doubts |= dataset.inherited(manifest, about)
     print(f"export: {job.checkpoint} -> artifact in {output}, checked on {len(rows['validation'])} validation pairs")
     with resume.hold(output, name="export"), tracking.run(job.tracking, stage="export", settings=asdict(job)) as active:
+        remove_leftovers(output)
         active.dataset(manifest, Path(job.dataset), "validation")
         active.warn(doubts)
         active.tag(train_run=str(about.get("train_run", "")))

@@ -8,7 +8,7 @@ from stance import jsonl
 from stance.encoding import Cuts
 from stance.errors import StanceError
 from stance.files import check_outside
-from stance.forms import check_pair, pair_from_json
+from stance.forms import pair_from_json
 from stance.jobs.serving import PredictJob
 from stance.predictor import StancePredictor, parts
 from stance.records import LABELS
@@ -25,13 +25,12 @@ def run(job: PredictJob) -> Path:
     rows = list(jsonl.read(Path(job.input)))
     for place in (Path(job.input), *parts(Path(job.artifact), predictor.metadata)):
         check_outside(Path(job.output), place)
-    pairs = [pair_from_json(row, where) for where, row in rows]
-    for (where, row), pair in zip(rows, pairs, strict=True):
+    try:
+        pairs = [pair_from_json(row, where) for where, row in rows]
+    except StanceError as error:
+        raise StanceError(f"{error}; nothing was scored") from error
+    for where, row in rows:
         jsonl.check_writable(row, where)
-        try:
-            check_pair(pair)
-        except StanceError as error:
-            raise StanceError(f"{where}: {error}; nothing was scored") from error
         if taken := sorted((ANSWER | ABSTAINED if job.abstain else ANSWER) & set(row)):
             raise StanceError(f"{where}: the answer would overwrite {', '.join(taken)}; rename these keys of the input")
     print(f"predict: {len(pairs)} pairs of {job.input} with {job.artifact} ({job.precision}) -> {job.output}")

@@ -17,7 +17,7 @@ from stance.corpora.rows import Row
 from stance.corpora.source import CountedError, Dropped, Found, Repair, SourceConfig, unusable
 from stance.corpora.texts import Cleaned
 from stance.errors import StanceError
-from stance.forms import number
+from stance.forms import check_length, number
 from stance.records import SOMEONE, Annotation, Article, Mention, Span
 
 REQUIRED = ("text", "actor", "target", "stance")
@@ -215,6 +215,7 @@ def _annotation(line: _Line, offset: int, how: Form) -> tuple[Annotation, str]:
     for role, name in names.items():
         if not name:
             raise StanceError(f"the {role} is empty")
+        check_length(name, role)
     spans, mended = _spans(line, names)
     evidence = _evidence(row, text, [span for span in spans if span])
     weight = _clean(row, "weight").text.strip()
