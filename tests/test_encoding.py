@@ -334,6 +334,8 @@ def test_mention_is_the_whole_name_or_a_run_of_its_words_and_cuts_no_word(before
         ("Behrouz Tavanian", "Tavanians", None),
         ("this and that", "this, that", None),
         ("Iran", "", None),
+        ('"Green Deal" law', "Iran opposed the “Green Deal” law.", "“Green Deal” law"),
+        ("“Green Deal”", 'the "Green Deal" of Brussels', '"Green Deal"'),
     ],
 )
 def test_mention_is_the_longest_printed_part_of_a_name(name: str, text: str, expected: str | None) -> None:

@@ -22,6 +22,7 @@ from mlflow.entities import Run as Recorded
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+import killed
 import tiny
 from conftest import ROOT, Workplace, script
 from stance import dataset, encoders, export, jsonl, origin, predictor, registry, resume, tracking
@@ -635,6 +636,53 @@ def test_a_directory_in_place_of_the_database_is_refused(tmp_path: Path) -> None
     config = TrackingConfig(uri=f"sqlite:///{tmp_path}")
     with pytest.raises(StanceError, match=r"the tracking database can't be written"):
         tracking.connect(config)
+
+
+def test_a_file_in_place_of_the_database_s_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    for name in ("notes/mlflow.db", "notes/deeper/mlflow.db"):
+        with pytest.raises(StanceError, match=rf"{name}: .*/notes is a file, no directory"):
+            tracking.connect(TrackingConfig(uri=f"sqlite:///{tmp_path}/{name}"))
+
+
+@pytest.mark.parametrize("experiments", [["stance"] * 3, ["one", "two", "three"]])
+def test_several_processes_may_make_a_store_at_a_time(tmp_path: Path, experiments: list[str]) -> None:
+    configs = [
+        TrackingConfig(
+            uri=f"sqlite:///{tmp_path}/new/mlflow.db", experiment=name, artifacts=f"{tmp_path}/artifacts",
+            system_metrics_seconds=0,
+        )
+        for name in experiments
+    ]  # fmt: skip
+    processes = [killed.SERVER.Process(target=tracking.connect, args=[config]) for config in configs]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * 3
+    found = MlflowClient(configs[0].uri).search_experiments()
+    assert {experiment.name for experiment in found} == {"Default", *experiments}
+
+
+def test_an_experiment_that_another_process_has_just_made_is_taken(
+    exported: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = copied(exported, tmp_path)
+    monkeypatch.setattr(tracking, "_experiment", lambda *_: None)  # looked for before the other one made it
+    assert tracking.connect(config).get_experiment_by_name(config.experiment) is not None
+
+
+def test_a_database_whose_making_was_cut_off_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stance.stores.STILL_SECONDS", 0.1)
+    config = TrackingConfig(
+        uri=f"sqlite:///{tmp_path}/mlflow.db", artifacts=f"{tmp_path}/artifacts", system_metrics_seconds=0
+    )
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        database.execute("CREATE TABLE runs (name TEXT)")
+        database.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        database.execute("INSERT INTO alembic_version VALUES (?)", [OLD_REVISION])
+        database.commit()
+    assert tracking.connect(config).get_experiment_by_name("stance") is not None
 
 
 def test_a_path_that_mlflow_reads_otherwise_is_one_line(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ waited for, and what may be logged of either."""
 import os
 import re
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from importlib import metadata as packages
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -14,10 +16,16 @@ from urllib.parse import unquote
 import mlflow
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
+from filelock import FileLock, Timeout
 
 from stance.errors import StanceError, password
+from stance.files import check_above
 
 LOCK_SECONDS = 5.0
+MAKING_SECONDS = 300.0
+"""MLflow takes three to make a database, on a busy machine thirty."""
+STILL_SECONDS = 5.0
+"""Each step of its making takes less than one."""
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 """What MLflow reads at each request; without, a server that is away holds a call up for four minutes and more.
 
@@ -26,21 +34,68 @@ The one more try comes at once: a server may close a connection that has been id
 _CAUSE = re.compile(r"Caused by .*?(\[Errno -?\d+\] [^'\")]+|timed out)")
 
 
+@contextmanager
+def opening(uri: str) -> Iterator[None]:
+    """Open the store at `uri` inside; of an SQLite database no other process of ours does so meanwhile.
+
+    MLflow makes a new one table by table: of two processes that do so at a time one fails.
+
+    Raises:
+        StanceError: see `check_sqlite`; or MLflow takes the name for another one, there can be no such file, or
+            another process is at it for very long.
+    """
+    if not uri.startswith("sqlite:///"):
+        yield
+        return
+    name = uri.removeprefix("sqlite:///")
+    if (other := unquote(name)) != name:  # it would open that one, or try for minutes
+        raise StanceError(f"tracking.uri={uri}: MLflow reads this as {other}; choose a path without %")
+    path = Path(name)
+    check_above(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        with FileLock(lock, timeout=MAKING_SECONDS):
+            check_sqlite(path)
+            yield
+    except Timeout as error:
+        raise StanceError(
+            f"{lock}: another process has been opening the tracking database for {MAKING_SECONDS:.0f} s; wait for it, "
+            "or set tracking.uri to another file"
+        ) from error
+
+
 def check_sqlite(path: Path) -> None:
-    """Refuse a file that is no database, is locked, or has another MLflow's schema; make its folder.
+    """Refuse a file that is no database, is locked, or has another MLflow's schema.
+
+    What a process left that was killed while MLflow made the database, without a row in it, is removed.
 
     Raises:
         StanceError: MLflow should not open it. It is as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
+    revision, empty = _state(path) if path.exists() else ("", True)
+    if not revision:
         return
+    scripts = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
+    if not empty or revision == scripts.get_current_head():
+        _check_revision(path, revision, scripts)
+        return
+    time.sleep(STILL_SECONDS)
+    if _state(path) == (revision, empty):
+        path.unlink()
+    else:  # somebody who knows nothing of our lock, such as `mlflow ui`, is making it
+        check_sqlite(path)
+
+
+def _state(path: Path) -> tuple[str, bool]:
+    """The version of the schema of a database, if any, and whether MLflow has yet to keep something in it."""
     try:
         with closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as database:
             database.execute("BEGIN IMMEDIATE")
             database.rollback()
             tables = database.execute("SELECT name FROM sqlite_master WHERE name = 'alembic_version'").fetchall()
             found = database.execute("SELECT version_num FROM alembic_version").fetchall() if tables else []
+            return str(found[0][0]) if found else "", not any(map(_filled, repeat(database), _tables(database)))
     except sqlite3.OperationalError as error:
         raise StanceError(
             f"{path}: the tracking database can't be written ({error}); another process holds it or it is "
@@ -48,13 +103,19 @@ def check_sqlite(path: Path) -> None:
         ) from error
     except sqlite3.DatabaseError as error:
         raise StanceError(f"{path}: not an SQLite database ({error}); set tracking.uri to another file") from error
-    if found:
-        _check_revision(path, found[0][0])
 
 
-def _check_revision(path: Path, revision: str) -> None:
-    migrations = Path(mlflow.__file__).parent / "store" / "db_migrations"
-    scripts = ScriptDirectory(str(migrations))
+def _tables(database: sqlite3.Connection) -> list[str]:
+    """The tables that MLflow does not fill by itself when it makes a database."""
+    found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    return [name.replace('"', '""') for (name,) in found if name not in ("alembic_version", "workspaces")]
+
+
+def _filled(database: sqlite3.Connection, table: str) -> bool:
+    return bool(database.execute(f'SELECT EXISTS (SELECT 1 FROM "{table}")').fetchone()[0])  # noqa: S608
+
+
+def _check_revision(path: Path, revision: str, scripts: ScriptDirectory) -> None:
     version = packages.version("mlflow")
     try:
         scripts.get_revision(revision)

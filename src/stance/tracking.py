@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
+from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 import mlflow
@@ -34,7 +34,7 @@ from stance.jsonl import flatten
 from stance.origin import git_commit, versions
 from stance.runs import Run
 from stance.settings.tracking import TrackingConfig
-from stance.stores import check_sqlite, impatient, over_http, reason, scrubbed, without_password
+from stance.stores import impatient, opening, over_http, reason, scrubbed, without_password
 
 _log = logging.getLogger(__name__)
 
@@ -102,28 +102,32 @@ def connect(config: TrackingConfig) -> MlflowClient:
         raise StanceError(
             f"tracking.system_metrics_seconds={config.system_metrics_seconds}: expected seconds; 0 measures nothing"
         )
-    if config.uri.startswith("sqlite:///"):
-        path = config.uri.removeprefix("sqlite:///")
-        if (other := unquote(path)) != path:  # it would open that one, or try for minutes
-            raise StanceError(f"tracking.uri={config.uri}: MLflow reads this as {other}; choose a path without %")
-        check_sqlite(Path(path))
     logging.getLogger("alembic").setLevel(logging.WARNING)
     for noisy in ("mlflow.system_metrics", "mlflow.store.db.utils", "mlflow.tracking.fluent"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     try:
-        mlflow.set_tracking_uri(config.uri)
-        mlflow.set_registry_uri(config.uri)
-        client = MlflowClient()
-        if _experiment(client, config) is None:
-            _check_artifacts(config)
-            client.create_experiment(config.experiment, artifact_location=_location(config))
-        mlflow.set_experiment(config.experiment)
+        with opening(config.uri):
+            mlflow.set_tracking_uri(config.uri)
+            mlflow.set_registry_uri(config.uri)
+            client = MlflowClient()
+            if _experiment(client, config) is None:
+                _check_artifacts(config)
+                _make_experiment(client, config)
+            mlflow.set_experiment(config.experiment)
     except (MlflowException, SQLAlchemyError) as error:
         raise _refused(config, "can't use it", error) from error
     if config.system_metrics_seconds > 0:
         mlflow.set_system_metrics_sampling_interval(config.system_metrics_seconds)
         mlflow.set_system_metrics_samples_before_logging(1)
     return client
+
+
+def _make_experiment(client: MlflowClient, config: TrackingConfig) -> None:
+    try:
+        client.create_experiment(config.experiment, artifact_location=_location(config))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":  # by another process, which was faster
+            raise
 
 
 def _experiment(client: MlflowClient, config: TrackingConfig) -> Experiment | None:

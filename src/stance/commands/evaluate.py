@@ -39,13 +39,8 @@ def run(job: EvaluateJob) -> float:
         jsonl.write_json(Path(job.output), jsonl.finite(report.to_json() | facts))
         _keep(report, job, active)
         macro_f1, tested = report.scores[MODEL]["macro_f1"], dataset.fingerprint({split: rows[split]})
-        tags = {
-            f"{job.precision}_{split}_macro_f1": str(macro_f1),
-            f"{split}_dataset": manifest.sha256,
-            f"{job.precision}_{split}_rows": tested,
-            f"{job.precision}_{split}_macro_f1.{tested[:12]}": str(macro_f1),
-            "evaluate_run": active.id,
-        }
+        tags = {f"{split}_dataset": manifest.sha256, "evaluate_run": active.id}
+        tags |= _tags(f"{job.precision}_{split}", str(macro_f1), tested)
         version = registry.annotate(job.tracking.model, scored, tags)
         active.tag(model_version=version or "not registered", **{f"{split}_rows": tested})
         others = registry.rivals(job.tracking.model, split, tested)
@@ -61,6 +56,11 @@ def _check_output(job: EvaluateJob, predictor: StancePredictor) -> None:
     jsonl.check_output(Path(job.output))
     for place in (Path(job.dataset), *parts(Path(job.artifact), predictor.metadata)):
         check_outside(Path(job.output), place)
+
+
+def _tags(what: str, macro_f1: str, tested: str) -> dict[str, str]:
+    """The score of a version, beside those on other rows, whose fingerprints tell them apart."""
+    return {f"{what}_macro_f1": macro_f1, f"{what}_rows": tested, f"{what}_macro_f1.{tested[:12]}": macro_f1}
 
 
 def _keep(report: evaluation.Report, job: EvaluateJob, active: Run) -> None:
