@@ -420,13 +420,25 @@ def test_submitit_trains_each_job_of_a_multirun_and_a_job_may_have_many_tasks(si
 
 
 @pytest.mark.slow
-def test_a_mistake_in_a_job_of_submitit_comes_back_as_one_line(built: Workplace, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("training.accumulation=0", "training.accumulation=0: expected 1 or more"),
+        (f"output={'x' * 300}", "a longer name than the file system takes; choose a shorter one"),
+    ],
+    ids=["of its own", "of the machine"],
+)
+def test_a_mistake_in_a_job_of_submitit_comes_back_as_one_line(
+    built: Workplace, tmp_path: Path, setting: str, said: str
+) -> None:
     done = launch(
-        sys.executable, TRAIN, "-m", "training.accumulation=0", "hydra/launcher=submitit_local",
-        *settings(tmp_path, built, "job"), cwd=tmp_path,
+        sys.executable, TRAIN, "-m", "hydra/launcher=submitit_local", *settings(tmp_path, built, "job"), setting,
+        cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == "error: training.accumulation=0: expected 1 or more"
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert last.endswith(said)
 
 
 WITHOUT_PLUGINS = """

@@ -27,12 +27,12 @@ import yaml
 from mlflow.entities import Run as Recorded
 from mlflow.tracking import MlflowClient
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 from transformers import Trainer
 
 import tiny
 from conftest import ROOT, script
-from stance import dataset, findings, jsonl, space, study, sweep_runs, training, usage
+from stance import dataset, findings, jsonl, space, study, sweep, sweep_runs, training, usage
 from stance.commands import sweep as commands
 from stance.commands.sweep import settled
 from stance.dataset import Manifest
@@ -188,6 +188,7 @@ def chosen(*values: Any) -> dict[str, Any]:
         ({"training": {"epochs": {"type": "categorical", "choices": [True]}}}, "choices: True is no int"),
         ({"training": {"epochs": {"type": "categorical", "choices": []}}}, "expected a list of values"),
         ({"training": {"epochs": {"type": "categorical", "choices": [1, 1]}}}, "a value is there twice"),
+        ({"training": {"r_drop": {"type": "categorical", "choices": [0, 1.0, 0.0]}}}, "a value is there twice"),
         ({"training": {"epochs": {"type": "categorical", "low": 1}}}, "low: unknown; categorical has type, choices"),
     ],
 )
@@ -555,6 +556,12 @@ def test_the_same_sweep_draws_and_scores_the_same(encoder: str, tmp_path: Path) 
         Worker(bench.opened, bench.plan, bench.watch, bench.lines.append).run()
         found.append([(trial.params, trial.value) for trial in bench.trials()])
     assert found[0] == found[1]
+
+
+def test_hyperband_is_refused_for_trainings_of_several_lengths(encoder: str, tmp_path: Path) -> None:
+    epochs = {"training.epochs": {"type": "int", "low": 1, "high": 4}}
+    with pytest.raises(StanceError, match=r"sweep\.pruner=hyperband: compares .*training\.epochs lets them end"):
+        Bench(tmp_path, encoder, pruner="hyperband", space=epochs)
 
 
 @pytest.mark.slow
@@ -926,6 +933,59 @@ def test_a_second_trial_for_the_last_free_place_does_not_count(encoder: str, tmp
     assert bench.worker()._next() is None
     assert [trial.number for trial in study.counted(bench.trials())] == [other.number]
     assert study.tally(bench.opened.study).running == 1
+
+
+def test_a_combination_of_a_grid_that_came_too_late_is_trained_when_there_is_room(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = [1e-5, 1e-4, 1e-3]
+    searched = {"training.learning_rate": chosen(*rates)}
+    bench = Bench(tmp_path, encoder, sampler="grid", pruner="none", trials=1, space=searched)
+    monkeypatch.setattr("stance.trial._train", lambda plan, settings, *_: settings.training.learning_rate)
+    bench.opened.study.sampler = study.sampler(bench.config, bench.plan.space, bench.opened)
+    other = bench.opened.study.ask()  # another process was faster
+    first = draw(other, bench.plan.space)["training.learning_rate"]
+    assert bench.worker()._next() is None
+    bench.opened.study.tell(other, first)
+    bench.worker(trials=3).run()
+    values = [trial.value for trial in study.counted(bench.trials())]
+    assert sorted(values) == rates
+
+
+@pytest.mark.parametrize("late", ["report", "value"])
+def test_a_process_whose_trial_another_one_gave_up_goes_on_with_the_next(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    bench = Bench(tmp_path, encoder, trials=2, retries=0)
+
+    def suspended(trial: Trial, *_: Any, **__: Any) -> float:
+        if trial.number == 0:  # it stood still for so long that another process took it for dead
+            other = optuna.load_study(study_name=bench.config.name, storage=bench.config.storage)
+            other.tell(0, state=TrialState.FAIL)
+        if late == "report":
+            trial.report(0.5, 1)
+        return 0.5
+
+    monkeypatch.setattr("stance.trial.value", suspended)
+    bench.worker(retries=0).run()
+    assert [trial.state for trial in bench.trials()] == [TrialState.FAIL, TrialState.COMPLETE]
+
+
+@pytest.mark.parametrize(("verdict", "state"), [("pruned", TrialState.PRUNED), ("failed", TrialState.FAIL)])
+def test_a_verdict_holds_though_its_process_was_killed_before_the_study_heard_of_it(
+    encoder: str, tmp_path: Path, verdict: str, state: TrialState
+) -> None:
+    bench = Bench(tmp_path, encoder, trials=1, pruner="none")
+    number = dead(bench, begun=False)
+    trial = Trial(bench.opened.study, bench.trials()[number]._trial_id)
+    trial.report(0.2, 1)
+    trial.set_user_attr("begun", number)
+    sweep._note(trial, verdict, ValueError("after epoch 1 of seed 1"))
+    study.connect(bench.config).record_heartbeat(trial._trial_id)
+    bench.worker().run()
+    (again,) = study.counted(bench.trials())
+    assert (again.state, again.user_attrs["reason"]) == (state, "after epoch 1 of seed 1")
+    assert study.retried(again) == [number]
 
 
 def test_a_trial_that_two_processes_queued_again_counts_once(encoder: str, tmp_path: Path) -> None:

@@ -186,16 +186,12 @@ class Script(Generic[Job]):
                 gc.collect()  # what the job before left in circles, a model perhaps, must not be frozen
             gc.freeze()  # what was imported: each collection of a training would look through it, the last for seconds
             result = run(job)
-        except StanceError as error:
-            if elsewhere:  # goes back to the process that submitted the job
-                raise
-            _exit(str(error))
-        except PermissionError as error:
-            _exit(f"{error.filename}: no permission to write or read it ({error.strerror}); choose another path")
         except Exception as error:
-            if said := no_room(error):
-                _exit(said)
-            raise
+            if not (said := _said(error)):
+                raise
+            if elsewhere:  # goes back to the process that submitted the job
+                raise StanceError(said) from error
+            _exit(said)
         return result if isinstance(result, float | str) else None
 
     def _typed(self, config: DictConfig) -> Job:
@@ -204,6 +200,15 @@ class Script(Generic[Job]):
             raise StanceError(f"{self.conf / self.name}.yaml: its defaults must begin with {self.name}_schema")
         _check_known(job)
         return typing.cast(Job, _at_home(job))
+
+
+def _said(error: Exception) -> str:
+    """What a user is told of an error that he can do something about; empty for a bug."""
+    if isinstance(error, StanceError):
+        return str(error)
+    if isinstance(error, PermissionError):
+        return f"{error.filename}: no permission to write or read it ({error.strerror}); choose another path"
+    return no_room(error)
 
 
 def _at_home(value: Any) -> Any:

@@ -13,6 +13,7 @@ import typing
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from optuna import Trial
@@ -134,7 +135,7 @@ def _categorical(where: str, choices: Any, hint: Any) -> BaseDistribution:
     for choice in choices:
         if not _fits(choice, hint):
             raise StanceError(f"{where}.choices: {choice!r} is no {_named(hint)}, which this setting takes")
-    if len({repr(choice) for choice in choices}) < len(choices):
+    if any(one == other for one, other in combinations(choices, 2)):
         raise StanceError(f"{where}.choices={choices}: a value is there twice")
     return CategoricalDistribution(choices)
 

@@ -33,6 +33,15 @@ def _print(text: str) -> None:
     print(text, flush=True)
 
 
+VERDICTS: dict[str, type[Exception]] = {"pruned": TrialPruned, "failed": TrialError}
+"""What ends a trial before its value, by the name that the trial keeps of it."""
+
+
+def _note(trial: Trial, verdict: str, error: Exception) -> None:
+    trial.set_user_attr("reason", str(error))
+    trial.set_user_attr("verdict", verdict)
+
+
 class SurplusError(Exception):
     """Two processes took the last free place of a study, or a trial to be tried again, at a time; this came second."""
 
@@ -108,18 +117,22 @@ class Worker:
 
     def _next(self) -> FrozenTrial | None:
         """Run the next trial; None if it was not needed, or another process has taken it over."""
-        study, begun = self.opened.study, list[int]()
+        study, begun, ended = self.opened.study, list[int](), False
 
         def objective(trial: Trial) -> float:
+            nonlocal ended
             begun.append(trial.number)
-            return self._value(trial)
+            try:
+                return self._value(trial)
+            finally:  # by another process, which took this one for dead; perhaps the trial has no try left
+                ended = study.get_trials(deepcopy=False)[trial.number].state.is_finished()
 
         study.sampler = sampler(self.plan.config, self.plan.space, self.opened)
         try:
             study.optimize(objective, n_trials=1, catch=(TrialError, SurplusError))
         except BaseException as error:
             taken = {number for trial in study.get_trials(deepcopy=False) for number in retried(trial)}
-            if isinstance(error, Exception) and taken & set(begun):
+            if isinstance(error, Exception) and (ended or taken & set(begun)):
                 return None
             for number in begun:  # an error of ours, or of the machine, would come again and again
                 give_back(study, number, retries=self.plan.config.retries if isinstance(error, Exception) else None)
@@ -137,10 +150,14 @@ class Worker:
         late = not before and sum(t.number < trial.number for t in counted(known)) >= self.plan.config.trials
         if twice or late:
             trial.set_user_attr("surplus", True)
+            if late:  # else a grid would take the combination, which nobody trains, for visited
+                self.opened.study._storage.set_trial_system_attr(trial._trial_id, "search_space", {})
             raise SurplusError
         trial.set_user_attr("begun", trial.number)
         for number in before:
             shutil.rmtree(self._folder(number), ignore_errors=True)
+        if verdict := trial.user_attrs.get("verdict"):  # of the try before, killed before the study heard of it
+            raise VERDICTS[verdict](trial.user_attrs["reason"])
         settings, pruned = changed(self.plan.settings, draw(trial, self.plan.space)), None
         with self.watch(trial.number, settings) as record:
             trial.set_user_attr("run", record.id)
@@ -148,9 +165,9 @@ class Worker:
                 value = trials.value(trial, self.plan, settings, record, folder=self._folder(trial.number))
             except TrialPruned as error:
                 pruned = error
-                trial.set_user_attr("reason", str(error))
+                _note(trial, "pruned", error)
             except TrialError as error:
-                trial.set_user_attr("reason", str(error))
+                _note(trial, "failed", error)
                 record.tag(state="failed")
                 raise
             record.tag(state="pruned" if pruned else "complete")

@@ -89,6 +89,7 @@ def plan(config: SweepConfig, settings: Settings, rows: Mapping[str, Sequence[Ex
     if config.sampler == "grid":
         config = replace(config, trials=min(config.trials, math.prod(len(choices) for choices in grid(space).values())))
     _check_effects(space, settings)
+    _check_pruner(config, space)
     found = Plan(config, settings, space, splits, scratch)
     out = {key: extremes(kind)[0] for key, kind in space.items() if not within(values(settings)[key], kind)}
     base = changed(settings, out)  # what is given for a searched setting counts only where it can be drawn
@@ -116,6 +117,16 @@ def _check_effects(space: Space, settings: Settings) -> None:
         lacking = [recipe.idle(key.removeprefix("training."), config) for config in (settings.training, *drawn)]
         if all(lacking):
             raise StanceError(f"sweep.space.{key}: has no effect without {lacking[0]}; set that, or take this out")
+
+
+def _check_pruner(config: SweepConfig, space: Space) -> None:
+    """Refuse Hyperband for trainings of several lengths: it compares the first epochs, whatever was left of each."""
+    kind = space.get("training.epochs")
+    if config.pruner == "hyperband" and kind and len(set(extremes(kind))) > 1:
+        raise StanceError(
+            "sweep.pruner=hyperband: compares trials after as many epochs, and sweep.space.training.epochs lets them "
+            "end after different ones; use sweep.pruner=median, or take the epochs out (~sweep.space.training.epochs)"
+        )
 
 
 def _check(plan: Plan, settings: Settings, key: str = "") -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import build, corpora, examples, jsonl, review, tracking, training
+from stance import build, corpora, examples, jsonl, review, studies, tracking, training
 from stance.corpora.source import CorpusConfig
 from stance.evaluation import slug
 from stance.files import check_outside
@@ -33,7 +33,9 @@ def run(job: ReviewJob) -> Path:
 
     told = ", ".join(f"{len(articles)} articles of {name}" for name, (_, articles) in read.items())
     print(f"review: {told} -> {job.output}")
-    with tracking.run(job.tracking, stage="review", settings=asdict(job)) as active:
+    noted = studies.noted(Path(job.output))
+    with noted as begin, tracking.run(job.tracking, stage="review", settings=asdict(job)) as active:
+        tracking.give_up(begin(active.id))
         rows, asked = made(job.examples.neutral_ratio), made(job.review.candidates)
         found = review.review(rows, asked, job.model, job.training, job.review)
         jsonl.write(Path(job.output), (doubt.to_json() for doubt in found.doubts))
