@@ -143,9 +143,11 @@ def test_the_best_epoch_before_it_is_kept_and_can_be_used(encoder: str, tmp_path
     with pytest.raises(StanceError, match=rf"training\.initial={folder}-2 or export"):
         train(encoder, output, learning_rate=1e30, tokens_per_batch=100_000, warmup=0.6)
     assert (Path(folder) / "checkpoint.json").read_bytes() == before
-    # What the message says to do, with the same output, whose unfinished folder holds the checkpoint.
+    # What the message says to do, with the same output; a training that ends well leaves what it started from.
     result = train(encoder, output, initial=folder, learning_rate=1e-12, weight_decay=0.0, epochs=1)
     assert result.scores["macro_f1"] == pytest.approx(kept.about["validation"]["macro_f1"])
+    assert folder == f"{output}.best"
+    assert (Path(folder) / "checkpoint.json").read_bytes() == before
 
 
 def test_where_a_checkpoint_is_left_the_next_try_with_other_settings_is_told_how(encoder: str, tmp_path: Path) -> None:
@@ -319,7 +321,7 @@ def test_what_a_gpu_says_when_its_memory_is_full_is_told_with_the_size(encoder: 
     trainer.guard.enter("in training step 7", trainer.train_dataset, next(iter(trainer.get_train_dataloader())))
     with (
         pytest.raises(StanceError, match=r"^out of memory in training step 7 \(asked for 2\.00 GiB\), on .*now 4096"),
-        failures.explained(trainer, tiny.config(), lambda scores, folder: None),
+        failures.explained(trainer, tiny.config(), lambda scores, folder: None, output=tmp_path / "out"),
     ):
         raise torch.OutOfMemoryError(
             "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB of which 1.21 GiB "
@@ -333,7 +335,7 @@ def test_another_error_of_pytorch_is_left_as_it_is(encoder: str, tmp_path: Path)
     )
     with (
         pytest.raises(RuntimeError, match="shapes cannot be multiplied"),
-        failures.explained(trainer, tiny.config(), lambda scores, folder: None),
+        failures.explained(trainer, tiny.config(), lambda scores, folder: None, output=tmp_path / "out"),
     ):
         torch.ones(2, 3) @ torch.ones(2, 3)
 

@@ -236,13 +236,13 @@ def test_resume_without_an_interrupted_training_starts_anew_and_says_so(
 def test_a_training_from_what_an_earlier_one_rescued_can_be_killed(encoder: str, whole: Result, tmp_path: Path) -> None:
     reference = train(encoder, tmp_path / "reference", initial=str(whole.checkpoint), epochs=1)
     output = tmp_path / "checkpoint"
-    shutil.copytree(whole.checkpoint, work_of(output) / "best")
-    (work_of(output) / "training.lock").touch()
-    settings = {"initial": str(work_of(output) / "best"), "epochs": 1, **EVERY}
+    rescued = Path(shutil.copytree(whole.checkpoint, tmp_path / "checkpoint.best"))
+    settings = {"initial": str(rescued), "epochs": 1, **EVERY}
     killed.killed("step", 8, encoder, output, **settings)
     train(encoder, output, resume="auto", **settings)
     assert weights(output) == weights(reference.checkpoint)
     assert not work_of(output).exists()
+    assert weights(rescued) == weights(whole.checkpoint), "whatever ends well, it stays"
 
 
 # Refusals

@@ -938,7 +938,7 @@ def test_a_second_trial_for_the_last_free_place_does_not_count(encoder: str, tmp
 def test_a_combination_of_a_grid_that_came_too_late_is_trained_when_there_is_room(
     encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rates = [1e-5, 1e-4, 1e-3]
+    rates = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2]
     searched = {"training.learning_rate": chosen(*rates)}
     bench = Bench(tmp_path, encoder, sampler="grid", pruner="none", trials=1, space=searched)
     monkeypatch.setattr("stance.trial._train", lambda plan, settings, *_: settings.training.learning_rate)
@@ -947,7 +947,7 @@ def test_a_combination_of_a_grid_that_came_too_late_is_trained_when_there_is_roo
     first = draw(other, bench.plan.space)["training.learning_rate"]
     assert bench.worker()._next() is None
     bench.opened.study.tell(other, first)
-    bench.worker(trials=3).run()
+    bench.worker(trials=5).run()
     values = [trial.value for trial in study.counted(bench.trials())]
     assert sorted(values) == rates
 

@@ -25,8 +25,6 @@ from stance.settings.training import TrainingConfig
 from stance.trainer import StanceTrainer
 
 WHOLE, STATE = "whole.json", "trainer_state.json"
-RESCUED = re.compile(r"best(-\d+)?")
-"""The name of what `failures` rescued."""
 
 
 class Keeper(TrainerCallback):  # type: ignore[misc]
@@ -146,8 +144,7 @@ def check_disk(work: Path, model: nn.Module, config: TrainingConfig, *, sharded:
     weights = sum(tensor.nbytes for tensor in model.state_dict().values())
     one = (1 + sharded) * weights + 2 * sum(p.nbytes for p in model.parameters() if p.requires_grad)
     count = 3 if config.save_steps else min(3, config.epochs)
-    older = (path for path in work.iterdir() if not RESCUED.fullmatch(path.name))
-    there = sum(path.stat().st_size for folder in older for path in folder.rglob("*") if path.is_file())
+    there = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
     free = shutil.disk_usage(work).free + there - weights  # the output is written while the checkpoints are there
     need = f"{work}: the checkpoints need {count * one / 1e9:.2f} GB ({count} of {one / 1e9:.2f} GB)"
     smaller = "choose a smaller model" + (", or training.save_steps=0 with at most 2 epochs" if count == 3 else "")

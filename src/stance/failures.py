@@ -115,6 +115,7 @@ def explained(
     models: ModelConfig,
     keep: Callable[[Mapping[str, float], Path], None] | None,
     *,
+    output: Path,
     left: Callable[[], Path | None] | None = None,
 ) -> Iterator[None]:
     """Turn what ends a run before its time into one line for the user.
@@ -123,6 +124,7 @@ def explained(
         trainer: runs inside.
         models: the settings of its encoder.
         keep: writes the trainer's model with validation scores as a checkpoint directory; None where none is wanted.
+        output: the checkpoint directory that the training was to write; what is kept of it lies beside.
         left: the checkpoint that the next training to the same output would ask about, if any.
 
     Raises:
@@ -131,7 +133,7 @@ def explained(
     try:
         yield
     except NotFiniteError as error:
-        kept = f"; {_rescue(trainer, keep)}" if keep else ""
+        kept = f"; {_rescue(trainer, keep, output)}" if keep else ""
         raise StanceError(f"{error}{kept}{_anew(left)}") from error
     except (MemoryError, RuntimeError) as error:
         if not is_memory(error):
@@ -157,13 +159,12 @@ def _free(folder: Path) -> Path:
     return next(path for path in map(folder.with_name, names) if not path.exists())
 
 
-def _rescue(trainer: "StanceTrainer", keep: Callable[[Mapping[str, float], Path], None]) -> str:
-    """Write the best epoch so far as a checkpoint directory and say where it is."""
-    best = trainer.state.best_model_checkpoint
-    if not best:
+def _rescue(trainer: "StanceTrainer", keep: Callable[[Mapping[str, float], Path], None], output: Path) -> str:
+    """Write the best epoch so far as a checkpoint directory, `OUTPUT.best`, and say where it is."""
+    if not trainer.state.best_model_checkpoint:
         return "no epoch had ended, so there is no checkpoint to keep"
     epoch, scores = trainer.kept_epoch()
-    folder = _free(Path(best).with_name("best"))
+    folder = _free(output.with_name(f"{output.name}.best"))
     trainer._load_best_model()  # knows adapters and shards
     keep(scores, folder)
     return (

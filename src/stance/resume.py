@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from stance import distributed, jsonl, launch
 from stance import model as models
-from stance.checkpoints import RESCUED, keep, newest, step_of
+from stance.checkpoints import keep, newest, step_of
 from stance.errors import StanceError
 from stance.files import check_replaceable
 from stance.predictor import sha256
@@ -260,13 +260,10 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
 
 
 def _clear(work: Path) -> None:
-    """Empty the folder but for its lock and what `failures` rescued: the new training may start from that.
-
-    `job.json` goes first: without it nothing is taken for a checkpoint.
-    """
+    """Empty the folder but for its lock. `job.json` goes first: without it nothing is taken for a checkpoint."""
     (work / JOB).unlink(missing_ok=True)
     for path in work.iterdir():
-        if path.is_dir() and not RESCUED.fullmatch(path.name):
+        if path.is_dir():
             shutil.rmtree(path)
-        elif path.is_file() and path.name != LOCK:
+        elif path.name != LOCK:
             path.unlink()

@@ -71,7 +71,7 @@ def train(
     Args:
         splits: examples by split, and questions without a label as `unlabelled` for `training.teacher`, if any.
         model_config, config: the encoder and its input, and the recipe.
-        output: the checkpoint directory, written when training ends well; `rescue` keeps the best epoch of another one.
+        output: the checkpoint directory of a training that ends well; `rescue` keeps another's best epoch beside it.
         about: facts that the checkpoint keeps (dataset fingerprint, commit, run).
         sink, listener: hear of metrics as they come, after a resume also of those before; of alerts and epochs' ends.
         resume: where an interrupted training into `output` stopped `auto` goes on, `stop` refuses, `never` starts anew.
@@ -88,7 +88,7 @@ def train(
             trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink, listener=listener)
         keep = _keeper(trainer, pretrained, model_config, about)
         saved, left = keep if rescue else None, partial(newest, work) if resume != "never" else None
-        with failures.explained(trainer, model_config, saved, left=left):
+        with failures.explained(trainer, model_config, saved, output=output, left=left):
             scores = _fit(trainer, _begin(trainer, job, resume=resume, run=about.get("train_run", "")))
         keep(scores, output)
         return _end(trainer, output, scores, alerts)
