@@ -4,6 +4,8 @@ Beside it only `stance.tracking`, `stance.runs`, `stance.stores` and `stance.pyf
 """
 
 import logging
+import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -81,6 +83,8 @@ def register(artifact: Path, validation: Sequence[Example], *, name: str, run_id
         run_id: of the active run.
     """
     verify(artifact)
+    if not sys.stderr.isatty():
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # its lines would stand in a log
     value = macro_f1(artifact, validation)
     client = MlflowClient()
     champion = _champion(client, name)
