@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from stance import build, corpora, dataset, division, duplicates, jsonl, leaks
+from stance import build, corpora, dataset, division, duplicates, jsonl, leaks, stages
 from stance.corpora.source import CorpusConfig
 from stance.errors import StanceError
 from stance.records import PARTIAL, Example
@@ -54,6 +54,11 @@ def plain(count: int = 30, start: int = 0, stances: tuple[str, ...] = tuple(VERB
     parts = ("train", "train", "train", "train", "validation", "test")
     size = len(stances)
     return [row(n, stances[n % size], split=parts[n // size % 6]) for n in range(start, start + count)]
+
+
+def kept(work: Path) -> list[Path]:
+    """The stages of a build."""
+    return [path for path in work.iterdir() if path.name != ".lock"]
 
 
 def made(
@@ -116,6 +121,20 @@ def test_keep_only_reports_and_names_the_clean_rows(tmp_path: Path) -> None:
     clean = {r["id"].rpartition("-")[0] for _, r in jsonl.read(tmp_path / "out" / "clean.jsonl")}
     judged = ids(rows)["validation"] | ids(rows)["test"]
     assert judged - clean == {"a24", "a25", "in-test"}
+
+
+def test_the_report_and_the_clean_rows_are_of_what_a_cap_leaves(tmp_path: Path) -> None:
+    source = replace(leaky(tmp_path), cap=12)
+    rows = made(tmp_path / "out", source, leaks=LeaksConfig(action="keep"))
+    assert len(rows["train"]) == 12
+    learned = {example.text for example in rows["train"]}
+    repeated = {split: sum(e.text in learned for e in rows[split]) for split in SPLITS[1:]}
+    after = json.loads((tmp_path / "out" / "leaks.json").read_text("utf-8"))["after"]
+    found = {n["split"]: n["rows"] for n in after if n["kind"] == "text" and n["of"] == "train"}
+    assert found == repeated
+    clean = {r["id"] for _, r in jsonl.read(tmp_path / "out" / "clean.jsonl")}
+    nearly = {text.replace(" indeed", "") for text in learned}
+    assert {e.id for split in SPLITS[1:] for e in rows[split] if e.text not in nearly} == clean
 
 
 def test_fail_stops_the_build_and_writes_nothing(tmp_path: Path) -> None:
@@ -464,7 +483,7 @@ def test_a_corpus_name_is_no_pattern(tmp_path: Path) -> None:
     other = corpus(tmp_path / "d.jsonl", plain(36, 100), name="?")
     for _ in range(2):
         assert made(tmp_path / "out", one, other)["train"]
-    assert len(list((tmp_path / "out.stages").iterdir())) == 2
+    assert len(kept(tmp_path / "out.stages")) == 2
 
 
 def test_corpora_with_the_same_ids_lose_nothing(tmp_path: Path) -> None:
@@ -532,6 +551,56 @@ def test_by_time_weak_articles_are_trained_on_if_they_are_older_than_what_is_hel
     assert max(kinds["gold"]) < first
     assert manifest_drops(tmp_path / "out", division.TOO_NEW) == len(weak) - 1 - len(older)
     assert manifest_drops(tmp_path / "out", division.UNDATED) == 1
+
+
+def test_by_time_weak_articles_are_older_than_what_is_fixed_to_be_held_out_too(tmp_path: Path) -> None:
+    gold = [r | {"date": "2010-01-01"} for r in plain(60)]
+    weak = [row(n, "support", date=f"20{n % 20:02}-06-01", note={"provenance": "weak"}) for n in range(200, 240)]
+    sources = corpus(tmp_path / "g.jsonl", gold), corpus(tmp_path / "w.jsonl", weak, splits="none")
+    got = made(tmp_path / "out", *sources, split=SplitConfig(by="time"))
+    assert {e.date for e in got["train"] if e.provenance == "weak"} == {f"20{n:02}-06-01" for n in range(10)}
+    assert manifest_drops(tmp_path / "out", division.TOO_NEW) == 20
+
+
+def test_articles_that_corpora_share_fill_the_shares_of_each(tmp_path: Path) -> None:
+    rows = [row(n, list(VERBS)[n % 3]) for n in range(100)]
+    sources = [corpus(tmp_path / f"{name}.jsonl", rows, splits="none") for name in "ab"]
+    made(tmp_path / "out", *sources, split=SplitConfig(validation=0.15, test=0.15))
+    articles = json.loads((tmp_path / "out" / "manifest.json").read_text("utf-8"))["articles"]
+    assert articles == {"train": 70, "validation": 30, "test": 30}  # training rows that repeat others are gone
+
+
+def test_two_builds_of_one_output_do_not_get_into_each_other_s_way(tmp_path: Path) -> None:
+    source = corpus(tmp_path / "c.jsonl", plain())
+    expected = r"out\.stages: another process writes \S*out at this moment; wait for it"
+    with stages.alone(tmp_path / "out.stages", of=tmp_path / "out"), pytest.raises(StanceError, match=expected):
+        made(tmp_path / "out", source)
+    (tmp_path / ".out.0123abcd").mkdir()  # of a build that was killed while it wrote
+    assert made(tmp_path / "out", source)["train"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.jsonl", "out", "out.stages"]
+
+
+def test_an_output_inside_a_corpus_is_refused(tmp_path: Path) -> None:
+    corpus(tmp_path / "c.jsonl", plain())
+    with pytest.raises(StanceError, match=r"out: is read as part of "):
+        made(tmp_path / "out", CorpusConfig(name="c", path=str(tmp_path), splits="official"))
+    assert [path.name for path in tmp_path.iterdir()] == ["c.jsonl"]
+
+
+def test_pairs_that_the_build_draws_make_no_corpus_sounder(tmp_path: Path) -> None:
+    bad = [{"id": f"bad{n}", "text": "Town1 met Town2.", "annotations": [{"actor": {}}]} for n in range(8)]
+    source = corpus(tmp_path / "c.jsonl", [*(r | {"exhaustive": True} for r in plain()), *bad], max_dropped=0.2)
+    config = ExamplesConfig(context=0, neutral_ratio=10)
+    with pytest.raises(StanceError, match=r"8 of 38 rows can't be used"):
+        build.build([source], config, SplitConfig(), LeaksConfig(), output=tmp_path / "out")
+
+
+def test_the_card_tells_the_dates_that_can_be_read(tmp_path: Path) -> None:
+    rows = [
+        r | {"date": date} for r, date in zip(plain(), ["x", "28 February 2021", *["2020-05-01"] * 28], strict=True)
+    ]
+    made(tmp_path / "out", corpus(tmp_path / "c.jsonl", rows))
+    assert "2020-05-01 to 2021-02-28" in (tmp_path / "out" / "README.md").read_text("utf-8")
 
 
 def test_articles_with_weak_labels_alone_are_all_for_training(tmp_path: Path) -> None:
@@ -606,7 +675,7 @@ def test_unusable_rows_are_kept_with_their_place_and_too_many_fail(tmp_path: Pat
         StanceError, match=r"2 of 62 rows can't be used, first .*c\.jsonl:61: broken JSON.*all of them are in"
     ):
         made(tmp_path / "out", replace(source, max_dropped=0.01))
-    (stage,) = (tmp_path / "out.stages").iterdir()
+    (stage,) = kept(tmp_path / "out.stages")
     assert len(list(jsonl.read(stage / "dropped.jsonl"))) == 2
     assert set(dataset.read_manifest(tmp_path / "out").dropped) >= {"the id … stands at … already"}
 
@@ -645,7 +714,7 @@ def test_a_stage_is_taken_again_until_its_inputs_change(tmp_path: Path, capsys: 
     jsonl.write(Path(source.path), [*plain(), row(99, "support", split="train")])
     assert len(made(tmp_path / "out", source)["train"]) == len(first["train"]) + 1
     assert "unchanged" not in capsys.readouterr().out
-    assert len(list((tmp_path / "out.stages").iterdir())) == 1, "the stage of other inputs is gone"
+    assert len(kept(tmp_path / "out.stages")) == 1, "the stage of other inputs is gone"
 
 
 @pytest.mark.slow
@@ -663,14 +732,14 @@ def test_a_build_that_is_killed_leaves_nothing_half_written_and_its_stages_serve
     killed = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (tmp_path / "out").exists()
-    (stage,) = (tmp_path / "out.stages").iterdir()
+    (stage,) = kept(tmp_path / "out.stages")
     (tmp_path / "out.stages" / ".c-0123456789abcdef.half").mkdir()
     before = {p.name: p.stat().st_mtime_ns for p in stage.iterdir()}
     made(tmp_path / "out", source)
     assert {p.name: p.stat().st_mtime_ns for p in stage.iterdir()} == before
     jsonl.write(Path(source.path), [*plain(), row(99, "support", split="train")])
     made(tmp_path / "out", source)
-    assert len(list((tmp_path / "out.stages").iterdir())) == 1, "what a killed build left half-written is gone"
+    assert len(kept(tmp_path / "out.stages")) == 1, "what a killed build left half-written is gone"
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stance import corpora, jsonl, splits
+from stance import corpora, jsonl, mentions, splits
 from stance.corpora import coverage
 from stance.corpora.__main__ import main
 from stance.corpora.check import check
@@ -395,6 +395,16 @@ def test_an_article_that_is_too_long_is_a_problem(tmp_path: Path, capsys: pytest
     path = write(tmp_path, article(text=" ".join(["word"] * 701) + "."))
     assert main(["check", str(path)]) == 1
     assert f"{path}:2: 701 words, expected 120 to 700" in capsys.readouterr().out
+
+
+def test_the_variety_of_an_article_too_long_for_the_parser_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stance.mentions.PIECE", 40)
+    monkeypatch.setattr(mentions.pipeline(lemmas=True, names=False), "max_length", 100)
+    path = write(tmp_path, article(annotation()))
+    main(["variety", str(path)])
+    assert "evidence sentences" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -203,10 +203,15 @@ def test_encoder_dropout_reaches_every_dropout_of_the_encoder(folders: Path, kin
 
 
 def test_no_bar_of_loading_stands_in_a_log(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert transformers_logging.is_progress_bar_enabled()
-    loaded(folders, "bert")
-    assert capsys.readouterr().err == ""
-    assert transformers_logging.is_progress_bar_enabled(), "a caller's own loading shows what it showed"
+    before = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.enable_progress_bar()
+    try:
+        loaded(folders, "bert")
+        assert capsys.readouterr().err == ""
+        assert transformers_logging.is_progress_bar_enabled(), "a caller's own loading shows what it showed"
+    finally:
+        if not before:
+            transformers_logging.disable_progress_bar()
 
 
 def test_a_missing_directory_is_refused(tmp_path: Path) -> None:

@@ -245,6 +245,20 @@ def test_two_stances_of_one_pair_in_one_passage_are_both_dropped() -> None:
     assert {d.reason for d in dropped} == {"the same pair has two stances in the same passage"}
 
 
+def test_two_stances_of_one_pair_however_it_is_written_are_both_dropped() -> None:
+    other = oppose(target=mention("the toll plan", "toll plan"), stance=Stance.SUPPORT)
+    made, dropped = make(article(oppose(), other, exhaustive=False))
+    assert (made, [d.reason for d in dropped]) == ([], ["the same pair has two stances in the same passage"] * 2)
+
+
+def test_an_open_holder_is_not_whom_the_text_calls_someone() -> None:
+    text = "A plan that someone in Mali likes. Peru and Chile met there."
+    note = Annotation(Mention(SOMEONE), Mention("plan", 2, 6), Stance.SUPPORT, ((0, 34),))
+    one = Article(id="some", text=text, annotations=(note,), where="f.jsonl:1")
+    made, _ = make(one, ExamplesConfig(unlabelled=6))
+    assert {e.actor_span for e in asked(made)} == {None}
+
+
 def test_rows_about_the_target_of_a_dropped_annotation_are_tagged_and_sampled_ones_as_well() -> None:
     both = oppose(), oppose(stance=Stance.SUPPORT)
     other = oppose(actor=mention("Ana Ruiz"))

@@ -122,6 +122,23 @@ def test_newsmtsc_groups_the_targets_of_a_sentence(tmp_path: Path) -> None:
         corpora.read(path, "newsmtsc")
 
 
+def test_a_bad_row_of_newsmtsc_costs_that_row(tmp_path: Path) -> None:
+    good = {"sentence": "Ruhn beat Tolvik.", "from": 0, "to": 4, "polarity": 1}
+    path = tmp_path / "rw_dev.jsonl"
+    bad = [good | {"polarity": [1]}, good | {"to": 99}, {"from": 0}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*bad, good]) + "not json\n")
+    *dropped, article = corpora.stream(CorpusConfig(name="n", format="newsmtsc", path=str(path)))
+    assert isinstance(article, Article)
+    assert triples(article) == [("someone", "Ruhn", "support")]
+    told = sorted((item.where, item.reason[:22]) for item in dropped if isinstance(item, Dropped))
+    assert told == [
+        (f"{path}:1", "polarity [1]; expected"),
+        (f"{path}:2", "span [0, 99] is outsid"),
+        (f"{path}:3", "'sentence' is missing;"),
+        (f"{path}:5", "broken JSON at column "),
+    ]
+
+
 def test_an_unknown_format_names_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(StanceError, match="expected one of jsonl, seesaw, dse, newsmtsc"):
         corpora.read(tmp_path, "conll")

@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from stance import corpora, jsonl
 from stance.corpora import cells, texts
-from stance.corpora.source import CorpusConfig, Dropped, Found, Repair
+from stance.corpora.source import CorpusConfig, Dropped, Found, Repair, SourceConfig
 from stance.errors import StanceError
 from stance.forms import article_from_json, article_to_json
 from stance.records import Article
@@ -440,6 +440,27 @@ def test_a_mention_worded_unlike_the_name_stays_where_it_is_given(tmp_path: Path
     article, notes = one(tmp_path, {"text": text, "actor": "Pakistan", "actor_span": [0, 9], "target": "the firm"})
     assert notes == []
     assert shown(article)[0][:3] == ("oppose", "Islamabad", "the firm")
+
+
+@pytest.mark.parametrize(("name", "given"), [("Iran", (9, 12)), ("Mali", (18, 26)), ("IRAN", (0, 4))])
+def test_a_mention_near_the_printed_name_stays_too(name: str, given: tuple[int, int]) -> None:
+    assert cells.settle("Iran and its army attacked Mali; IRAN left.", name, given) == (given, "")
+
+
+def test_a_minus_is_no_offset(tmp_path: Path) -> None:
+    _, notes = one(tmp_path, {"actor_span": "(-4, 17)"})
+    assert [note.what for note in notes if isinstance(note, Repair)] == [
+        "actor_span: expected two offsets, found '(-4, 17)'; looked up in the text"
+    ]
+    article, notes = one(tmp_path, {"actor_span": "4-17"})
+    assert (article.annotations[0].actor.span, notes) == ((4, 17), [])
+
+
+def test_a_row_that_stands_twice_costs_the_corpus_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "twice.csv"
+    path.write_text("text,actor,target,stance\n" + "Iran praised the plan.,Iran,plan,support\n" * 2)
+    found = list(corpora.stream(SourceConfig(name="t", format="table", path=str(path))))
+    assert [item.unusable for item in found if isinstance(item, Dropped)] == [0]
 
 
 def test_a_name_that_the_text_does_not_print_has_no_place(tmp_path: Path) -> None:

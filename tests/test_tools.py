@@ -56,18 +56,21 @@ def spans(draw: st.DrawFn, text: str) -> Span:
     return start, draw(st.integers(start + 1, len(text)))
 
 
+def with_words(text: str) -> st.SearchStrategy[Span]:
+    return spans(text).filter(lambda span: bool(text[slice(*span)].strip()))
+
+
 @st.composite
 def mentions(draw: st.DrawFn, text: str) -> Mention:
     if draw(st.booleans()):
         return Mention(draw(names))
-    span = draw(spans(text))
-    printed = text[slice(*span)]
-    return Mention(printed if printed.strip() and draw(st.booleans()) else draw(names), *span)
+    span = draw(with_words(text))
+    return Mention(text[slice(*span)] if draw(st.booleans()) else draw(names), *span)
 
 
 @st.composite
 def annotations(draw: st.DrawFn, text: str) -> Annotation:
-    evidence = st.lists(spans(text).filter(lambda span: bool(text[slice(*span)].strip())), min_size=1, max_size=3)
+    evidence = st.lists(with_words(text), min_size=1, max_size=3)
     return Annotation(
         draw(mentions(text)),
         draw(mentions(text)),

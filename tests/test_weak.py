@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
+from spacy.tokens import Doc
 
 from conftest import ROOT, script
-from stance import jsonl, labelling, lexicon, mentions, tally, weak
+from stance import grammar, jsonl, labelling, lexicon, mentions, tally, weak
 from stance.errors import StanceError
 from stance.forms import article_from_json, article_to_json
 from stance.labelling import Vote
@@ -304,6 +305,25 @@ def test_pairs_without_a_vote_are_neutral_where_asked_for(words: Lexicon) -> Non
     added = [a for a in more.annotations if a not in plain.annotations]
     assert len(added) == len(plain.annotations)
     assert {(a.stance, a.weight, a.provenance) for a in added} == {("neutral", 0.9, "weak")}
+
+
+def test_pairs_without_a_vote_are_as_sure_as_other_labels_and_from_all_over_the_text(words: Lexicon) -> None:
+    text = f"{TEXT} The mayor of Paris met in Rome while the senator of Texas and the governor of Ohio slept in Lima."
+    (plain,), (same,) = (annotate([text], words, replace(ONE, unvoted=n, confidence=0.91)) for n in (0, 1))
+    assert plain == same
+    long = f"{text}\n\n" + "It rained. " * 1900 + "\n\n" + "The mayor of Oslo met the king of Nauru in Lima. " * 9
+    (found,) = annotate([long], words, replace(ONE, unvoted=3))
+    starts = [a.evidence[0][0] for a in found.annotations if a.stance == "neutral"]
+    assert min(starts) < len(text) < max(starts)
+
+
+def test_a_very_long_list_of_names_is_read(words: Lexicon) -> None:
+    size = 3000
+    vocab = mentions.pipeline().vocab
+    deps, heads = ["ROOT", *["conj"] * (size - 1)], [0, *range(size - 1)]
+    doc = Doc(vocab, ["Mali"] * size, deps=deps, heads=heads, tags=["VBN"] * size)
+    assert [token.i for token in grammar.coordinated([doc[0]])] == list(range(size))
+    assert not grammar.passive(doc[size - 1])
 
 
 ODD = ["", "   \n\n \n", "…", "Yes", "Brazil", "和平", "- - -\n\n* * *", "\u200b\ufeff", "a" * 30_000]

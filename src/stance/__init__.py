@@ -8,7 +8,7 @@ The package is layered; a module imports only from the rings above it:
 * building  `corpora` `agreement` `annotators` `questions` `examples` `duplicates` `splits` `division` `ledger` `stages`
             `leaks` `dataset` `markup` `page` `writing` `build` `versions` `lexicon` `grammar` `readings`
             `labelling` `weak` `tally`
-            (+ datasets, datasketch, pyarrow, tqdm, xxhash, yaml, krippendorff, scipy, trafilatura,
+            (+ datasets, datasketch, filelock, pyarrow, tqdm, xxhash, yaml, krippendorff, scipy, trafilatura,
             charset_normalizer, requests)
 * training  `launch` `encoders` `heads` `narrow` `relative` `model` `inference` `objective` `teacher` `ancestry`
             `batches` `callbacks` `recipe` `renaming` `hiding` `rewriting` `augment` `failures` `validation` `watch`
@@ -16,7 +16,7 @@ The package is layered; a module imports only from the rings above it:
             `baselines` `evaluation` `transfer` `studies` `rehearsal` `bakeoff` `curve` `review` `plots` `history`
             `show` `usage` `space` `study` `trial` `findings` `sweep` `distributed` `engine` `lora` `packaged`
             (+ torch, transformers, accelerate, peft, safetensors, onnx, evaluate, sklearn, cleanlab, optuna,
-            sqlalchemy, filelock, psutil, submitit, matplotlib, rich)
+            sqlalchemy, psutil, submitit, matplotlib, rich)
 * rim       `origin` `runs` `tracking` `registry` `pyfunc` `sweep_runs` `jobs` `commands` `config` `stores`
             (+ mlflow, alembic, pandas, hydra, omegaconf)
 

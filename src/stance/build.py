@@ -24,7 +24,7 @@ from stance.dataset import Manifest
 from stance.division import Units
 from stance.duplicates import Hashes, Index, Numbers
 from stance.errors import StanceError
-from stance.files import check_replaceable, replace_directory
+from stance.files import check_outside, check_replaceable, remove_leftovers, replace_directory
 from stance.leaks import NONE, TRAIN, UNLABELLED, Rows
 from stance.records import LABELS, folded
 from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig
@@ -57,9 +57,25 @@ def build(
     """
     check_replaceable(output, marker="manifest.json", own=dataset.ENTRIES)
     check(sources)
+    for source in sources:
+        if Path(source.path).exists():
+            check_outside(output, Path(source.path))
     splits.check(split_config)
     leaks.check(leaks_config)
     work = output.with_name(f"{output.name}.stages")
+    with stages.alone(work, of=output):
+        return _build(sources, example_config, split_config, leaks_config, output=output, work=work)
+
+
+def _build(
+    sources: Sequence[CorpusConfig],
+    example_config: ExamplesConfig,
+    split_config: SplitConfig,
+    leaks_config: LeaksConfig,
+    *,
+    output: Path,
+    work: Path,
+) -> Manifest:
     made = [stages.stage(source, example_config, work=work) for source in sources]
     texts = Texts(made)
     units = _units(sources, made, texts, split_config)
@@ -73,11 +89,14 @@ def build(
                 rows.reasons[place] = division.TOO_NEW if late else division.UNDATED
     if split_config.by in ("actor", "target"):
         leaks.only_unseen(rows, split_config.by)
-    report = leaks.mend(rows, texts.index(leaks_config.near_duplicate), leaks_config)
+    index = texts.index(leaks_config.near_duplicate)
+    mended = leaks.mend(rows, index, leaks_config)
     _cap(rows, sources, made)
+    report = leaks.report(rows, index, mended)
     settings = {"examples": asdict(example_config), "split": asdict(split_config), "leaks": asdict(leaks_config)}
     config = {"corpora": [asdict(source) for source in sources], **settings}
     partial = leaks.partial(rows, rows.rank != RANKS.index("sampled"))
+    remove_leftovers(output)
     with replace_directory(output, marker="manifest.json") as folder:
         return writing.write(folder, made, Plan(sources, units, chosen, rows, partial, report, config))
 

@@ -5,7 +5,7 @@ so; `stance.leaks` finds what is left.
 """
 
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -146,10 +146,11 @@ def _by_shares(units: Units, members: Sequence[Sequence[int]], chosen: list[str]
     wanted = [{"test": round(config.test * n), "validation": round(config.validation * n)} for n in sizes]
     counts = [dict.fromkeys(SPLITS, 0) for _ in sizes]
     for group in filter(None, members):
-        corpus = units.corpus[group[0]]
-        here, most = counts[corpus], wanted[corpus]
-        split = next((s for s, n in most.items() if here[s] + len(group) <= n), "train")
-        here[split] += len(group)
+        here = Counter(units.corpus[place] for place in group)
+        room = (s for s in SPLITS[:0:-1] if all(counts[c][s] + n <= wanted[c][s] for c, n in here.items()))
+        split = next(room, "train")
+        for corpus, number in here.items():
+            counts[corpus][split] += number
         for place in group:
             chosen[place] = split
 
@@ -158,7 +159,7 @@ def _by_time(units: Units, members: Sequence[Sequence[int]], chosen: list[str], 
     """The newest articles are the test, those before them for validation; articles of one day stay together.
 
     Near duplicates count as being of the newest one's day. A date that can't be read is none. Weak articles are for
-    training if they are older than all that is held out.
+    training if they are older than all that is held out, what is fixed to validation or test too.
     """
     read = [cells.day(date.strip()) for date in units.dates]
     newest = [(max((read[place] for place in group), default=""), group) for group in members]
@@ -174,9 +175,11 @@ def _by_time(units: Units, members: Sequence[Sequence[int]], chosen: list[str], 
     tested = days[-max(round(config.test * len(days)), 1)]
     earlier = [day for day in days if day < tested]
     validated = earlier[-max(round(config.validation * len(days)), 1) :][0] if earlier else tested
+    fixed = [read[place] for place, split in enumerate(chosen) if split in SPLITS[1:] and read[place]]
     for day, place in dated:
         split = "test" if day >= tested else "validation" if day >= validated else "train"
-        chosen[place] = LATE if units.weak[place] and split != "train" else split
+        late = split != "train" or day >= min(fixed, default=NEVER)
+        chosen[place] = LATE if units.weak[place] and late else split
 
 
 def _by_fold(members: Sequence[Sequence[int]], chosen: list[str], config: SplitConfig) -> None:

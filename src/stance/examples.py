@@ -162,7 +162,7 @@ def _alone(article: Article, evidence: Sequence[Span], share: float) -> bool:
 
 
 def _key(place: Span, annotation: Annotation) -> tuple[Span, str, str]:
-    return place, annotation.actor.name.casefold(), annotation.target.name.casefold()
+    return place, folded(annotation.actor.name), folded(annotation.target.name)
 
 
 def _reason(

@@ -53,9 +53,10 @@ def children(token: Token, *labels: str) -> list[Token]:
 
 def coordinated(tokens: Sequence[Token]) -> list[Token]:
     """The tokens and what is joined to them by "and" or commas: "France, Mali and Chad" from "France"."""
-    found: list[Token] = []
-    for token in tokens:
-        found += [token, *coordinated(children(token, "conj"))]
+    found, waiting = list[Token](), list(reversed(tokens))
+    while waiting:  # a list of names is a chain as long as itself
+        found.append(waiting.pop())
+        waiting += reversed(children(found[-1], "conj"))
     return found
 
 
@@ -104,11 +105,11 @@ def objects(verb: Token, last: Token) -> list[Token]:
 
 def passive(verb: Token) -> bool:
     """Whether a verb's subject is what it is done to, as in "was backed by", "a plan backed by"."""
-    if children(verb, "nsubjpass", "auxpass"):
-        return True
-    if verb.dep_ == "acl" and verb.tag_ == "VBN":
-        return True
-    return verb.dep_ == "conj" and verb.tag_ == "VBN" and not children(verb, "nsubj", "dobj") and passive(verb.head)
+    while not children(verb, "nsubjpass", "auxpass") and not (verb.dep_ == "acl" and verb.tag_ == "VBN"):
+        if verb.dep_ != "conj" or verb.tag_ != "VBN" or children(verb, "nsubj", "dobj"):
+            return False
+        verb = verb.head
+    return True
 
 
 def agents(verb: Token) -> list[Token]:

@@ -75,6 +75,15 @@ class Leak:
 
 
 @dataclass(frozen=True)
+class Mended:
+    """What `mend` has seen: leaks before the action, repetitions inside each split, and near duplicates' numbers."""
+
+    before: list[Leak]
+    within: dict[str, dict[str, int]]
+    groups: Numbers
+
+
+@dataclass(frozen=True)
 class Report:
     """Leaks before and after the action, repetitions inside each split, and the clean rows of validation and test."""
 
@@ -127,8 +136,8 @@ def partial(rows: Rows, annotated: Mask) -> Mask:
     return found
 
 
-def mend(rows: Rows, index: Index, config: LeaksConfig) -> Report:
-    """Find the leaks, report them, and do what `config.action` says: drop changes `rows`.
+def mend(rows: Rows, index: Index, config: LeaksConfig) -> Mended:
+    """Find the leaks and do what `config.action` says: drop changes `rows`. What is left is told by `report`.
 
     Args:
         rows: of all splits.
@@ -153,11 +162,17 @@ def mend(rows: Rows, index: Index, config: LeaksConfig) -> Report:
         for held, others in HELD.items():
             for other in others:
                 _drop(rows, index, groups, held=held, other=other)
-    after = _leaks(rows, index, groups) if config.action == "drop" else before
+    return Mended(before, within, groups)
+
+
+def report(rows: Rows, index: Index, mended: Mended) -> Report:
+    """The leaks of the rows that the dataset has in the end, beside those that `mend` met."""
+    groups = mended.groups
     judged = np.flatnonzero((rows.split == VALIDATION) | (rows.split == TEST))
     dirty = _marked(rows, index, groups, judged, np.flatnonzero((rows.split == TRAIN) | (rows.split == UNLABELLED)))
     clean = judged[~(dirty["near"] | dirty["article"])]
-    return Report(before, after, within, dict(Counter(rows.reasons.values())), clean)
+    after = _leaks(rows, index, groups)
+    return Report(mended.before, after, mended.within, dict(Counter(rows.reasons.values())), clean)
 
 
 def _again(rows: Rows, places: Numbers) -> Numbers:

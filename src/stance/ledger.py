@@ -54,7 +54,7 @@ class Writer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.articles = self.rows = self.unlabelled = self.unusable = self.repaired = 0
+        self.articles = self.rows = self.unlabelled = self.sampled = self.unusable = self.repaired = 0
         self.dropped: Counter[str] = Counter()
         self.known: dict[bytes, int] = {}
         self.open = ExitStack()
@@ -86,7 +86,8 @@ class Writer:
     def facts(self) -> dict[str, Any]:
         """What the stage's manifest says."""
         counts = {"articles": self.articles, "rows": self.rows, "texts": len(self.known), "unusable": self.unusable}
-        return counts | {"unlabelled": self.unlabelled, "dropped": dict(self.dropped), "repaired": self.repaired}
+        counts |= {"unlabelled": self.unlabelled, "sampled": self.sampled, "repaired": self.repaired}
+        return counts | {"dropped": dict(self.dropped)}
 
     def remark(self, item: Dropped | Repair) -> None:
         """Keep what was dropped or mended."""
@@ -109,6 +110,7 @@ class Writer:
         self.articles += 1
         self.rows += len(made.rows)
         self.unlabelled += sum(row.provenance == UNLABELLED for row in made.rows)
+        self.sampled += sum(row.provenance == "sampled" for row in made.rows)
 
     def _text(self, text: str, bands: duplicates.Hashes) -> int:
         key = hashlib.blake2b(text.encode(), digest_size=12).digest()

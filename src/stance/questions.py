@@ -72,7 +72,7 @@ def _annotated(article: Article) -> list[_Name]:
     found = []
     for name, marked in spans.items():
         printed = {match.span() for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", article.text)}
-        everywhere = tuple(sorted(marked | printed))
+        everywhere = () if name == SOMEONE else tuple(sorted(marked | printed))  # not whom the text calls so
         aimed = name != SOMEONE and (name in targets or bool(everywhere))
         acts = name == SOMEONE or not anybody
         found.append(_Name(Mention(name), acts=acts, aimed=aimed, places=everywhere))

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from stance import corpora, duplicates, examples, jsonl, mentions
@@ -45,7 +46,7 @@ CHUNK, CHARACTERS = 128, 2_000_000
 class Stage:
     """A finished stage: its folder and what its manifest says. `unusable` counts the rows that the reader lost.
 
-    `unlabelled` is how many of its rows are questions without a label.
+    `unlabelled` is how many of its rows are questions without a label, `sampled` how many the builder drew as neutral.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class Stage:
     rows: int
     texts: int
     unlabelled: int
+    sampled: int
     dropped: dict[str, int]
     repaired: int
     unusable: int
@@ -65,6 +67,27 @@ class Stage:
     def bands(self) -> duplicates.Hashes:
         """Sketches of the texts, shape `(texts, BANDS)`, memory-mapped."""
         return np.load(self.folder / "bands.npy", mmap_mode="r")  # type: ignore[no-any-return]
+
+
+@contextmanager
+def alone(folder: Path, *, of: Path) -> Iterator[None]:
+    """Hold `folder`, where the work on the output `of` lies, for this process alone; it is made if need be.
+
+    Raises:
+        StanceError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise StanceError(
+            f"{folder}: another process writes {of} at this moment; wait for it or choose another output"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def stage(source: CorpusConfig, config: ExamplesConfig, *, work: Path, processes: int = 0) -> Stage:
@@ -157,7 +180,7 @@ def _fill(folder: Path, source: CorpusConfig, config: ExamplesConfig, processes:
 
 def _check_usable(found: Stage, source: CorpusConfig) -> None:
     file = found.folder / "dropped.jsonl"
-    labelled = found.rows - found.unlabelled
+    labelled = found.rows - found.unlabelled - found.sampled
     whole = (labelled or (found.articles if found.unlabelled else 0)) + found.unusable
     if found.unusable > source.max_dropped * whole:
         first = next(row for _, row in jsonl.read(file) if row["unusable"])

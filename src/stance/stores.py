@@ -52,8 +52,12 @@ def opening(uri: str) -> Iterator[None]:
         raise StanceError(f"tracking.uri={uri}: MLflow reads this as {other}; choose a path without %")
     path = Path(name)
     check_above(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f".{path.name}.lock")
+    if path.exists() and not lock.exists():  # whoever made it did not wait for others, and has done
+        check_sqlite(path)
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(lock, timeout=MAKING_SECONDS):
             check_sqlite(path)

@@ -12,6 +12,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from stance.errors import StanceError
 from stance.labelling import Vote
 from stance.lexicon import Lexicon
 from stance.readings import FUNCTIONS
-from stance.records import LABELS, Annotation, Article, Mention, Stance, overlap
+from stance.records import LABELS, Annotation, Article, Mention, Span, Stance, overlap
 from stance.settings.building import WeakConfig
 
 UNVOTED = "unvoted"
@@ -110,18 +111,22 @@ def vote(articles: Iterable[Article], words: Lexicon, config: WeakConfig) -> Ite
 def _piece(scene: labelling.Scene, start: int, random: np.random.Generator) -> tuple[list[Vote], int, list[Vote]]:
     """The votes on a piece of text, the number of its pairs, and some pairs that none votes on; offsets are moved."""
     votes = list(labelling.votes(scene))
-    taken = {(v.sentence, span) for v in votes for span in (v.actor.span, v.target.span)}
-    pairs, free = 0, []
+    taken: dict[Span, set[Span | None]] = {}
+    for vote in votes:
+        taken.setdefault(vote.sentence, set()).update((vote.actor.span, vote.target.span))
+
+    @cache
+    def voted(sentence: Span, span: Span | None) -> bool:
+        return any(overlap(other, span) for other in taken.get(sentence, ()))
+
+    pairs, free = 0, list[tuple[Span, Mention, Mention]]()
     for sentence, actor, target in labelling.pairs(scene):
         pairs += 1
-        if not any(
-            at == sentence and (overlap(span, actor.mention.span) or overlap(span, target.mention.span))
-            for at, span in taken
-        ):
-            free.append(Vote(UNVOTED, actor.mention, target.mention, Stance.NEUTRAL, sentence))
-    drawn = random.permutation(len(free))[:_DRAWN].tolist()
-    moved = [_moved(v, start) for v in votes]
-    return moved, pairs, [_moved(free[i], start) for i in drawn]
+        if not voted(sentence, actor.mention.span) and not voted(sentence, target.mention.span):
+            free.append((sentence, actor.mention, target.mention))
+    drawn = (free[i] for i in random.permutation(len(free))[:_DRAWN].tolist())
+    unvoted = [Vote(UNVOTED, actor, target, Stance.NEUTRAL, sentence) for sentence, actor, target in drawn]
+    return [_moved(v, start) for v in votes], pairs, [_moved(v, start) for v in unvoted]
 
 
 def _whole(article: Article, parts: Sequence[tuple[list[Vote], int, list[Vote]]]) -> Voted:
@@ -149,13 +154,19 @@ def label(found: Voted, shares: Mapping[str, float], config: WeakConfig) -> Arti
         stance, confidence = combine(votes, shares)
         if confidence >= config.confidence and (config.neutral or stance != Stance.NEUTRAL):
             _keep(best, _annotation(votes[0], stance, confidence))
-    wanted = round(config.unvoted * len(best))
-    for free in found.unvoted[:wanted]:
+    for free in _drawn(found, round(config.unvoted * len(best)), shares, config):
         key = (free.actor.name.casefold(), free.target.name.casefold())
         if not any((a, t) == key for a, t, _ in best):
             _keep(best, _annotation(free, Stance.NEUTRAL, share(free, shares)))
     notes = sorted(best.values(), key=lambda a: (a.evidence, a.actor.start or 0, a.target.start or 0, a.stance))
     return replace(found.article, annotations=tuple(notes), exhaustive=False)
+
+
+def _drawn(found: Voted, wanted: int, shares: Mapping[str, float], config: WeakConfig) -> list[Vote]:
+    """So many of the pairs that none votes on, from all over the article, if they are sure enough."""
+    random = np.random.default_rng([config.seed, *hashlib.sha256(found.article.id.encode()).digest()[:8]])
+    drawn = (found.unvoted[i] for i in random.permutation(len(found.unvoted))[:wanted].tolist())
+    return [free for free in drawn if share(free, shares) >= config.confidence]
 
 
 def _annotation(vote: Vote, stance: Stance, confidence: float) -> Annotation:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from stance import dataset, jsonl, leaks, ledger, page, records
+from stance.corpora import cells
 from stance.corpora.source import CorpusConfig
 from stance.dataset import FEATURES, Fingerprint, Manifest
 from stance.division import Units
@@ -175,7 +176,7 @@ def _describe(folder: Path, plan: Plan, counts: _Counts, lost: Counter[str]) -> 
     )
     jsonl.write_json(folder / "leaks.json", leaks.to_json(plan.report))
     jsonl.write(folder / "clean.jsonl", _clean(folder, plan))
-    dates = [date for date in plan.units.dates if date]
+    dates = [day for day in map(cells.day, plan.units.dates) if day]
     span = (min(dates), max(dates)) if dates else ("", "")
     jsonl.write_text(folder / "README.md", dataset.card(manifest, span, leaks.table(plan.report.after)))
     found = page.html(manifest, counts.summary, leaks=leaks.table(plan.report.before))

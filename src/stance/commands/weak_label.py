@@ -72,7 +72,7 @@ def _articles(items: Iterator[Found], job: WeakJob, lost: Counter[str]) -> Itera
     found = False
     for item in items:
         if isinstance(item, Dropped):
-            lost[item.reason if len(lost) < 20 else "for further reasons"] += 1
+            lost[item.reason if item.reason in lost or len(lost) < 20 else "for further reasons"] += 1
         elif isinstance(item, Article) and job.part in ("", item.split):
             found = True
             yield item

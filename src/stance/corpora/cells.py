@@ -27,6 +27,7 @@ _DATES = (
 )  # fmt: skip
 _EITHER = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})")
 _PAIR = re.compile(r"\D*(\d+)\D+(\d+)\D*")
+_SIGN = re.compile(r"(?<!\d)-\d")
 
 
 def text(value: Any) -> str:
@@ -103,7 +104,7 @@ def place(row: Mapping[str, Any], role: str, length: int) -> Span | None:
     if isinstance(both, list | tuple) and len(both) == 2:
         start, end = both
     elif written := text(both).strip():
-        if not (found := _PAIR.fullmatch(written)):
+        if not (found := _PAIR.fullmatch(written)) or _SIGN.search(written):
             raise StanceError(f"{role}_span: expected two offsets, found {written!r}")
         start, end = found.groups()
     else:
@@ -136,7 +137,8 @@ def printed(passage: str, name: str) -> list[Span]:
 def settle(passage: str, name: str, given: Span) -> tuple[Span | None, str]:
     """Where a name given at `given` stands, and what was mended, "" for nothing.
 
-    A mention may be worded unlike the name; it is left where it is if it is made of whole words.
+    A mention may be worded unlike the name ("its"); it is left where it is if it is made of whole words, and is no part
+    of a printed name that the offsets have slipped from.
     """
     start, end = given
     if passage[start:end] == name:
@@ -144,13 +146,14 @@ def settle(passage: str, name: str, given: Span) -> tuple[Span | None, str]:
     shown = passage[start:end] if start < end <= len(passage) else ""
     places = printed(passage, name)
     near = min(places, key=lambda span: abs(span[0] - start), default=None)
-    if near and abs(near[0] - start) <= NEAR:
-        return near, f"offsets {start}-{end} of {name!r} moved to {near[0]}-{near[1]}, where it stands"
+    off = near is not None and abs(near[0] - start) <= NEAR
     if shown and len(core := shown.strip()) > 0:
         first = start + shown.index(core)
         inner = first, first + len(core)
-        if _whole(passage, inner):
+        if _whole(passage, inner) and not (off and overlap(inner, near)):
             return inner, "" if inner == given else f"white space taken off the mention {core!r} of {name!r}"
+    if near and off:
+        return near, f"offsets {start}-{end} of {name!r} moved to {near[0]}-{near[1]}, where it stands"
     what = f"moved to {near[0]}-{near[1]}, where it stands" if near else "left out: the text does not print it"
     return near, f"offsets {start}-{end} of {name!r} ({shown[:40]!r}) {what}"
 

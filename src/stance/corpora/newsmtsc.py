@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stance import jsonl
-from stance.corpora.source import Found, SourceConfig
+from stance.corpora.source import Dropped, Found, SourceConfig
 from stance.errors import StanceError
 from stance.forms import span, string
 from stance.records import SOMEONE, Annotation, Article, Mention, Span, Stance
@@ -28,22 +28,27 @@ def _file(path: Path) -> Iterator[Found]:
     name = path.stem.rpartition("_")[2]
     split = {"dev": "validation"}.get(name, name)
     rows: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-    for where, row in jsonl.read(path):
-        rows.setdefault(string(row, "sentence", where), []).append((where, row))
+    for where, row in jsonl.scan(path):
+        try:
+            if isinstance(row, StanceError):
+                raise row
+            rows.setdefault(string(row, "sentence", where), []).append((where, row))
+        except StanceError as error:
+            yield Dropped(where, "", "", "", str(error).removeprefix(f"{where}: "))
     for number, (text, group) in enumerate(rows.items(), 1):
-        yield Article(
-            id=f"newsmtsc-{path.stem}-{number:05}",
-            text=text,
-            split=split,
-            annotations=tuple(_annotation(row, text, where) for where, row in group),
-            where=group[0][0],
-        )
+        name, notes = f"newsmtsc-{path.stem}-{number:05}", list[Annotation]()
+        for where, row in group:
+            try:
+                notes.append(_annotation(row, text, where))
+            except StanceError as error:
+                yield Dropped(where, name, "", "", str(error).removeprefix(f"{where}: "))
+        yield Article(id=name, text=text, split=split, annotations=tuple(notes), where=group[0][0])
 
 
 def _annotation(row: dict[str, Any], text: str, where: str) -> Annotation:
     place: Span | None = span([row.get("from"), row.get("to")], text, where)
     polarity = row.get("polarity")
-    if polarity not in _STANCES or place is None:
+    if type(polarity) not in (int, float) or polarity not in _STANCES or place is None:
         raise StanceError(f"{where}: polarity {polarity!r}; expected -1, 0 or 1")
     target = Mention(text[slice(*place)], *place)
     return Annotation(Mention(SOMEONE), target, _STANCES[polarity], ((0, len(text)),))

@@ -162,7 +162,7 @@ def _article(group: Sequence[_Line], how: Form, count: int) -> Iterator[Found]:
         try:
             note, mended = _annotation(line, places[line.text.text], how)
             if note in notes:
-                raise StanceError(f"repeats {notes[note]}")
+                raise CountedError(f"repeats {notes[note]}", 0)
             notes[note] = line.where
         except StanceError as error:
             yield _dropped(line.where, line.row, how, error, name)

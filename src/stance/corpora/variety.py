@@ -71,8 +71,9 @@ def _verbs(articles: Sequence[Article]) -> tuple[Counter[str], int]:
     verbs: Counter[str] = Counter()
     sentences = 0
     nlp = mentions.pipeline(lemmas=True, names=False)
-    for article, document in zip(articles, nlp.pipe(a.text for a in articles), strict=True):
-        spans = [span for note in article.annotations for span in note.evidence]
+    parts = [(article, start, text) for article in articles for start, text in mentions.pieces(article.text)]
+    for (article, begin, _), document in zip(parts, nlp.pipe(text for _, _, text in parts), strict=True):
+        spans = [(a - begin, b - begin) for note in article.annotations for a, b in note.evidence]
         for sentence in document.sents:
             if any(a < sentence.end_char and sentence.start_char < b for a, b in spans):
                 sentences += 1

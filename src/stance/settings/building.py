@@ -71,7 +71,7 @@ class WeakConfig:
     confidence: float = 0.5
     """Labels below this confidence (0 to 1) are left out."""
     neutral: bool = True
-    """Keep neutral labels, not only support and oppose."""
+    """Keep the functions' neutral labels, not only support and oppose."""
     unvoted: float = 0.0
     """Pairs that no function votes on, written as neutral, for each label of an article; drawn at random."""
     processes: int = 0
