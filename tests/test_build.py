@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from stance import build, corpora, dataset, division, duplicates, jsonl, leaks, stages
+from stance import build, corpora, dataset, division, duplicates, jsonl, leaks, ledger, stages
 from stance.corpora.source import CorpusConfig
 from stance.errors import StanceError
 from stance.records import PARTIAL, Example
@@ -593,6 +593,13 @@ def test_pairs_that_the_build_draws_make_no_corpus_sounder(tmp_path: Path) -> No
     config = ExamplesConfig(context=0, neutral_ratio=10)
     with pytest.raises(StanceError, match=r"8 of 38 rows can't be used"):
         build.build([source], config, SplitConfig(), LeaksConfig(), output=tmp_path / "out")
+
+
+def test_reasons_that_differ_by_names_alone_are_one_kind() -> None:
+    said = [
+        f"expected {f'[{name}]'!r} and {'[Mali]'!r} once each in the sentence" for name in ("Iran", "Cote d'Ivoire")
+    ]
+    assert {ledger.kind(reason) for reason in said} == {"expected … and … once each in the sentence"}
 
 
 def test_the_card_tells_the_dates_that_can_be_read(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from stance.corpora.source import Dropped, Repair
 from stance.duplicates import BANDS
 from stance.records import UNLABELLED, Article, Example
 
-_DETAIL = re.compile(r"'[^']*'|\S*:\d+|\d[\d,.]*")
+_DETAIL = re.compile(r"""'[^']*'|"[^"]*"|\S*:\d+|\d[\d,.]*""")
 _SPAN = pa.list_(pa.int32())
 ROWS = pa.schema(
     [(name, pa.string()) for name in ("id", "text", "actor", "target", "stance", "article_id", "date", "provenance")]

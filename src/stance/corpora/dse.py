@@ -84,7 +84,7 @@ def _unbracket(sentence: str, names: tuple[str, str], where: str) -> tuple[str, 
     marked = "|".join(rf"\[\s*{re.escape(name)}\s*\]" for name in names)
     pieces = re.split(f"({marked})", sentence)
     if len(pieces) != 5 or not {piece[1:-1].strip() for piece in pieces[1::2]} >= set(names):
-        raise StanceError(f"{where}: expected [{names[0]}] and [{names[1]}] once each in the sentence")
+        raise StanceError(f"{where}: expected {f'[{names[0]}]'!r} and {f'[{names[1]}]'!r} once each in the sentence")
     text = ""
     starts: dict[str, int] = {}
     for number, piece in enumerate(pieces):
