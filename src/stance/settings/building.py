@@ -34,7 +34,8 @@ class LeaksConfig:
     near_duplicate: float = 0.5
     """Passages whose word 5-grams overlap by at least this Jaccard similarity (0 to 1) are nearly the same."""
     repeated: str = "drop"
-    """Training rows with the text, pair and stance of an earlier one: drop or keep."""
+    """Training rows with the text, pair and stance of an earlier one, and weak ones that contradict a gold one: drop or
+    keep."""
 
 
 @dataclass
