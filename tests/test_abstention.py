@@ -203,6 +203,7 @@ def test_coverage_and_risk_at_a_threshold_have_intervals_over_articles() -> None
     assert found["selective_risk"].value == pytest.approx(answers.wrong[kept].mean())
     for estimate in found.values():
         assert estimate.low < estimate.value < estimate.high
+    assert abstention.estimates(population(200, 3), 0.8, resamples=300, seed=1) == found, "equal pairs say no more"
 
 
 def test_a_threshold_that_nothing_reaches_answers_nothing() -> None:

@@ -38,8 +38,10 @@ def added(examples: list[Example], share: float = 0.999, seed: int = 1) -> list[
 
 
 def test_a_reversed_pair_is_neutral_and_its_spans_point_at_its_names() -> None:
-    (back,) = added(article())
+    pair, drawn = article()
+    (back,) = added([replace(pair, soft=(0.7, 0.2, 0.1)), drawn])
     assert (back.actor, back.target, back.stance, back.provenance) == ("Russia", "Pakistan", "neutral", "sampled")
+    assert back.soft == (), "what was voted was of the other direction"
     assert back.text[slice(*(back.actor_span or (0, 0)))] == "Russia"
     assert back.text[slice(*(back.target_span or (0, 0)))] == "Pakistan"
 
@@ -88,6 +90,12 @@ def test_what_never_acts_and_what_has_no_stance_are_not_reversed() -> None:
     assert added([replace(pair, stance=Stance.NEUTRAL), drawn]) == []
     assert added([replace(pair, actor=SOMEONE, actor_span=None), drawn]) == []
     assert added([pair, drawn, replace(drawn, actor=pair.target, target=pair.actor)]) == []
+
+
+@pytest.mark.parametrize("name", ["swap_direction", "deny", "passive", "open_holder"])
+def test_of_questions_without_a_label_nothing_is_made_that_needs_one(name: str) -> None:
+    config = TrainingConfig(mask_names=0.4, seed=5)
+    assert augment.without_labels(replace(config, **{name: 0.5})) == config  # type: ignore[arg-type]
 
 
 def test_a_share_of_the_pairs_is_reversed_and_the_seed_decides_which() -> None:

@@ -13,7 +13,7 @@ from sklearn.metrics import auc, brier_score_loss, log_loss
 import tiny
 from conftest import Workplace
 from stance import calibration, dataset, plots, trust
-from stance.abstention import Kept
+from stance.abstention import Kept, choose
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, Pair, Stance
 from stance.scores import UNKNOWN, Answers, Estimate, known
@@ -214,7 +214,7 @@ def test_the_temperature_never_worsens_the_likelihood(data: st.DataObject, count
     assert likelihood(logits, labels, temperature) <= likelihood(logits, labels, 1.0) + 1e-6
 
 
-@pytest.mark.parametrize("temperature", [0.5, 3.0])
+@pytest.mark.parametrize("temperature", [0.3, 0.5, 3.0, 7.0])
 def test_the_temperature_undoes_a_known_miscalibration(temperature: float) -> None:
     logits, chosen = draws(4000, temperature=temperature)
     assert calibration.fit_temperature(logits, chosen) == pytest.approx(temperature, rel=0.1)
@@ -304,8 +304,9 @@ def asked(
 
 
 def test_each_way_of_asking_has_a_temperature_of_its_own() -> None:
-    found = trust.fit(asked(draws(2000), draws(2000, temperature=3, seed=1)), target_risk=0.2, risk_confidence=0.9)
-    written = found.to_json()
+    ways = asked(draws(2000), draws(2000, temperature=3, seed=1))
+    found = trust.fit(ways, target_risk=0.2, risk_confidence=0.9)
+    written, flat = found.to_json(), found.metrics()
     assert written["temperature"] == pytest.approx(1, rel=0.15)
     assert written["temperature_without_places"] == pytest.approx(3, rel=0.15)
     rows = tiny.examples(2)
@@ -313,9 +314,15 @@ def test_each_way_of_asking_has_a_temperature_of_its_own() -> None:
     assert found.temperatures([*rows, *bare])[:, 0].tolist() == (
         [written["temperature"]] * 2 + [written["temperature_without_places"]] * 2
     )
-    for way in ("with_places", "without_places"):
-        assert written["calibration"][way]["temperature"] == found.metrics()[f"{way}_temperature"]
-        assert written["abstention"][way]["threshold"] == found.metrics()[f"{way}_threshold"]
+    for way, (examples, logits) in ways.items():
+        assert written["calibration"][way]["temperature"] == flat[f"{way}_temperature"]
+        assert written["abstention"][way]["threshold"] == flat[f"{way}_threshold"]
+        raw, calibrated = (
+            Answers.to(examples, calibration.softmax(logits / t)) for t in (1, found.calibration[way].temperature)
+        )
+        assert found.abstention[way] == choose(calibrated, target_risk=0.2, risk_confidence=0.9)
+        assert flat[f"{way}_brier"] == calibration.measures(calibrated)["brier"]
+        assert flat[f"{way}_uncalibrated_brier"] == calibration.measures(raw)["brier"] != flat[f"{way}_brier"]
     assert [line.split(":")[0] for line in found.lines()] == [
         "asked with places",
         "asked without places",

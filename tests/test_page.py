@@ -288,6 +288,16 @@ def test_the_histogram_counts_every_passage() -> None:
     assert found.lengths.total() == len(lengths)
     text = parsed(page.html(manifest(), found)).text
     assert "Half of the passages have 5 characters or fewer; the longest has 20,000 or more." in text
+    shown = " ".join(text.split())
+    assert "characters pairs 0–999 15 1,000–1,999 0 2,000–2,999 0" in shown
+    assert "19,000–19,999 0 20,000 and more 1" in shown
+
+
+def test_half_of_the_passages_have_the_length_that_is_said() -> None:
+    taken = [("train", replace(example(str(n)), text="x" * (5 if n < 4 else 90)), "") for n in range(8)]
+    assert "Half of the passages have 5 characters or fewer; the longest has 90." in page.html(
+        manifest(), summary(taken)
+    )
 
 
 def test_an_empty_dataset_and_one_without_leaks_or_drops_have_a_page_too() -> None:
@@ -306,7 +316,7 @@ def test_long_lists_end_with_how_much_is_left_out() -> None:
     reasons = {f"evidence of {n} characters": 1 for n in range(80)}
     text = parsed(page.html(manifest(dropped=reasons), summary(taken))).text
     for part in ("40 more are not shown.", "30 more are not shown.", "20 earlier years are not shown.",
-                 "30 more for other reasons."):  # fmt: skip
+                 "30 more for other reasons.", "Pairs by year of the article, from 1920 to 1959."):  # fmt: skip
         assert part in text
 
 

@@ -166,6 +166,25 @@ def test_transfer_takes_what_is_there_and_leaves_leaked_rows_out(
         transfer.load(TransferConfig(root=str(tmp_path / "none")))
 
 
+def test_transfer_takes_both_development_parts_of_newsmtsc(tmp_path: Path) -> None:
+    (tmp_path / "newsmtsc").mkdir()
+    for part, name, start, end in (("rw", "Ruhn", 0, 4), ("mt", "Tolvik", 10, 16)):
+        row = {"sentence": "Ruhn beat Tolvik.", "mention": name, "from": start, "to": end, "polarity": 1}
+        (tmp_path / "newsmtsc" / f"{part}_dev.jsonl").write_text(json.dumps(row) + "\n")
+    found = transfer.load(TransferConfig(root=str(tmp_path)))
+    assert {name: [row.target for row in part] for name, part in found.items()} == {
+        "newsmtsc-rw": ["Ruhn"],
+        "newsmtsc-mt": ["Tolvik"],
+    }
+
+
+@pytest.mark.parametrize("setting", [{"resamples": 99}, {"context": -1}, {"seed": -1}])
+def test_a_transfer_without_meaning_is_refused(tmp_path: Path, setting: dict[str, int]) -> None:
+    write_seesaw(tmp_path / "seesaw" / "SEESAW")
+    with pytest.raises(StanceError, match=r"must not be negative, transfer\.resamples at least 100"):
+        transfer.load(TransferConfig(root=str(tmp_path), **setting))  # type: ignore[arg-type]
+
+
 @real
 def test_the_published_files_have_the_rows_that_their_papers_count() -> None:
     articles = corpora.read(PUBLIC / "seesaw" / "SEESAW", "seesaw")

@@ -23,6 +23,7 @@ from stance import model as models
 from stance.bakeoff import Contender, Outcome
 from stance.batches import ANSWERS, IGNORED, target
 from stance.calibration import softmax
+from stance.commands import bakeoff as commands
 from stance.config import override
 from stance.dataset import Manifest
 from stance.errors import StanceError
@@ -326,6 +327,8 @@ def test_a_teacher_says_nothing_of_a_label_that_it_never_learned(
     assert {e.labels for e in asked} == {("oppose", "support")}
     assert {e.soft[1] for e in asked} == {0.0}
     assert {target(e)[1] for e in asked} == {-1.0}
+    both = replace(recipe, teacher=[str(taught_by), f"toy:{two_way}"])
+    assert {e.labels for e in teacher.further(polar, both)} == {("oppose", "support")}, "what all of them know"
     whole = [replace(e, provenance=UNLABELLED) for e in polar]
     weights = [e.weight for e in teacher.answer(whole, recipe)]
     assert weights == pytest.approx([recipe.teacher_questions_weight] * len(whole)), "it gives all to these labels"
@@ -675,6 +678,9 @@ def test_a_comparison_goes_on_where_it_was_cut_off(encoder: str, tmp_path: Path)
     assert found[:2] == first  # speeds too, which a second training would not have met again
     assert [(o.name, o.seed) for o in found] == [("short", 1), ("long", 1), ("short", 2), ("long", 2)]
     assert all(set(o.scores) == {"toy", "toy no places"} for o in found)
+    renamed = [replace(contender, name=f"{contender.name} again") for contender in contenders(encoder)]
+    again = list(bakeoff.outcomes(renamed, [1, 2], sets=sets, memory=memory))
+    assert again == [replace(outcome, name=f"{outcome.name} again") for outcome in found], "known by what they are"
     relabelled = {name: [replace(row, stance=Stance.NEUTRAL) for row in rows] for name, rows in sets.items()}
     list(bakeoff.outcomes(contenders(encoder)[:1], [1], sets=relabelled, memory=memory))
     assert len(memory.read_text().splitlines()) == 5, "scores on other labels are not those that are known"
@@ -728,6 +734,20 @@ def test_a_set_without_neutral_is_scored_as_support_against_oppose() -> None:
     everything = tiny.examples(12)
     right = np.array([[label == e.stance for label in LABELS] for e in everything], np.float32)
     assert bakeoff.score(right, everything) == 1.0
+
+
+def test_a_set_is_scored_over_the_labels_that_its_rows_know() -> None:
+    rows = [replace(e, labels=("neutral", "support")) for e in tiny.examples(12, labels=("neutral", "support"))]
+    right = np.array([[label == e.stance for label in LABELS] for e in rows], np.float32)
+    assert bakeoff.score(right, rows) == 1.0, "opposition counts for nothing"
+    assert bakeoff.score(right + np.array([5, 0, 0]), rows) == 1.0, "opposition is no answer"
+    assert bakeoff.score(-right, rows) == 0.0
+
+
+def test_what_a_contender_may_know_of_public_sets_is_doubted() -> None:
+    assert commands._doubts(contenders("none")[:1], {"public": SPLITS["train"][:4]}) == {
+        "learned_scored": "short: the passages of 4 of 4 of public are learned: scores there are too good"
+    }
 
 
 def test_the_table_gives_mean_and_spread_over_seeds() -> None:

@@ -86,6 +86,13 @@ def test_a_clause_is_turned_into_the_passive_voice() -> None:
     assert (found.id, found.actor, found.target, found.tags) == ("e0-passive", "Pakistan", "Russian initiative", ())
 
 
+def test_what_was_voted_of_a_pair_is_not_said_of_what_is_made_of_it() -> None:
+    pair = replace(example(BACKED, "Pakistan", "Russian initiative", "support"), soft=(0.1, 0.2, 0.7))
+    assert [(e.id, e.soft) for e in (*denied(pair), *passive(pair))] == [
+        ("e0-plain", ()), ("e0-denied", ()), ("e0-passive", ())
+    ]  # fmt: skip
+
+
 def test_the_passive_of_several_is_plural_and_an_article_within_is_small() -> None:
     text = "The Ghani administration rejected the two drafts."
     (found,) = passive(example(text, "Ghani administration", "two drafts", "oppose"))

@@ -95,6 +95,9 @@ def test_macro_f1_leaves_out_a_label_that_no_corpus_of_the_rows_knows() -> None:
     ours, theirs = (scores.confusion(truth, answers)[None] for answers in (truth, [0, 0, 2, 2, 2]))
     above = scores.difference(ours, theirs, resamples=9, seed=1, labels=scores.choices(polar))
     assert above.value == pytest.approx(1 - found["macro_f1"])
+    right, wrong = (np.tile(scores.confusion([0, 2], answers), (4, 1, 1)) for answers in ([0, 2], [2, 0]))
+    whole = scores.difference(right, wrong, resamples=9, seed=1, labels=scores.choices(polar))
+    assert astuple(whole) == (1, 1, 1), "samples are scored over the same labels"
 
 
 def articles(count: int, pairs: int = 10, seed: int = 0, skill: float = 0.7) -> scores.Counts:
@@ -271,6 +274,11 @@ def test_the_report_scores_other_ways_of_asking(
     assert expected != pytest.approx(report.scores[MODEL]["brier"].value, abs=1e-6)
 
 
+SLICES = {
+    "model, asked without the mentions' places": "without_places",
+    "model, names in the passage's words": "as_printed",
+    "model, annotated pairs only": "annotated_only",
+}
 BASELINES = [baselines.MAJORITY, baselines.CHANCE, baselines.BAG_OF_WORDS, baselines.NAMES_ONLY]
 
 
@@ -291,6 +299,8 @@ def test_the_report_scores_the_model_beside_its_baselines_with_intervals(
 def test_the_scores_of_the_report_are_those_of_its_predictions(report: Report, rows: dict[str, list[Example]]) -> None:
     table = report.predictions()
     assert [row["id"] for row in table] == [e.id for e in rows["test"]]
+    for name in ("article_id", "actor", "target", "text", "provenance", "stance"):
+        assert [row[name] for row in table] == [getattr(e, name) for e in rows["test"]]
     pairs = [(LABELS.index(row["stance"]), LABELS.index(row["predicted"])) for row in table]
     expected = StanceScore().compute(references=[a for a, _ in pairs], predictions=[b for _, b in pairs])
     expected |= calibration.measures(report.answers)
@@ -388,8 +398,16 @@ def test_the_tables_of_the_report_hold_every_system_and_the_count_of_every_label
     assert [line[0] for line in lines[:5]] == list(report.scores)
     assert {len(line) for line in lines} == {len(header)}
     assert lines[0][1] == str(report.scores[MODEL]["macro_f1"])
-    labels = Counter(e.stance.value for e in rows["test"])
+    assert header == ["system", "macro-F1 [95 %]", "accuracy [95 %]", "MCC [95 %]"]
+    parts = report.scores | {name: getattr(report, part) for name, part in SLICES.items()}
+    assert lines == [[name, *(str(part[x]) for x in ("macro_f1", "accuracy", "mcc"))] for name, part in parts.items()]
+    labels, found = Counter(e.stance.value for e in rows["test"]), report.scores[MODEL]
     assert [(line[0], line[1]) for line in evaluation.per_class(report)[1:]] == [(x, str(labels[x])) for x in LABELS]
+    assert [line[2:] for line in evaluation.per_class(report)] == [
+        ["precision", "recall", "F1 [95 %]"],
+        *([*(f"{found[f'{x}_{rate}'].value:.3f}" for rate in ("precision", "recall")), str(found[f"{x}_f1"])]
+          for x in LABELS),
+    ]  # fmt: skip
 
 
 def test_the_confidence_of_every_system_and_slice_stands_beside_its_scores(report: Report) -> None:
@@ -401,7 +419,10 @@ def test_the_confidence_of_every_system_and_slice_stands_beside_its_scores(repor
     for name in (MODEL, baselines.MAJORITY):
         measures = ("calibration_error", "overconfidence", "brier", "aurc")
         assert named[name] == [str(report.scores[name][measure]) for measure in measures]
-    assert named["model, sampled pairs only"][2] == str(report.sampled_only["brier"])
+    slices = SLICES | {"model, sampled pairs only": "sampled_only"}
+    for name, part in slices.items():
+        assert named[name][2] == str(getattr(report, part)["brier"])
+    assert len({named[name][2] for name in (MODEL, *slices)}) == 5
 
 
 def test_sampled_and_annotated_pairs_make_up_the_whole(report: Report, rows: dict[str, list[Example]]) -> None:
@@ -430,6 +451,9 @@ def test_a_slice_is_scored_over_the_labels_that_it_has(report: Report, rows: dic
         assert found["f1"].value == pytest.approx(expected)
     assert [row[0] for row in evaluation.per_phenomenon(report)[1:]] != []
     assert {row[0] for row in evaluation.per_phenomenon(report)[1:]} == {t for e in rows["test"] for t in e.tags}
+    for tag, number, *shown in evaluation.per_phenomenon(report)[1:]:
+        pairs, found = report.phenomena[tag]
+        assert (number, shown) == (str(pairs), [str(found[name]) for name in ("f1", "accuracy", "overconfidence")])
 
 
 def test_names_are_judged_on_annotated_pairs_alone(report: Report, rows: dict[str, list[Example]]) -> None:
@@ -440,6 +464,9 @@ def test_names_are_judged_on_annotated_pairs_alone(report: Report, rows: dict[st
     assert list(found) == BASELINES
     assert found[baselines.MAJORITY]["accuracy"].value == pytest.approx(right / len(gold))
     assert [row[0] for row in evaluation.names_alone(report)[1:]] == BASELINES
+    assert evaluation.names_alone(report)[1:] == [
+        [name, str(values["macro_f1"]), str(values["accuracy"])] for name, values in found.items()
+    ]
 
 
 def test_a_bound_that_is_not_there_is_null_in_the_file(
@@ -467,10 +494,29 @@ def test_the_report_as_json_counts_pairs_and_articles(report: Report) -> None:
     assert written["scores"][MODEL]["macro_f1"] == [macro.value, macro.low, macro.high]
 
 
-@pytest.mark.parametrize("setting", [{"resamples": 0}, {"seed": -1}])
+def test_the_report_as_json_holds_each_part_under_its_name(report: Report) -> None:
+    written = report.to_json()
+    counts = report.confusion.tolist()
+    assert written["confusion"] == {"labels": list(LABELS), "rows_true_columns_predicted": counts}
+    assert counts != report.confusion.T.tolist()
+    parts = {name: getattr(report, name) for name in ("annotated_only", "sampled_only", "without_places", "as_printed")}
+    for name, values in parts.items():
+        assert written[name] == {measure: list(astuple(estimate)) for measure, estimate in values.items()}
+    assert len({values["brier"] for values in (report.scores[MODEL], *parts.values())}) == 5
+    assert {tag: part["pairs"] for tag, part in written["phenomena"].items()} == {
+        tag: number for tag, (number, _) in report.phenomena.items()
+    }
+
+
+@pytest.mark.parametrize("setting", [{"resamples": 0}, {"resamples": 99}, {"seed": -1}])
 def test_a_bootstrap_without_meaning_is_refused(rows: dict[str, list[Example]], setting: dict[str, int]) -> None:
     with pytest.raises(StanceError, match=r"evaluation\.resamples must be at least 1"):
         evaluation.check(EvaluationConfig(**setting), rows)
+
+
+def test_a_split_without_rows_is_refused(rows: dict[str, list[Example]]) -> None:
+    with pytest.raises(StanceError, match=r"split=test: the dataset has no rows in it; choose one of train, validati"):
+        evaluation.check(EvaluationConfig(), {**rows, "test": []})
 
 
 def test_an_unknown_split_is_refused(rows: dict[str, list[Example]]) -> None:
@@ -503,6 +549,13 @@ def test_the_confusion_matrix_shows_every_count_at_its_place() -> None:
 def test_the_confusion_matrix_of_the_report_sums_to_its_pairs(report: Report) -> None:
     shown = texts(plots.confusion_matrix(report.confusion, "test"))
     assert sum(int(text.split("\n")[0]) for text in shown) == len(report.examples)
+
+
+def test_scores_by_size_are_dots_and_a_line_through_their_means() -> None:
+    (axes,) = plots.learning_by_size({"f1": [(8, 0.5), (8, 0.75), (8, 0.25), (16, 0.75), (16, 1.0)]}).axes
+    (line,), (dots,) = axes.lines, axes.collections
+    assert line.get_xydata().tolist() == [[8, 0.5], [16, 0.875]]
+    assert dots.get_offsets().tolist() == [[8, 0.5], [8, 0.75], [8, 0.25], [16, 0.75], [16, 1]]  # type: ignore[union-attr]
 
 
 def test_the_learning_curves_show_the_log_of_the_trainer() -> None:

@@ -24,7 +24,7 @@ from mlflow.tracking import MlflowClient
 
 import tiny
 from conftest import CORPUS, ROOT, Workplace, script
-from stance import corpora, dataset, errors, jsonl, show, usage
+from stance import calibration, corpora, dataset, errors, jsonl, registry, show, transfer, usage
 from stance.config import Script
 from stance.corpora import tables, web
 from stance.corpora.source import CorpusConfig, SourceConfig
@@ -34,7 +34,10 @@ from stance.jobs.building import BuildJob
 from stance.jobs.training import TrainJob
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Article, Mention, Pair, Stance, Triple
+from stance.scores import Answers
+from stance.settings.scoring import TransferConfig
 from stance.usage import arranged, field_docs
+from test_public import write_seesaw
 
 NAMES = (
     "build_dataset", "train", "export", "evaluate", "predict", "transfer", "learning_curve", "review", "fetch_corpus",
@@ -579,6 +582,61 @@ def test_evaluate_returns_the_macro_f1_of_its_report_and_warns_of_rows_that_chos
     printed = capsys.readouterr().out
     assert all(system in printed for system in found["scores"])
     assert ("scores and confidence will look too good" in printed) == bool(caution) == bool(found["used_before"])
+
+
+def test_evaluate_scores_the_model_of_the_precision_that_is_asked_for(
+    exported: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tags: dict[str, str] = {}
+    monkeypatch.setattr(registry, "annotate", lambda name, digest, found: tags.update(found))
+    read = [f"dataset={exported.dataset}", f"artifact={exported.artifact}", f"output={tmp_path}/report.json"]
+    script("evaluate").main([*read, "precision=fp32", "evaluation.resamples=100", *store(tmp_path)])
+    found = json.loads((tmp_path / "report.json").read_text())
+    rows = dataset.load(exported.dataset)[0]["test"]
+    int8, fp32 = (
+        calibration.measures(Answers.to(rows, predictor.probabilities([row.pair() for row in rows])))["brier"]
+        for predictor in (StancePredictor.load(exported.artifact, precision=name) for name in ("int8", "fp32"))
+    )
+    assert found["precision"] == "fp32"
+    assert found["scores"]["model"]["brier"][0] == pytest.approx(fp32)
+    assert fp32 != pytest.approx(int8)
+    assert tags.keys() >= {"fp32_test_macro_f1", "fp32_test_rows"}
+    assert not [name for name in tags if "int8" in name]
+
+
+def test_transfer_scores_the_model_of_the_precision_that_is_asked_for(exported: Workplace, tmp_path: Path) -> None:
+    write_seesaw(tmp_path / "public" / "seesaw" / "SEESAW")
+    config = TransferConfig(root=f"{tmp_path}/public", resamples=100)
+    read = [f"artifact={exported.artifact}", f"transfer.root={config.root}", f"output={tmp_path}/transfer.json"]
+    script("transfer").main([*read, "precision=fp32", "transfer.resamples=100", *store(tmp_path)])
+    found = json.loads((tmp_path / "transfer.json").read_text())["seesaw-valid"]["scores"]["brier"]["value"]
+    rows = transfer.load(config)
+    int8, fp32 = (
+        transfer.confidence(
+            {name: predictor.probabilities([row.pair() for row in part]) for name, part in rows.items()},
+            rows, config, predictor,
+        )[0].measures["brier"].value
+        for predictor in (StancePredictor.load(exported.artifact, precision=name) for name in ("int8", "fp32"))
+    )  # fmt: skip
+    assert found == pytest.approx(fp32)
+    assert fp32 != pytest.approx(int8)
+
+
+def test_a_model_whose_ancestor_learned_from_another_dataset_is_doubted(
+    built: Workplace, small: tuple[Path, float], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(small[0] / "checkpoint", tmp_path / "checkpoint")
+    path = tmp_path / "checkpoint" / "checkpoint.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "ancestors": ["b" * 64]}))
+    scored = [f"dataset={built.dataset}", f"artifact={tmp_path}/artifact", f"output={tmp_path}/report.json"]
+    for name, overrides in (
+        ("export", export_overrides(tmp_path, built)),
+        ("evaluate", [*scored, "evaluation.resamples=100", *store(tmp_path)]),
+    ):
+        capsys.readouterr()
+        script(name).main(overrides)
+        told = "warning: an ancestor of the model learned from another dataset (bbbbbbbbbbbb, this one is "
+        assert told in capsys.readouterr().err, name
 
 
 @pytest.mark.parametrize("name", ["export", "evaluate"])

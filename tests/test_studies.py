@@ -22,6 +22,7 @@ from stance.errors import StanceError
 from stance.jobs.training import TrainJob
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Stance
+from stance.scores import by_group, estimates, slice_rates
 from stance.settings.scoring import TransferConfig
 from stance.settings.studies import CurveConfig, ReviewConfig
 from stance.settings.training import TrainingConfig
@@ -115,9 +116,15 @@ def test_a_set_is_scored_three_way_and_one_without_neutral_two_way() -> None:
     assert (every.headline, two.headline) == ("macro_f1", "two_way_accuracy")
     assert every.scores["macro_f1"].value == pytest.approx(f1_score(truth, answers.argmax(1), average="macro"))
     assert every.scores["accuracy"].value == pytest.approx((truth == answers.argmax(1)).mean())
+    counts = by_group(truth.tolist(), answers.argmax(1).tolist(), [row.article_id for row in rows])
+    drawn = estimates(counts, resamples=100, seed=TransferConfig().seed, of=slice_rates(truth))
+    assert every.scores["macro_f1"] == drawn["f1"], "articles are drawn"
+    two_way = f1_score(truth[polar], forced[polar], labels=[0, 2], average="macro")
     for found in (every, two):
         right = (forced == truth)[polar].mean()
         assert found.scores["two_way_accuracy"].value == pytest.approx(right)
+        assert found.scores["two_way_macro_f1"].value == pytest.approx(two_way)
+        assert two_way != pytest.approx(right)
 
 
 def test_scores_of_a_corpus_that_the_artifact_has_learned_from_are_not_called_transfer() -> None:
@@ -223,6 +230,34 @@ def test_a_point_learns_from_questions_without_a_label_of_its_own_articles_alone
     assert [points({}), points({other: 3}), points({first: 3}), points({first: 3, other: 6})] == [1, 1, 2, 2]
 
 
+def test_a_point_is_trained_once_for_each_seed_recipe_and_validation_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[int] = []
+
+    def train(splits: Any, models: Any, recipe: TrainingConfig, *_: Any) -> dict[str, float]:
+        trained.append(recipe.seed)
+        return {"macro_f1": 0.5}
+
+    monkeypatch.setattr(curve, "_train", train)  # what is tested is what is trained, and what is known already
+    splits = {"train": tiny.examples(12, seed=1), "validation": tiny.examples(12, seed=2)}
+
+    def seeds(parts: Mapping[str, Any] = splits, *, seed: int = 3, **changes: int) -> list[int]:
+        """The seeds of the trainings that one point has needed."""
+        trained.clear()
+        found = curve.points(
+            parts, tiny.config(name="none"), TrainingConfig(**changes),  # type: ignore[arg-type]
+            CurveConfig(articles=[6], seeds=[seed]), others={}, score=lambda answers: {}, memory=tmp_path / "memory",
+        )  # fmt: skip
+        assert [(point.articles, point.seed) for point in found] == [(6, seed)]
+        return list(trained)
+
+    assert [seeds(), seeds()] == [[3], []]
+    assert [seeds(seed=4), seeds(seed=4)] == [[4], []]
+    assert [seeds(epochs=9), seeds(epochs=9)] == [[3], []]
+    assert seeds({**splits, "validation": tiny.examples(12, seed=5)}) == [3]
+
+
 def test_studies_beside_each_other_keep_the_parts_of_both(tmp_path: Path) -> None:
     one, other = Memory(tmp_path / "outcomes.jsonl"), Memory(tmp_path / "outcomes.jsonl")
     one.keep("a", {"x": 1})
@@ -312,12 +347,17 @@ def test_the_review_lists_doubts_of_models_that_did_not_see_the_article(
 
 def test_no_model_is_asked_about_an_article_that_it_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, seen, random = tiny.examples(60), list[tuple[set[str], set[str]]](), np.random.default_rng(0)
-    sampled = [replace(row, id=f"{row.id}-s", provenance="sampled", stance=Stance.NEUTRAL) for row in rows * 3]
+    sampled = [
+        replace(row, id=f"{row.id}-s", actor="nobody", provenance="sampled", stance=Stance.NEUTRAL) for row in rows * 3
+    ]
+    given: dict[str, np.ndarray[Any, Any]] = {}
 
     def answers(learned: Any, held: Any, asked: Any, *_: Any) -> np.ndarray[Any, Any]:
         assert {row.article_id for row in held} == {row.article_id for row in asked}
         seen.append(({row.article_id for row in learned}, {row.article_id for row in asked}))
-        return random.dirichlet([1, 1, 1], len(asked))
+        drawn = random.dirichlet([1, 1, 1], len(asked))
+        given.update(zip((row.id for row in asked), drawn, strict=True))
+        return drawn
 
     monkeypatch.setattr(review, "_answers", answers)  # what is tested is who is asked and what becomes of the answers
     config = ReviewConfig(folds=3, confidence=0.5, per_article=2)
@@ -328,6 +368,10 @@ def test_no_model_is_asked_about_an_article_that_it_learned(monkeypatch: pytest.
     missed = [doubt for doubt in found.doubts if doubt.kind == "missed"]
     assert min(doubt.confidence for doubt in missed) >= 0.5
     assert max(Counter(doubt.article_id for doubt in missed).values()) == 2
+    assert {doubt.actor for doubt in missed} == {"nobody"}, "what is annotated was not missed"
+    truth, answered = [LABELS.index(row.stance) for row in rows], [int(given[row.id].argmax()) for row in rows]
+    counts = by_group(truth, answered, [row.article_id for row in rows])
+    assert found.scores["model"] == estimates(counts, resamples=1000, seed=11), "articles are drawn"
 
 
 def test_folds_without_a_label_are_refused_before_one_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:

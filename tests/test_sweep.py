@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -32,7 +33,7 @@ from transformers import Trainer
 
 import tiny
 from conftest import ROOT, script
-from stance import dataset, findings, jsonl, space, study, sweep, sweep_runs, training, usage
+from stance import dataset, findings, jsonl, space, study, sweep, sweep_runs, training, trial, usage
 from stance.commands import sweep as commands
 from stance.commands.sweep import settled
 from stance.dataset import Manifest
@@ -635,6 +636,35 @@ def test_one_trial_that_came_as_far_is_no_median() -> None:
     assert pruned()
 
 
+def test_the_first_trials_are_not_pruned() -> None:
+    config = SweepConfig(pruner="median", startup=5)
+    found = optuna.create_study(direction="maximize", pruner=study.pruner(config, 2))
+
+    def pruned() -> bool:
+        trial = found.ask()
+        trial.report(0.6, 0)
+        return trial.should_prune()
+
+    for number in range(5):
+        assert not pruned(), f"{number} are complete"
+        found.add_trial(optuna.trial.create_trial(value=0.9, intermediate_values={0: 0.9, 1: 0.9}))
+    assert pruned()
+
+
+def test_a_trial_is_given_up_after_three_missed_signs_of_life(tmp_path: Path) -> None:
+    storage = study.connect(SweepConfig(storage=f"sqlite:///{tmp_path}/sweeps.db", heartbeat=7))
+    assert (storage.get_heartbeat_interval(), storage.grace_period) == (7, 21)
+
+
+def test_what_is_reported_of_the_loss_is_that_of_the_epoch_that_would_be_kept(encoder: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, encoder, metric="loss", direction="minimize", pruner="none")
+    begun = bench.opened.study.ask()
+    report = trial._reporter(begun, bench.plan, 0, 2, [], Kept())
+    for step, (score, loss) in enumerate([(0.5, 0.8), (0.4, 1.2)]):
+        report({"validation_macro_f1": score, "validation_loss": loss}, step)
+    assert bench.trials()[begun.number].intermediate_values == {1: 0.8, 2: 0.8}
+
+
 @pytest.mark.parametrize(
     ("key", "lacking"),
     [
@@ -1093,6 +1123,18 @@ def test_findings_are_a_table_pictures_and_overrides_that_train_takes(encoder: s
     assert len(lines) == 3
 
 
+def test_trials_that_do_not_count_are_not_told_and_processes_share_what_is_left() -> None:
+    found, begun = optuna.create_study(direction="maximize"), datetime.fromisoformat("2026-01-01")
+    for seconds, about in ((60, {}), (90, {"surplus": True})):
+        ended = begun + timedelta(seconds=seconds)
+        found.add_trial(FrozenTrial(0, TrialState.COMPLETE, 0.5, begun, ended, {}, {}, about, {}, {}, 0))
+    found.ask()
+    told = [(row["trial"], row["state"], row["seconds"]) for row in findings.table(found)]
+    assert told == [(0, "complete", 60.0), (2, "running", None)]
+    line = findings.line(found, found.trials[0], SweepConfig(trials=5))
+    assert line.endswith("; 1 of 5 done, about 0:02:00 left"), "four of a minute, two at a time"
+
+
 # The script
 
 
@@ -1166,6 +1208,7 @@ def test_the_script_keeps_a_run_a_study_and_a_child_a_trial_and_goes_on_with_bot
         "config.yaml",
         "environment.json",
     }
+    assert f"dataset={toy}/dataset" in (tmp_path / "found" / "smoke" / "best.overrides").read_text().split()
     printed = capsys.readouterr().out
     assert printed.count("\ntrial ") == 3
     assert f"python scripts/train.py output=outputs/tuned $(cat {tmp_path}/found/smoke/best.overrides)" in printed

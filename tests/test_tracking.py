@@ -13,7 +13,9 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -31,7 +33,7 @@ from stance.errors import StanceError
 from stance.evaluation import MODEL
 from stance.model import Checkpoint, StanceModel
 from stance.predictor import StancePredictor, sha256
-from stance.records import Example, Stance
+from stance.records import LABELS, Example, Stance
 from stance.runs import Run
 from stance.settings.scoring import ExportConfig
 from stance.settings.tracking import TrackingConfig
@@ -374,6 +376,14 @@ def rivals(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[E
     labelled = [replace(row, stance=Stance(answer.stance)) for row, answer in zip(rows, answers, strict=True)]
     assert registry.macro_f1(folders[0], labelled) > registry.macro_f1(folders[1], labelled)
     return folders[0], folders[1], labelled
+
+
+def test_an_artifact_is_scored_over_the_labels_that_the_rows_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [replace(row, labels=("oppose", "support")) for row in tiny.examples(6, labels=("oppose", "support"))]
+    given = np.array([[0.6 if x == "neutral" else 0.3 if x == row.stance else 0.1 for x in LABELS] for row in rows])
+    asked = SimpleNamespace(probabilities=lambda pairs: given)
+    monkeypatch.setattr(registry.StancePredictor, "load", lambda artifact: asked)
+    assert registry.macro_f1(Path("artifact"), rows) == 1
 
 
 def test_only_a_better_version_takes_the_champions_place(

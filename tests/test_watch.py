@@ -244,6 +244,30 @@ def test_validation_loss_that_rises_over_two_epochs_is_overfitting() -> None:
     assert "macro-F1 did not get above 0.600; lower training.epochs (now 8) or set training.early_stopping" in text
 
 
+def test_a_training_is_watched_for_all_that_can_go_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "memory_limit", lambda: 1)
+    logs: dict[str, list[dict[str, float]]] = {
+        "diverging": entries([5.0] * 8),
+        "exploding": [{"grad_norm": n, "step": 1, "epoch": 0.1} for n in (*[2.0] * 5, *[900.0] * 5)],
+        "never_predicted": [{"eval_support_predicted": 0.0, "eval_loss": 1.0, "epoch": 2.0}],
+        "overfitting": epochs([0.8, 0.5, 0.3], [0.7, 0.8, 0.95], [0.6, 0.59, 0.6]),
+        "memory": [{}],
+    }
+    found = watch.detectors(replace(RECIPE, early_stopping=0), SPLITS)
+    assert found.keys() == logs.keys()
+    assert {name: first(found[name], log)[0] for name, log in logs.items()} == {
+        "diverging": 4, "exploding": 7, "never_predicted": 0, "overfitting": 5, "memory": 0
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("trained", "first_told"), [(1, 1), (2, 2), (5, 2)])
+def test_a_label_may_be_no_answer_after_the_first_of_several_epochs(trained: int, first_told: int) -> None:
+    log = [{"eval_support_predicted": 0.0, "eval_loss": 1.0, "epoch": float(n + 1)} for n in range(trained)]
+    place, text = first(watch.NeverPredicted(replace(RECIPE, epochs=trained), SPLITS), log)
+    assert place + 1 == first_told
+    assert text.startswith(f"the model never predicts support on validation after epoch {first_told}, though 8 ")
+
+
 @pytest.mark.parametrize(
     ("log", "patience"),
     [
@@ -336,6 +360,16 @@ def test_the_validation_loss_is_the_mean_over_pairs_whatever_they_weigh() -> Non
         labels=[0, 1, 2],
     )
     assert found["loss"] == pytest.approx(expected)
+
+
+def test_a_model_must_beat_the_better_of_two_guesses() -> None:
+    examples = SPLITS["validation"]
+    guesses = baselines.predictions(SPLITS["train"], examples, seed=1, systems=(baselines.MAJORITY, baselines.CHANCE))
+    truth = [LABELS.index(e.stance) for e in examples]
+    worse, better = sorted(f1_score(truth, guess, average="macro", labels=[0, 1, 2]) for guess in guesses.values())
+    found = asked(Validation(SPLITS["train"], examples, seed=1), answers_of(examples, 0.7), range(24))
+    assert found["guess_macro_f1"] == pytest.approx(better)
+    assert better > worse + 0.05
 
 
 def test_names_are_compared_on_annotated_pairs_as_in_the_evaluation() -> None:
