@@ -271,18 +271,6 @@ def test_a_second_export_replaces_the_first(toy: Path, earlier: export.Exported,
     assert StancePredictor.load(output).metadata["export_run"] == "toy"
 
 
-def test_what_a_killed_export_left_is_removed_by_the_next(toy: Path, exported: Workplace, tmp_path: Path) -> None:
-    left = tmp_path / ".artifact.0123cdef"
-    (left / "hf").mkdir(parents=True)
-    script("export").main(
-        [
-            f"dataset={exported.dataset}", f"checkpoint={exported.checkpoint}", f"output={tmp_path}/artifact",
-            "register=false", "export.max_label_changes=1.0", *exported.tracking,
-        ]
-    )  # fmt: skip
-    assert [path.name for path in tmp_path.iterdir()] == ["artifact"]
-
-
 def test_what_lies_beside_an_artifact_is_not_lost_by_another_export(exported: Workplace, tmp_path: Path) -> None:
     shutil.copytree(exported.artifact, tmp_path / "artifact")
     (tmp_path / "artifact" / "answers.jsonl").write_text("mine")

@@ -226,6 +226,7 @@ def asked(
         return parts, ArticleReader(predictor, threshold=0).read(article)
 
 
+@pytest.mark.slow
 def test_of_a_long_list_of_names_those_that_stand_closest_are_asked_about(
     predictor: StancePredictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -737,3 +737,21 @@ def test_a_deleted_run_is_replaced_by_a_new_one(
     with tracking.run(config, stage="toy", settings={}, resume=first) as active:
         assert active.id != first
     assert f"does not have the interrupted run {first}; a new run" in capsys.readouterr().err
+
+
+def test_several_processes_may_make_a_store_at_a_time(tmp_path: Path) -> None:
+    configs = [
+        TrackingConfig(
+            uri=f"sqlite:///{tmp_path}/new/mlflow.db", experiment=name, artifacts=f"{tmp_path}/artifacts",
+            system_metrics_seconds=0,
+        )
+        for name in ("stance", "stance", "another")
+    ]  # fmt: skip
+    processes = [killed.SERVER.Process(target=tracking.connect, args=[config]) for config in configs]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * 3
+    found = MlflowClient(configs[0].uri).search_experiments()
+    assert {experiment.name for experiment in found} == {"Default", "stance", "another"}

@@ -173,6 +173,7 @@ print(sorted(set(sys.modules) & {slow}))
     assert "did you mean 'epochs'?" in process.stderr
 
 
+@pytest.mark.slow
 def test_threads_that_wait_do_not_spin_unless_somebody_says_so(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "scripts" / "train.py"), "dataset=missing"]
     told = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
@@ -542,7 +543,10 @@ def test_export_returns_the_folder_of_the_artifact_and_registers_only_when_asked
     built: Workplace, small: tuple[Path, float]
 ) -> None:
     folder, _ = small
+    left = folder / ".artifact.0123cdef"  # by an export that was killed
+    (left / "hf").mkdir(parents=True)
     assert script("export").main(export_overrides(folder, built)) == folder / "artifact"
+    assert not left.exists()
     run = json.loads((folder / "checkpoint" / "checkpoint.json").read_text())["train_run"]
     assert StancePredictor.load(folder / "artifact").metadata["checkpoint"]["train_run"] == run
     assert MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db").search_registered_models() == []
@@ -584,6 +588,7 @@ def test_evaluate_returns_the_macro_f1_of_its_report_and_warns_of_rows_that_chos
     assert ("scores and confidence will look too good" in printed) == bool(caution) == bool(found["used_before"])
 
 
+@pytest.mark.slow
 def test_evaluate_scores_the_model_of_the_precision_that_is_asked_for(
     exported: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -604,6 +609,7 @@ def test_evaluate_scores_the_model_of_the_precision_that_is_asked_for(
     assert not [name for name in tags if "int8" in name]
 
 
+@pytest.mark.slow
 def test_transfer_scores_the_model_of_the_precision_that_is_asked_for(exported: Workplace, tmp_path: Path) -> None:
     write_seesaw(tmp_path / "public" / "seesaw" / "SEESAW")
     config = TransferConfig(root=f"{tmp_path}/public", resamples=100)
@@ -622,6 +628,7 @@ def test_transfer_scores_the_model_of_the_precision_that_is_asked_for(exported: 
     assert fp32 != pytest.approx(int8)
 
 
+@pytest.mark.slow
 def test_a_model_whose_ancestor_learned_from_another_dataset_is_doubted(
     built: Workplace, small: tuple[Path, float], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

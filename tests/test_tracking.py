@@ -24,7 +24,6 @@ from mlflow.entities import Run as Recorded
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-import killed
 import tiny
 from conftest import ROOT, Workplace, script
 from stance import dataset, encoders, export, jsonl, origin, predictor, registry, resume, tracking
@@ -653,25 +652,6 @@ def test_a_file_in_place_of_the_database_s_folder_is_refused(tmp_path: Path) -> 
     for name in ("notes/mlflow.db", "notes/deeper/mlflow.db"):
         with pytest.raises(StanceError, match=rf"{name}: .*/notes is a file, no directory"):
             tracking.connect(TrackingConfig(uri=f"sqlite:///{tmp_path}/{name}"))
-
-
-@pytest.mark.parametrize("experiments", [["stance"] * 3, ["one", "two", "three"]])
-def test_several_processes_may_make_a_store_at_a_time(tmp_path: Path, experiments: list[str]) -> None:
-    configs = [
-        TrackingConfig(
-            uri=f"sqlite:///{tmp_path}/new/mlflow.db", experiment=name, artifacts=f"{tmp_path}/artifacts",
-            system_metrics_seconds=0,
-        )
-        for name in experiments
-    ]  # fmt: skip
-    processes = [killed.SERVER.Process(target=tracking.connect, args=[config]) for config in configs]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-    assert [process.exitcode for process in processes] == [0] * 3
-    found = MlflowClient(configs[0].uri).search_experiments()
-    assert {experiment.name for experiment in found} == {"Default", *experiments}
 
 
 def test_an_experiment_that_another_process_has_just_made_is_taken(
