@@ -309,12 +309,19 @@ def test_pairs_without_a_vote_are_neutral_where_asked_for(words: Lexicon) -> Non
 
 def test_pairs_without_a_vote_are_as_sure_as_other_labels_and_from_all_over_the_text(words: Lexicon) -> None:
     text = f"{TEXT} The mayor of Paris met in Rome while the senator of Texas and the governor of Ohio slept in Lima."
-    (plain,), (same,) = (annotate([text], words, replace(ONE, unvoted=n, confidence=0.91)) for n in (0, 1))
-    assert plain == same
-    long = f"{text}\n\n" + "It rained. " * 1900 + "\n\n" + "The mayor of Oslo met the king of Nauru in Lima. " * 9
-    (found,) = annotate([long], words, replace(ONE, unvoted=3))
-    starts = [a.evidence[0][0] for a in found.annotations if a.stance == "neutral"]
-    assert min(starts) < len(text) < max(starts)
+
+    def neutral(text: str, unsure: float, config: WeakConfig) -> list[Annotation]:
+        (found,) = weak.annotate([Article("a", text)], words, {**SHARES, weak.UNVOTED: unsure}, config)
+        assert found.annotations
+        return [note for note in found.annotations if note.stance == "neutral"]
+
+    config = replace(ONE, unvoted=1, confidence=0.8)
+    assert neutral(text, 0.9, config)
+    assert neutral(text, 0.7, config) == []
+    met = "The mayor of Oslo met the king of Nauru in Lima with the senator of Texas and the governor of Ohio. " * 9
+    long = f"{TEXT} {met}\n\n" + "It rained. " * 1900 + f"\n\n{met}"
+    starts = [note.evidence[0][0] for note in neutral(long, 0.9, replace(config, unvoted=5))]
+    assert min(starts) < len(long) / 2 < max(starts)
 
 
 def test_a_very_long_list_of_names_is_read(words: Lexicon) -> None:
