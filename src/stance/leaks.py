@@ -51,6 +51,10 @@ class Rows:
     reasons: dict[int, str] = field(default_factory=dict)
     """Why a row was dropped."""
 
+    def there(self) -> int:
+        """How many rows have a split."""
+        return int((self.split != NONE).sum())
+
     def drop(self, places: Numbers, reason: str) -> None:
         """Take rows out of their split. Questions without a label were drawn from very many: no reason is kept."""
         labelled = places[self.split[places] != UNLABELLED]
@@ -76,9 +80,10 @@ class Leak:
 
 @dataclass(frozen=True)
 class Mended:
-    """What `mend` has seen: leaks before the action, repetitions inside each split, and near duplicates' numbers."""
+    """What `mend` has seen: leaks before the action, of how many rows, repetitions, and near duplicates' numbers."""
 
     before: list[Leak]
+    rows: int
     within: dict[str, dict[str, int]]
     groups: Numbers
 
@@ -155,14 +160,14 @@ def mend(rows: Rows, index: Index, config: LeaksConfig) -> Mended:
         rows.drop(again, "repeats text, pair and stance of another training row")
         rows.drop(_overruled(rows), CONTRADICTS)
     rows.drop(_answered(rows), "")
-    before = _leaks(rows, index, groups)
+    before, there = _leaks(rows, index, groups), rows.there()
     if config.action == "fail":
         _refuse(before)
     if config.action == "drop":
         for held, others in HELD.items():
             for other in others:
                 _drop(rows, index, groups, held=held, other=other)
-    return Mended(before, within, groups)
+    return Mended(before, there, within, groups)
 
 
 def report(rows: Rows, index: Index, mended: Mended) -> Report:
@@ -171,7 +176,7 @@ def report(rows: Rows, index: Index, mended: Mended) -> Report:
     judged = np.flatnonzero((rows.split == VALIDATION) | (rows.split == TEST))
     dirty = _marked(rows, index, groups, judged, np.flatnonzero((rows.split == TRAIN) | (rows.split == UNLABELLED)))
     clean = judged[~(dirty["near"] | dirty["article"])]
-    after = _leaks(rows, index, groups)
+    after = mended.before if rows.there() == mended.rows else _leaks(rows, index, groups)  # rows only ever leave
     return Report(mended.before, after, mended.within, dict(Counter(rows.reasons.values())), clean)
 
 

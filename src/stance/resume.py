@@ -193,13 +193,12 @@ def _left(path: Path) -> tuple[dict[str, Any] | None, str]:
         return None, ""
 
 
-def note(work: Path, run: str) -> str:
-    """Keep the MLflow run of this process until its training begins, which may be long after: teachers are asked first.
+def note(path: Path, run: str) -> str:
+    """Keep the MLflow run of this process in a file, for the next one should this one be killed.
 
     Returns:
-        That of a process that was killed before its training began; empty for none.
+        That of a process that was killed; empty for none.
     """
-    path = work / RUN
     left = path.read_text("utf-8") if path.is_file() else ""
     jsonl.write_text(path, run)
     return "" if left == run else left

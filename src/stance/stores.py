@@ -5,12 +5,11 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
 from importlib import metadata as packages
-from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import unquote
 
 import mlflow
@@ -21,6 +20,7 @@ from filelock import FileLock, Timeout
 from stance.errors import StanceError, password
 from stance.files import check_above
 
+Answer = TypeVar("Answer")
 LOCK_SECONDS = 5.0
 MAKING_SECONDS = 300.0
 """MLflow takes three to make a database, on a busy machine thirty."""
@@ -52,14 +52,11 @@ def opening(uri: str) -> Iterator[None]:
         raise StanceError(f"tracking.uri={uri}: MLflow reads this as {other}; choose a path without %")
     path = Path(name)
     check_above(path)
-    lock = path.with_name(f".{path.name}.lock")
-    if path.exists() and not lock.exists():  # whoever made it did not wait for others, and has done
-        check_sqlite(path)
-        yield
-        return
     path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")
+    done = path.exists() and not lock.exists()  # whoever made it did not wait for others
     try:
-        with FileLock(lock, timeout=MAKING_SECONDS):
+        with nullcontext() if done else FileLock(lock, timeout=MAKING_SECONDS):
             check_sqlite(path)
             yield
     except Timeout as error:
@@ -77,29 +74,26 @@ def check_sqlite(path: Path) -> None:
     Raises:
         StanceError: MLflow should not open it. It is as it was.
     """
-    revision, empty = _state(path) if path.exists() else ("", True)
-    if not revision:
+    if not path.exists() or not (revision := _ask(path, _revision)):
         return
     scripts = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
-    if not empty or revision == scripts.get_current_head():
-        _check_revision(path, revision, scripts)
+    if revision == scripts.get_current_head():
         return
+    if _ask(path, _filled):
+        _refuse(path, revision, scripts)
     time.sleep(STILL_SECONDS)
-    if _state(path) == (revision, empty):
+    if _ask(path, _revision) == revision and not _ask(path, _filled):
         path.unlink()
     else:  # somebody who knows nothing of our lock, such as `mlflow ui`, is making it
         check_sqlite(path)
 
 
-def _state(path: Path) -> tuple[str, bool]:
-    """The version of the schema of a database, if any, and whether MLflow has yet to keep something in it."""
+def _ask(path: Path, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
     try:
         with closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as database:
             database.execute("BEGIN IMMEDIATE")
             database.rollback()
-            tables = database.execute("SELECT name FROM sqlite_master WHERE name = 'alembic_version'").fetchall()
-            found = database.execute("SELECT version_num FROM alembic_version").fetchall() if tables else []
-            return str(found[0][0]) if found else "", not any(map(_filled, repeat(database), _tables(database)))
+            return question(database)
     except sqlite3.OperationalError as error:
         raise StanceError(
             f"{path}: the tracking database can't be written ({error}); another process holds it or it is "
@@ -109,17 +103,21 @@ def _state(path: Path) -> tuple[str, bool]:
         raise StanceError(f"{path}: not an SQLite database ({error}); set tracking.uri to another file") from error
 
 
-def _tables(database: sqlite3.Connection) -> list[str]:
-    """The tables that MLflow does not fill by itself when it makes a database."""
+def _revision(database: sqlite3.Connection) -> str:
+    """The version of the schema; empty where MLflow has made none."""
+    tables = database.execute("SELECT name FROM sqlite_master WHERE name = 'alembic_version'").fetchall()
+    found = database.execute("SELECT version_num FROM alembic_version").fetchall() if tables else []
+    return str(found[0][0]) if found else ""
+
+
+def _filled(database: sqlite3.Connection) -> bool:
+    """Whether MLflow has kept something, beside what it puts into a new database by itself."""
     found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-    return [name.replace('"', '""') for (name,) in found if name not in ("alembic_version", "workspaces")]
+    tables = [name.replace('"', '""') for (name,) in found if name not in ("alembic_version", "workspaces")]
+    return any(database.execute(f'SELECT EXISTS (SELECT 1 FROM "{table}")').fetchone()[0] for table in tables)  # noqa: S608
 
 
-def _filled(database: sqlite3.Connection, table: str) -> bool:
-    return bool(database.execute(f'SELECT EXISTS (SELECT 1 FROM "{table}")').fetchone()[0])  # noqa: S608
-
-
-def _check_revision(path: Path, revision: str, scripts: ScriptDirectory) -> None:
+def _refuse(path: Path, revision: str, scripts: ScriptDirectory) -> NoReturn:
     version = packages.version("mlflow")
     try:
         scripts.get_revision(revision)
@@ -128,11 +126,10 @@ def _check_revision(path: Path, revision: str, scripts: ScriptDirectory) -> None
             f"{path}: written by a newer MLflow (schema {revision} is unknown to {version}); install that MLflow "
             "or set tracking.uri to another file. Nothing was changed"
         ) from error
-    if revision != scripts.get_current_head():
-        raise StanceError(
-            f"{path}: written by an older MLflow (schema {revision}, {version} needs "
-            f"{scripts.get_current_head()}); back it up and run `mlflow db upgrade sqlite:///{path}`"
-        )
+    raise StanceError(
+        f"{path}: written by an older MLflow (schema {revision}, {version} needs "
+        f"{scripts.get_current_head()}); back it up and run `mlflow db upgrade sqlite:///{path}`"
+    )
 
 
 def without_password(settings: Mapping[str, Any]) -> Mapping[str, Any]:

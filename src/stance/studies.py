@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from stance.errors import StanceError
 from stance.inference import Logits
 from stance.recipe import MAX_SEED
 from stance.records import Example
-from stance.resume import digest
+from stance.resume import digest, note
 from stance.scores import ALL, choices
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.training import Result
@@ -60,21 +61,16 @@ def noted(memory: Path) -> Iterator[Callable[[str], str]]:
         has a study with this memory at this moment.
     """
     memory.parent.mkdir(parents=True, exist_ok=True)
-    note, lock = memory.with_name(f".{memory.name}.run"), FileLock(memory.with_name(f".{memory.name}.run.lock"))
+    path, lock = memory.with_name(f".{memory.name}.run"), FileLock(memory.with_name(f".{memory.name}.run.lock"))
     try:
         lock.acquire(blocking=False)
     except Timeout:
         yield lambda run: ""
         return
 
-    def begin(run: str) -> str:
-        left = note.read_text("utf-8") if note.is_file() else ""
-        jsonl.write_text(note, run)
-        return left
-
     try:
-        yield begin
-        note.unlink(missing_ok=True)
+        yield partial(note, path)
+        path.unlink(missing_ok=True)
     finally:
         lock.release()
 

@@ -40,7 +40,7 @@ def run(job: TrainJob) -> float:
         before = resume.find(work, resume.describe(job.model, job.training, manifest.sha256), job.resume)
         with tracking.run(job.tracking, stage="train", settings=asdict(job), resume=before.run) as active:
             tracking.give_up(before.given_up)
-            tracking.give_up(resume.note(work, active.id))
+            tracking.give_up(resume.note(work / resume.RUN, active.id))
             active.dataset(manifest, Path(job.dataset), "training")
             result = _train(job, rows, manifest, active)
     for split, cuts in result.cuts.items():
