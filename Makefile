@@ -16,7 +16,7 @@ names = $(basename $(notdir $(wildcard conf/$1/*.yaml)))
 # Another encoder than the preset's, a file of conf/model/: MODEL=mpnet_local where there is no hub.
 MODEL ?=
 PORT ?= 5000
-# Where an interrupted training of the same preset left a checkpoint: auto goes on with it, never starts anew.
+# Where an interrupted training of the same preset left a checkpoint: RESUME=auto goes on with it, RESUME=never throws it away and starts anew.
 RESUME ?=
 OUT := $(if $(filter quick,$(EXPERIMENT)),outputs,outputs/$(EXPERIMENT))
 # The corpora, a file of conf/mixture/; a preset of your own takes MIXTURE=everything if it is for all of them.

@@ -15,7 +15,7 @@ main = Script(
     name="bakeoff",
     examples=(
         "python scripts/bakeoff.py bakeoff=encodings public=true transfer.root=data/public",
-        "python scripts/bakeoff.py bakeoff=recipes bakeoff.seeds=[1,2] model.encoder_dropout=0.1",
+        "python scripts/bakeoff.py bakeoff=recipes 'bakeoff.seeds=[1,2]' model.encoder_dropout=0.1",
         """python scripts/bakeoff.py '+bakeoff.contenders={plain: [], longer: ["training.epochs=4"]}'""",
     ),
     several="training.epochs=2,4",

@@ -14,7 +14,7 @@ main = Script(
     conf=Path(__file__).resolve().parents[1] / "conf",
     name="learning_curve",
     examples=(
-        "python scripts/learning_curve.py curve.articles=[20,40,80] curve.seeds=[1]",
+        "python scripts/learning_curve.py 'curve.articles=[20,40,80]' 'curve.seeds=[1]'",
         "python scripts/learning_curve.py public=true transfer.root=data/public",
     ),
     several="training.epochs=2,4",

@@ -14,7 +14,7 @@ main = Script(
     conf=Path(__file__).resolve().parents[1] / "conf",
     name="sweep",
     examples=(
-        "python scripts/sweep.py sweep.trials=20 sweep.seeds=[1,2,3]",
+        "python scripts/sweep.py sweep.trials=20 'sweep.seeds=[1,2,3]'",
         "python scripts/sweep.py sweep=smoke",
         "python scripts/sweep.py sweep.name=narrow sweep.space.training.learning_rate.high=1e-4",
         "python scripts/sweep.py sweep.storage=postgresql+psycopg://USER@HOST/NAME tracking=server",

@@ -105,7 +105,7 @@ class CorpusConfig(SourceConfig):
     weight: float = 1.0
     """Weight of its training rows in the loss."""
     cap: int = 0
-    """Most training rows to take, drawn at random; 0 takes all."""
+    """Most training rows to take, of whole articles but for one, by a hash of their ids; 0 takes all."""
     label_set: list[str] = field(default_factory=list)
     """The stances that the corpus knows, as in [oppose,support]; its rows teach and judge only these. Empty takes all
     three."""

@@ -20,8 +20,8 @@ class TrainJob:
     output: str = CHECKPOINT
     """Directory of the checkpoint; in a multirun the jobs write beside it: checkpoint-0, checkpoint-1, …"""
     resume: str = "stop"
-    """Where an interrupted run with the same output left a checkpoint: auto goes on with it, never throws it away and
-    starts anew, stop refuses to choose. auto also leaves an output as it is that this very training made."""
+    """Where an interrupted run with the same output left a checkpoint: `auto` goes on with it; `never` throws it away
+    and starts anew; `stop` refuses to choose. `auto` also leaves an output as it is that this very training made."""
 
 
 @dataclass

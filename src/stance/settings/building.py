@@ -34,8 +34,8 @@ class LeaksConfig:
     near_duplicate: float = 0.5
     """Passages whose word 5-grams overlap by at least this Jaccard similarity (0 to 1) are nearly the same."""
     repeated: str = "drop"
-    """Training rows with the text, pair and stance of an earlier one, and weak ones that contradict a gold one: drop or
-    keep."""
+    """Training rows with the text, pair and stance of an earlier one, and those that contradict a surer one (gold
+    before sampled before weak): drop or keep."""
 
 
 @dataclass
@@ -47,9 +47,10 @@ class SplitConfig:
     test: float = 0.15
     """Share of the articles for the final scores."""
     by: str = "article"
-    """What must not span two splits: article (with its near duplicates), story (and those of the same topic), time (the
-    newest articles are the test), actor or target (none of the test split is in a question of training, in either
-    role), or fold."""
+    """What must not span two splits: article (with its near duplicates), story (and those of the same `topic`, which
+    our JSON Lines and SEESAW can name), time (the newest articles are the test), actor or target (none of the test
+    split is in a question of training, in either role), or fold. Story, time and fold are refused where a corpus fixes
+    the split of each article; corpora.KEY.splits=none divides such a one anew."""
     folds: int = 5
     """With by=fold: into how many parts; part number `fold` is the test, the next one is for validation."""
     fold: int = 0

@@ -62,7 +62,8 @@ class SweepConfig:
     direction: str = "maximize"
     """maximize, or minimize for the loss."""
     sampler: str = "tpe"
-    """tpe learns from the finished trials, random does not, grid takes all combinations (of steps and choices)."""
+    """tpe learns from the finished trials, random does not, grid takes the combinations (of steps and choices), at most
+    `trials` of them."""
     pruner: str = "median"
     """Ends poor trials after an epoch: median, hyperband or none."""
     startup: int = 8

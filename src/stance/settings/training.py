@@ -95,7 +95,8 @@ class TrainingConfig:
     teacher_cache: str = "outputs/teacher-answers"
     """Directory that keeps the teachers' answers, so that the next run with the same questions need not ask again."""
     r_drop: float = 0.0
-    """Weight of the divergence between two answers under dropout (R-Drop); 0 is off, else each step costs two."""
+    """Weight of the divergence between two answers under dropout (R-Drop); 0 is off; otherwise each step takes
+    two forward passes."""
     precision: str = "auto"
     """fp32, bf16, or auto: bf16 where the hardware is faster in it."""
     seed: int = 1
@@ -111,9 +112,11 @@ class TrainingConfig:
     """Share of the annotated pairs that are added the other way round as neutral, where no training pair says
     otherwise and none of the article's annotations are missing."""
     deny: float = 0.0
-    """Share of the stances that a plain verb states that are added denied ("refused to back"), as short passages."""
+    """Share of the stances stated by a plain verb for which two short passages are added: the clause in the future
+    tense (the same stance), and denied ("refused to back": oppose instead of support, else neutral)."""
     passive: float = 0.0
-    """Share of the stances that a plain verb states that are added in the passive voice, as short passages."""
+    """Share of the stances stated by a plain verb for which the clause in the passive voice is added, as a short
+    passage."""
     lexicon: str = LEXICON
     """YAML file with the words that show a stance: where deny and passive look for plain verbs."""
     accumulation: int = 1
@@ -129,6 +132,7 @@ class TrainingConfig:
     save_steps: int = 0
     """Also write a checkpoint for a resume after every so many optimizer steps; 0 does so after each epoch only."""
     disk_budget_gb: float = 0.0
-    """Most gigabytes that checkpoints may take while training runs; 0 sets no limit but the free space."""
+    """A training is refused before it starts if its checkpoints, at most three at a time, would take more gigabytes
+    than this; 0 sets no limit but the free space."""
     initial: str = ""
     """Directory of a checkpoint, or of an artifact's hf, to start from instead of the pretrained encoder alone."""
