@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from stance import corpora, jsonl
-from stance.corpora.source import CorpusConfig
 from stance.forms import article_to_json
 from stance.records import Annotation, Article, Mention
+from stance.settings.building import CorpusConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "BENCHMARKS.md"

@@ -1,5 +1,6 @@
 """Building from several corpora: leaks found and dropped, names never seen, mixtures, stages that are taken again."""
 
+import errno
 import json
 import os
 import signal
@@ -16,10 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from stance import build, corpora, dataset, division, duplicates, jsonl, leaks, ledger, stages
-from stance.corpora.source import CorpusConfig
-from stance.errors import StanceError
-from stance.records import PARTIAL, Example
-from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig
+from stance.errors import StanceError, no_room
+from stance.records import PARTIAL, Article, Example
+from stance.settings.building import CorpusConfig, ExamplesConfig, LeaksConfig, SplitConfig
 from stance.splits import SPLITS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -729,7 +729,7 @@ def test_a_build_that_is_killed_leaves_nothing_half_written_and_its_stages_serve
     source = corpus(tmp_path / "c.jsonl", plain())
     code = (
         "import os, signal, sys; from pathlib import Path; from stance import build, division\n"
-        "from stance.corpora.source import CorpusConfig\n"
+        "from stance.settings.building import CorpusConfig\n"
         "from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig\n"
         "division.divide = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"c = CorpusConfig(name='c', path={source.path!r}, splits='official')\n"
@@ -756,3 +756,21 @@ def test_many_articles_go_through_more_processes_with_the_same_result(tmp_path: 
     assert sum(len(part) for part in got.values()) == 1200
     order = [e.article_id for e in got["train"]]
     assert order == sorted(order, key=lambda name: int(name[1:]))
+
+
+@pytest.mark.parametrize("name", ["texts.arrow", "bands.raw", ""])
+def test_a_full_disk_is_told_of_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """In the middle of the work, at its end, or for a moment only, after which the files can be closed."""
+    article = Article("a", "x" * 9_000_000)
+    bands = duplicates.sketches([article.text], 1)
+    if name:
+        (tmp_path / name).symlink_to("/dev/full")
+    else:
+
+        def full_once(self: ledger.Writer, name: str) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(ledger.Writer, "_flush", full_once)
+    with pytest.raises(OSError) as full, ledger.Writer(tmp_path) as writer:  # noqa: PT011
+        writer.add(ledger.Made(article, [], [], [article.text], bands))
+    assert no_room(full.value).startswith("no space left on the disk (")

@@ -22,12 +22,11 @@ import yaml
 
 from stance import build as builder
 from stance import corpora, dataset, jsonl
-from stance.corpora.source import CorpusConfig
 from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.files import remove_leftovers, replace_directory
 from stance.records import LABELS, Example, Stance
-from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig
+from stance.settings.building import CorpusConfig, ExamplesConfig, LeaksConfig, SplitConfig
 from stance.splits import SPLITS
 
 CORPUS = Path(__file__).resolve().parents[1] / "data" / "corpus"
@@ -87,7 +86,7 @@ def small(tmp_path: Path) -> Path:
 def test_the_same_articles_and_configuration_give_the_same_bytes(made: tuple[Path, Manifest], tmp_path: Path) -> None:
     # In another process with other hash seeds, since the order of a set differs there.
     code = (
-        "from pathlib import Path; from stance import build; from stance.corpora.source import CorpusConfig;"
+        "from pathlib import Path; from stance import build; from stance.settings.building import CorpusConfig;"
         "from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig;"
         f"c = CorpusConfig(name='stance-news', path={str(CORPUS)!r}, limit={LIMIT}, splits='none',"
         " licence='cc-by-4.0');"

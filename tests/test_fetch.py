@@ -11,8 +11,9 @@ import pytest
 
 from conftest import ROOT, script
 from stance.corpora import published
-from stance.corpora.published import MARKER, FetchLimits
+from stance.corpora.published import MARKER
 from stance.errors import StanceError
+from stance.settings.building import FetchLimits
 from test_public import PUBLIC, real
 
 FILES = {"train.txt": b"one\n" * 1000, "parts/a b.json": b'{"a": "\xc3\xa9"}', "empty.txt": b""}

@@ -10,9 +10,10 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from stance import corpora
-from stance.corpora.source import CorpusConfig, Dropped, Found
+from stance.corpora.source import Dropped, Found
 from stance.errors import StanceError
 from stance.records import Article
+from stance.settings.building import CorpusConfig
 
 COLUMNS = {"text": "sentence", "actor": "holder", "target": "entity", "stance": "label"}
 LABELS = {"positive": "support", "negative": "oppose"}
@@ -109,7 +110,7 @@ def test_a_directory_without_a_dataset_is_refused_in_one_line(tmp_path: Path) ->
 
 def test_without_a_network_an_unknown_name_is_one_line() -> None:
     code = (
-        "from stance import corpora; from stance.corpora.source import CorpusConfig\n"
+        "from stance import corpora; from stance.settings.building import CorpusConfig\n"
         "from stance.errors import StanceError\n"
         "try:\n    list(corpora.stream(CorpusConfig(format='hub', path='nobody/nothing:all@main')))\n"
         "except StanceError as error:\n    print(error)"

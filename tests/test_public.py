@@ -9,9 +9,10 @@ import pytest
 
 from stance import corpora, transfer
 from stance.corpora import dse
-from stance.corpora.source import CorpusConfig, Dropped
+from stance.corpora.source import Dropped
 from stance.errors import StanceError
 from stance.records import Article
+from stance.settings.building import CorpusConfig
 from stance.settings.scoring import TransferConfig
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -27,7 +27,6 @@ from conftest import CORPUS, ROOT, Workplace, script
 from stance import calibration, corpora, dataset, errors, jsonl, registry, show, transfer, usage
 from stance.config import Script
 from stance.corpora import tables, web
-from stance.corpora.source import CorpusConfig, SourceConfig
 from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.jobs.building import BuildJob
@@ -35,6 +34,7 @@ from stance.jobs.training import TrainJob
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Article, Mention, Pair, Stance, Triple
 from stance.scores import Answers
+from stance.settings.building import CorpusConfig, SourceConfig
 from stance.settings.scoring import TransferConfig
 from stance.usage import arranged, field_docs
 from test_public import write_seesaw
@@ -154,6 +154,7 @@ def test_weak_labelling_refuses_what_only_a_dataset_needs(key: str) -> None:
 
 def test_help_and_a_typo_need_not_wait_for_a_library() -> None:
     slow = {"torch", "transformers", "datasets", "mlflow", "spacy", "sklearn", "optuna", "onnxruntime", "pandas"}
+    slow |= {"requests", "charset_normalizer", "trafilatura", "pyarrow", "datasketch"}
     code = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "tests")!r})

@@ -17,10 +17,11 @@ from pyarrow import parquet
 
 from stance import corpora, jsonl
 from stance.corpora import cells, texts
-from stance.corpora.source import CorpusConfig, Dropped, Found, Repair, SourceConfig
+from stance.corpora.source import Dropped, Found, Repair
 from stance.errors import StanceError
 from stance.forms import article_from_json, article_to_json
 from stance.records import Article
+from stance.settings.building import CorpusConfig, SourceConfig
 
 HEADER = ("text", "actor", "target", "stance")
 BOARD = ("The Harbour Board sued Tolvik.", "Harbour Board", "Tolvik", "oppose")
@@ -564,7 +565,7 @@ def test_a_cell_of_five_megabytes_is_read(tmp_path: Path) -> None:
 MEASURE = """
 import resource, sys
 from stance import corpora
-from stance.corpora.source import CorpusConfig
+from stance.settings.building import CorpusConfig
 from stance.records import Article
 rows = corpora.FORMATS["table"](CorpusConfig(format="table", path=sys.argv[1]))
 assert isinstance(next(rows), Article)

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from stance import corpora, jsonl
 from stance.corpora import brat, convert, doccano, labelstudio, offsets
 from stance.corpora.__main__ import main
-from stance.corpora.source import CorpusConfig, Dropped, Found, Repair
+from stance.corpora.source import Dropped, Found, Repair
 from stance.errors import StanceError
 from stance.forms import FIELDS
 from stance.records import LABELS, PHENOMENA, Annotation, Article, Mention, Span, Stance, Triple
+from stance.settings.building import CorpusConfig
 
 CORPUS = Path(__file__).resolve().parents[1] / "data" / "corpus"
 TOOLS = ("labelstudio", "doccano", "brat")
@@ -342,7 +343,7 @@ def test_stances_by_other_names_are_mapped_or_dropped_as_the_corpus_says(tmp_pat
     assert [note.stance.value for note in notes] == ["support", "oppose"]
     notes, remarks = split(studio(tmp_path, made, hates="drop"))
     assert [note.stance.value for note in notes] == ["support"]
-    assert remarks == ["corpus.labels says to drop 'hates'"]
+    assert remarks == ["labels says to drop 'hates'"]
 
 
 LOSSES = {

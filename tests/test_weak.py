@@ -257,8 +257,11 @@ TEXT = "Pakistan backed the peace plan. Iran vetoed the peace plan. Brazil has n
 
 
 def annotate(texts: list[str], words: Lexicon, config: WeakConfig = ONE) -> list[Article]:
-    articles = [Article(f"a{i}", text, exhaustive=True) for i, text in enumerate(texts)]
-    return list(weak.annotate(articles, words, SHARES, config))
+    return labelled([Article(f"a{i}", text, exhaustive=True) for i, text in enumerate(texts)], words, config)
+
+
+def labelled(articles: list[Article], words: Lexicon, config: WeakConfig = ONE) -> list[Article]:
+    return [weak.label(found, SHARES, config) for found in weak.vote(articles, words, config)]
 
 
 def test_weak_labels_carry_provenance_confidence_and_their_sentence(words: Lexicon) -> None:
@@ -275,7 +278,7 @@ def test_weak_labels_carry_provenance_confidence_and_their_sentence(words: Lexic
 
 def test_weak_labels_take_the_place_of_an_article_s_own_annotations(words: Lexicon) -> None:
     own = Annotation(Mention("X"), Mention("Y"), Stance.SUPPORT, ((0, 5),))
-    (article,) = weak.annotate([Article("a", TEXT, annotations=(own,))], words, SHARES, ONE)
+    (article,) = labelled([Article("a", TEXT, annotations=(own,))], words)
     assert own not in article.annotations
 
 
@@ -311,7 +314,8 @@ def test_pairs_without_a_vote_are_as_sure_as_other_labels_and_from_all_over_the_
     text = f"{TEXT} The mayor of Paris met in Rome while the senator of Texas and the governor of Ohio slept in Lima."
 
     def neutral(text: str, unsure: float, config: WeakConfig) -> list[Annotation]:
-        (found,) = weak.annotate([Article("a", text)], words, {**SHARES, weak.UNVOTED: unsure}, config)
+        (voted,) = weak.vote([Article("a", text)], words, config)
+        found = weak.label(voted, {**SHARES, weak.UNVOTED: unsure}, config)
         assert found.annotations
         return [note for note in found.annotations if note.stance == "neutral"]
 
@@ -377,8 +381,8 @@ def test_articles_are_read_as_they_come(words: Lexicon) -> None:
             taken += 1
             yield Article(f"a{taken}", TEXT)
 
-    first = next(weak.annotate(endless(), words, SHARES, ONE))
-    assert first.id == "a1"
+    first = next(weak.vote(endless(), words, ONE))
+    assert first.article.id == "a1"
     assert taken < 10 * mentions.BATCH
 
 
@@ -447,8 +451,11 @@ def test_only_the_train_split_tells_the_accuracies(tmp_path: Path) -> None:
     assert [a.id for a in tally.gold(tmp_path)] == ["one", "two", "three"]
     jsonl.write_json(tmp_path / "splits.json", {"train": ["two"], "validation": ["one"], "test": ["three"]})
     assert [a.id for a in tally.gold(tmp_path)] == ["two"]
+    jsonl.write(tmp_path / "articles.jsonl", [*rows, {"id": "four"}])
+    with pytest.raises(StanceError, match=r"articles\.jsonl:4: .*'text'"):  # not the accuracies of what is left
+        list(tally.gold(tmp_path))
     (tmp_path / "splits.json").write_text("[]")
-    with pytest.raises(StanceError, match=r"splits\.json: expected an object with a list of article ids under 'train'"):
+    with pytest.raises(StanceError, match=r"splits\.json: .*expected an object with lists of article ids under train,"):
         list(tally.gold(tmp_path))
 
 

@@ -11,10 +11,10 @@ from pyarrow import parquet
 
 from stance import corpora, stages
 from stance.corpora import texts, web
-from stance.corpora.source import CorpusConfig, Dropped, Found, Repair
+from stance.corpora.source import Dropped, Found, Repair
 from stance.errors import StanceError
 from stance.records import Article
-from stance.settings.building import ExamplesConfig
+from stance.settings.building import CorpusConfig, ExamplesConfig
 
 FIRST = "The Harbour Board rejected the plan of the mayor on Friday, saying that the quay needs repair first."
 SECOND = "Ana Ruhn, who leads the Quay League, welcomed the decision and called for talks with Tolvik."

@@ -19,7 +19,6 @@ from xxhash import xxh64_intdigest
 
 from stance import dataset, division, leaks, records, splits, stages, writing
 from stance.corpora.rows import split_of
-from stance.corpora.source import CorpusConfig
 from stance.dataset import Manifest
 from stance.division import Units
 from stance.duplicates import Hashes, Index, Numbers
@@ -27,7 +26,7 @@ from stance.errors import StanceError
 from stance.files import check_outside, check_replaceable, remove_leftovers, replace_directory
 from stance.leaks import NONE, TRAIN, UNLABELLED, Rows
 from stance.records import LABELS, folded
-from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig
+from stance.settings.building import CorpusConfig, ExamplesConfig, LeaksConfig, SplitConfig
 from stance.splits import SPLITS
 from stance.stages import Stage
 from stance.writing import Plan
@@ -98,7 +97,7 @@ def _build(
     partial = leaks.partial(rows, rows.rank != RANKS.index("sampled"))
     remove_leftovers(output)
     with replace_directory(output, marker="manifest.json") as folder:
-        return writing.write(folder, made, Plan(sources, units, chosen, rows, partial, report, config))
+        return writing.write(folder, made, Plan(sources, units, rows, partial, report, config))
 
 
 def check(sources: Sequence[CorpusConfig]) -> None:

@@ -19,8 +19,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from stance import jsonl
 from stance.callbacks import SinkCallback
 from stance.errors import MachineError, StanceError
-from stance.files import flush
-from stance.predictor import sha256
+from stance.files import flush, sha256
 from stance.settings.training import TrainingConfig
 from stance.trainer import StanceTrainer
 

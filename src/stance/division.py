@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stance import splits
+from stance import duplicates, splits
 from stance.corpora import cells
 from stance.duplicates import Numbers
 from stance.errors import StanceError
@@ -100,19 +100,13 @@ def _members(units: Units, config: SplitConfig) -> list[list[int]]:
 
 def _joined(units: Units) -> dict[int, int]:
     """For each group of near duplicates the story it belongs to: groups that share a topic are one."""
-    parent = {int(group): int(group) for group in units.groups}
-
-    def root(group: int) -> int:
-        while parent[group] != group:
-            group = parent[group]
-        return group
-
+    groups = units.groups.tolist()
+    stories = duplicates.Union(max(groups, default=-1) + 1)
     first: dict[tuple[int, str], int] = {}
-    for group, corpus, topic in zip(units.groups.tolist(), units.corpus, units.topics, strict=True):
+    for group, corpus, topic in zip(groups, units.corpus, units.topics, strict=True):
         if topic:
-            other = first.setdefault((corpus, topic.casefold()), group)
-            parent[root(group)] = root(other)
-    return {group: root(group) for group in parent}
+            stories.join(group, first.setdefault((corpus, topic.casefold()), group))
+    return {group: stories.root(group) for group in groups}
 
 
 def _follow(units: Units, members: Sequence[Sequence[int]]) -> list[str]:

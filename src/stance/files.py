@@ -1,6 +1,10 @@
-"""Directories that appear whole or not at all. Single files: see `stance.jsonl`."""
+"""Directories that appear whole or not at all, what an output may replace, sums of files.
+
+Writing single files: see `stance.jsonl`.
+"""
 
 import glob
+import hashlib
 import os
 import re
 import secrets
@@ -61,6 +65,12 @@ def flush(path: Path) -> None:
             os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sha256(path: Path) -> str:
+    """The hexadecimal sha256 of a file's content."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def remove_leftovers(path: Path) -> None:

@@ -17,7 +17,6 @@ _RELATIVE = frozenset({"who", "which", "that", "whom", "what"})
 _REFUSING = frozenset({"will", "would", "can", "could", "shall", "wo", "ca", "'ll", "'d"})
 _OUGHT = frozenset({"should", "must", "ought", "shall", "need"})
 _MODIFIERS = frozenset({"poss", "amod", "compound", "nmod"})
-_OBJECTS = frozenset({"dobj", "dative", "oprd"})
 _NO_PART = SUBJECTS | {"aux", "mark"}
 _DEEPEST = 40
 

@@ -74,10 +74,16 @@ class Writer:
         return self
 
     def __exit__(self, *error: Any) -> None:
+        try:
+            if error[0] is None:
+                for name in self.files:
+                    self._flush(name)
+        finally:
+            self.open.__exit__(*error)
         if error[0] is None:
-            for name in self.files:
-                self._flush(name)
-        self.open.__exit__(*error)
+            self._save_bands()
+
+    def _save_bands(self) -> None:
         raw = self.folder / "bands.raw"
         bands = np.memmap(raw, np.uint64, "r", shape=(len(self.known), BANDS)) if self.known else np.empty((0, BANDS))
         np.save(self.folder / "bands.npy", bands)

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from stance import files, jsonl
 from stance.errors import StanceError
-from stance.predictor import sha256
+from stance.files import sha256
 
 MARKER = "ORIGIN.json"
 """Written last: where an encoder's files come from."""

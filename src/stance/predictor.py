@@ -1,7 +1,6 @@
 """The serving runtime: load an artifact, score pairs. Needs numpy, tokenizers and onnxruntime only."""
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +13,7 @@ from tokenizers import Tokenizer
 from stance import jsonl
 from stance.encoding import LAYOUTS, QUESTIONS, Cuts, Encoded, Encoding, PairEncoder, collate
 from stance.errors import StanceError
+from stance.files import sha256
 from stance.forms import check_pairs
 from stance.records import LABELS, Pair, Prediction, Stance
 
@@ -96,12 +96,15 @@ class StancePredictor:
             raise StanceError(f"{root}: the model does not answer with this encoding ({what}); export again") from error
         return predictor
 
-    def predict(self, pairs: Sequence[Pair], *, abstain: bool = False) -> list[Prediction]:
+    def predict(
+        self, pairs: Sequence[Pair], *, abstain: bool = False, report: Callable[[Cuts], None] | None = None
+    ) -> list[Prediction]:
         """Score `pairs`; the answers come in the same order. Pairs of one text share one pass.
 
         Args:
             pairs: the questions.
             abstain: say of each answer whether its confidence is below the threshold.
+            report: is called with what the lengths that the model reads take away from the pairs.
 
         Raises:
             StanceError: a text is too long, or the artifact has no threshold to abstain by.
@@ -115,7 +118,7 @@ class StancePredictor:
                 tuple(map(float, row)),
                 bool(row.max() < least) if abstain else None,
             )
-            for row, least in zip(self.probabilities(pairs), self.thresholds(pairs), strict=True)
+            for row, least in zip(self.probabilities(pairs, report), self.thresholds(pairs), strict=True)
         ]
 
     def thresholds(self, pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
@@ -147,23 +150,23 @@ class StancePredictor:
     def _by_way(self, values: Sequence[float], pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
         return np.array([values[pair.placed] for pair in pairs], np.float32)
 
-    def probabilities(self, pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
-        """Calibrated probabilities of shape `(pairs, 3)`, columns in the order of `LABELS`."""
-        logits = self.logits(pairs) / self._by_way(self._temperatures, pairs)[:, None]
+    def probabilities(
+        self, pairs: Sequence[Pair], report: Callable[[Cuts], None] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Calibrated probabilities of shape `(pairs, 3)`, columns as in `LABELS`; `report` as in `predict`."""
+        logits = self.logits(pairs, report) / self._by_way(self._temperatures, pairs)[:, None]
         exp = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float32)
 
-    def cuts(self, pairs: Sequence[Pair]) -> Cuts:
-        """What the lengths that the model reads take away from `pairs`."""
-        return self.encoder.encode(pairs)[1]
-
-    def logits(self, pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
-        """Raw scores of shape `(pairs, 3)`, before the temperature."""
+    def logits(self, pairs: Sequence[Pair], report: Callable[[Cuts], None] | None = None) -> npt.NDArray[np.float32]:
+        """Raw scores of shape `(pairs, 3)`, before the temperature; `report` as in `predict`."""
         check_pairs(pairs)
         scores = np.zeros((len(pairs), len(LABELS)), np.float32)
         if not pairs:
             return scores
-        rows, _ = self.encoder.encode(pairs)
+        rows, cuts = self.encoder.encode(pairs)
+        if report:
+            report(cuts)
         for batch in _batches(rows, self.rows):
             (logits,) = self._session.run(None, dict(collate(batch, self.encoder.settings.pad_id)))
             for row, values in zip(batch, logits, strict=True):
@@ -230,12 +233,6 @@ def verify(root: Path) -> None:
 def parts(artifact: Path, metadata: Mapping[str, Any]) -> list[Path]:
     """The files of an artifact with this metadata, none of which an output may take the place of."""
     return [artifact / name for name in ("stance.json", *metadata["files"])]
-
-
-def sha256(path: Path) -> str:
-    """The hexadecimal sha256 of a file's content."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _check_file(path: Path, expected: str | None) -> None:

@@ -75,7 +75,7 @@ def _verb(verb: Token, lexicon: Lexicon) -> Iterator[Reading]:
         stance = outcome(pattern.stance, around)
         if stance is None or not targets or (_only_asks(verb, lexicon) and last is verb):
             continue
-        name = _name(stance, pattern.stance, around, section, how) or (
+        name = _name(pattern.stance, around, section, how) or (
             "prepositional" if len(pattern.words) > 1 else "clausal" if around.clausal else "active"
         )
         yield Reading(name, stance, actors, targets, verb)
@@ -102,7 +102,7 @@ def _doers(verb: Token, around: Mood, lexicon: Lexicon) -> tuple[list[Token], st
     return grammar.holders(verb), ""
 
 
-def _name(stance: Stance, own: Stance, around: Mood, section: str, how: str) -> str:
+def _name(own: Stance, around: Mood, section: str, how: str) -> str:
     """The function that a verb's reading belongs to, where its form alone doesn't tell."""
     if around.unsure:
         return "undecided"

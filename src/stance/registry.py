@@ -24,7 +24,8 @@ from mlflow.types.schema import AnyType
 
 import stance
 from stance.errors import StanceError
-from stance.predictor import StancePredictor, read_metadata, sha256, verify
+from stance.files import sha256
+from stance.predictor import StancePredictor, read_metadata, verify
 from stance.records import LABELS, Example
 from stance.scores import only_known, score
 from stance.stores import reason, scrubbed

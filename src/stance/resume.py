@@ -21,8 +21,7 @@ from stance import distributed, jsonl, launch
 from stance import model as models
 from stance.checkpoints import keep, newest, step_of
 from stance.errors import StanceError
-from stance.files import check_replaceable
-from stance.predictor import sha256
+from stance.files import check_replaceable, sha256
 from stance.recipe import choose_precision, teachers
 from stance.settings.training import ModelConfig, TrainingConfig
 

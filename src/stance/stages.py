@@ -27,12 +27,11 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from stance import corpora, duplicates, examples, jsonl, mentions
-from stance.corpora.source import CorpusConfig
 from stance.errors import StanceError
 from stance.files import replace_directory
 from stance.ledger import Made, Writer
 from stance.records import Article
-from stance.settings.building import ExamplesConfig
+from stance.settings.building import CorpusConfig, ExamplesConfig
 
 VERSION = 6
 """Of what a stage holds; another one is made anew."""

@@ -4,7 +4,6 @@ A vote is judged by the annotations of the same evidence whose mentions overlap 
 annotation has no place): it is right if one of them has its stance. Votes that meet no annotation are not judged.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,9 +13,7 @@ from typing import Any
 
 from scipy.stats import binomtest
 
-from stance import corpora
-from stance.corpora.source import SourceConfig
-from stance.errors import StanceError
+from stance import corpora, splits
 from stance.readings import FUNCTIONS
 from stance.records import LABELS, Annotation, Article, Mention, Span, Stance, overlap
 from stance.weak import UNVOTED, Voted, by_pair
@@ -60,17 +57,15 @@ class Tally:
 
 
 def gold(path: Path) -> Iterator[Article]:
-    """The annotated articles of the train split: `splits.json` beside them says which; all where there is none."""
-    kept: set[str] | None = None
-    file = (path if path.is_dir() else path.parent) / "splits.json"
-    if file.is_file():
-        try:
-            kept = set(json.loads(file.read_text("utf-8"))["train"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise StanceError(f"{file}: expected an object with a list of article ids under 'train'") from error
-    for item in corpora.stream(SourceConfig(path=str(path))):
-        if isinstance(item, Article) and (kept is None or item.id in kept) and item.split in ("", "train"):
-            yield item
+    """The annotated articles of the train split: `splits.json` beside them says which; all where there is none.
+
+    Raises:
+        StanceError: a row or `splits.json` can't be used: accuracies of a part would pass for those of the whole.
+    """
+    kept = splits.find(path, "auto")
+    for article in corpora.read(path):
+        if (kept is None or kept.get(article.id) == "train") and article.split in ("", "train"):
+            yield article
 
 
 def judge(

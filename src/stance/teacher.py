@@ -25,7 +25,7 @@ from tqdm import tqdm
 from stance import failures, inference, jsonl, model
 from stance.calibration import softmax
 from stance.errors import MachineError, StanceError
-from stance.predictor import sha256
+from stance.files import sha256
 from stance.recipe import choose_precision, teachers
 from stance.records import LABELS, SOMEONE, UNLABELLED, Example, Pair, Stance
 from stance.scores import UNKNOWN, known, only_known
@@ -59,7 +59,7 @@ def teach(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
 
 
 def answer(unlabelled: Sequence[Example], config: TrainingConfig) -> list[Example]:
-    """Questions without a label with the teachers' answers, those that none answers left out.
+    """Questions without a label with the teachers' answers, those that none answers left out, with a line about these.
 
     They are the dataset's own (`examples.unlabelled`) or those of `further`, and asked as they are.
 
@@ -67,10 +67,14 @@ def answer(unlabelled: Sequence[Example], config: TrainingConfig) -> list[Exampl
         StanceError: a teacher is no checkpoint of ours.
     """
     found = _with_answers(unlabelled, config) if config.teacher and unlabelled else []
-    if len(found) < len(unlabelled):
-        left = len(unlabelled) - len(found)
-        print(f"{left:,} questions without a label are left out: training.teacher names none to answer them")
+    say_unanswered(len(unlabelled) - len(found))
     return found
+
+
+def say_unanswered(number: int) -> None:
+    """A line about questions without a label that nobody answers, if there are any."""
+    if number:
+        print(f"{number:,} questions without a label are left out: training.teacher names none to answer them")
 
 
 def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:

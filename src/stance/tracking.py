@@ -56,8 +56,8 @@ def run(
         StanceError: the tracking database can't be used.
     """
     client = connect(config)
-    before = _interrupted(client, config, resume) if resume else None
     try:
+        before = _interrupted(client, config, resume) if resume else None
         if mlflow.active_run() is None:
             _told_where(client, config)
         active = _open(client, config, stage, name, before)
@@ -159,8 +159,8 @@ def give_up(run_id: str, client: MlflowClient | None = None) -> None:
 def find(config: TrackingConfig, wanted: str) -> str:
     """The id of the oldest run of the experiment that MLflow's filter `wanted` selects, or an empty text."""
     client = connect(config)
-    experiment = client.get_experiment_by_name(config.experiment)
     try:
+        experiment = client.get_experiment_by_name(config.experiment)
         found = client.search_runs(
             [experiment.experiment_id], wanted, order_by=["attributes.start_time"], max_results=1
         )

@@ -28,7 +28,7 @@ from stance.recipe import check, check_dropout, choose_precision, suited
 from stance.records import LABELS, UNLABELLED, Example
 from stance.resume import begin, describe, digest, find, hold, settled
 from stance.settings.training import ModelConfig, TrainingConfig
-from stance.teacher import answer, check_corpora, further, teach
+from stance.teacher import answer, check_corpora, further, say_unanswered, teach
 from stance.trainer import StanceTrainer
 from stance.validation import Validation
 from stance.watch import Listener, Watch, detectors, record
@@ -221,7 +221,7 @@ def _learned(splits: Mapping[str, Sequence[Example]], config: TrainingConfig) ->
     examples, unlabelled = splits["train"], splits.get(UNLABELLED, ())
     if not config.teacher:
         if launch.rank() == 0:
-            answer(unlabelled, config)  # says that nobody does
+            say_unanswered(len(unlabelled))
         return vary(examples, config)
     check_corpora(config, chain(*splits.values()))
 

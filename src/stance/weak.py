@@ -67,21 +67,6 @@ def given(words: Lexicon) -> dict[str, float]:
     return dict(words.accuracy)
 
 
-def annotate(
-    articles: Iterable[Article], words: Lexicon, shares: Mapping[str, float], config: WeakConfig
-) -> Iterator[Article]:
-    """The articles in order, with weak annotations in place of their own. Memory stays bounded by the longest one.
-
-    Args:
-        articles: texts; they may be of any length, and may lack sentences.
-        words: the lexicon.
-        shares: accuracies by `function/stance` or `function`, see `tally.shares`.
-        config: which labels are kept.
-    """
-    for found in vote(articles, words, config):
-        yield label(found, shares, config)
-
-
 def vote(articles: Iterable[Article], words: Lexicon, config: WeakConfig) -> Iterator[Voted]:
     """Parse articles in batches on several processes and let every function vote."""
     waiting: deque[tuple[Article, list[int]]] = deque()

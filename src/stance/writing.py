@@ -15,11 +15,11 @@ from tqdm import tqdm
 
 from stance import dataset, jsonl, leaks, ledger, page, records
 from stance.corpora import cells
-from stance.corpora.source import CorpusConfig
 from stance.dataset import FEATURES, Fingerprint, Manifest
 from stance.division import Units
 from stance.leaks import NONE, UNLABELLED, Report, Rows
 from stance.records import LABELS, PARTIAL
+from stance.settings.building import CorpusConfig
 from stance.splits import PARTS, SPLITS
 from stance.stages import Stage
 
@@ -32,7 +32,6 @@ class Plan:
 
     sources: Sequence[CorpusConfig]
     units: Units
-    chosen: Sequence[str]
     rows: Rows
     partial: npt.NDArray[np.bool_]
     """The rows that get the tag `PARTIAL`."""

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from stance import dataset, evaluation, jsonl, plots, registry, tracking
 from stance.evaluation import MODEL
-from stance.files import check_outside
+from stance.files import check_outside, sha256
 from stance.jobs.training import EvaluateJob
-from stance.predictor import StancePredictor, parts, sha256
+from stance.predictor import StancePredictor, parts
 from stance.runs import Run
 from stance.show import columns
 

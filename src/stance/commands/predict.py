@@ -11,7 +11,7 @@ from stance.files import check_outside
 from stance.forms import pair_from_json
 from stance.jobs.serving import PredictJob
 from stance.predictor import StancePredictor, parts
-from stance.records import LABELS
+from stance.records import LABELS, Prediction
 
 CHUNK = 512
 ANSWER = {"stance", "confidence", *LABELS}
@@ -34,13 +34,14 @@ def run(job: PredictJob) -> Path:
         if taken := sorted((ANSWER | ABSTAINED if job.abstain else ANSWER) & set(row)):
             raise StanceError(f"{where}: the answer would overwrite {', '.join(taken)}; rename these keys of the input")
     print(f"predict: {len(pairs)} pairs of {job.input} with {job.artifact} ({job.precision}) -> {job.output}")
-    answers, cuts = [], Cuts(0, 0, 0, 0)
+    answers: list[Prediction] = []
+    cuts: list[Cuts] = []
     for start in tqdm(range(0, len(pairs), CHUNK), "pairs", unit="chunk"):
         chunk = pairs[start : start + CHUNK]
-        answers += predictor.predict(chunk, abstain=job.abstain)
-        cuts += predictor.cuts(chunk)
-    if cuts.windowed or cuts.shortened_name:
-        print(f"longer than the model reads: {cuts}")
+        answers += predictor.predict(chunk, abstain=job.abstain, report=cuts.append)
+    cut = sum(cuts, Cuts(0, 0, 0, 0))
+    if cut.windowed or cut.shortened_name:
+        print(f"longer than the model reads: {cut}")
     output = Path(job.output)
     jsonl.write(output, ({**row, **a.to_json()} for (_, row), a in zip(rows, answers, strict=True)))
     return output

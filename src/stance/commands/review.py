@@ -5,13 +5,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from stance import build, corpora, examples, jsonl, review, studies, tracking, training
-from stance.corpora.source import CorpusConfig
 from stance.evaluation import slug
 from stance.files import check_outside
 from stance.jobs.building import sources
 from stance.jobs.studies import ReviewJob
 from stance.records import Article, Example
-from stance.settings.building import ExamplesConfig
+from stance.settings.building import CorpusConfig, ExamplesConfig
 from stance.show import columns
 
 

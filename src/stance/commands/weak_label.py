@@ -10,12 +10,13 @@ from typing import Any
 from tqdm import tqdm
 
 from stance import corpora, jsonl, lexicon, tally, tracking, weak
-from stance.corpora.source import Dropped, Found, SourceConfig
+from stance.corpora.source import Dropped, Found
 from stance.errors import StanceError
 from stance.files import check_outside
 from stance.forms import article_to_json
 from stance.jobs.building import WeakJob
 from stance.records import Article
+from stance.settings.building import SourceConfig
 from stance.show import columns
 from stance.tally import Outcome, Tally
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from stance.corpora import brat, doccano, dse, hub, labelstudio, newsmtsc, own, seesaw, tables, web
-from stance.corpora.source import Dropped, Found, Reader, Repair, SourceConfig, printable
+from stance.corpora.source import Dropped, Found, Reader, Repair, printable
 from stance.errors import StanceError
 from stance.records import Article
+from stance.settings.building import SourceConfig
 
 FORMATS: dict[str, Reader] = {
     "jsonl": own.read,

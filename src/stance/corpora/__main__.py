@@ -11,12 +11,12 @@ from pathlib import Path
 
 from stance import agreement, annotators, corpora, jsonl, splits
 from stance.corpora import check, convert, coverage, variety
-from stance.corpora.source import Dropped, SourceConfig
+from stance.corpora.source import Dropped
 from stance.errors import StanceError
 from stance.files import check_outside, target
 from stance.forms import article_to_json
 from stance.records import LABELS, Article
-from stance.settings.building import SplitConfig
+from stance.settings.building import SourceConfig, SplitConfig
 from stance.splits import SPLITS
 
 

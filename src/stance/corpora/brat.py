@@ -19,10 +19,11 @@ from typing import Any
 from stance import files, jsonl
 from stance.corpora.offsets import locate
 from stance.corpora.regions import ACTOR, EVIDENCE, KINDS, LINK, TARGET, Drawing, Region, Relation, Traced, draw, trace
-from stance.corpora.source import Dropped, Found, Repair, SourceConfig
+from stance.corpora.source import Dropped, Found, Repair
 from stance.errors import StanceError
 from stance.forms import FIELDS, article_from_json, article_to_json
 from stance.records import LABELS, PHENOMENA, Article, Span
+from stance.settings.building import SourceConfig
 
 UNPRINTED, ABOUT = "Unprinted", "DOC"
 CONFIG = "\n".join([

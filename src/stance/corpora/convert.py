@@ -8,11 +8,12 @@ from typing import Any
 
 from stance import corpora, jsonl
 from stance.corpora import brat, doccano, labelstudio
-from stance.corpora.source import Dropped, Repair, SourceConfig
+from stance.corpora.source import Dropped, Repair
 from stance.errors import StanceError
 from stance.files import check_outside
 from stance.forms import annotation_from_json, article_to_json, number, string
 from stance.records import Article, Triple
+from stance.settings.building import SourceConfig
 
 PREDICTING = "labelstudio"
 """The format that has a place for predictions."""

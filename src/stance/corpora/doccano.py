@@ -16,10 +16,11 @@ from typing import Any
 from stance import jsonl
 from stance.corpora.offsets import locate
 from stance.corpora.regions import KINDS, LINK, Drawing, Region, Relation, Traced, draw, merge, trace
-from stance.corpora.source import Dropped, Found, Repair, SourceConfig
+from stance.corpora.source import Dropped, Found, Repair
 from stance.errors import StanceError
 from stance.forms import FIELDS, annotation_from_json, article_from_json, article_to_json
 from stance.records import Annotation, Article, Span, Stance
+from stance.settings.building import SourceConfig
 
 KEPT = "stance_annotations"
 _Key = tuple[Span, Span, Stance]

@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from stance.corpora.source import Dropped, Found, SourceConfig
+from stance.corpora.source import Dropped, Found
 from stance.errors import StanceError
 from stance.records import Annotation, Article, Mention, Span, Stance
+from stance.settings.building import SourceConfig
 
 _CLASSES = {
     "0": (Stance.NEUTRAL, Stance.NEUTRAL),

@@ -12,8 +12,9 @@ from typing import Any
 
 from stance.corpora import rows, tables
 from stance.corpora.rows import Rows, Table
-from stance.corpora.source import Found, SourceConfig
+from stance.corpora.source import Found
 from stance.errors import StanceError
+from stance.settings.building import SourceConfig
 
 _NAME = re.compile(r"(?P<path>[\w.-]+(?:/[\w.-]+)?)(?::(?P<name>[\w.-]+))?(?:@(?P<revision>[\w./-]+))?")
 _SAVED = ("dataset_dict.json", "dataset_info.json")

@@ -15,10 +15,11 @@ from xml.sax.saxutils import quoteattr
 from stance import jsonl
 from stance.corpora.offsets import locate
 from stance.corpora.regions import KINDS, LINK, TARGET, Drawing, Region, Relation, Traced, draw, trace
-from stance.corpora.source import Dropped, Found, Repair, SourceConfig
+from stance.corpora.source import Dropped, Found, Repair
 from stance.errors import StanceError
 from stance.forms import FIELDS, article_from_json, article_to_json
 from stance.records import LABELS, PHENOMENA, Annotation, Article, Triple
+from stance.settings.building import SourceConfig
 
 UNPRINTED, EXHAUSTIVE = "not printed", "every stance is annotated"
 CONTROLS = {("label", "labels"), ("name", "textarea"), ("mention", "choices"), ("exhaustive", "choices")}
@@ -243,7 +244,7 @@ def _kind(result: Mapping[str, Any], value: Mapping[str, Any], where: str, known
     if result.get("type") == "relation":
         for label in map(str, _list(result.get("labels"))):
             if label not in known:
-                expected = f"the relations {', '.join((*LABELS, LINK))} and tags (or corpus.labels for others)"
+                expected = f"the relations {', '.join((*LABELS, LINK))} and tags (or labels for others)"
                 raise _other(where, expected, f"the relation {label!r}")
         return "relation"
     control = (str(result.get("from_name")), str(result.get("type")))

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from stance import jsonl
-from stance.corpora.source import Dropped, Found, SourceConfig
+from stance.corpora.source import Dropped, Found
 from stance.errors import StanceError
 from stance.forms import span, string
 from stance.records import SOMEONE, Annotation, Article, Mention, Span, Stance
+from stance.settings.building import SourceConfig
 
 _STANCES = {-1: Stance.OPPOSE, 0: Stance.NEUTRAL, 1: Stance.SUPPORT}
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stance import jsonl
-from stance.corpora.source import Dropped, Found, SourceConfig
+from stance.corpora.source import Dropped, Found
 from stance.errors import StanceError
 from stance.forms import article_from_json
+from stance.settings.building import SourceConfig
 
 
 def read(source: SourceConfig) -> Iterator[Found]:

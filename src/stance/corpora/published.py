@@ -19,24 +19,13 @@ from tqdm import tqdm
 
 from stance import files, jsonl
 from stance.errors import StanceError
+from stance.settings.building import FetchLimits
 
 MARKER = "SOURCE.json"
 """Written last: where the files of a directory come from."""
 REDIRECTS = 5
 _CHUNK = 1 << 16
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass
-class FetchLimits:
-    """What is refused."""
-
-    max_megabytes: float = 50.0
-    """Largest file that is taken, in megabytes."""
-    timeout: float = 30.0
-    """Seconds to wait for a server that says nothing."""
-    http: bool = False
-    """Take addresses without encryption too; the sums are checked all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +92,7 @@ def fetch(corpus: Published, root: Path, *, copy: Path | None, limits: FetchLimi
             known = target / file.path
             if copy:
                 chunks = _local(copy, file, limits)
-            elif known.is_file() and _sum(known) == file.sha256:
+            elif known.is_file() and files.sha256(known) == file.sha256:
                 chunks = _local(target, file, limits)
             else:
                 chunks = _remote(session, urljoin(corpus.url, quote(file.remote)), limits)
@@ -190,11 +179,6 @@ def _write(path: Path, file: File, chunks: Iterator[bytes]) -> None:
             f"{file.path}: sha256 {digest.hexdigest()[:12]}…, expected {file.sha256[:12]}…; "
             "the file is not the published one, nothing was kept"
         )
-
-
-def _sum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_scheme(url: str, limits: FetchLimits) -> None:

@@ -159,7 +159,7 @@ def _traced(
             found = ", ".join(relation.labels) or "none"
             raise StanceError(f"expected exactly one of {', '.join(LABELS)} among the relation's labels, found {found}")
         if stances == [DROP]:
-            raise CountedError(f"corpus.labels says to drop {relation.labels[told.index(DROP)]!r}", 0)
+            raise CountedError(f"labels says to drop {relation.labels[told.index(DROP)]!r}", 0)
         if not evidence:
             raise StanceError("no Evidence region hangs on its Target or its Actor, and none holds either of them")
         row = {name: value for name, value in target.facts.items() if name in FACTS}

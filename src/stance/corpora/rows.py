@@ -11,8 +11,9 @@ from typing import Any
 
 from stance import jsonl
 from stance.corpora import texts
-from stance.corpora.source import CountedError, SourceConfig
+from stance.corpora.source import CountedError
 from stance.errors import StanceError
+from stance.settings.building import SourceConfig
 
 Row = dict[str, Any]
 Rows = Iterator[tuple[str, Row | StanceError]]

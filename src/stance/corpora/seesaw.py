@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from stance import jsonl
-from stance.corpora.source import Found, SourceConfig
+from stance.corpora.source import Found
 from stance.errors import StanceError
 from stance.records import SOMEONE, Annotation, Article, Mention, Span, Stance
+from stance.settings.building import SourceConfig
 
 NAMES = {"None": "the author", "Not in the list": SOMEONE}
 """What the corpus calls the author of the article, and a holder or target that nobody listed."""

@@ -14,11 +14,12 @@ from typing import Any
 
 from stance.corpora import cells, rows, texts
 from stance.corpora.rows import Row
-from stance.corpora.source import CountedError, Dropped, Found, Repair, SourceConfig, unusable
+from stance.corpora.source import CountedError, Dropped, Found, Repair, unusable
 from stance.corpora.texts import Cleaned
 from stance.errors import StanceError
 from stance.forms import check_length, number
 from stance.records import SOMEONE, Annotation, Article, Mention, Span
+from stance.settings.building import SourceConfig
 
 REQUIRED = ("text", "actor", "target", "stance")
 META = ("title", "date", "outlet", "theme", "split")

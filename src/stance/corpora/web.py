@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from stance.corpora import cells, rows, texts
-from stance.corpora.source import CountedError, Dropped, Found, Repair, SourceConfig, unusable
+from stance.corpora.source import CountedError, Dropped, Found, Repair, unusable
 from stance.errors import StanceError
 from stance.records import Article
+from stance.settings.building import SourceConfig
 
 MAX_BYTES = 20_000_000
 """Largest file, and characters of the largest cell."""

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from stance.corpora.source import CorpusConfig, SourceConfig
 from stance.jobs import DATASET
-from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig, WeakConfig
+from stance.settings.building import CorpusConfig, ExamplesConfig, LeaksConfig, SourceConfig, SplitConfig, WeakConfig
 from stance.settings.tracking import TrackingConfig
 
 

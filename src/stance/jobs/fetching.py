@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from stance.corpora.published import FetchLimits
+from stance.settings.building import FetchLimits
 
 
 @dataclass

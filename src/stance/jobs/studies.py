@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from stance.corpora.source import CorpusConfig
 from stance.jobs import DATASET
-from stance.settings.building import ExamplesConfig
+from stance.settings.building import CorpusConfig, ExamplesConfig
 from stance.settings.scoring import TransferConfig
 from stance.settings.studies import BakeoffConfig, CurveConfig, ReviewConfig, SweepConfig
 from stance.settings.tracking import TrackingConfig

@@ -1,8 +1,83 @@
-"""Settings of what makes datasets and weak labels."""
+"""Settings of what fetches and reads corpora, and makes datasets and weak labels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from stance.records import LABELS
 from stance.settings import LEXICON
+
+
+@dataclass
+class FetchLimits:
+    """What is refused."""
+
+    max_megabytes: float = 50.0
+    """Largest file that is taken, in megabytes."""
+    timeout: float = 30.0
+    """Seconds to wait for a server that says nothing."""
+    http: bool = False
+    """Take addresses without encryption too; the sums are checked all the same."""
+
+
+@dataclass
+class SourceConfig:
+    """Articles to read: what the readers are told."""
+
+    name: str = ""
+    """Name of the source; articles that have no id are numbered under it."""
+    format: str = "jsonl"
+    """How the files are written: jsonl (ours, see README.md), table (CSV, TSV, Parquet or JSON Lines, a row an
+    annotation), hub (a dataset of the Hugging Face hub), web (text or HTML, nothing annotated), labelstudio, doccano,
+    brat, seesaw, dse or newsmtsc."""
+    path: str = ""
+    """A file or a directory, as the format has it; for hub a directory, or user/name:config@revision."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """For table, hub and web, our names of columns and theirs where these differ, with a + before all:
+    '+….columns={text: sentence, actor: who}'; actor: "" where nobody is named. Ours are in table and hub: text, actor,
+    target, stance, title, date, outlet, theme, split, id, article_id, weight, annotator, actor_span, actor_start,
+    actor_end, target_span, target_start, target_end, evidence_span, evidence_start, evidence_end; in web: html, text,
+    id, title, date, outlet, theme, split, url."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """For table, hub, labelstudio, doccano and brat, stances as they are written there and what each is here: oppose,
+    neutral, support, or drop; with a + before all: '+….labels={pro: support, contra: oppose}'."""
+    limit: int = 0
+    """Take only the first so many articles; 0 takes all."""
+
+    @property
+    def official(self) -> bool:
+        """Whether the splits of the corpus itself are kept, so that rows of one article must agree in theirs."""
+        return False
+
+
+@dataclass
+class CorpusConfig(SourceConfig):
+    """A corpus of annotated articles, for a dataset."""
+
+    name: str = ""
+    """Name of the corpus in every row, and in the ids of articles that have none; empty takes KEY."""
+    splits: str = "auto"
+    """File with the split of each article id (`python -m stance.corpora splits PATH --write` writes it), or auto:
+    splits.json beside the articles, where there is one, else none; official: the corpus's own; none: divide as
+    `split.*` says."""
+    weight: float = 1.0
+    """Weight of its training rows in the loss."""
+    cap: int = 0
+    """Most training rows to take, of whole articles but for one, by a hash of their ids; 0 takes all."""
+    label_set: list[str] = field(default_factory=list)
+    """The stances that the corpus knows, as in [oppose,support]; its rows teach and judge only these. Empty takes all
+    three."""
+    max_dropped: float = 0.01
+    """Largest share of rows that may be unusable, besides what `labels` drops; with more the build fails."""
+    licence: str = "other"
+    """Licence identifier for the dataset's card."""
+
+    @property
+    def official(self) -> bool:
+        """Whether `splits` says so."""
+        return self.splits == "official"
+
+    def known_labels(self) -> tuple[str, ...]:
+        """Those of `label_set` in the order of `LABELS`; all where it is empty."""
+        return tuple(label for label in LABELS if label in self.label_set) or LABELS
 
 
 @dataclass
