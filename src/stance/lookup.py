@@ -5,8 +5,8 @@ How often that finds the annotated mention was measured on the training part of 
 
 import re
 from array import array
-from collections.abc import Iterator, Sequence
-from functools import cache, lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from unicodedata import category, is_normalized, normalize
@@ -31,29 +31,42 @@ TITLES = frozenset(
 """Before a link and a person's name they are not the head: "President of Iran Mahmoud Ahmadinejad"."""
 POLITIES = frozenset({"government", "kingdom", "republic", "state"})
 """Before "of" and a state they are not the head: "government of Iran"."""
+_BEFORE = ("Bosnian", "Central", "East", "Equatorial", "Kosovo", "Latin", "Native", "North", "South", "West")
 BEFORE_OTHERS = re.compile(
-    r"(?<!\w)(?:(?:Bosnian|Central|East|Equatorial|Kosovo|Latin|Native|North|South|West)[\s-]+"
-    r"|New[\s-]+(?=Guinea)|Northern[\s-]+(?=Ireland|Irish))"
+    rf"(?<!\w)(?:(?:{'|'.join((*_BEFORE, *map(str.upper, _BEFORE)))})[\s-]+"
+    r"|(?:New|NEW)[\s-]+(?=Guinea|GUINEA)|(?:Northern|NORTHERN)[\s-]+(?=Ireland|Irish|IRELAND|IRISH))"
 )
 """What makes the word of a state another one's: "Latin American", "South Sudanese", "Bosnian Serb"."""
+BEHIND_OTHERS = re.compile(r"[\s-]+Bissau(?!\w)")
+"""The same behind it: "Guinea-Bissau"."""
+QUALIFIERS = frozenset(
+    {"central", "chief", "east", "eastern", "european", "federal", "first", "foreign", "great", "high", "international"}
+    | {"joint", "national", "new", "north", "northern", "old", "senior", "south", "southern", "special", "supreme"}
+    | {"united", "vice", "west", "western", "world"}
+)
+"""What many names have, so that it stands for none of them alone: "New" in "New York" is not New Zealand."""
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
 """Letters of scripts that write words together, or particles to the words: Thai, Lao, Burmese, Khmer, Chinese, …"""
 _LETTERS = re.compile(rf"[^\W{UNSPACED}]+")
 """What would go on with a word. Beside a pattern and not in it: compiling the class for each name takes long."""
 _ANY_LETTER = re.compile(r"\w")  # beside a name of one letter, in any script
 _HANGUL = re.compile("[\uac00-\ud7af]")  # has particles behind a word alone
+_OF = re.compile(r"\s+of\s+(?:the\s+)?(\w+)")
+Unlike = Callable[[str, Span], bool]
+"""Whether what stands at a place of a text is another name than the one that is looked for."""
 
 
 def find_mention(text: str, name: str) -> Span | None:
     """Where `text` prints `name`, or what stands for it.
 
-    Whole words only. By exact case first, then by any case, which for an abbreviation of up to three letters comes last
-    ("Un" is no UN, "Us" no US); by another name of a state, its capital, its adjective or its people (`states.txt`),
-    which stand in for it in the news; by initials, "IMF"; then by the longest run of the name's words, "Tavanian" for
-    "Behrouz Tavanian". Runs with the head of the name come first ("ban" of "ban on arms"), else later words. Parts of
-    one or two letters and words without content are no mention; neither are parts of a name of more than
-    `MAX_NAME_WORDS` words. Accents may be characters of their own (Unicode's NFD, as from macOS and many PDFs) in the
-    one and not in the other.
+    Whole words only. By exact case first, then by any case, which for an abbreviation of up to three letters comes
+    last ("Un" is no UN, "Us" no US); by another name of a state, its capital, its adjective or its people
+    (`states.txt`), which stand in for it in the news; by initials, "IMF"; then, but for a state, by the longest run
+    of the name's words, "Tavanian" for "Behrouz Tavanian". Runs with the head of the name come first ("ban" of "ban
+    on arms"), else later words. Parts of one or two letters, words without content or of many names ("New") are no
+    mention, nor is what goes on as another name ("Bank of England" for the Bank of America); neither are parts of a
+    name of more than `MAX_NAME_WORDS` words. Accents may be characters of their own (Unicode's NFD, as from macOS
+    and many PDFs) in the one and not in the other.
     """
     if is_normalized("NFC", text) and is_normalized("NFC", name):
         return _find(text, name)
@@ -93,22 +106,38 @@ def _find(text: str, name: str) -> Span | None:
     text, whole = text.translate(QUOTES), name.strip().translate(QUOTES)
     short = _short(whole.rpartition(" ")[2])
     if folded(whole) in _states():
-        names = (_search(text, name, unlike=BEFORE_OTHERS) for name in (whole, *other_names(whole)))
-        if found := next(filter(None, names), None):
-            return found
+        names = (_search(text, name, unlike=_another_state) for name in (whole, *other_names(whole)))
+        return next(filter(None, names), None) or _any_case(text, whole, unlike=_another_state)
     found = _search(text, whole) or (None if short else _any_case(text, whole))
     if not found:
-        others = (_search(text, other, unlike=BEFORE_OTHERS) for other in other_names(whole))
+        others = (_search(text, other, unlike=_another_state) for other in other_names(whole))
         found = next(filter(None, others), None) or (_any_case(text, whole) if short else None)
     if not found:
         small = " ".join(text.casefold().split())
-        printed = (_any_case(text, part) for part in _parts(whole) if part.casefold() in small)
+        parts = (part for part in _parts(whole) if part.casefold() in small)
+        printed = (_any_case(text, part, unlike=partial(_another_name, whole, part)) for part in parts)
         found = next(filter(None, printed), None)
     return found
 
 
-def _search(text: str, name: str, flags: int = 0, *, unlike: re.Pattern[str] | None = None) -> Span | None:
-    """The first place of a name as whole words, not behind `unlike`."""
+def _another_state(text: str, span: Span) -> bool:
+    """Whether the word of a state is a part of another one's, as in "South Sudan"."""
+    start, end = span
+    before = any(found.end() == start for found in BEFORE_OTHERS.finditer(text, max(start - 20, 0), end))
+    return before or BEHIND_OTHERS.match(text, end) is not None
+
+
+def _another_name(name: str, part: str, text: str, span: Span) -> bool:
+    """Whether a part of a name "PART of …" is one of another name here: "Bank of England" for the Bank of America."""
+    own, part = f" {' '.join(name.casefold().split())} ", part.casefold().removesuffix(" of")
+    if f" {part} of " not in own:
+        return False
+    found = _OF.match(text, span[0] + len(part))
+    return found is not None and found[1][0].isupper() and f" {found[1].casefold()} " not in own
+
+
+def _search(text: str, name: str, flags: int = 0, *, unlike: Unlike | None = None) -> Span | None:
+    """The first place of a name as whole words that is not `unlike` it."""
     words = name.split()  # a name may go on in the next line
     if not words or (not flags and words[0] not in text):
         return None
@@ -122,7 +151,7 @@ def _search(text: str, name: str, flags: int = 0, *, unlike: re.Pattern[str] | N
             or letter.match(behind)
             or _vowel_sign(behind)
             or (_HANGUL.match(before) and _HANGUL.match(text[start]))
-            or (unlike and any(m.end() == start for m in unlike.finditer(text, max(start - 20, 0), end)))
+            or (unlike and unlike(text, (start, end)))
         ):
             return start, end
         run = _LETTERS.match(text, start)
@@ -130,13 +159,15 @@ def _search(text: str, name: str, flags: int = 0, *, unlike: re.Pattern[str] | N
     return None
 
 
-def _any_case(text: str, name: str) -> Span | None:
+def _any_case(text: str, name: str, *, unlike: Unlike | None = None) -> Span | None:
     """The first place of a name in any case, but not of an abbreviation in small letters, where it is another word."""
     *words, last = name.split() or [""]
     if _short(last):
         word = not words and (len(last) < SHORTEST_INITIALS or last.casefold() in WORDS)
-        return _search(text, name) or (None if word else _search(text, " ".join([*words, last.capitalize()])))
-    return _search(text, name, re.IGNORECASE)
+        if (found := _search(text, name, unlike=unlike)) or word:
+            return found
+        return _search(text, " ".join([*words, last.capitalize()]), unlike=unlike)
+    return _search(text, name, re.IGNORECASE, unlike=unlike)
 
 
 def _short(word: str) -> bool:
@@ -175,8 +206,13 @@ def _parts(name: str) -> Iterator[str]:
     runs = [(start, start + n) for n in range(len(words) - 1, 0, -1) for start in range(len(words) - n, -1, -1)]
     for start, end in sorted(runs, key=lambda run: not run[0] <= head < run[1]):
         part = words[start:end]
-        if any(len(word) > 2 and (word.isupper() or word.casefold() not in FILLERS | LINKS) for word in part):
+        qualifier = len(part) == 1 and part[0].casefold() in QUALIFIERS and start != head
+        if not qualifier and any(_has_content(word) for word in part):
             yield " ".join(part)
+
+
+def _has_content(word: str) -> bool:
+    return len(word) > 2 and (word.isupper() or word.casefold() not in FILLERS | LINKS)
 
 
 def _head(words: Sequence[str]) -> int:

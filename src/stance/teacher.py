@@ -37,7 +37,7 @@ OPEN = (PROVENANCE, UNLABELLED)
 """Where an example comes from that only a teacher answers."""
 FILES = ("model.safetensors", "checkpoint.json", "config.json", "tokenizer.json")
 """What decides a checkpoint's answers."""
-ANSWERING = 1
+ANSWERING = 2
 """Raised when the code makes other answers of the same weights and questions (how names are looked up, or encoded):
 then what is kept is asked anew."""
 PART = 1024
