@@ -280,6 +280,18 @@ def test_a_decision_outlives_a_changed_mind_but_not_changed_words() -> None:
     assert labels(result.articles[0]) == [("Iran", "oppose")]
 
 
+def test_who_marked_a_pair_twice_can_be_told_which_of_the_two_counts(tmp_path: Path) -> None:
+    corpus = [article("ana Iran support", "ana Iran oppose", "ben Oman oppose")]
+    result = annotators.combine(corpus, "majority")
+    queue = list(annotators.queue(result.cases))
+    assert len({row["pair"] for row in queue}) == len(queue) == 3
+    path = tmp_path / "queue.jsonl"
+    jsonl.write(path, [row | {"decision": "drop" if row["combined"] == "support" else None} for row in queue])
+    result = annotators.combine(corpus, "majority", annotators.read_decisions(path))
+    assert labels(result.articles[0]) == [("Iran", "oppose"), ("Oman", "oppose")]
+    assert result.stale == []
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

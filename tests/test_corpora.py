@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stance import corpora, jsonl, mentions, splits
-from stance.corpora import coverage
+from stance.corpora import coverage, variety
 from stance.corpora.__main__ import main
 from stance.corpora.check import check
 from stance.errors import StanceError
@@ -175,6 +175,37 @@ def test_the_coverage_counts_themes_lengths_phenomena_and_splits(
     assert (tmp_path / "README.md").read_text() == card
     (tmp_path / "README.md").unlink()
     assert main(["coverage", str(tmp_path), "--write"]) == 2
+
+
+def test_the_tables_of_a_card_keep_its_line_ends_and_their_own_form(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, article(annotation(), theme="war | peace", date="Jan 2021"))
+    card = tmp_path / "README.md"
+    for ends in ("\r\n", "\n"):
+        card.write_bytes(f"# Card{ends}{ends}Text.{ends}".encode())
+        assert main(["coverage", str(tmp_path), "--write"]) == 0
+        written = card.read_bytes().decode()
+        assert written.count("\r\n") == (written.count("\n") if ends == "\r\n" else 0)
+        assert r"| war \| peace | 1 |" in written
+        assert "| no date |" in written
+        assert "Jan0s" not in written
+    card.write_bytes(b"caf\xe9")
+    capsys.readouterr()
+    assert main(["coverage", str(tmp_path), "--write"]) == 2
+    assert f"{card}: not UTF-8 (" in capsys.readouterr().err
+    assert card.read_bytes() == b"caf\xe9"
+
+
+def test_what_is_equally_frequent_is_listed_in_the_order_of_the_text(tmp_path: Path) -> None:
+    words = (
+        "council mayor sold the old red house by the wide grey river near two small green hills".split()  # noqa: SIM905
+    )
+    text = " ".join(words) + "."
+    note = annotation(actor=mention("council"), target=mention("river"), evidence=[[0, len(text)]])
+    (tmp_path / "one.jsonl").write_text(json.dumps(article(note, text=text)) + "\n")
+    found = variety.measure(corpora.read(tmp_path / "one.jsonl"))
+    assert [gram for gram, _ in found.grams] == [" ".join(words[i : i + 6]) for i in range(10)]
 
 
 def test_the_variety_names_what_passes_a_limit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

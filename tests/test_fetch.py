@@ -4,6 +4,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -163,6 +164,13 @@ def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     corpus = write_table(tmp_path / "tables", "http://127.0.0.1:1/")
     with pytest.raises(StanceError, match=r"^http://127\.0\.0\.1:1/empty\.txt: can't be fetched \(.*refused.*path=$"):
         published.fetch(corpus, tmp_path / "public", copy=None, limits=LIMITS)
+
+
+@pytest.mark.parametrize("limits", [{"timeout": 0}, {"timeout": float("nan")}, {"max_megabytes": -1}])
+def test_a_limit_without_a_meaning_is_refused(tmp_path: Path, limits: dict[str, float]) -> None:
+    corpus = write_table(tmp_path / "tables", "http://127.0.0.1:1/")
+    with pytest.raises(StanceError, match=rf"^limits\.{next(iter(limits))}=.*: expected a number above 0$"):
+        published.fetch(corpus, tmp_path / "public", copy=None, limits=replace(LIMITS, **limits))
 
 
 def test_only_https_is_fetched_unless_told_otherwise(tmp_path: Path, server: str) -> None:

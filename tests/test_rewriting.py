@@ -62,6 +62,14 @@ def test_support_that_is_refused_is_opposition_and_support_that_is_declined_is_n
     assert seen == {**dict.fromkeys(REFUSED, "oppose"), **dict.fromkeys(DECLINED, "neutral")}
 
 
+def test_a_first_letter_that_is_two_in_capitals_moves_no_place() -> None:
+    text = "The \ufb01nance ministry backed the plan."
+    for made in (*denied(example(text, "\ufb01nance ministry", "plan", "support")),):
+        assert made.actor_span is not None
+        assert made.text[made.actor_span[1]] == " "
+        assert made.text[slice(*made.actor_span)].endswith("ministry")
+
+
 def test_opposition_that_is_denied_is_neutral() -> None:
     text = "The opposition council condemned the raid. Nobody else did."
     for seed in range(6):

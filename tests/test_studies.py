@@ -350,10 +350,11 @@ def test_no_model_is_asked_about_an_article_that_it_learned(monkeypatch: pytest.
     sampled = [
         replace(row, id=f"{row.id}-s", actor="nobody", provenance="sampled", stance=Stance.NEUTRAL) for row in rows * 3
     ]
+    alone = replace(sampled[0], id="alone", article_id="nothing to learn from", text="Nobody met a mayor.")
     given: dict[str, np.ndarray[Any, Any]] = {}
 
     def answers(learned: Any, held: Any, asked: Any, *_: Any) -> np.ndarray[Any, Any]:
-        assert {row.article_id for row in held} == {row.article_id for row in asked}
+        assert {row.article_id for row in held} == {row.article_id for row in asked} - {alone.article_id}
         seen.append(({row.article_id for row in learned}, {row.article_id for row in asked}))
         drawn = random.dirichlet([1, 1, 1], len(asked))
         given.update(zip((row.id for row in asked), drawn, strict=True))
@@ -361,9 +362,9 @@ def test_no_model_is_asked_about_an_article_that_it_learned(monkeypatch: pytest.
 
     monkeypatch.setattr(review, "_answers", answers)  # what is tested is who is asked and what becomes of the answers
     config = ReviewConfig(folds=3, confidence=0.5, per_article=2)
-    found = review.review(rows, [*rows, *sampled], tiny.config(name="none"), TrainingConfig(), config)
+    found = review.review(rows, [*rows, *sampled, alone], tiny.config(name="none"), TrainingConfig(), config)
     assert len(seen) == 3
-    assert set.union(*(asked for _, asked in seen)) == {row.article_id for row in rows}
+    assert set.union(*(asked for _, asked in seen)) == {row.article_id for row in [*rows, alone]}
     assert all(learned and not learned & asked for learned, asked in seen)
     missed = [doubt for doubt in found.doubts if doubt.kind == "missed"]
     assert min(doubt.confidence for doubt in missed) >= 0.5

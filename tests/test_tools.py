@@ -185,6 +185,15 @@ def test_each_annotator_of_label_studio_is_named_and_who_skipped_a_task_is_repor
     assert remarks == ["annotation 5 was skipped by its annotator"]
 
 
+def test_a_skipped_task_is_no_loss_and_takes_nothing_from_who_finished_it(tmp_path: Path) -> None:
+    (made,) = labelstudio.tasks([ARTICLE])
+    made["annotations"].append({"id": 5, "was_cancelled": True, "result": []})
+    *remarks, item = studio(tmp_path, made)
+    assert [type(remark) for remark in remarks] == [Repair]
+    assert isinstance(item, Article)
+    assert item.exhaustive
+
+
 def test_who_goes_on_with_an_imported_annotation_keeps_its_annotator_and_who_copies_it_does_not(tmp_path: Path) -> None:
     (made,) = labelstudio.tasks([ARTICLE])
     copies = [made["annotations"][0] | {"completed_by": 7, "parent_annotation": 1}]

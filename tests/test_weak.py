@@ -81,6 +81,14 @@ SENTENCES = {
     ],
     "Brazil did not support the treaty.": [],
     "If Brazil opposes the treaty, the talks will fail.": [],
+    "Brazil withdrew its support for the treaty.": ["negated: Brazil neutral treaty"],
+    "Brazil lifted its objection to the treaty.": ["negated: Brazil neutral treaty"],
+    "Brazil dropped its objections to the treaty.": ["negated: Brazil neutral treaty"],
+    "Brazil abandoned its opposition to the treaty.": ["negated: Brazil neutral treaty"],
+    "Brazil halted its support for the treaty.": ["negated: Brazil neutral treaty"],
+    "Brazil denied backing the treaty.": ["negated: Brazil neutral treaty"],
+    "Brazil denies opposing the treaty.": ["negated: Brazil neutral treaty"],
+    "Brazil abandoned the treaty.": ["deed: Brazil oppose treaty"],
     "Brazil has not decided whether to back the treaty.": ["undecided: Brazil neutral treaty"],
     # contact
     "Brazil discussed the treaty.": ["contact: Brazil neutral treaty"],
@@ -192,6 +200,7 @@ MISTAKES = [
     ("accept,", "accept: yes]", r":\d+: not YAML: "),
     ("reports:", "rapports:", r":\d+: unknown section 'rapports'"),
     ("\naccuracy:", "\naccuracy:\n  passive: high", r":\d+: accuracy of 'passive': expected a share between 0 and 1"),
+    ("\naccuracy:", "\naccuracy:\n  ? [active, support]\n  : 0.9", r":\d+: expected a function or .*, found a list"),
     ("\naccuracy:", "\naccuracy:\n  passive: 1.5", r":\d+: accuracy of 'passive': expected a share between 0 and 1"),
 ]
 
@@ -435,6 +444,15 @@ def test_annotation_without_a_place_is_met_by_its_name() -> None:
     assert tally.judge(*pair, Stance.SUPPORT, (0, 30), [note]) is False
     assert tally.judge(Mention("Biden", 0, 5), pair[1], Stance.OPPOSE, (0, 30), [note]) is None
     assert tally.judge(*pair, Stance.OPPOSE, (40, 60), [note]) is None
+
+
+@pytest.mark.parametrize(("one", "other", "same"), [
+    ("EU", "EU", True), ("the EU", "EU", True), ("Bank of the South", "minister of the interior", False),
+    ("President Biden", "Joe Biden", True),
+])  # fmt: skip
+def test_a_gold_name_without_a_place_is_met_by_a_word_that_tells_it(one: str, other: str, same: bool) -> None:
+    note = Annotation(Mention(one), Mention("plan"), Stance.OPPOSE, ((0, 30),))
+    assert bool(tally.matching(Mention(other, 0, 9), Mention("plan", 10, 14), (0, 30), [note])) is same
 
 
 def test_overlapping_and_conflicting_votes_are_counted(words: Lexicon) -> None:

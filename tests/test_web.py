@@ -288,6 +288,21 @@ def test_a_column_of_text_is_taken_where_there_is_no_html(tmp_path: Path) -> Non
     ]  # fmt: skip
 
 
+def test_what_a_cell_says_beside_the_text_is_mended_or_left_out_and_no_article_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(f'text,title,id\n"{FIRST}",Caf\xe9 talk,\n"{SECOND}",Tea,"  "\n'.encode("latin-1"))
+    one, two = (item for item in found(path) if isinstance(item, Article))
+    assert (one.title, two.title, two.id) == ("Café talk", "Tea", "toy-0000002")
+    path = tmp_path / "b.jsonl"
+    path.write_text(json.dumps({"text": FIRST, "outlet": {"name": "BBC"}, "title": ["x"], "date": "2021-01-02"}) + "\n")
+    note, article = found(path)
+    assert isinstance(note, Repair)
+    assert "title: expected text, found list; left out" in note.what
+    assert "outlet: expected text, found dict; left out" in note.what
+    assert isinstance(article, Article)
+    assert (article.outlet, article.title, article.date) == ("", "", "2021-01-02")
+
+
 def test_a_table_without_the_column_names_those_that_are_there(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("body,url\nx,y\n")

@@ -6,7 +6,7 @@ Who did not mark a pair has no vote on it. What they disagree on makes a queue; 
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from stance.errors import StanceError
 from stance.records import LABELS, Annotation, Article, Stance
 
 Shares = npt.NDArray[np.float64]
+Unit = tuple[Annotation, ...]
+"""What the annotators say of one pair."""
 METHODS = ("majority", "weighted", "soft")
 DECISIONS = (*LABELS, "drop")
 CONTEXT = 200
@@ -44,11 +46,8 @@ class Case:
     shares: tuple[float, ...]
     stance: Stance | None
     decision: Decision | None
-
-    @property
-    def key(self) -> str:
-        """Names the pair by who marked which words, whatever the stance, so that a decision finds it again."""
-        return _key(self.article, self.notes)
+    key: str
+    """Names the pair by who marked which words, whatever the stance, so that a decision finds it again."""
 
     @property
     def kind(self) -> str:
@@ -108,8 +107,8 @@ def combine(articles: Sequence[Article], method: str, decisions: Mapping[str, De
     cases: list[Case] = []
     for article in articles:
         own = [
-            _case(article, notes, method, next(rows), decisions.get(_key(article, notes)))
-            for notes in several.get(article.id, ())
+            _case(article, notes, method, next(rows), key, decisions.get(key))
+            for key, notes in _keyed(article, several.get(article.id, ()))
         ]
         cases += own
         made.append(_article(article, own, method) if own else article)
@@ -208,7 +207,16 @@ def check_queue(path: Path) -> None:
         )
 
 
-def _key(article: Article, notes: Sequence[Annotation]) -> str:
+def _keyed(article: Article, units: Iterable[Unit]) -> Iterator[tuple[str, Unit]]:
+    """Each pair by its key; where somebody marked one twice, the second key has a number."""
+    seen = Counter[str]()
+    for notes in units:
+        key = _key(article, notes)
+        seen[key] += 1
+        yield (key if seen[key] == 1 else f"{key}-{seen[key]}"), notes
+
+
+def _key(article: Article, notes: Unit) -> str:
     marks = [(n.annotator, n.actor.name, n.actor.span, n.target.name, n.target.span, n.evidence) for n in notes]
     return hashlib.sha256(repr((article.id, marks)).encode()).hexdigest()[:16]
 
@@ -226,9 +234,7 @@ def _reliability(votes: npt.NDArray[np.int64]) -> tuple[Shares, Shares]:
     return posterior, np.einsum("k,akk->a", posterior.mean(0), confusion)
 
 
-def _case(
-    article: Article, notes: tuple[Annotation, ...], method: str, posterior: Shares, decision: Decision | None
-) -> Case:
+def _case(article: Article, notes: Unit, method: str, posterior: Shares, key: str, decision: Decision | None) -> Case:
     shares = np.array([sum(note.stance == label for note in notes) for label in LABELS]) / len(notes)
     if decision:
         stance = None if decision.value == "drop" else Stance(decision.value)
@@ -237,7 +243,7 @@ def _case(
         stance = Stance(LABELS[best])
     else:
         stance = _clear(posterior * (shares > 0) if method == "weighted" else shares)
-    return Case(article, notes, tuple(map(float, shares)), stance, decision)
+    return Case(article, notes, tuple(map(float, shares)), stance, decision, key)
 
 
 def _clear(shares: Shares) -> Stance | None:

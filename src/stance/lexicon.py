@@ -156,6 +156,8 @@ def _accuracy(node: Node | None, path: Path) -> dict[str, float]:
     if not isinstance(node, MappingNode):
         raise StanceError(f"{_at(node, path)}: expected 'function/stance: share' a line, found {_kind(node)}")
     for key, value in node.value:
+        if not isinstance(key, ScalarNode):
+            raise StanceError(f"{_at(key, path)}: expected a function or function/stance, found {_kind(key)}")
         try:
             share = float(value.value)
         except (TypeError, ValueError):

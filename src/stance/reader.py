@@ -7,8 +7,9 @@ pair; all pairs of a passage are scored in one pass; confident stances are kept,
 import re
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from heapq import merge
 from itertools import islice
 
 from stance import mentions
@@ -23,7 +24,8 @@ PART = 4000
 """Questions that are answered together, so that a long article takes no more memory than a short one."""
 _VAGUE = re.compile(r"(?:its|his|her|their|our|my|your|every|any|no|each|this|that|these|those|such)\b", re.IGNORECASE)
 _THE = re.compile(r"\bthe\s+$", re.IGNORECASE)
-_DATELINE = re.compile(r"(?:, \w+)? ?[—–-]+ ")
+_DATELINE = re.compile(r"(?:, [A-Z0-9][\w.]*(?: [\w.]+){0,3}?)?(?: \([A-Z][\w ]*\))? ?[—–-]+ ")
+"""What goes on after a place at the beginning of a line: " — ", ", France — ", ", Jan. 14 (Reuters) - "."""
 
 Question = tuple[Pair, Mention, Mention, Span]
 """What is asked of the predictor, the two mentions in the article, and their sentence."""
@@ -84,7 +86,7 @@ class ArticleReader:
             start = parsed.sentences[max(number - self.context, 0)][0]
             end = parsed.sentences[min(number + self.context, last)][1]
             passage = text[start:end]
-            for actor, target in _most(list(_pairs(inside, full)), {c.mention.span for c in inside if c.actor}):
+            for actor, target in _pairs(inside, full):
                 shifted = [(m.span[0] - start, m.span[1] - start) for m in (actor, target) if m.span]
                 pair = Pair(passage, actor.name, target.name, *shifted)
                 yield pair, actor, target, parsed.sentences[number]
@@ -101,23 +103,48 @@ def _by_sentence(parsed: Parsed, text: str) -> dict[int, list[Candidate]]:
     return dict(sorted(found.items()))
 
 
-def _pairs(inside: Sequence[Candidate], full: dict[str, str]) -> Iterator[tuple[Mention, Mention]]:
-    """Each actor of a sentence with each target that is another, by their full names."""
-    named = {c.mention: replace(c.mention, name=full.get(c.mention.name, c.mention.name)) for c in inside}
-    for actor in _longest([c.mention for c in inside if c.actor]):
-        for target in (c.mention for c in inside):
-            if not overlap(actor.span, target.span) and named[actor].name != named[target].name:
-                yield named[actor], named[target]
+def _pairs(inside: Sequence[Candidate], full: dict[str, str]) -> list[tuple[Mention, Mention]]:
+    """Each actor of a sentence with each target that is another, by their full names: at most `MAX_PAIRS`."""
+    actors, targets = _longest([c.mention for c in inside if c.actor]), [c.mention for c in inside]
+    names = [full.get(target.name, target.name) for target in targets]
+    own = [full.get(actor.name, actor.name) for actor in actors]
+    others = (
+        (actor, target)
+        for actor, target in _closest(actors, targets)
+        if not overlap(actors[actor].span, targets[target].span) and own[actor] != names[target]
+    )
+    kept = list(islice(others, MAX_PAIRS + 1))
+    if len(kept) > MAX_PAIRS:
+        number = len(actors) * (len(targets) - 1)
+        warnings.warn(f"a sentence with {number:,} pairs of names: {MAX_PAIRS:,} are asked about", stacklevel=4)
+    return [
+        (replace(actors[actor], name=own[actor]), replace(targets[target], name=names[target]))
+        for actor, target in sorted(kept[:MAX_PAIRS])
+    ]
 
 
-def _most(pairs: list[tuple[Mention, Mention]], actors: Set[Span | None]) -> list[tuple[Mention, Mention]]:
-    """At most `MAX_PAIRS` of a sentence's pairs, in their order."""
-    if len(pairs) <= MAX_PAIRS:
-        return pairs
-    warnings.warn(f"a sentence with {len(pairs):,} pairs of names: {MAX_PAIRS:,} are asked about", stacklevel=4)
-    worth = [(target.span in actors, abs((actor.start or 0) - (target.start or 0))) for actor, target in pairs]
-    kept = sorted(range(len(pairs)), key=worth.__getitem__)[:MAX_PAIRS]
-    return [pairs[index] for index in sorted(kept)]
+def _closest(actors: Sequence[Mention], targets: Sequence[Mention]) -> Iterator[tuple[int, int]]:
+    """Places of actors and targets: first with targets that are no actors, then with others, and the closest first.
+
+    Made as they are asked for, since the pairs of a long list grow with its square.
+    """
+    known = {actor.span for actor in actors}
+    ordered = sorted(range(len(targets)), key=lambda number: targets[number].start or 0)
+    for group in (
+        [number for number in ordered if targets[number].span not in known],
+        [number for number in ordered if targets[number].span in known],
+    ):
+        starts = [targets[number].start or 0 for number in group]
+        lines = [_outwards(place, actor.start or 0, group, starts) for place, actor in enumerate(actors)]
+        yield from ((actor, target) for _, actor, target in merge(*lines))
+
+
+def _outwards(actor: int, here: int, group: Sequence[int], starts: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Distance, actor and target for each of a group in the order of distance from `here`."""
+    middle = bisect_right(starts, here)
+    before = ((here - starts[place], actor, group[place]) for place in range(middle - 1, -1, -1))
+    behind = ((starts[place] - here, actor, group[place]) for place in range(middle, len(group)))
+    return merge(before, behind)
 
 
 def _askable(candidate: Candidate, sentence: Span, text: str) -> bool:
@@ -125,21 +152,22 @@ def _askable(candidate: Candidate, sentence: Span, text: str) -> bool:
     span = candidate.mention.span
     if span is None or not _within(span, sentence) or _VAGUE.match(candidate.mention.name):
         return False
-    return not (candidate.mention.name.isupper() and _DATELINE.match(text[span[1] :]))
+    begins = span[0] == 0 or text[span[0] - 1] == "\n"
+    return not (begins and candidate.mention.name.isupper() and _DATELINE.match(text, span[1]))
 
 
 def _longest(actors: Sequence[Mention]) -> list[Mention]:
     """The actors that are no part of a longer one: "Ghani administration", not "Ghani"."""
-    spans = [actor.span for actor in actors]
-    return [
-        actor
-        for actor, span in zip(actors, spans, strict=True)
-        if not any(span and other and other != span and _within(span, other) for other in spans)
-    ]
+    kept, last = set[Span](), 0
+    for start, end in sorted({actor.span for actor in actors if actor.span}, key=lambda span: (span[0], -span[1])):
+        if end > last:
+            kept.add((start, end))
+            last = end
+    return [actor for actor in actors if actor.span in kept]
 
 
 def _full_names(text: str, candidates: Sequence[Candidate]) -> dict[str, str]:
-    """The longest proper name whose last word a shorter one is: "Dostum" is "Abdul Dostum".
+    """The longest proper name whose last words a shorter one is: "Dostum", "Abdul Dostum" for "General Abdul Dostum".
 
     Not where that may be two names ("Bill Clinton", "Hillary Clinton"), and not of a common noun: the Parliament that
     the text speaks of need not be the European Parliament.
@@ -147,12 +175,14 @@ def _full_names(text: str, candidates: Sequence[Candidate]) -> dict[str, str]:
     names = {c.mention.name for c in candidates if c.named}
     starts = [(c.mention.name, c.mention.start or 0) for c in candidates]
     common = {name for name, start in starts if _THE.search(text, max(start - 5, 0), start)}
+    short = names - common
     longer: dict[str, set[str]] = {}
     for name in names:
-        if (last := name.split()[-1]) in names - common - {name}:
+        if (last := name.split()[-1]) in short and last != name:
             longer.setdefault(last, set()).add(name)
     longest = {last: max(found, key=len) for last, found in longer.items()}
-    return {last: whole for last, whole in longest.items() if all(whole.endswith(name) for name in longer[last])}
+    sure = {last: whole for last, whole in longest.items() if all(whole.endswith(name) for name in longer[last])}
+    return {name: whole for last, whole in sure.items() for name in (last, *longer[last])}
 
 
 def _best(triples: Sequence[Triple]) -> list[Triple]:

@@ -4,7 +4,7 @@ Each reading names its function. A function that can't say abstains; none sees m
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spacy.tokens import Doc, Token
 
@@ -71,6 +71,8 @@ def _verb(verb: Token, lexicon: Lexicon) -> Iterator[Reading]:
     used: set[int] = set()
     for section, pattern, last, places in sorted(fits, key=lambda fit: -len(fit[1].words)):
         targets = [t for t in grammar.objects(verb, last) if t.i not in used | places]
+        if _ends(verb, lexicon):  # "dropped its support for the bill" tells of the bill, see `_noun`
+            targets = [t for t in targets if not any(grammar.matches(t, lexicon.nouns))]
         used |= places | {t.i for t in targets}
         stance = outcome(pattern.stance, around)
         if stance is None or not targets or (_only_asks(verb, lexicon) and last is verb):
@@ -132,9 +134,16 @@ def outcome(own: Stance, around: Mood) -> Stance | None:
     return own
 
 
+def _ends(verb: Token, lexicon: Lexicon) -> bool:
+    """Whether a verb says that what its object names is no more, or not yet."""
+    return grammar.word(verb) in lexicon.weakeners
+
+
 def _noun(noun: Token, lexicon: Lexicon) -> Iterator[Reading]:
     """Nouns of stance: who has them or voices them, and whom they hit."""
     around = grammar.mood(noun, lexicon)
+    if noun.dep_ in ("dobj", "nsubjpass") and _ends(noun.head, lexicon):
+        around = replace(around, weak=True)
     head, owners = noun.head, grammar.possessors(noun)
     carried = noun.dep_ == "dobj" and grammar.word(head) in lexicon.carriers
     for pattern, last, _ in grammar.matches(noun, lexicon.nouns):

@@ -172,7 +172,7 @@ def _surnames(text: str, name: str) -> Iterator[Span]:
     if len(words) < 2 or not all(word[0].isupper() for word in words):
         return
     for found in re.finditer(rf"(?<!\w){re.escape(words[-1])}(?!\w)", text):
-        before = re.search(r"(\w+)\.?\s+$", text[: found.start()])
+        before = re.search(r"(\w+)\.?\s+$", text[max(found.start() - 100, 0) : found.start()])
         if before is None or not before[1][0].isupper() or before[1].casefold() in TITLES:
             yield found.span()
 

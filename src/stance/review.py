@@ -104,7 +104,8 @@ def review(
     for fold in range(config.folds):
         learned = [row for row in rows if fold_of[_article(row)] != fold]
         held = [row for row in rows if fold_of[_article(row)] == fold]
-        here = np.array([i for i, row in enumerate(asked) if fold_of[_article(row)] == fold])
+        # An article without a row to learn from is in no fold: any model may answer for it.
+        here = np.array([i for i, row in enumerate(asked) if fold_of.get(_article(row), 0) == fold])
         print(f"fold {fold + 1} of {config.folds}: {len(learned)} pairs to learn from, {len(here)} to answer")
         own = replace(recipe, seed=recipe.seed + fold)
         probabilities[here] = _answers(learned, held, [asked[i] for i in here], models, own)

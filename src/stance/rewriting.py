@@ -161,7 +161,8 @@ def _passive(clause: _Clause) -> list[Example]:
 def _made(clause: _Clause, how: str, first: str, said: str, last: str, *, stance: Stance) -> Example:
     """An example whose passage is this sentence."""
     old = clause.example
-    text = f"{first[0].upper()}{first[1:]} {said} {_small(last)}."
+    first = f"{first[0].upper()}{first[1:]}"  # which may be longer: "ß" is "SS"
+    text = f"{first} {said} {_small(last)}."
     spans = [(0, len(first)), (len(text) - 1 - len(last), len(text) - 1)]
     if how == "passive":
         spans.reverse()

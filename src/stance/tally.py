@@ -4,7 +4,6 @@ A vote is judged by the annotations of the same evidence whose mentions overlap 
 annotation has no place): it is right if one of them has its stance. Votes that meet no annotation are not judged.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,14 +12,13 @@ from typing import Any
 
 from scipy.stats import binomtest
 
-from stance import corpora, splits
+from stance import corpora, mentions, splits
 from stance.readings import FUNCTIONS
 from stance.records import LABELS, Annotation, Article, Mention, Span, Stance, overlap
 from stance.weak import UNVOTED, Voted, by_pair
 
 PRIOR = (3.0, 2.0)
 """Right and wrong votes that every function is credited with before any is counted."""
-_WORD = re.compile(r"\w{3,}")
 
 
 @dataclass
@@ -88,7 +86,7 @@ def matching(actor: Mention, target: Mention, sentence: Span, annotations: Seque
 def _meets(one: Mention, gold_mention: Mention) -> bool:
     if gold_mention.span is not None:
         return overlap(one.span, gold_mention.span)
-    return not {*_WORD.findall(one.name.casefold())}.isdisjoint(_WORD.findall(gold_mention.name.casefold()))
+    return not mentions.words(one.name).isdisjoint(mentions.words(gold_mention.name))
 
 
 def shares(found: Tally) -> dict[str, float]:

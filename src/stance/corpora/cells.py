@@ -23,7 +23,8 @@ MOST = 100
 _YEARS = range(1700, 2101)
 _DATES = (
     "%Y/%m/%d", "%Y.%m.%d", "%d %B %Y", "%d. %B %Y", "%d %b %Y", "%B %d, %Y", "%B %d %Y", "%b %d, %Y", "%b. %d, %Y",
-    "%A, %B %d, %Y", "%A, %d %B %Y", "%a, %b %d, %Y",
+    "%b. %d %Y", "%b %d %Y", "%d %b. %Y", "%A, %B %d, %Y", "%A, %d %B %Y", "%A %d %B %Y", "%A %B %d, %Y",
+    "%a, %b %d, %Y",
 )  # fmt: skip
 _EITHER = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})")
 _PAIR = re.compile(r"\D*(\d+)\D+(\d+)\D*")
@@ -59,7 +60,7 @@ def day(written: str) -> str:
     """
     found: date | None = None
     try:
-        found = datetime.fromisoformat(written)
+        found = datetime.fromisoformat(re.sub(r"\s+(?:UTC|GMT)\s*$", "", written))
     except ValueError:
         found = _english(written) or _numbers(written) or _mail(written)
     return f"{found:%Y-%m-%d}" if found and found.year in _YEARS else ""
@@ -187,6 +188,7 @@ def _is_word(character: str) -> bool:
 
 def _english(written: str) -> date | None:
     words = re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", " ".join(written.split()))
+    words = re.sub(r"\bSept\b", "Sep", words, flags=re.IGNORECASE)  # the Associated Press's abbreviation
     for form in _DATES:
         try:
             return datetime.strptime(words, form)

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from stance.corpora import cells
 from stance.records import LABELS, PHENOMENA, Annotation, Article
 
 START = "<!-- coverage: written by `python -m stance.corpora coverage . --write` in this folder -->"
@@ -20,7 +21,7 @@ def tables(articles: Sequence[Article], chosen: Mapping[str, str]) -> dict[str, 
         "theme": lambda a: a.theme,
         "region": lambda a: a.region,
         "kind of outlet": lambda a: a.outlet_kind,
-        "decade": lambda a: f"{a.date[:3]}0s" if a.date else "no date",
+        "decade": lambda a: f"{day[:3]}0s" if (day := cells.day(a.date)) else "no date",
         "words": lambda a: _length(len(a.text.split())),
     }
     found = {name: _by(articles, key, name) for name, key in by.items()}
@@ -34,16 +35,23 @@ def markdown(articles: Sequence[Article], chosen: Mapping[str, str]) -> str:
     """The tables for a dataset card, between `START` and `END`."""
     parts = [START, "", summary(articles)]
     for rows in tables(articles, chosen).values():
-        header, *body = ["| " + " | ".join(row) + " |" for row in rows]
+        header, *body = ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
         parts += ["", header, "|---" + "|--:" * (len(rows[0]) - 1) + "|", *body]
     return "\n".join([*parts, "", END])
 
 
+def _cell(value: str) -> str:
+    """A cell of a table, whatever an article says of itself."""
+    return " ".join(value.splitlines()).replace("|", "\\|")
+
+
 def replace(card: str, block: str) -> str:
-    """The card with its block replaced, whatever command it names; appended where there is none."""
+    """The card with its block replaced, whatever command it names; appended where there is none. Line ends stay."""
+    block = block.replace("\n", "\r\n") if "\r\n" in card else block
     found = _BLOCK.search(card)
     if not found:
-        return f"{card.rstrip()}\n\n{block}\n"
+        end = "\r\n" if "\r\n" in card else "\n"
+        return f"{card.rstrip()}{end}{end}{block}{end}"
     return card[: found.start()] + block + card[found.end() :]
 
 

@@ -166,7 +166,7 @@ def _task(task: Any, file: Path, number: int, labels: Mapping[str, str]) -> Iter
     complete = []
     for annotation in _objects(task["annotations"], f"{where}: annotations"):
         if annotation.get("was_cancelled"):
-            yield Dropped(where, key, "", "", f"annotation {annotation.get('id')} was skipped by its annotator")
+            yield Repair(where, key, f"annotation {annotation.get('id')} was skipped by its annotator")
             continue
         notes, remarks, done = _annotation(annotation, article, labels)
         numbered += notes

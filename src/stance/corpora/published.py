@@ -5,6 +5,7 @@ not listed there and not fetched. Nothing of a corpus is run or unpacked.
 """
 
 import hashlib
+import math
 import re
 import shutil
 from collections.abc import Iterator
@@ -75,6 +76,13 @@ def table(tables: Path, name: str) -> Published:
     return Published(name, url, home, licence, citation, listed)
 
 
+def _check_limits(limits: FetchLimits) -> None:
+    for name in ("timeout", "max_megabytes"):
+        value = getattr(limits, name)
+        if not 0 < value < math.inf:
+            raise StanceError(f"limits.{name}={value}: expected a number above 0")
+
+
 def fetch(corpus: Published, root: Path, *, copy: Path | None, limits: FetchLimits) -> Path:
     """Write the files of a corpus to `root/NAME`; what was fetched before is replaced when all are there.
 
@@ -82,8 +90,10 @@ def fetch(corpus: Published, root: Path, *, copy: Path | None, limits: FetchLimi
     published files on this machine, which is read instead of the network.
 
     Raises:
-        StanceError: a file is missing, too large, of another sum, or its server fails; nothing is written then.
+        StanceError: a limit has no meaning, or a file is missing, too large, of another sum, or its server fails;
+            nothing is written then.
     """
+    _check_limits(limits)
     target = root / corpus.name
     if copy and not copy.is_dir():
         raise StanceError(f"path={copy}: no such directory; expected a local copy of {corpus.name}")

@@ -249,7 +249,7 @@ def _spans(line: _Line, names: dict[str, str]) -> tuple[tuple[Span | None, Span 
             found[role] = [span] if span else []
             mended += [f"{role}: {note}"] if note else []
         else:
-            found[role] = cells.printed(line.text.text, name)
+            found[role] = [] if name == SOMEONE else cells.printed(line.text.text, name)
     return cells.nearest(found["actor"], found["target"]), mended
 
 

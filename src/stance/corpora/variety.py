@@ -56,7 +56,7 @@ def measure(articles: Sequence[Article]) -> Variety:
     grams: Counter[str] = Counter()
     for article in articles:
         words = _WORD.findall(article.text.casefold())
-        grams.update({" ".join(words[i : i + 6]) for i in range(len(words) - 5)})
+        grams.update(list(dict.fromkeys(" ".join(words[i : i + 6]) for i in range(len(words) - 5))))
     verbs, sentences = _verbs(articles)
     return Variety(
         [(name, count / total) for name, count in actors.most_common(10)],
@@ -77,5 +77,6 @@ def _verbs(articles: Sequence[Article]) -> tuple[Counter[str], int]:
         for sentence in document.sents:
             if any(a < sentence.end_char and sentence.start_char < b for a, b in spans):
                 sentences += 1
-                verbs.update({t.lemma_.casefold() for t in sentence if t.pos_ == "VERB"} & STANCE_VERBS)
+                lemmas = dict.fromkeys(t.lemma_.casefold() for t in sentence if t.pos_ == "VERB")
+                verbs.update(lemma for lemma in lemmas if lemma in STANCE_VERBS)
     return verbs, sentences

@@ -87,8 +87,8 @@ def _table(source: SourceConfig, path: Path) -> Iterator[Found]:
         try:
             if isinstance(row, StanceError):
                 raise CountedError(str(row).removeprefix(f"{where}: "), unusable(row))
-            values = {key: cells.text(value) for key, value in rows.only(row, columns).items()}
-            name = values.get("id") or values.get("url") or f"{source.name}-{number:07}"
+            values = rows.only(row, columns)
+            name = _told(values, "id") or _told(values, "url") or f"{source.name}-{number:07}"
             page, note = _row(values)
         except StanceError as error:
             yield Dropped(where, name, "", "", str(error), unusable(error))
@@ -96,15 +96,27 @@ def _table(source: SourceConfig, path: Path) -> Iterator[Found]:
         yield from _found(where, name, page, note)
 
 
-def _row(values: Mapping[str, str]) -> tuple[_Page, str]:
-    html, text = values.get("html", ""), values.get("text", "")
+def _told(values: Mapping[str, Any], key: str) -> str:
+    """What a cell beside the text says, clean and with its stray bytes mended; an error names its column."""
+    try:
+        return texts.clean(texts.mend(cells.text(values.get(key)))[0]).text.strip()
+    except StanceError as error:
+        raise StanceError(f"{key}: {error}") from error
+
+
+def _row(values: Mapping[str, Any]) -> tuple[_Page, str]:
+    html, text = cells.text(values.get("html")), cells.text(values.get("text"))
     raw = html if html.strip() else text
     if len(raw) > MAX_BYTES:
         raise StanceError(f"{len(raw):,} characters; at most {MAX_BYTES:,} are read")
     raw, note = texts.mend(raw)
     page = _html(raw) if html.strip() else _plain(raw)
-    given = {key: texts.clean(values[key]).text.strip() for key in _META if values.get(key, "").strip()}
-    notes = page.notes
+    notes, given = page.notes, dict[str, str]()
+    for key in _META:
+        try:
+            given |= {key: told} if (told := _told(values, key)) else {}
+        except StanceError as error:
+            notes += (f"{error}; left out",)
     if "date" in given:
         notes = tuple(what for what in notes if not what.startswith("date "))
         given["date"], late = _date(given["date"])
