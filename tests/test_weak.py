@@ -230,6 +230,15 @@ def test_file_that_is_no_lexicon_is_refused(content: bytes, match: str, tmp_path
         lexicon.load(path)
 
 
+def test_a_lexicon_of_an_earlier_version_lacks_no_section(words: Lexicon, tmp_path: Path) -> None:
+    text = WORDS.read_text("utf-8")
+    start, end = text.index("enders: ["), text.index("negators: [")
+    (tmp_path / "old.yaml").write_text(text[:start] + text[end:], "utf-8")
+    found = lexicon.load(tmp_path / "old.yaml")
+    assert (found.enders, found.weakeners) == (frozenset(), words.weakeners)
+    assert "withdraw" in words.enders
+
+
 def test_missing_lexicon_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StanceError, match=r"none\.yaml: no such file; expected a lexicon"):
         lexicon.load(tmp_path / "none.yaml")

@@ -224,7 +224,9 @@ def mood(verb: Token, lexicon: Lexicon) -> Mood:
             negated=negated(upper, lexicon),
             refusing=_refusing(upper),
             turned=not names.isdisjoint(lexicon.turners),
-            weak=not names.isdisjoint(lexicon.weakeners) or ("have" in names and _has(upper, lower, "yet")),
+            weak=not names.isdisjoint(lexicon.weakeners)
+            or (lower.dep_ == "xcomp" and word(upper) in lexicon.enders)
+            or ("have" in names and _has(upper, lower, "yet")),
             clausal=True,
             request=upper if _asks(upper, lower, names, lexicon) else found.request,
         )

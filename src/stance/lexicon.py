@@ -52,12 +52,15 @@ class Lexicon:
     turners: frozenset[str]
     weakeners: frozenset[str]
     negators: frozenset[str]
+    enders: frozenset[str] = frozenset()
     accuracy: Mapping[str, float] = field(default_factory=dict)
     """Share of a function's votes for a stance that are right, under `function` or `function/stance`."""
 
 
 _BY_STANCE = ("verbs", "deeds", "nouns", "adjectives", "judgements")
 _LISTS = tuple(f.name for f in fields(Lexicon) if f.name not in (*_BY_STANCE, "accuracy"))
+_LATER = ("enders",)
+"""Sections that a file of an earlier version lacks."""
 
 
 def normal(word: str) -> str:
@@ -88,14 +91,18 @@ def load(path: Path) -> Lexicon:
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise StanceError(f"{where}: not YAML: {getattr(error, 'problem', None) or error}") from error
     sections = _mapping(root, path, "section", (*_BY_STANCE, *_LISTS, "accuracy"))
-    if missing := [name for name in (*_BY_STANCE, *_LISTS) if name not in sections]:
+    if missing := [name for name in (*_BY_STANCE, *_LISTS) if name not in (*sections, *_LATER)]:
         raise StanceError(
             f"{path}: the section {missing[0]!r} is missing; expected {', '.join((*_BY_STANCE, *_LISTS))}"
         )
     patterns = {name: _patterns(sections[name], path) for name in _BY_STANCE}
     _once(patterns, path)
     values: dict[str, Any] = {name: _by_first(found) for name, found in patterns.items()}
-    values |= {name: frozenset(_normal(word) for word, _ in _words(sections[name], path)) for name in _LISTS}
+    values |= {
+        name: frozenset(_normal(word) for word, _ in _words(sections[name], path))
+        for name in _LISTS
+        if name in sections
+    }
     return Lexicon(**values, accuracy=_accuracy(sections.get("accuracy"), path))
 
 

@@ -135,8 +135,8 @@ def outcome(own: Stance, around: Mood) -> Stance | None:
 
 
 def _ends(verb: Token, lexicon: Lexicon) -> bool:
-    """Whether a verb says that what its object names is no more, or not yet."""
-    return grammar.word(verb) in lexicon.weakeners
+    """Whether a verb says that what its object names is no more."""
+    return grammar.word(verb) in lexicon.enders
 
 
 def _noun(noun: Token, lexicon: Lexicon) -> Iterator[Reading]:
