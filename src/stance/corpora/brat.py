@@ -138,7 +138,7 @@ def read(source: SourceConfig) -> Iterator[Found]:
             form = {key: value for key, value in standoff.notes.get(ABOUT, {}).items() if key in _ABOUT_KEYS}
             article = article_from_json({"id": name, **form, "text": content}, str(file))
         except StanceError as error:
-            yield Dropped(str(file), name, "", "", str(error).removeprefix(f"{file}: "), _stances(file))
+            yield Dropped.by(error, str(file), name, lost=_stances(file))
             continue
         yield from (replace(remark, article_id=article.id) for remark in remarks)
         notes = []

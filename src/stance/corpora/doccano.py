@@ -66,7 +66,7 @@ def read(source: SourceConfig) -> Iterator[Found]:
     for file in files:
         for number, (where, row) in enumerate(jsonl.scan(file)):
             if isinstance(row, StanceError):
-                yield Dropped(where, "", "", "", str(row).removeprefix(f"{where}: "))
+                yield Dropped.by(row, where)
                 continue
             if number == 0 and not {"text", "entities", "relations"} <= row.keys():
                 raise StanceError(
@@ -86,7 +86,7 @@ def _article(row: Mapping[str, Any], where: str, labels: Mapping[str, str]) -> I
         drawn = merge(draw(article.text, kept))
         drawing = _drawing(row, article, drawn, remarks)
     except StanceError as error:
-        yield Dropped(where, key, "", "", str(error).removeprefix(f"{where}: "), _stances(row.get("relations")))
+        yield Dropped.by(error, where, key, lost=_stances(row.get("relations")))
         return
     yield from remarks
     notes: list[tuple[float, Annotation]] = []

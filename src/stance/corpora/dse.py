@@ -51,7 +51,7 @@ def _file(path: Path) -> Iterator[Found]:
                 if raw.strip():
                     yield _article(_cells(raw, where), where, f"dse-{path.stem}-{number:05}", split)
             except StanceError as error:
-                yield Dropped(where, "", "", "", str(error).removeprefix(f"{where}: "))
+                yield Dropped.by(error, where)
 
 
 def _cells(raw: bytes, where: str) -> list[str]:

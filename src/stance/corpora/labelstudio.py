@@ -160,7 +160,7 @@ def _task(task: Any, file: Path, number: int, labels: Mapping[str, str]) -> Iter
     try:
         article = article_from_json({"id": key, "text": data["text"], **row}, where)
     except StanceError as error:
-        yield Dropped(where, key, "", "", str(error).removeprefix(f"{where}: "), _stances(task["annotations"]))
+        yield Dropped.by(error, where, key, lost=_stances(task["annotations"]))
         return
     numbered: list[tuple[float, Annotation]] = []
     complete = []

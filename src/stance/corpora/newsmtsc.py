@@ -35,14 +35,14 @@ def _file(path: Path) -> Iterator[Found]:
                 raise row
             rows.setdefault(string(row, "sentence", where), []).append((where, row))
         except StanceError as error:
-            yield Dropped(where, "", "", "", str(error).removeprefix(f"{where}: "))
+            yield Dropped.by(error, where)
     for number, (text, group) in enumerate(rows.items(), 1):
         name, notes = f"newsmtsc-{path.stem}-{number:05}", list[Annotation]()
         for where, row in group:
             try:
                 notes.append(_annotation(row, text, where))
             except StanceError as error:
-                yield Dropped(where, name, "", "", str(error).removeprefix(f"{where}: "))
+                yield Dropped.by(error, where, name)
         yield Article(id=name, text=text, split=split, annotations=tuple(notes), where=group[0][0])
 
 

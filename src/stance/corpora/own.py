@@ -28,4 +28,4 @@ def read(source: SourceConfig) -> Iterator[Found]:
             except StanceError as error:
                 notes = row.get("annotations") if isinstance(row, dict) else None
                 lost = max(len(notes), 1) if isinstance(notes, list) else 1
-                yield Dropped(where, "", "", "", str(error).removeprefix(f"{where}: "), lost)
+                yield Dropped.by(error, where, lost=lost)

@@ -11,7 +11,8 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from stance.corpora.source import CountedError, Dropped, Repair, unusable
+from stance.corpora.cells import DROP
+from stance.corpora.source import CountedError, Dropped, Repair
 from stance.errors import StanceError
 from stance.forms import annotation_from_json, annotation_to_json
 from stance.records import LABELS, Annotation, Article, Mention, Span
@@ -21,7 +22,6 @@ LINK = "evidence"
 """Label of the relation between an Evidence region and a Target (or an Actor)."""
 FACTS = ("annotator", "provenance", "weight", "soft")
 """What the facts of a Target region may say about the stances towards it."""
-DROP = "drop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +167,8 @@ def _traced(
         row |= {"evidence": [list(span) for span in evidence], "tags": [tag for tag in told if tag != stances[0]]}
         return Traced(actor, target, annotation_from_json(row, article.text, article.where))
     except StanceError as error:
-        reason, names = str(error).removeprefix(f"{article.where}: "), (mentions[0].name, mentions[1].name)
-        return Dropped(article.where, article.id, *names, reason, unusable(error))
+        lost = Dropped.by(error, article.where, article.id)
+        return replace(lost, actor=mentions[0].name, target=mentions[1].name)
 
 
 def _mention(region: Region, text: str) -> Mention:

@@ -9,6 +9,19 @@ from stance.records import Article
 from stance.settings.building import SourceConfig
 
 
+class CountedError(StanceError):
+    """What can't be used, with the number of rows that are lost with it, see `Dropped`."""
+
+    def __init__(self, message: str, unusable: int) -> None:
+        super().__init__(message)
+        self.unusable = unusable
+
+
+def unusable(error: StanceError) -> int:
+    """How many rows are lost with an error: one, where it does not count them."""
+    return error.unusable if isinstance(error, CountedError) else 1
+
+
 @dataclass(frozen=True, slots=True)
 class Dropped:
     """A row, an article or an annotation that can't be used, and why. What is unknown is empty.
@@ -24,18 +37,11 @@ class Dropped:
     reason: str
     unusable: int = 1
 
-
-class CountedError(StanceError):
-    """What can't be used, with the number of rows that are lost with it, see `Dropped`."""
-
-    def __init__(self, message: str, unusable: int) -> None:
-        super().__init__(message)
-        self.unusable = unusable
-
-
-def unusable(error: StanceError) -> int:
-    """How many rows are lost with an error: one, where it does not count them."""
-    return error.unusable if isinstance(error, CountedError) else 1
+    @classmethod
+    def by(cls, error: StanceError, where: str, article_id: str = "", *, lost: int | None = None) -> "Dropped":
+        """What an error, which may name the place itself, makes unusable: `lost` rows, or as many as it counts."""
+        reason = str(error).removeprefix(f"{where}: ")
+        return cls(where, article_id, "", "", reason, unusable(error) if lost is None else lost)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stance.corpora import cells, rows, texts
-from stance.corpora.source import CountedError, Dropped, Found, Repair, unusable
+from stance.corpora.source import Dropped, Found, Repair
 from stance.errors import StanceError
 from stance.records import Article
 from stance.settings.building import SourceConfig
@@ -86,12 +86,12 @@ def _table(source: SourceConfig, path: Path) -> Iterator[Found]:
         name = ""
         try:
             if isinstance(row, StanceError):
-                raise CountedError(str(row).removeprefix(f"{where}: "), unusable(row))
+                raise row
             values = rows.only(row, columns)
             name = _told(values, "id") or _told(values, "url") or f"{source.name}-{number:07}"
             page, note = _row(values)
         except StanceError as error:
-            yield Dropped(where, name, "", "", str(error), unusable(error))
+            yield Dropped.by(error, where, name)
             continue
         yield from _found(where, name, page, note)
 
