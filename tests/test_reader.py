@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from conftest import CORPUS, Workplace
 from stance import jsonl, mentions, reader
 from stance.errors import StanceError
+from stance.files import sha256
 from stance.forms import article_from_json
-from stance.predictor import Prediction, StancePredictor, sha256
+from stance.predictor import Prediction, StancePredictor
 from stance.reader import ArticleReader
 from stance.records import Article, Mention, Pair, Triple
 
@@ -350,3 +351,12 @@ def test_of_a_list_of_thousands_of_names_the_closest_are_found_at_once() -> None
     assert len(pairs) == reader.MAX_PAIRS
     assert pairs == sorted(pairs, key=lambda pair: (pair[0].start, pair[1].start))
     assert all(int(target.name[1:]) % 4 == 0 and abs(target.start - actor.start) == 10 for actor, target in pairs)  # type: ignore[operator]
+
+
+def test_a_holder_within_a_longer_name_is_no_target_that_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = {"Iran": (0, 4), "Ghani": (5, 10), "Ghani administration": (5, 25), "plan": (90, 94)}
+    inside = [mentions.Candidate(Mention(n, *place), True, actor=n != "plan") for n, place in places.items()]
+    monkeypatch.setattr(reader, "MAX_PAIRS", 1)
+    with pytest.warns(UserWarning, match="1 are asked about"):
+        ((actor, target),) = reader._pairs(inside, {})
+    assert (actor.name, target.name) == ("Ghani administration", "plan")

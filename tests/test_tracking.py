@@ -30,8 +30,9 @@ from stance import dataset, encoders, export, jsonl, origin, predictor, registry
 from stance import model as models
 from stance.errors import StanceError
 from stance.evaluation import MODEL
+from stance.files import sha256
 from stance.model import Checkpoint, StanceModel
-from stance.predictor import StancePredictor, sha256
+from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, Stance
 from stance.runs import Run
 from stance.settings.scoring import ExportConfig

@@ -7,7 +7,7 @@ pair; all pairs of a passage are scored in one pass; confident stances are kept,
 import re
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from heapq import merge
 from itertools import islice
@@ -110,7 +110,7 @@ def _pairs(inside: Sequence[Candidate], full: dict[str, str]) -> list[tuple[Ment
     own = [full.get(actor.name, actor.name) for actor in actors]
     others = (
         (actor, target)
-        for actor, target in _closest(actors, targets)
+        for actor, target in _closest(actors, targets, {c.mention.span for c in inside if c.actor})
         if not overlap(actors[actor].span, targets[target].span) and own[actor] != names[target]
     )
     kept = list(islice(others, MAX_PAIRS + 1))
@@ -123,16 +123,17 @@ def _pairs(inside: Sequence[Candidate], full: dict[str, str]) -> list[tuple[Ment
     ]
 
 
-def _closest(actors: Sequence[Mention], targets: Sequence[Mention]) -> Iterator[tuple[int, int]]:
-    """Places of actors and targets: first with targets that are no actors, then with others, and the closest first.
+def _closest(
+    actors: Sequence[Mention], targets: Sequence[Mention], holders: Set[Span | None]
+) -> Iterator[tuple[int, int]]:
+    """Places of actors and targets: first with targets that hold no stance, then with `holders`, and the closest first.
 
     Made as they are asked for, since the pairs of a long list grow with its square.
     """
-    known = {actor.span for actor in actors}
     ordered = sorted(range(len(targets)), key=lambda number: targets[number].start or 0)
     for group in (
-        [number for number in ordered if targets[number].span not in known],
-        [number for number in ordered if targets[number].span in known],
+        [number for number in ordered if targets[number].span not in holders],
+        [number for number in ordered if targets[number].span in holders],
     ):
         starts = [targets[number].start or 0 for number in group]
         lines = [_outwards(place, actor.start or 0, group, starts) for place, actor in enumerate(actors)]
