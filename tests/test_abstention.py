@@ -369,6 +369,7 @@ def test_predict_overwrites_no_key_of_the_request_when_it_abstains(careful: Path
         script("predict").main([*overrides, "abstain=true"])
 
 
+@pytest.mark.slow
 def test_evaluation_reports_coverage_and_risk_at_the_threshold_of_the_artifact(
     exported: Workplace, careful: Path, middle: float
 ) -> None:

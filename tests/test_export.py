@@ -51,7 +51,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("placed", [0, 4])
+@pytest.mark.parametrize("placed", [0, pytest.param(4, marks=pytest.mark.slow)])
 def test_where_few_rows_have_places_all_tell_both_temperatures(toy: Path, tmp_path: Path, placed: int) -> None:
     rows = [*VALIDATION[:placed], *map(without_places, VALIDATION[placed:])]
     done = export.write(toy, rows, ExportConfig(max_label_changes=1.0), output=tmp_path / "artifact", about={})
@@ -79,7 +79,7 @@ def test_a_model_that_one_file_cannot_hold_is_refused_before_the_work(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("opset", [18, 20])
+@pytest.mark.parametrize("opset", [18, pytest.param(20, marks=pytest.mark.slow)])
 def test_the_operator_set_is_the_one_that_is_asked_for(toy: Path, tmp_path: Path, opset: int) -> None:
     config = ExportConfig(max_label_changes=1.0, opset=opset)
     done = export.write(toy, VALIDATION, config, output=tmp_path / "artifact", about={})

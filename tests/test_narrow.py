@@ -90,6 +90,7 @@ def test_heads_that_read_more_and_the_pair_layout_keep_the_whole_layer(head: str
     assert not checkpoint("bert", head=head, layout=layout).model.narrow
 
 
+@pytest.mark.slow
 def test_what_must_not_be_seen_is_not_seen_in_the_exported_model_either(tmp_path: Path) -> None:
     """Its mask adds -60, not minus infinity: what stands in another block must still make no difference."""
     toy = checkpoint("bert")

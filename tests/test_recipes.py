@@ -668,6 +668,7 @@ def contenders(encoder: str) -> list[Contender]:
     ]
 
 
+@pytest.mark.slow
 def test_a_comparison_goes_on_where_it_was_cut_off(encoder: str, tmp_path: Path) -> None:
     memory, sets = tmp_path / "memory.jsonl", bakeoff.own(SPLITS["validation"])
     running = bakeoff.outcomes(contenders(encoder), [1, 2], sets=sets, memory=memory)
@@ -759,6 +760,7 @@ def test_the_table_gives_mean_and_spread_over_seeds() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_script_compares_and_logs(encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = {**SPLITS, "test": tiny.examples(6, seed=3)}
     named = {split: [replace(row, corpus="Süd+Ost") for row in part] for split, part in rows.items()}

@@ -331,6 +331,7 @@ def test_the_baselines_of_the_report_learned_from_train_alone(report: Report, ro
     assert report.scores[baselines.MAJORITY]["mcc"].value == 0
 
 
+@pytest.mark.slow
 def test_the_report_of_a_corpus_of_two_labels_is_over_these_and_abstains_as_predict_does(
     exported: Workplace, rows: dict[str, list[Example]], tmp_path: Path
 ) -> None:

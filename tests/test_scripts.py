@@ -564,7 +564,10 @@ def test_exporting_with_a_dataset_of_another_training_is_refused(
     assert not (tmp_path / "artifact").exists()
 
 
-@pytest.mark.parametrize(("split", "caution"), [("test", ""), ("validation", "these rows chose the epoch")])
+@pytest.mark.parametrize(
+    ("split", "caution"),
+    [("test", ""), pytest.param("validation", "these rows chose the epoch", marks=pytest.mark.slow)],
+)
 def test_evaluate_returns_the_macro_f1_of_its_report_and_warns_of_rows_that_chose_something(
     exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str], split: str, caution: str
 ) -> None:
@@ -647,7 +650,7 @@ def test_a_model_whose_ancestor_learned_from_another_dataset_is_doubted(
         assert told in capsys.readouterr().err, name
 
 
-@pytest.mark.parametrize("name", ["export", "evaluate"])
+@pytest.mark.parametrize("name", ["export", pytest.param("evaluate", marks=pytest.mark.slow)])
 def test_a_model_is_not_judged_by_a_dataset_it_was_not_trained_with(
     exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
