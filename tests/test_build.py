@@ -767,10 +767,10 @@ def test_a_full_disk_is_told_of_as_one(tmp_path: Path, monkeypatch: pytest.Monke
         (tmp_path / name).symlink_to("/dev/full")
     else:
 
-        def full_once(self: ledger.Writer, name: str) -> None:
+        def full_for_a_moment(self: ledger.Writer, name: str) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(ledger.Writer, "_flush", full_once)
+        monkeypatch.setattr(ledger.Writer, "_flush", full_for_a_moment)
     with pytest.raises(OSError) as full, ledger.Writer(tmp_path) as writer:  # noqa: PT011
         writer.add(ledger.Made(article, [], [], [article.text], bands))
     assert no_room(full.value).startswith("no space left on the disk (")

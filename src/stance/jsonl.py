@@ -95,6 +95,19 @@ def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
+def read_text(path: Path) -> str:
+    """The text of a file, line ends as they are.
+
+    Raises:
+        StanceError: it is not UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return file.read()
+    except UnicodeDecodeError as error:
+        raise StanceError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+
+
 def document(path: Path, advice: str) -> dict[str, Any]:
     """The object that a JSON file holds.
 

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from stance import jsonl
 from stance.errors import StanceError
 from stance.records import LABELS, Stance
 from stance.settings import LEXICON
@@ -83,9 +84,7 @@ def load(path: Path) -> Lexicon:
     if path.stat().st_size > MAX_BYTES:
         raise StanceError(f"{path}: over {MAX_BYTES:,} bytes, the most that is read of a lexicon")
     try:
-        root = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)  # nodes keep their lines
-    except UnicodeDecodeError as error:
-        raise StanceError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+        root = yaml.compose(jsonl.read_text(path), Loader=yaml.SafeLoader)  # nodes keep their lines
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)

@@ -92,12 +92,7 @@ def _coverage(options: argparse.Namespace) -> int:
         card = options.path / "README.md"
         if not card.is_file():
             raise StanceError(f"{card}: no such file; --write wants a directory with a card")
-        try:
-            with card.open(encoding="utf-8", newline="") as file:  # line ends as they are
-                written = file.read()
-        except UnicodeDecodeError as error:
-            raise StanceError(f"{card}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
-        jsonl.write_text(card, coverage.replace(written, block))
+        jsonl.write_text(card, coverage.replace(jsonl.read_text(card), block))
     return 0
 
 

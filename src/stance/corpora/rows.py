@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from stance import jsonl
-from stance.corpora import texts
+from stance.corpora import cells, texts
 from stance.corpora.source import CountedError
+from stance.corpora.texts import Cleaned
 from stance.errors import StanceError
 from stance.settings.building import SourceConfig
+
+META = ("title", "date", "outlet", "theme", "split")
+"""What a row may say about its article."""
 
 Row = dict[str, Any]
 Rows = Iterator[tuple[str, Row | StanceError]]
@@ -220,3 +224,32 @@ def _encoding(path: Path) -> tuple[str, str]:
         return "utf-8", ""
     found = texts.detect(raw)
     return (found, f"not UTF-8, read as {found}") if found else ("utf-8", "")
+
+
+def clean(row: Row, column: str) -> Cleaned:
+    """A cell as clean text; an error names its column."""
+    try:
+        return texts.clean(cells.text(row.get(column)))
+    except StanceError as error:
+        raise StanceError(f"{column}: {error}") from error
+
+
+def meta(row: Row) -> tuple[dict[str, str], list[str]]:
+    """What a row says about its article, and what was left out of it, since it can't be read."""
+    found, notes = dict.fromkeys(META, ""), list[str]()
+    for column in META:
+        try:
+            found[column] = clean(row, column).text.strip()
+        except StanceError as error:
+            notes.append(f"{error}; left out")
+    return found, notes
+
+
+def mended(row: Row) -> tuple[Row, str]:
+    """The row with its stray bytes mended, and a note of them."""
+    notes = []
+    for name, value in row.items():
+        if isinstance(value, str) and not value.isascii():
+            row[name], note = texts.mend(value)
+            notes += [f"{name}: {note}"] if note else []
+    return row, ", ".join(notes)

@@ -8,13 +8,13 @@ text is its evidence, or in a long text the part from one name to the other.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stance.corpora import cells, rows, texts
+from stance.corpora import cells, rows
 from stance.corpora.rows import Row
-from stance.corpora.source import CountedError, Dropped, Found, Repair, unusable
+from stance.corpora.source import CountedError, Dropped, Found, Repair
 from stance.corpora.texts import Cleaned
 from stance.errors import StanceError
 from stance.forms import check_length, number
@@ -22,9 +22,8 @@ from stance.records import SOMEONE, Annotation, Article, Mention, Span
 from stance.settings.building import SourceConfig
 
 REQUIRED = ("text", "actor", "target", "stance")
-META = ("title", "date", "outlet", "theme", "split")
 OPTIONAL = (
-    *META, "id", "article_id", "weight", "annotator",
+    *rows.META, "id", "article_id", "weight", "annotator",
     *(f"{role}_{part}" for role in ("actor", "target", "evidence") for part in ("span", "start", "end")),
 )  # fmt: skip
 EVIDENCE = 1500
@@ -104,47 +103,18 @@ def articles(found: rows.Rows, how: Form) -> Iterator[Found]:
 
 def _line(where: str, row: Row | StanceError, how: Form) -> _Line:
     if isinstance(row, StanceError):
-        raise CountedError(str(row).removeprefix(f"{where}: "), unusable(row))
-    ours, notes = _decoded(rows.only(row, how.columns))
-    text = _clean(ours, "text")
+        raise row
+    ours, notes = rows.mended(rows.only(row, how.columns))
+    text = rows.clean(ours, "text")
     if not text.text.strip():
         raise StanceError("the text is empty")
     changes = ", ".join(filter(None, (text.changes, notes)))
-    article = _clean(ours, "article_id").text.strip()
-    own = "" if article else _clean(ours, "id").text.strip()
+    article = rows.clean(ours, "article_id").text.strip()
+    own = "" if article else rows.clean(ours, "id").text.strip()
     name = article or (f"{how.prefix}-{own}" if own and how.prefix else own)
-    meta, mended = _meta(ours)
+    meta, mended = rows.meta(ours)
     meta["split"] = rows.split_of(meta["split"]) or how.split
     return _Line(where, article or text.text, name, ours, Cleaned(text.text, changes, text.gone), meta, mended)
-
-
-def _clean(row: Row, column: str) -> Cleaned:
-    """A cell as clean text; an error names its column."""
-    try:
-        return texts.clean(cells.text(row.get(column)))
-    except StanceError as error:
-        raise StanceError(f"{column}: {error}") from error
-
-
-def _meta(row: Row) -> tuple[dict[str, str], list[str]]:
-    """What a row says about its article, and what was left out of it, since it can't be read."""
-    meta, mended = dict.fromkeys(META, ""), []
-    for column in META:
-        try:
-            meta[column] = _clean(row, column).text.strip()
-        except StanceError as error:
-            mended.append(f"{error}; left out")
-    return meta, mended
-
-
-def _decoded(row: Row) -> tuple[Row, str]:
-    """The row with its stray bytes mended, and a note of them."""
-    notes = []
-    for name, value in row.items():
-        if isinstance(value, str) and not value.isascii():
-            row[name], note = texts.mend(value)
-            notes += [f"{name}: {note}"] if note else []
-    return row, ", ".join(notes)
 
 
 def _article(group: Sequence[_Line], how: Form, count: int) -> Iterator[Found]:
@@ -209,8 +179,8 @@ def _mended(group: Sequence[_Line], places: dict[str, int], name: str) -> Iterat
 
 def _annotation(line: _Line, offset: int, how: Form) -> tuple[Annotation, str]:
     row, text = line.row, line.text
-    stance = cells.stance(_clean(row, "stance").text, how.labels)
-    names = {role: _clean(row, role).text.strip() for role in ("actor", "target")}
+    stance = cells.stance(rows.clean(row, "stance").text, how.labels)
+    names = {role: rows.clean(row, role).text.strip() for role in ("actor", "target")}
     if "actor" not in how.columns:
         names["actor"] = SOMEONE
     for role, name in names.items():
@@ -219,7 +189,7 @@ def _annotation(line: _Line, offset: int, how: Form) -> tuple[Annotation, str]:
         check_length(name, role)
     spans, mended = _spans(line, names)
     evidence = _evidence(row, text, [span for span in spans if span])
-    weight = _clean(row, "weight").text.strip()
+    weight = rows.clean(row, "weight").text.strip()
     try:
         value = number(float(weight), "weight") if weight else 1.0
     except ValueError as error:
@@ -229,7 +199,7 @@ def _annotation(line: _Line, offset: int, how: Form) -> tuple[Annotation, str]:
         for name, span in zip(names.values(), spans, strict=True)
     )
     moved = (evidence[0] + offset, evidence[1] + offset)
-    annotator = _clean(row, "annotator").text.strip()
+    annotator = rows.clean(row, "annotator").text.strip()
     return Annotation(actor, target, stance, (moved,), annotator=annotator, weight=value), "; ".join(mended)
 
 
@@ -275,5 +245,5 @@ def _dropped(where: str, row: Row | StanceError, how: Form, error: StanceError, 
         value = parts.get(column, parts.get(how.columns.get(column, column)))
         return value[:200] if isinstance(value, str) else ""
 
-    named = (name or shown("article_id"), shown("actor"), shown("target"))
-    return Dropped(where, *named, str(error), unusable(error))
+    lost = Dropped.by(error, where, name or shown("article_id"))
+    return replace(lost, actor=shown("actor"), target=shown("target"))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stance.corpora import cells, rows, texts
+from stance.corpora.rows import Row
 from stance.corpora.source import Dropped, Found, Repair
 from stance.errors import StanceError
 from stance.records import Article
@@ -24,7 +25,6 @@ MIN_CHARACTERS = 50
 """What is shorter is no article but what was left of a page of links."""
 COLUMNS = ("html", "text", "id", "title", "date", "outlet", "theme", "split", "url")
 _SUFFIXES = (".txt", ".html", ".htm")
-_META = ("title", "date", "outlet", "theme", "split")
 # Trafilatura takes out the marks of direction and the joiners as well: letters of Linear B stand in for them.
 _MARKS = "\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u061c"
 _STAND_INS = {ord(mark): chr(0x10000 + number) for number, mark in enumerate(_MARKS)}
@@ -88,35 +88,26 @@ def _table(source: SourceConfig, path: Path) -> Iterator[Found]:
             if isinstance(row, StanceError):
                 raise row
             values = rows.only(row, columns)
-            name = _told(values, "id") or _told(values, "url") or f"{source.name}-{number:07}"
-            page, note = _row(values)
+            beside, _ = rows.mended({key: value for key, value in values.items() if key not in ("html", "text")})
+            told = (rows.clean(beside, key).text.strip() for key in ("id", "url"))
+            name = next(filter(None, told), f"{source.name}-{number:07}")
+            page, note = _row(values, beside)
         except StanceError as error:
             yield Dropped.by(error, where, name)
             continue
         yield from _found(where, name, page, note)
 
 
-def _told(values: Mapping[str, Any], key: str) -> str:
-    """What a cell beside the text says, clean and with its stray bytes mended; an error names its column."""
-    try:
-        return texts.clean(texts.mend(cells.text(values.get(key)))[0]).text.strip()
-    except StanceError as error:
-        raise StanceError(f"{key}: {error}") from error
-
-
-def _row(values: Mapping[str, Any]) -> tuple[_Page, str]:
+def _row(values: Row, beside: Row) -> tuple[_Page, str]:
+    """The page in a row, whose cells beside it come before what the page says; and what was mended of its text."""
     html, text = cells.text(values.get("html")), cells.text(values.get("text"))
     raw = html if html.strip() else text
     if len(raw) > MAX_BYTES:
         raise StanceError(f"{len(raw):,} characters; at most {MAX_BYTES:,} are read")
     raw, note = texts.mend(raw)
     page = _html(raw) if html.strip() else _plain(raw)
-    notes, given = page.notes, dict[str, str]()
-    for key in _META:
-        try:
-            given |= {key: told} if (told := _told(values, key)) else {}
-        except StanceError as error:
-            notes += (f"{error}; left out",)
+    meta, left = rows.meta(beside)
+    given, notes = {key: value for key, value in meta.items() if value}, (*page.notes, *left)
     if "date" in given:
         notes = tuple(what for what in notes if not what.startswith("date "))
         given["date"], late = _date(given["date"])
