@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stance import jsonl, versions
-from stance.errors import StanceError
+from stance.errors import StanceError, printable
 from stance.files import check_outside
 from stance.versions import Difference
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.output:
             jsonl.write_json(options.output, found.to_json())
     except (StanceError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
     _print(found)
     return 0 if found.same else 1
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print(found: Difference) -> None:
     for letter, version in (("a", found.a), ("b", found.b)):
-        print(f"{letter}  {version.path}: {version.name} (sha256 {version.sha256[:12]})")
+        print(printable(f"{letter}  {version.path}: {version.name} (sha256 {version.sha256[:12]})"))
     print()
     for split, label, *numbers in versions.table(found):
         print(f"{split:11} {label:8}" + "".join(f"{number:>10}" for number in numbers))
@@ -51,10 +51,10 @@ def _print(found: Difference) -> None:
             print(f"{kind}: " + ", ".join(f"{what} {len(ids)}" for what, ids in groups))
     for letter, version in (("a", found.a), ("b", found.b)):
         if version.only_columns:
-            print(f"columns of {letter} only, not compared: {', '.join(version.only_columns)}")
+            print(printable(f"columns of {letter} only, not compared: {', '.join(version.only_columns)}"))
     if found.examples:
         print("\nexamples")
-        print("\n".join(line for example in found.examples for line in _example(example)))
+        print("\n".join(printable(line) for example in found.examples for line in _example(example)))
     if found.same:
         print("\nthe same rows" + ("" if found.a.sha256 == found.b.sha256 else ", in another order"))
 

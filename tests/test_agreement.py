@@ -87,6 +87,14 @@ def test_f1_counts_pairs_and_triples_of_both_annotators() -> None:
     assert result.stances.sum() == 2
 
 
+def test_f1_without_annotations_is_undefined_and_such_draws_do_not_count() -> None:
+    nothing = [article(name=name) for name in "ab"]
+    result = agreement.measure(agreement.match(nothing, nothing), resamples=10)
+    assert np.isnan([*result.pair_f1, *result.triple_f1]).all()
+    some = [article(note("Iran", mention("plan"), "support"), name="some"), *nothing]
+    assert agreement.measure(agreement.match(some, some), resamples=50).pair_f1 == (1, 1, 1)
+
+
 def test_intervals_come_from_drawing_articles() -> None:
     plan = mention("plan")
     good = [article(note("Iran", plan, "support"), note("Oman", plan, "oppose"), name=f"g{i}") for i in range(6)]

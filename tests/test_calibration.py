@@ -381,6 +381,13 @@ def test_the_risk_coverage_curve_stands_between_the_ideal_and_no_information() -
     assert marked.get_offsets().tolist() == [pytest.approx([0.5, 0.2])]  # type: ignore[union-attr]
 
 
+def test_the_picture_reaches_over_a_curve_whose_surest_answers_are_the_wrong_ones() -> None:
+    found = confident((0.99, 0, 6), (0.6, 44, 0))
+    (axes,) = plots.risk_coverage_curve(found, "test").axes
+    curve = next(line for line in axes.lines if line.get_label() == "model").get_xydata()
+    assert axes.get_ylim()[1] >= max(risk for coverage, risk in curve if coverage >= 0.05)  # type: ignore[union-attr]
+
+
 @pytest.mark.filterwarnings("error")
 def test_the_risk_coverage_curve_of_nothing_but_errors_is_drawn_without_a_mark() -> None:
     (axes,) = plots.risk_coverage_curve(confident((0.9, 0, 2)), "test").axes

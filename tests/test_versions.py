@@ -145,6 +145,9 @@ def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
     bare = write(tmp_path / "bare", [{"name": "1"}])
     with pytest.raises(StanceError, match=r"train\.parquet: no column '(id|stance)'; found name"):
         versions.compare(good, bare)
+    numbered = write(tmp_path / "numbered", [row(7)])  # type: ignore[arg-type]
+    with pytest.raises(StanceError, match="a row of the train split has an id that is no text, 7; build"):
+        versions.compare(good, numbered)
     with pytest.raises(StanceError, match="a row of the train split has no id"):
         versions.compare(good, write(tmp_path / "null", [row("1") | {"id": None}, row("2")]))
     (good / "data" / "test.parquet").write_bytes(b"PAR1 no more")
@@ -182,6 +185,9 @@ def test_the_script_ends_with_0_1_or_2_and_writes_all_ids(tmp_path: Path, capsys
     c, d = (write(tmp_path / name, [row("1", text=long + end)]) for name, end in (("c", "Never."), ("d", "At once.")))
     assert main([str(c), str(d)]) == 1
     assert "…raised the plan. Iran praised the plan. At once." in capsys.readouterr().out
+    odd = write(tmp_path / "odd", [row("1", text="\x1b[31mred \u202edrow")])
+    assert main([str(a), str(odd)]) == 1
+    assert not set("\x1b\u202e") & set(capsys.readouterr().out)
     before = (b / "manifest.json").read_bytes()
     assert main([str(a), str(b), "--output", str(b / "manifest.json")]) == 2
     assert "is read as part of" in capsys.readouterr().err

@@ -145,10 +145,10 @@ def measure(matched: Sequence[Matched], *, resamples: int = 2000, seed: int = 11
         sizes[number] = len(article.both) + np.array([len(article.first_only), len(article.second_only)])
 
     def pair_f1(drawn: Counts) -> float:
-        return float(2 * stances[drawn].sum() / max(sizes[drawn].sum(), 1))
+        return _share(2 * stances[drawn].sum(), sizes[drawn].sum())
 
     def triple_f1(drawn: Counts) -> float:
-        return float(2 * np.trace(stances[drawn].sum(0)) / max(sizes[drawn].sum(), 1))
+        return _share(2 * np.trace(stances[drawn].sum(0)), sizes[drawn].sum())
 
     def interval(statistic: Callable[[Counts], float]) -> Interval:
         return _interval(statistic, len(matched), resamples, seed)
@@ -240,6 +240,10 @@ def _only(article: Article, annotator: str) -> Article:
     return replace(article, annotations=tuple(note for note in article.annotations if note.annotator == annotator))
 
 
+def _share(part: float, whole: float) -> float:
+    return float(part / whole) if whole else float("nan")
+
+
 def _interval(statistic: Callable[[Counts], float], articles: int, resamples: int, seed: int) -> Interval:
     """The statistic over all articles (it takes their indices) and its 95 % interval when articles are drawn."""
     everything = np.arange(articles)
@@ -251,7 +255,7 @@ def _interval(statistic: Callable[[Counts], float], articles: int, resamples: in
             (everything,), statistic, n_resamples=resamples, method="percentile", vectorized=False,
             rng=np.random.default_rng(seed),
         ).bootstrap_distribution  # fmt: skip
-    known = drawn[~np.isnan(drawn)]  # draws with a single label have no alpha
+    known = drawn[~np.isnan(drawn)]  # draws with a single label have no alpha, those without annotations no F1
     low, high = np.percentile(known, (2.5, 97.5)) if len(known) else (np.nan, np.nan)
     return value, float(low), float(high)
 

@@ -5,7 +5,7 @@ How often that finds the annotated mention was measured on the training part of 
 
 import re
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
@@ -32,13 +32,20 @@ TITLES = frozenset(
 POLITIES = frozenset({"government", "kingdom", "republic", "state"})
 """Before "of" and a state they are not the head: "government of Iran"."""
 _BEFORE = ("Bosnian", "Central", "East", "Equatorial", "Kosovo", "Latin", "Native", "North", "South", "West")
-BEFORE_OTHERS = re.compile(
-    rf"(?<!\w)(?:(?:{'|'.join((*_BEFORE, *map(str.upper, _BEFORE)))})[\s-]+"
-    r"|(?:New|NEW)[\s-]+(?=Guinea|GUINEA)|(?:Northern|NORTHERN)[\s-]+(?=Ireland|Irish|IRELAND|IRISH))"
-)
+_BEFORE_ONE = ("American Samoa", "Democratic Republic", "Inner Mongolia", "New Guinea", "New Mexico")
+_BEFORE_ONE += ("Northern Ireland", "Northern Irish")
+_BEHIND = ("Bissau", "Columbia", "Samoa")
+
+
+def _either_case(words: Iterable[str]) -> list[str]:
+    return [case for word in words for case in (word, word.upper())]
+
+
+_ONES = "|".join(rf"{a}[\s-]+(?={b})" for a, b in map(str.split, _either_case(_BEFORE_ONE)))
+BEFORE_OTHERS = re.compile(rf"(?<!\w)(?:(?:{'|'.join(_either_case(_BEFORE))})[\s-]+|{_ONES})")
 """What makes the word of a state another one's: "Latin American", "South Sudanese", "Bosnian Serb"."""
-BEHIND_OTHERS = re.compile(r"[\s-]+Bissau(?!\w)")
-"""The same behind it: "Guinea-Bissau"."""
+BEHIND_OTHERS = re.compile(rf"[\s-]+(?:{'|'.join(_either_case(_BEHIND))})(?!\w)")
+"""The same behind it: "Guinea-Bissau", "British Columbia"."""
 QUALIFIERS = frozenset(
     {"central", "chief", "east", "eastern", "european", "federal", "first", "foreign", "great", "high", "international"}
     | {"joint", "national", "new", "north", "northern", "old", "senior", "south", "southern", "special", "supreme"}

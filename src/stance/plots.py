@@ -62,7 +62,8 @@ def risk_coverage_curve(answers: Answers, title: str, kept: Kept | None = None) 
         axes.scatter(
             kept.coverage.value, kept.risk.value, color="tab:red", zorder=3, label=f"target {kept.target_risk:g}"
         )
-    top = min(1.0, 1.4 * risk[-1]) or 1.0  # room for the legend above the line of no information
+    settled = risk[coverage >= 0.05].max()  # the first few answers alone may all be wrong
+    top = min(1.0, 1.4 * settled) or 1.0  # room for the legend above the lines
     axes.set(xlim=(0, 1), ylim=(0, top), xlabel="share that is answered", ylabel="share of these that is wrong")
     axes.set_title(title)
     axes.legend(loc="upper left", frameon=False)

@@ -185,7 +185,8 @@ def rivals(name: str, split: str, rows: str) -> list[list[str]]:
         rows: the fingerprint of the rows at hand.
     """
     client = MlflowClient()
-    aliases = {v: alias for m in client.search_registered_models(f"name = '{name}'") for alias, v in m.aliases.items()}
+    models = client.search_registered_models(f"name = '{name}'")
+    aliases = [(str(of), alias) for model in models for alias, of in sorted(model.aliases.items())]
     table = [["version", "alias", f"{split} macro-F1 [95 %], int8", "on these rows"]]
     for version in sorted(client.search_model_versions(f"name='{name}'"), key=lambda v: int(v.version)):
         score, theirs = (version.tags.get(f"stance.int8_{split}_{name}") for name in ("macro_f1", "rows"))
@@ -193,7 +194,8 @@ def rivals(name: str, split: str, rows: str) -> list[list[str]]:
             score, theirs = here, rows
         if score:
             same = "yes" if theirs == rows else f"no, {theirs[:12]}: not comparable" if theirs else "unknown"
-            table.append([str(version.version), aliases.get(version.version, ""), score, same])
+            names = ", ".join(alias for of, alias in aliases if of == str(version.version))
+            table.append([str(version.version), names, score, same])
     return table
 
 

@@ -77,7 +77,13 @@ def load(config: TransferConfig) -> dict[str, list[Example]]:
             f"transfer.root={root}: no public corpus there; expected seesaw/SEESAW, dse or newsmtsc below it"
         )
     settings = ExamplesConfig(context=config.context, alone=0, neutral_ratio=0)
-    return {name: list(_asked(name, articles, settings)) for name, articles in found.items()}
+    asked = {name: list(_asked(name, articles, settings)) for name, articles in found.items()}
+    for name in [name for name, rows in asked.items() if not rows]:
+        print(f"{name}: not scored: no row to ask about")
+        del asked[name]
+    if not asked:
+        raise StanceError(f"transfer.root={root}: no corpus there has a development row to ask about")
+    return asked
 
 
 def _asked(name: str, articles: Sequence[Article], settings: ExamplesConfig) -> Iterator[Example]:

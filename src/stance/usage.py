@@ -21,6 +21,9 @@ WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--confi
 ALONE = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
 """Options of a command line, all of them Hydra's; those with a value take the next word where none is joined by `=`,
 and of the last few there can be one."""
+_NO_TEXT = re.compile(
+    r"[+-]?(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:e[+-]?\d+)?|[+-]?(?:inf|nan)|true|false", re.IGNORECASE
+)  # what Hydra reads as a number or a truth value
 
 
 def arranged(words: Sequence[str]) -> list[str]:
@@ -51,10 +54,9 @@ def arranged(words: Sequence[str]) -> list[str]:
 
 
 def quoted(job: type[Any], word: str) -> str:
-    """The word with its value in quotes where a text is wanted and Hydra reads a number: `output=2026_11_29`."""
+    """The word with its value in quotes where a text is wanted and Hydra reads something else: `output=2026_11_29`."""
     key, _, value = word.partition("=")
-    number = re.fullmatch(r"[+-]?\d[\d_]*(\.[\d_]*)?([eE][+-]?\d+)?", value)
-    return f"{key}='{value}'" if number and _kind(job, key.lstrip("+").split(".")) is str else word
+    return f"{key}='{value}'" if _NO_TEXT.fullmatch(value) and _kind(job, key.lstrip("+").split(".")) is str else word
 
 
 def _kind(job: Any, path: Sequence[str]) -> Any:
@@ -114,7 +116,7 @@ def written(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if not isinstance(value, str):
         return repr(value)
-    if re.fullmatch(r"[A-Za-z_/.][\w./@+:-]*", value) and value.lower() not in ("true", "false", "null", "nan", "inf"):
+    if re.fullmatch(r"[A-Za-z_/.][\w./@+:-]*", value) and value.lower() != "null" and not _NO_TEXT.fullmatch(value):
         return value
     # Inside quotes a backslash stands for itself, unless a quote follows it.
     escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)

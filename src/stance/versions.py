@@ -207,8 +207,9 @@ def _read(path: Path, parts: Sequence[Sequence[str]]) -> _Rows:
         stances += sorted(set(names) - set(stances))
         codes.append(np.array([(number, stances.index(name)) for name in names], np.int16))
         digests.append(np.array([_digests(rows, part, len(names)) for part in parts], np.uint64).T)
-        if None in rows["id"]:
-            raise StanceError(f"{path}: a row of the {split} split has no id; build the dataset again")
+        if odd := [name for name in rows["id"] if not isinstance(name, str)]:
+            found = "no id" if odd[0] is None else f"an id that is no text, {odd[0]!r}"
+            raise StanceError(f"{path}: a row of the {split} split has {found}; build the dataset again")
         ids.append(pa.array(rows["id"], pa.large_string()))
     merged = pa.concat_arrays(ids) if ids else pa.array([], pa.large_string())
     counts = pc.value_counts(merged)
