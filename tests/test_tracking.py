@@ -309,11 +309,11 @@ def test_scores_on_other_test_rows_are_said_to_be_not_comparable(
     assert mine[1][2].startswith(score)
     assert other[1][3].startswith("no, ")
     assert other[1][3].endswith(": not comparable")
-    MlflowClient().set_registered_model_alias(store.model, "in use", "1")
+    client(store).set_registered_model_alias(store.model, "in-use", "1")
     with tracking.run(store, stage="compare", settings={}):
         both = registry.rivals(store.model, "test", dataset.fingerprint({"test": rows["test"]}))
-    MlflowClient().delete_registered_model_alias(store.model, "in use")
-    assert both[1][1] == "champion, in use"
+    client(store).delete_registered_model_alias(store.model, "in-use")
+    assert both[1][1] == "champion, in-use"
     # A later evaluation on other rows does not take the place of this one.
     elsewhere = {"int8_test_macro_f1": "0.111", "int8_test_rows": "f" * 64, f"int8_test_macro_f1.{'f' * 12}": "0.111"}
     with tracking.run(store, stage="compare", settings={}):

@@ -32,8 +32,8 @@ TITLES = frozenset(
 POLITIES = frozenset({"government", "kingdom", "republic", "state"})
 """Before "of" and a state they are not the head: "government of Iran"."""
 _BEFORE = ("Bosnian", "Central", "East", "Equatorial", "Kosovo", "Latin", "Native", "North", "South", "West")
-_BEFORE_ONE = ("American Samoa", "Democratic Republic", "Inner Mongolia", "New Guinea", "New Mexico")
-_BEFORE_ONE += ("Northern Ireland", "Northern Irish")
+_BEFORE_ONE = ["American Samoa", "Democratic Republic", "Inner Mongolia", "New Guinea", "New Mexico"]
+_BEFORE_ONE += ["Northern Ireland", "Northern Irish"]
 _BEHIND = ("Bissau", "Columbia", "Samoa")
 
 
