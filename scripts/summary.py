@@ -12,7 +12,7 @@ from typing import Any
 
 from stance import dataset, show
 from stance.dataset import Manifest
-from stance.errors import StanceError
+from stance.errors import StanceError, printable
 from stance.jobs import ARTIFACT, DATASET
 from stance.predictor import StancePredictor
 from stance.reader import ArticleReader
@@ -30,34 +30,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         manifest = dataset.read_manifest(options.dataset)
         report = _report(options.report)
-        if not isinstance(report, dict) or "scores" not in report:
-            raise StanceError(f"{options.report}: no scores in it; expected a report by scripts/evaluate.py")
         predictor = StancePredictor.load(options.artifact, precision=str(report.get("precision", "int8")))
         _check_together(manifest, report, predictor, options)
-        text = _text(options.article).strip()
+        text = _text(options.article, "an article").strip()
         if not text:
             raise StanceError(f"{options.article}: no text in it; expected an article")
         article = Article(options.article.stem, text)
         triples = ArticleReader(predictor).read(article)
     except (StanceError, OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
     show.summary(manifest, report, triples, article, artifact=options.artifact, source=options.article)
     return 0
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, expected: str) -> str:
+    if not path.is_file():
+        found = "is a directory" if path.is_dir() else "no such file"
+        raise StanceError(f"{path}: {found}; expected {expected}")
     try:
         return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise StanceError(f"{path}: not UTF-8 (byte {error.object[error.start]:#04x}); save it as UTF-8") from error
 
 
-def _report(path: Path) -> Any:
+def _report(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(_text(path))
+        report = json.loads(_text(path, "a report by scripts/evaluate.py"))
     except json.JSONDecodeError as error:
         raise StanceError(f"{path}: broken JSON ({error}); run scripts/evaluate.py again") from error
+    scores = report.get("scores") if isinstance(report, dict) else None
+    if not isinstance(scores, dict) or not all(isinstance(values, dict) for values in scores.values()):
+        raise StanceError(f"{path}: no scores in it; expected a report by scripts/evaluate.py")
+    return dict(report)
 
 
 def _check_together(

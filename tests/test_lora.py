@@ -162,6 +162,13 @@ def test_an_adapter_setting_without_meaning_is_refused(setting: str, value: obje
         lora.check(LoraConfig(**{"rank": 4, setting: value}))  # type: ignore[arg-type]
 
 
+def test_a_rank_above_the_width_of_the_encoder_is_refused(encoder: Callable[[str], str]) -> None:
+    pretrained = load(tiny.config(name=encoder("bert")))
+    width = pretrained.encoder.config.hidden_size
+    with pytest.raises(StanceError, match=rf"training\.lora\.rank={width + 1}: expected at most {width}, "):
+        lora.adapt(pretrained.encoder, LoraConfig(rank=width + 1), [1, 2])
+
+
 def test_without_rank_all_weights_but_an_unused_pooler_are_trained(
     encoder: Callable[[str], str], tmp_path: Path
 ) -> None:

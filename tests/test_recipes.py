@@ -298,6 +298,15 @@ def test_a_training_asks_its_teacher_further_questions_whatever_its_seed(taught_
     assert asked(1) == asked(2)
 
 
+def test_a_further_question_has_the_place_that_any_pair_of_its_passage_knows(taught_by: Path) -> None:
+    there = replace(SPLITS["train"][0], actor="Ann", target="Bob", actor_span=(0, 2), target_span=(3, 5))
+    again = replace(there, id="again", actor="Cid", target="Ann", actor_span=None, target_span=None)
+    for pairs in ([there, again], [again, there]):
+        asked = teacher.further(pairs, replace(RECIPE, teacher=[str(taught_by)], teacher_questions=9.0))
+        places = {(name, place) for e in asked for name, place in ((e.actor, e.actor_span), (e.target, e.target_span))}
+        assert places == {("Ann", (0, 2)), ("Bob", (3, 5)), ("Cid", None)}
+
+
 def test_a_further_question_may_have_any_answer_that_its_teacher_knows_whatever_its_corpus_does(
     taught_by: Path,
 ) -> None:
@@ -853,6 +862,10 @@ def test_a_contender_that_is_the_plain_one_is_refused(encoder: str, tmp_path: Pa
         ('training.teacher=["nowhere"]', r"nowhere/checkpoint\.json: missing"),
         ('training.teacher=["other:old"]', r"training\.teacher=other:old: the dataset has no such corpus; found toy"),
         ("training.deny=0.5','training.lexicon=nowhere", r"nowhere: no such file; expected a lexicon"),
+        ("training.deny=0.5','training.lexicon=.", r"\.: is a directory; expected a lexicon"),
+        ("training.lora=1", r"'training\.lora=1': holds several settings; set each by its name"),
+        ("training.epochs", r"'training\.epochs': expected dataset=…, model\.KEY=… or training\.KEY=…"),
+        ("training.epochs=[1", r"'training\.epochs=\[1': while parsing"),
     ],
 )
 def test_a_contender_s_setting_without_a_meaning_is_refused_before_another_is_trained(
@@ -875,6 +888,13 @@ def test_a_contender_s_setting_without_a_meaning_is_refused_before_another_is_tr
             ]
         )
     assert not (tmp_path / "memory.jsonl").exists()
+
+
+def test_a_contender_that_is_no_list_is_named_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(
+        StanceError, match=r"^bakeoff\.contenders\.a: expected a list, as in bakeoff\.contenders\.a=\[VALUE\]"
+    ):
+        script("bakeoff").main(["+bakeoff.contenders.a=x"])
 
 
 def test_a_contender_that_learns_what_is_scored_is_refused(encoder: str, tmp_path: Path) -> None:

@@ -104,10 +104,17 @@ def test_a_mention_in_other_words_is_replaced_and_a_pronoun_is_left() -> None:
         ("They reject the deal.", "Pakistan", "the deal"),  # not printed
         ("India and Pakistan reject the deal.", "Pakistan", "the deal"),  # the new name is there
         ("someone rejects the deal.", SOMEONE, "the deal"),
+        ("The diamond ban was lifted, though the ban on gold stays. He left.", "The diamond ban", "the deal"),
     ],
 )
 def test_what_is_unsure_is_not_renamed(text: str, actor: str, target: str) -> None:
     assert replaced(example(text, actor, target), actor="India") is None
+
+
+def test_small_words_of_a_name_may_stay_elsewhere() -> None:
+    found = replaced(example("His new law failed, not his new rule.", "His new law", "rule"), actor="a plan")
+    assert found is not None
+    assert found.text == "A plan failed, not his new rule."
 
 
 def test_a_long_passage_is_renamed_at_once() -> None:

@@ -108,6 +108,55 @@ def test_the_passive_of_several_is_plural_and_an_article_within_is_small() -> No
     assert names(found) == ("the Ghani administration", "The two drafts")
 
 
+@pytest.mark.parametrize(
+    ("text", "actor", "target", "kept"),
+    [
+        ("The White House supported the bill but not the clause.", "White House", "bill", "the bill"),
+        ("Pakistan backed the plan and the talks.", "Pakistan", "plan", "the plan"),
+        ("Pakistan backed the plan and the talks.", "Pakistan", "plan and the talks", "the plan and the talks"),
+    ],
+)
+def test_what_is_joined_to_a_target_is_another_thing(text: str, actor: str, target: str, kept: str) -> None:
+    pair = example(text, actor, target, "support")
+    assert {names(made)[1].casefold() for made in (*denied(pair), *passive(pair))} == {kept}
+    assert {made.text.rpartition(" will ")[2] for made in denied(pair)[:1]} == {f"{pair_verb(text)} {kept}."}
+    many = "were" if " and " in kept else "was"
+    assert passive(pair)[0].text.casefold().startswith(f"{kept} {many} ")
+
+
+def pair_verb(text: str) -> str:
+    return "support" if "supported" in text else "back"
+
+
+def test_what_hangs_on_the_verb_is_not_taken_for_the_subject_of_its_passive() -> None:
+    text = "Rebel leaders condemned the raid as piracy."
+    (found,) = passive(example(text, "Rebel leaders", "raid", "oppose"))
+    assert found.text == "The raid was condemned by rebel leaders."
+
+
+@pytest.mark.parametrize(
+    ("text", "actor", "target"),
+    [
+        ("Defector groups criticised both Seoul and Pyongyang.", "Defector groups", "Seoul"),
+        ("Governments that had condemned Caracas condemned Caracas.", "Governments that had condemned", "Caracas"),
+    ],
+)
+def test_what_would_say_more_than_the_pair_is_left_alone(text: str, actor: str, target: str) -> None:
+    pair = replace(
+        example(text, actor, target, "oppose"), target_span=(text.rindex(target), text.rindex(target) + len(target))
+    )
+    assert denied(pair) == []
+    assert passive(pair) == []
+
+
+def test_a_clause_more_changes_nothing_that_is_made_of_another() -> None:
+    pairs = [example("Pakistan backed the plan.", "Pakistan", "plan", "support", number) for number in range(40)]
+    some = rewritten(pairs, TrainingConfig(deny=0.5, passive=0.5))
+    assert rewritten(pairs[1:], TrainingConfig(deny=0.5, passive=0.5)) == [
+        e for e in some if not e.id.startswith("e0-")
+    ]
+
+
 def test_a_verb_with_a_preposition_can_be_denied_but_has_no_passive() -> None:
     pair = example("Iran warned against a return of the Taliban to power.", "Iran", "return", "oppose")
     assert denied(pair)[0].text.startswith("Iran will warn against a return")

@@ -535,6 +535,39 @@ def test_train_returns_the_validation_score_of_its_checkpoint(small: tuple[Path,
     assert 0 <= score <= 1
 
 
+@pytest.mark.parametrize(
+    ("setting", "match"),
+    [
+        ("training.warmup=2", "training.warmup=2.0: expected a share"),
+        ("model.layout=foo", "model.layout=foo: expected"),
+        ("training.lora.rank=10000000", r"training.lora.rank=10000000: expected at most \d+, the encoder"),
+        ("training.initial=nowhere", "training.initial=nowhere: no such directory"),
+        ("tracking.experiment=", "tracking.experiment=: expected a name of 1 to 500"),
+        (f"tracking.experiment={'x' * 501}", "tracking.experiment=x+: expected a name of 1 to 500"),
+    ],
+)
+def test_what_cannot_be_trained_leaves_no_run(built: Workplace, tmp_path: Path, setting: str, match: str) -> None:
+    with pytest.raises(StanceError, match=match):
+        script("train").main([*tiny_training(tmp_path, built), setting])
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_settings_without_effect_are_said(built: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script("train").main([*tiny_training(tmp_path, built), "training.lora.alpha=3", "training.teacher_weight=0.2"])
+    said = [line for line in capsys.readouterr().out.splitlines() if "no effect" in line]
+    assert said == [
+        "training.teacher_weight=0.2 has no effect without training.teacher",
+        "training.lora.alpha=3.0 has no effect without training.lora.rank",
+    ]
+
+
+def test_an_export_into_what_it_reads_is_refused(built: Workplace, small: tuple[Path, float]) -> None:
+    settings = export_overrides(small[0], built)
+    for read in (small[0] / "checkpoint", built.dataset):
+        with pytest.raises(StanceError, match=rf"a: is read as part of {read}"):
+            script("export").main([*settings, f"output={read}/a"])
+
+
 def export_overrides(folder: Path, place: Workplace) -> list[str]:
     names = [f"dataset={place.dataset}", f"checkpoint={folder}/checkpoint", f"output={folder}/artifact"]
     return [*names, "export.max_label_changes=1", "register=false", *store(folder)]
@@ -730,7 +763,7 @@ def test_predict_does_not_write_over_what_it_reads(exported: Workplace, tmp_path
     source = requests(tmp_path / "pairs.jsonl", ROWS)
     before = source.read_text()
     artifact = f"artifact={exported.artifact}"
-    for output in (source, exported.artifact / "stance.json"):
+    for output in (source, exported.artifact / "stance.json", exported.artifact / "answers.jsonl"):
         with pytest.raises(StanceError, match="is read as part of"):
             script("predict").main([artifact, f"input={source}", f"output={output}"])
     assert source.read_text() == before
@@ -782,6 +815,12 @@ def test_a_text_that_looks_like_a_number_stays_as_it_is_written(word: str, kept:
     assert usage.quoted(TrainJob, word) == kept
     if word.startswith("output"):
         assert script("train").main.compose([kept]).output == word.partition("=")[2]
+
+
+@pytest.mark.parametrize(("name", "key"), [("train", "dataset"), ("export", "checkpoint"), ("predict", "artifact")])
+def test_an_empty_path_is_named_by_its_setting(name: str, key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(StanceError, match=rf"^{key}=: is empty; expected a value, such as outputs/"):
+        script(name).main([f"{key}="])
 
 
 def test_settings_of_corpora_are_known_for_texts_too() -> None:
@@ -1026,17 +1065,26 @@ def test_the_summary_shows_what_belongs_together(
         ("article", b"caf\xe9", r"article\.txt: not UTF-8 \(byte 0xe9\); save it as UTF-8"),
         ("article", b" \n", r"article\.txt: no text in it; expected an article"),
         ("report", b"{a", r"report\.txt: broken JSON .*; run scripts/evaluate\.py again"),
+        ("report", b'{"scores": 3}', r"report\.txt: no scores in it; expected a report by scripts/evaluate\.py"),
+        ("report", b'{"scores": {"model": 3}}', r"report\.txt: no scores in it; expected a report"),
+        ("article", None, r"article\.txt: no such file; expected an article"),
     ],
 )
 def test_the_summary_names_the_file_that_it_cannot_read(
-    exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes, match: str
+    exported: Workplace,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    content: bytes | None,
+    match: str,
 ) -> None:
     facts = {
         "dataset_sha256": dataset.read_manifest(exported.dataset).sha256,
         "export_run": StancePredictor.load(exported.artifact).metadata["export_run"],
     }
     (tmp_path / "report.txt").write_text(json.dumps({"scores": {}, **facts}))
-    (tmp_path / f"{name}.txt").write_bytes(content)
+    if content is not None:
+        (tmp_path / f"{name}.txt").write_bytes(content)
     paths = {"dataset": exported.dataset, "artifact": exported.artifact, "report": tmp_path / "report.txt",
              "article": tmp_path / "article.txt"}  # fmt: skip
     assert script("summary").main([f"--{key}={path}" for key, path in paths.items()]) == 2

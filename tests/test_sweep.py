@@ -191,6 +191,11 @@ def chosen(*values: Any) -> dict[str, Any]:
         ({"training": {"epochs": {"type": "categorical", "choices": [1, 1]}}}, "a value is there twice"),
         ({"training": {"r_drop": {"type": "categorical", "choices": [0, 1.0, 0.0]}}}, "a value is there twice"),
         ({"training": {"epochs": {"type": "categorical", "low": 1}}}, "low: unknown; categorical has type, choices"),
+        ({"training": {"warmup": floats(stpe=0.1)}}, "warmup.stpe: unknown; .*mean step"),
+        (
+            {"training": {"weight_decay": floats(high=1e20, step=1e-10)}},
+            "high=1e.20 is no range: step=1e-10 is too fine",
+        ),
     ],
 )
 def test_a_bad_space_is_refused(tree: dict[str, Any], message: str) -> None:
@@ -206,7 +211,12 @@ def test_a_bad_space_is_refused(tree: dict[str, Any], message: str) -> None:
         ("model.dropout", floats(high=1.5), "sweep.space.model.dropout: model.dropout=1.5: expected a probability"),
         ("model.layout", chosen("pair", "both"), "sweep.space.model.layout: .*both"),
         ("model.name", chosen("nowhere/at/all"), r"sweep\.space\.model\.name: .*no such directory"),
-        ("training.initial", chosen("nowhere"), r"sweep\.space\.training\.initial: nowhere"),
+        ("training.initial", chosen("nowhere"), r"sweep\.space\.training\.initial: training\.initial=nowhere: no such"),
+        (
+            "training.lora.rank",
+            chosen(0, 10**7),
+            r"sweep\.space\.training\.lora\.rank: .*=10000000: expected at most 32,",
+        ),
         ("training.precision", chosen("fp32", "fp61"), r"sweep\.space\.training\.precision: .*fp61"),
         ("training.frozen_layers", {"type": "int", "low": 1, "high": 50}, r"space\.training\.frozen_layers: .*=50"),
     ],
@@ -312,6 +322,20 @@ def test_a_dataset_that_no_training_takes_is_not_blamed_on_what_is_searched(enco
         plan(SweepConfig(space={"model.dropout": floats()}), settings, rows, scratch=tmp_path / "scratch")
 
 
+def test_a_grid_of_too_many_combinations_is_refused_before_it_is_listed() -> None:
+    fine = {name: {"type": "float", "low": 0.0, "high": 0.9, "step": 0.01} for name in ("warmup", "span_dropout")}
+    assert sorted(len(values) for values in space.grid(space.parse({"training": fine})).values()) == [91, 91]
+    fine["surface_share"] = {"type": "float", "low": 0.0, "high": 0.9, "step": 1e-9}
+    with pytest.raises(
+        StanceError, match=r"sampler=grid: 7\.4529e\+12 combinations .*surface_share 9e\+08, .* 100,000; take"
+    ):
+        space.grid(space.parse({"training": fine}))
+    endless = space.parse({"training": {"r_drop": {"type": "float", "low": 0, "high": 1.7e308, "step": 1e295}}})
+    endless["training.r_drop"].step = 1e-10  # type: ignore[attr-defined]
+    with pytest.raises(StanceError, match=r"inf combinations \(training\.r_drop inf\)"):
+        space.grid(endless)
+
+
 def test_a_continuous_range_has_no_grid(encoder: str, tmp_path: Path) -> None:
     with pytest.raises(StanceError, match=r"sampler=grid: sweep\.space\.training\.learning_rate has no grid"):
         Bench(tmp_path, encoder, sampler="grid")
@@ -361,7 +385,9 @@ def test_settings_without_a_meaning_are_refused(changes: dict[str, Any], message
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("nothing", "the given URL: expected sqlite:///FILE or the URL of a database"),
+        ("nothing", "^sweep.storage=nothing: expected sqlite:///FILE or the URL of a database"),
+        ("me:secret@nothing", "^sweep.storage=the given URL: expected sqlite:///FILE"),
+        ("nothing?password=secret", "^sweep.storage=the given URL: expected sqlite:///FILE"),
         ("oracle9://x", "expected sqlite:///FILE or the URL"),
         ("mysql+nosuchdriver://me:secret@host/db", r"mysql\+nosuchdriver://me:\*\*\*@host/db: expected"),
         ("sqlite://", "names no file"),

@@ -23,7 +23,7 @@ from stance import model as models
 from stance.calibration import softmax
 from stance.errors import StanceError
 from stance.recipe import choose_precision
-from stance.records import LABELS, SOMEONE, Example, Stance
+from stance.records import LABELS, PARTIAL, SOMEONE, Example, Stance
 from stance.settings.training import TrainingConfig
 from stance.trainer import class_weights
 from stance.training import Result
@@ -327,6 +327,17 @@ def test_an_open_holder_has_the_stance_that_all_holders_share() -> None:
     assert [e.target for e in known if e.actor == SOMEONE] == ["truce", "Kampala", "the levy", "Addis Ababa"]
 
 
+def test_an_article_that_lost_annotations_is_not_known_to_have_no_further_stance() -> None:
+    base = tiny.examples(1, seed=4)[0]
+    neutral = replace(base, actor="Ann", target="truce", stance=Stance.NEUTRAL, actor_span=None, target_span=None)
+    sampled = replace(neutral, id="n", target="Kampala", provenance="sampled")
+    held = replace(neutral, id="h", target="levy", stance=Stance.OPPOSE)
+    config = TrainingConfig(span_dropout=0.0, surface_share=0.0, open_holder=1.0)
+    for tags, targets in (((), ["truce", "levy"]), ((PARTIAL,), ["levy"])):
+        asked = augment.vary([neutral, replace(sampled, tags=tags), held, replace(held, target="dam")], config)
+        assert [e.target for e in asked if e.actor == SOMEONE and e.target not in ("Kampala", "dam")] == targets
+
+
 def test_what_the_passage_calls_a_target_is_no_target_of_nobody() -> None:
     text = "Pakistan backed Moscow."
     base = replace(tiny.examples(1)[0], text=text, actor="Pakistan", actor_span=(0, 8), stance=Stance.SUPPORT)
@@ -381,8 +392,15 @@ def test_training_can_start_from_a_checkpoint(encoder: str, reference: Result, t
 
 
 def test_starting_from_a_missing_checkpoint_is_refused(encoder: str, tmp_path: Path) -> None:
-    with pytest.raises(StanceError, match=r"none/model\.safetensors: missing from the checkpoint"):
-        train(encoder, tmp_path / "checkpoint", initial=str(tmp_path / "none"))
+    for name, match in (
+        ("none", r"training\.initial=\S+none: no such directory; expected the directory of a checkpoint"),
+        ("file", r"training\.initial=\S+file: is a file; expected the directory of a checkpoint"),
+        ("empty", r"empty/model\.safetensors: missing from the checkpoint"),
+    ):
+        (tmp_path / "file").touch()
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(StanceError, match=match):
+            train(encoder, tmp_path / "checkpoint", initial=str(tmp_path / name))
 
 
 def test_starting_from_a_checkpoint_of_another_architecture_is_refused(reference: Result, tmp_path: Path) -> None:

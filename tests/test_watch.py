@@ -220,7 +220,9 @@ def test_a_gradient_that_grows_without_end_is_an_explosion() -> None:
     log = [{"grad_norm": norm, "step": 10 * i, "epoch": 0.1} for i, norm in enumerate(norms)]
     place, text = first(watch.Explosion(RECIPE), log)
     assert place == 9, "the third of five readings makes the median"
-    assert "its norm is 900 at step 90 (epoch 0.10), it was 2.2 at the start" in text
+    assert "its norm is 900 at step 90 (epoch 0.10), it was 2.2 at the start and is clipped to training.max" in text
+    _, text = first(watch.Explosion(replace(RECIPE, max_grad_norm=0.0)), log)
+    assert "it was 2.2 at the start and is not clipped (training.max_grad_norm=0); lower" in text
 
 
 def test_a_single_long_gradient_is_no_explosion() -> None:

@@ -136,7 +136,7 @@ def _agreed(examples: Sequence[Example]) -> list[bool]:
     sampled target must also share no word with an annotated one: "the talks" may be what was annotated as "peace talks
     in Kampala". Of a `PARTIAL` row nothing is known.
     """
-    exhaustive = {example.article_id for example in examples if example.provenance == "sampled"}
+    exhaustive = {e.article_id for e in examples if e.provenance == "sampled" and PARTIAL not in e.tags}
     stances: dict[tuple[str, str], set[Stance]] = {}
     taken: dict[str, set[str]] = {}
     for example in examples:

@@ -85,7 +85,7 @@ class Rows(Dataset[Row]):
 
 
 class TokenBudget(Sampler[list[int]]):
-    """Batches of rows of like length, each of at most `budget` tokens with its padding.
+    """Batches of rows of like length, each of at most `budget` tokens with its padding; a longer row is one by itself.
 
     Lengths count rounded up to a multiple of 8. Rows of one rounded length are interchangeable, so that every
     epoch draws other batches, in another order, but always the same number of them; the same seed and epoch

@@ -9,7 +9,6 @@ elsewhere.
 
 import ast
 import dataclasses
-import difflib
 import gc
 import importlib
 import os
@@ -38,6 +37,7 @@ USAGE_ERROR = 2
 ONLY_PRINT = {"--help", "-h", "--cfg", "-c", "--info", "-i", "--version", "--hydra-help", "--shell-completion", "-sc"}
 """Arguments of a command line, ours and Hydra's, with which a script prints something and does nothing else."""
 CONFIGURATION_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
+_SEVERAL = re.compile(r": (bool|float|int|list|str) is not a subclass of")
 
 
 class Script(Generic[Job]):
@@ -198,7 +198,7 @@ class Script(Generic[Job]):
         job = OmegaConf.to_object(config)
         if not isinstance(job, self.job):
             raise StanceError(f"{self.conf / self.name}.yaml: its defaults must begin with {self.name}_schema")
-        _check_known(job)
+        usage.check_given(job)
         return typing.cast(Job, _at_home(job))
 
 
@@ -245,15 +245,19 @@ def explain(error: BaseException) -> str:
     while current is not None and current not in chain:
         chain.append(current)
         current = current.__cause__ or current.__context__
+    added = re.findall(r"merging override \+*([\w.]+)=", str(error))  # what is added to a dict has only its own key
     for link in chain:
         kind = getattr(link, "object_type", None)
         key, full_key = getattr(link, "key", None), getattr(link, "full_key", None)
         if isinstance(link, OmegaConfBaseException) and full_key:
+            full_key = next((k for k in added if k.endswith(f".{full_key}")), full_key)
             first = str(link.msg or link).splitlines()[0].rstrip(".")
             if dataclasses.is_dataclass(kind) and key not in (names := [f.name for f in dataclasses.fields(kind)]):
-                return _unknown(full_key, names)
+                return usage.unknown(full_key, names)
             return f"{full_key}: {_wanted(full_key, first) or first}"
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    if _SEVERAL.search(text):
+        return "holds several settings; set each by its name, KEY.NAME=VALUE (--help lists them)"
     if isinstance(error, OverrideParseException):
         text = f"{error.override}: {text}; a value with special characters needs quotes: 'KEY=\"VALUE\"'"
     text = re.sub(r"\s*Config search path:.*|\s*Set the environment variable.*", "", text)
@@ -265,29 +269,11 @@ def _wanted(key: str, told: str) -> str:
     group, _, name = key.partition(".")
     if "is not a ListConfig" in told:
         return f"expected a list, as in {key}=[VALUE]"
-    if re.search(r": (bool|float|int|list|str) is not a subclass of", told):
+    if _SEVERAL.search(told):
         return f"holds several settings; set each by its name, {key}.NAME=VALUE (--help lists them)"
     if group == "corpora" and name.isidentifier() and "is not in struct" in told:
         return f"no such corpus is chosen; choose it with corpus={name}, or corpus=[{name},…] for several"
     return f"{told}; to add it write +{key}=VALUE" if "is not in struct" in told else ""
-
-
-def _check_known(job: Any, prefix: str = "") -> None:
-    """Refuse what `+KEY=VALUE` adds to a job: OmegaConf keeps it as an attribute that nobody reads."""
-    names = [field.name for field in dataclasses.fields(job)]
-    for key, value in vars(job).items():
-        if key not in names:
-            raise StanceError(_unknown(f"{prefix}{key}", names))
-        for name, inner in value.items() if isinstance(value, dict) else [("", value)]:
-            if dataclasses.is_dataclass(inner):
-                _check_known(inner, ".".join(part for part in (f"{prefix}{key}", str(name)) if part) + ".")
-
-
-def _unknown(full_key: str, names: Sequence[str]) -> str:
-    key = full_key.rpartition(".")[2]
-    close = difflib.get_close_matches(key, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{full_key}: unknown setting {key!r}; expected one of {', '.join(names)}{hint}"
 
 
 def _exit(message: str) -> None:

@@ -80,7 +80,8 @@ def load(path: Path) -> Lexicon:
             entry that is no text, empty or stands twice; with file and line.
     """
     if not path.is_file():
-        raise StanceError(f"{path}: no such file; expected a lexicon of stance words (YAML), such as {LEXICON}")
+        found = "is a directory" if path.is_dir() else "no such file"
+        raise StanceError(f"{path}: {found}; expected a lexicon of stance words (YAML), such as {LEXICON}")
     if path.stat().st_size > MAX_BYTES:
         raise StanceError(f"{path}: over {MAX_BYTES:,} bytes, the most that is read of a lexicon")
     try:

@@ -17,7 +17,28 @@ MAX_NAME_WORDS = 32  # the runs of a name's words grow with their square
 SHORTEST_INITIALS = 3
 WORDS = frozenset({"all", "and", "can", "for", "how", "its", "may", "our", "the", "who"})
 """What three letters that are an abbreviation in capitals are otherwise."""
-FILLERS = frozenset({"and", "for", "from", "its", "that", "the", "their", "this", "with"})
+FILLERS = frozenset(
+    {
+        "all",
+        "and",
+        "another",
+        "any",
+        "are",
+        "been",
+        "being",
+        "both",
+        "but",
+        "did",
+        "each",
+        "every",
+        "for",
+        "from",
+        "had",
+    }
+    | {"has", "have", "her", "him", "his", "its", "not", "off", "other", "our", "out", "she", "some", "such", "than"}
+    | {"that", "the", "their", "them", "then", "these", "they", "this", "those", "was", "were", "what", "with", "would"}
+    | {"you", "your", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
+)
 """Longer words that are no names."""
 LINKS = frozenset(
     {"about", "after", "against", "at", "before", "between", "by", "for", "from", "in", "into", "of", "on", "over"}

@@ -34,8 +34,12 @@ def adapt(encoder: PreTrainedModel, config: LoraConfig, markers: Sequence[int]) 
     """The encoder with adapters: its weights are frozen but for the embeddings of the tokens `markers`.
 
     Raises:
-        StanceError: a target is no linear layer of this encoder.
+        StanceError: a target is no linear layer of this encoder, or the rank is above its width.
     """
+    if config.rank > (width := encoder.config.hidden_size):
+        raise StanceError(
+            f"training.lora.rank={config.rank}: expected at most {width}, the encoder's width; 0 trains all weights"
+        )
     import peft  # takes most of a second, and few trainings need it
 
     known = linear(encoder)

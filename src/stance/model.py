@@ -167,6 +167,11 @@ def start_from(model: StanceModel, encoding: Encoding, directory: Path) -> None:
     Raises:
         StanceError: they do not fit, or mean something else: heads of one shape may read other states.
     """
+    if not directory.is_dir():
+        found = "is a file" if directory.exists() else "no such directory"
+        raise StanceError(
+            f"training.initial={directory}: {found}; expected the directory of a checkpoint or of weights"
+        )
     if (directory / "checkpoint.json").is_file():
         there = about(directory)
         theirs = {"head": "markers", "question": "markers"} | there.get("encoding", {}) | there

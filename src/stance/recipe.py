@@ -68,6 +68,14 @@ def idle(key: str, config: TrainingConfig) -> str:
     return "training.lora.rank=0" if key == "frozen_layers" and config.lora.rank else ""
 
 
+def without_effect(config: TrainingConfig) -> list[str]:
+    """A line about each setting that was given and does nothing beside the others."""
+    given, default = (jsonl.flatten(asdict(settings)) for settings in (config, TrainingConfig()))
+    changed = {key: value for key, value in given.items() if value != default[key]}
+    return [f"training.{key}={value} has no effect without {lack}" for key, value in changed.items()
+            if (lack := idle(key, config))]  # fmt: skip
+
+
 def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> None:
     """Refuse settings without a meaning, and splits that miss a label."""
     for name, number in jsonl.flatten(asdict(config)).items():

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from stance.lookup import FILLERS, other_names
+from stance.lookup import FILLERS, QUALIFIERS, other_names
 from stance.records import SOMEONE, Example, Span
 from stance.settings.training import TrainingConfig
 
@@ -196,7 +196,8 @@ def _survives(example: Example, edits: Sequence[Edit], names: Sequence[tuple[str
 def _alike(word: str, other: str) -> bool:
     """Whether two words may be forms of one: "Russia" and "Russian", "initiative" and "initiatives"."""
     if word.casefold() in FILLERS or min(len(word), len(other)) < 4:
-        return len(word) > 1 and word == other and word[0].isupper()
+        small = len(word) == 3 and word.islower() and word not in FILLERS | QUALIFIERS | SHORT  # "ban", no "his", "new"
+        return word == other.casefold() if small else len(word) > 1 and word == other and word[0].isupper()
     length = 4 if word[0].isupper() and other[0].isupper() else 5
     return word[:length].casefold() == other[:length].casefold()
 

@@ -7,6 +7,7 @@ may give reasons for a stance that is denied now; it is kept where the functions
 no other. Knows nothing of models.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,12 +30,14 @@ MAX_BETWEEN = 4
 """Most tokens from a verb to its object, as in "threw its weight behind"."""
 _FUNCTIONS = frozenset({"active", "prepositional", "clausal", "deed"})
 _APART = frozenset(",;:()[]\"'“”‘’—–-\n")
+_PAIRING = frozenset({"both", "either", "neither"})
 
 
 @dataclass(frozen=True)
 class _Clause:
     """ACTOR verb TARGET, as an example's passage has it; `between` are the words from the verb to the target.
 
+    `named` is the target without what the parse puts behind its name, which may be the verb's.
     `participle` is that of a verb whose direct object is the target, and empty where it isn't or is in doubt; `many`
     says whether the target is plural.
     """
@@ -44,6 +47,7 @@ class _Clause:
     verb: str
     between: str
     target: str
+    named: str
     participle: str
     many: bool
 
@@ -57,9 +61,9 @@ def rewritten(examples: Sequence[Example], config: TrainingConfig) -> list[Examp
         StanceError: the lexicon can't be read, or spaCy's pipeline is missing.
     """
     words = lexicon.load(Path(config.lexicon))
-    random = np.random.default_rng([config.seed, 3])
     proposals: list[Example] = []
     for clause in _clauses(examples, words):
+        random = _draws(clause, config.seed)
         denied, passive = random.random(2) < (config.deny, config.passive)
         refusal, weak = str(random.choice(REFUSED)), str(random.choice(DECLINED))
         if denied:
@@ -67,6 +71,12 @@ def rewritten(examples: Sequence[Example], config: TrainingConfig) -> list[Examp
         if passive:
             proposals += _passive(clause)
     return _sure(proposals, words)
+
+
+def _draws(clause: _Clause, seed: int) -> np.random.Generator:
+    """Random numbers of a clause's own, so that one more or less changes no other."""
+    own = hashlib.blake2b(clause.example.id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return np.random.default_rng([seed, 3, int.from_bytes(own, "big")])
 
 
 def _clauses(examples: Sequence[Example], words: Lexicon) -> list[_Clause]:
@@ -103,6 +113,8 @@ def _clause(example: Example, reading: Reading) -> _Clause | None:
     actor, target, verb = next(actors, None), next(targets, None), reading.at
     if actor is None or target is None or target.i < verb.i or grammar.passive(verb):
         return None
+    if _paired(target) or _done_before(actor, example.actor_span, verb):
+        return None
     span = _phrase(target, example.target_span or (0, 0), whole=True)
     between = verb.doc.text[verb.idx + len(verb) : span[0]]
     if len(between.split()) > MAX_BETWEEN or not _APART.isdisjoint(between):
@@ -110,8 +122,20 @@ def _clause(example: Example, reading: Reading) -> _Clause | None:
     names = _name(example.actor, actor, example.actor_span), _name(example.target, target, span)
     direct = target.dep_ == "dobj" and target.head == verb and not between.strip()
     participle = verb.lower_ if direct and (verb.tag_ == "VBN" or verb.text.endswith("ed")) else ""
-    many = "Plur" in target.morph.get("Number") or bool(grammar.children(target, "conj"))
-    return _Clause(example, names[0], verb.lemma_, between.strip(), names[1], participle, many)
+    own = example.target_span
+    many = "Plur" in target.morph.get("Number") or any(_inside(t, own) for t in grammar.children(target, "conj"))
+    named = _name(example.target, target, own)
+    return _Clause(example, names[0], verb.lemma_, between.strip(), names[1], named, participle, many)
+
+
+def _paired(target: Token) -> bool:
+    """Whether a word before says that another thing follows, which may be left out: "both the plan and …"."""
+    return any(t.lower_ in _PAIRING for t in target.children)
+
+
+def _done_before(actor: Token, span: Span | None, verb: Token) -> bool:
+    """Whether the actor's phrase itself says what is denied next: "states that had backed it refused to back it"."""
+    return any(t.lemma_ == verb.lemma_ for t in actor.subtree if _inside(t, span))
 
 
 def _inside(token: Token, span: Span | None) -> bool:
@@ -123,13 +147,21 @@ def _name(name: str, token: Token, span: Span | None) -> str:
     if token.pos_ == "PRON" or span is None:
         return name
     start, end = _phrase(token, span, whole=False)
-    return str(token.doc.text[start:end])
+    first, phrase = token.doc.char_span(start, end, alignment_mode="expand")[0], str(token.doc.text[start:end])
+    word = first.is_sent_start and first.pos_ != "PROPN" and not first.ent_type_ and not first.text[1:2].isupper()
+    article = first.lower_ in ("the", "a", "an") and first.idx + len(first) < end
+    return phrase[0].lower() + phrase[1:] if word or article else phrase
 
 
 def _phrase(head: Token, span: Span, *, whole: bool) -> Span:
-    """A span with the words before it that belong to its head, the `whole` phrase if it is short and of one piece."""
+    """A span with the words before it that belong to its head, the `whole` phrase if it is short and of one piece.
+
+    What is joined to it behind the span is another thing: "the bill but not the clause".
+    """
     text = head.doc.text
     first, last = head.left_edge, head.right_edge
+    joined = [t.left_edge.i for t in grammar.children(head, "cc", "conj") if t.idx >= span[1]]
+    last = head.doc[min(joined) - 1] if joined else last
     start = min(first.idx, span[0])
     if first.i < head.i - MAX_PHRASE or not _APART.isdisjoint(text[start : span[0]]) or first.pos_ == "NUM":
         start = span[0]
@@ -155,14 +187,14 @@ def _passive(clause: _Clause) -> list[Example]:
     if not clause.participle:
         return []
     done = f"{'were' if clause.many else 'was'} {clause.participle} by"
-    return [_made(clause, "passive", clause.target, done, clause.actor, stance=clause.example.stance)]
+    return [_made(clause, "passive", clause.named, done, clause.actor, stance=clause.example.stance)]
 
 
 def _made(clause: _Clause, how: str, first: str, said: str, last: str, *, stance: Stance) -> Example:
     """An example whose passage is this sentence."""
     old = clause.example
     first = f"{first[0].upper()}{first[1:]}"  # which may be longer: "ß" is "SS"
-    text = f"{first} {said} {_small(last)}."
+    text = f"{first} {said} {last}."
     spans = [(0, len(first)), (len(text) - 1 - len(last), len(text) - 1)]
     if how == "passive":
         spans.reverse()
@@ -177,12 +209,6 @@ def _made(clause: _Clause, how: str, first: str, said: str, last: str, *, stance
         tags=(),
         soft=(),
     )
-
-
-def _small(phrase: str) -> str:
-    """A phrase that no longer begins a sentence."""
-    article, space, rest = phrase.partition(" ")
-    return f"{article.lower()} {rest}" if space and article in ("The", "A", "An") else phrase
 
 
 def _sure(proposals: Sequence[Example], words: Lexicon) -> list[Example]:

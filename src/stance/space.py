@@ -32,6 +32,8 @@ ENTRIES = {
     "int": ("type", "low", "high", "log", "step"),
     "categorical": ("type", "choices"),
 }
+MOST_COMBINATIONS = 100_000
+"""Of a grid."""
 # Settings that a sweep sets by itself.
 OWN = {"training.seed": "a trial trains a model for each of sweep.seeds"}
 
@@ -122,7 +124,8 @@ def _distribution(where: str, entry: Mapping[str, Any], hint: Any) -> BaseDistri
         raise StanceError(f"{where}.type={kind}: expected one of {', '.join(ENTRIES)}")
     for name in entry:
         if name not in ENTRIES[kind]:
-            (near,) = difflib.get_close_matches(str(name), ENTRIES[kind], n=1, cutoff=0)
+            twisted = [known for known in ENTRIES[kind] if sorted(known) == sorted(str(name))]  # "stpe" is no "type"
+            (near,) = twisted or difflib.get_close_matches(str(name), ENTRIES[kind], n=1, cutoff=0)
             raise StanceError(f"{where}.{name}: unknown; {kind} has {', '.join(ENTRIES[kind])}; did you mean {near}?")
     if kind == "categorical":
         return _categorical(where, entry.get("choices"), hint)
@@ -157,8 +160,9 @@ def _number(where: str, entry: Mapping[str, Any], hint: Any) -> BaseDistribution
         warnings.simplefilter("error")  # Optuna mends a range that its step does not divide
         try:
             return NUMBERS[kind](**options)
-        except (ValueError, UserWarning) as error:
-            reason = " ".join(str(error).split()).replace("`", "")
+        except (ValueError, ArithmeticError, UserWarning) as error:
+            fine = isinstance(error, ArithmeticError)  # its text says nothing
+            reason = f"step={entry.get('step')} is too fine" if fine else " ".join(str(error).split()).replace("`", "")
             raise StanceError(f"{where}: low={entry['low']}, high={entry['high']} is no range: {reason}") from error
 
 
@@ -204,20 +208,34 @@ def grid(space: Space) -> dict[str, list[Any]]:
     """All values of each searched setting.
 
     Raises:
-        StanceError: a range is continuous.
+        StanceError: a range is continuous, or there are more than `MOST_COMBINATIONS`, all of which Optuna lists.
     """
+    counts = {key: _count(key, kind) for key, kind in space.items()}
+    if (total := math.prod(counts.values())) > MOST_COMBINATIONS:
+        each = ", ".join(f"{key} {count:.6g}" for key, count in counts.items())
+        raise StanceError(
+            f"sweep.sampler=grid: {total:.6g} combinations ({each}), expected at most {MOST_COMBINATIONS:,}; take "
+            "larger steps, search fewer settings, or sweep.sampler=random"
+        )
     found: dict[str, list[Any]] = {}
     for key, kind in space.items():
         if isinstance(kind, CategoricalDistribution):
             found[key] = list(kind.choices)
-        elif isinstance(kind, FloatDistribution | IntDistribution) and kind.step is not None and not kind.log:
-            count = round((kind.high - kind.low) / kind.step) + 1
-            found[key] = [min(kind.low + number * kind.step, kind.high) for number in range(count)]
-        else:
-            raise StanceError(
-                f"sweep.sampler=grid: sweep.space.{key} has no grid; give it a step and log: false, or choices"
-            )
+        elif isinstance(kind, FloatDistribution | IntDistribution) and kind.step is not None:
+            found[key] = [min(kind.low + number * kind.step, kind.high) for number in range(int(counts[key]))]
     return found
+
+
+def _count(key: str, kind: BaseDistribution) -> float:
+    """How many values a grid has of a setting, perhaps infinitely many."""
+    if isinstance(kind, CategoricalDistribution):
+        return len(kind.choices)
+    if isinstance(kind, FloatDistribution | IntDistribution) and kind.step is not None and not kind.log:
+        try:
+            return round((kind.high - kind.low) / kind.step) + 1
+        except OverflowError:
+            return math.inf
+    raise StanceError(f"sweep.sampler=grid: sweep.space.{key} has no grid; give it a step and log: false, or choices")
 
 
 def overrides(settings: Settings) -> dict[str, Any]:

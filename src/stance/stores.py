@@ -21,6 +21,8 @@ from stance.errors import StanceError, password
 from stance.files import check_above
 
 Answer = TypeVar("Answer")
+LONGEST_NAME = 500
+"""Of an experiment; MLflow takes no longer one."""
 LOCK_SECONDS = 5.0
 MAKING_SECONDS = 300.0
 """MLflow takes three to make a database, on a busy machine thirty."""
@@ -64,6 +66,12 @@ def opening(uri: str) -> Iterator[None]:
             f"{lock}: another process has been opening the tracking database for {MAKING_SECONDS:.0f} s; wait for it, "
             "or set tracking.uri to another file"
         ) from error
+
+
+def check_experiment(name: str) -> None:
+    """Refuse a name that MLflow takes for no experiment; its own words for it don't say which name."""
+    if not 0 < len(name.strip()) <= LONGEST_NAME:
+        raise StanceError(f"tracking.experiment={name}: expected a name of 1 to {LONGEST_NAME} characters")
 
 
 def check_sqlite(path: Path) -> None:

@@ -27,7 +27,7 @@ from stance.calibration import softmax
 from stance.errors import MachineError, StanceError
 from stance.files import sha256
 from stance.recipe import choose_precision, teachers
-from stance.records import LABELS, SOMEONE, UNLABELLED, Example, Pair, Stance
+from stance.records import LABELS, SOMEONE, UNLABELLED, Example, Pair, Span, Stance
 from stance.scores import UNKNOWN, known, only_known
 from stance.settings.training import TrainingConfig
 
@@ -37,7 +37,7 @@ OPEN = (PROVENANCE, UNLABELLED)
 """Where an example comes from that only a teacher answers."""
 FILES = ("model.safetensors", "checkpoint.json", "config.json", "tokenizer.json")
 """What decides a checkpoint's answers."""
-ANSWERING = 2
+ANSWERING = 3
 """Raised when the code makes other answers of the same weights and questions (how names are looked up, or encoded):
 then what is kept is asked anew."""
 PART = 1024
@@ -92,7 +92,10 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
     found: list[Example] = []
     for members in passages.values():
         asked = {(example.actor, example.target) for example in members}
-        places = {name: place for e in members for name, place in ((e.target, e.target_span), (e.actor, e.actor_span))}
+        places: dict[str, Span | None] = {}
+        for e in members:
+            for name, place in ((e.target, e.target_span), (e.actor, e.actor_span)):
+                places[name] = places.get(name) or place
         pairs = [(a, t) for a, t in permutations(places, 2) if t != SOMEONE and (a, t) not in asked]
         wanted = int(config.teacher_questions * len(members) + random.random())
         for index in random.permutation(len(pairs))[:wanted]:

@@ -34,7 +34,7 @@ from stance.jsonl import flatten
 from stance.origin import git_commit, versions
 from stance.runs import Run
 from stance.settings.tracking import TrackingConfig
-from stance.stores import impatient, opening, over_http, reason, scrubbed, without_password
+from stance.stores import check_experiment, impatient, opening, over_http, reason, scrubbed, without_password
 
 _log = logging.getLogger(__name__)
 
@@ -102,6 +102,7 @@ def connect(config: TrackingConfig) -> MlflowClient:
         raise StanceError(
             f"tracking.system_metrics_seconds={config.system_metrics_seconds}: expected seconds; 0 measures nothing"
         )
+    check_experiment(config.experiment)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     for noisy in ("mlflow.system_metrics", "mlflow.store.db.utils", "mlflow.tracking.fluent"):
         logging.getLogger(noisy).setLevel(logging.ERROR)

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import difflib
 import inspect
 import itertools
 import re
@@ -121,3 +122,34 @@ def written(value: Any) -> str:
     # Inside quotes a backslash stands for itself, unless a quote follows it.
     escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
     return f"'{escaped}'"
+
+
+def check_given(job: Any) -> None:
+    """Refuse settings that a job does not have, and an empty text for a file, a directory or a choice.
+
+    Raises:
+        StanceError: `+KEY=VALUE` added one; or a text is empty, as where a shell variable is not set.
+    """
+    _check_known(job, "")
+    for field in dataclasses.fields(job):
+        if isinstance(field.default, str) and field.default and getattr(job, field.name) == "":
+            raise StanceError(f"{field.name}=: is empty; expected a value, such as {field.default}")
+
+
+def _check_known(job: Any, prefix: str) -> None:
+    """Refuse what `+KEY=VALUE` adds to a job: OmegaConf keeps it as an attribute that nobody reads."""
+    names = [field.name for field in dataclasses.fields(job)]
+    for key, value in vars(job).items():
+        if key not in names:
+            raise StanceError(unknown(f"{prefix}{key}", names))
+        for name, inner in value.items() if isinstance(value, dict) else [("", value)]:
+            if dataclasses.is_dataclass(inner):
+                _check_known(inner, ".".join(part for part in (f"{prefix}{key}", str(name)) if part) + ".")
+
+
+def unknown(full_key: str, names: Sequence[str]) -> str:
+    """What is said of a setting that there is none."""
+    key = full_key.rpartition(".")[2]
+    close = difflib.get_close_matches(key, names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{full_key}: unknown setting {key!r}; expected one of {', '.join(names)}{hint}"

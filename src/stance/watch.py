@@ -159,9 +159,11 @@ class Explosion:
         first, now = statistics.median(self.first), statistics.median(self.last)
         if now <= self.RATIO * max(first, self.recipe.max_grad_norm, 1.0):
             return ""
+        most = self.recipe.max_grad_norm
         return (
             f"the gradient explodes: its norm is {now:.3g} at step {entry['step']:.0f} (epoch {entry['epoch']:.2f}), "
-            f"it was {first:.3g} at the start and is clipped to training.max_grad_norm={self.recipe.max_grad_norm:g}; "
+            f"it was {first:.3g} at the start and is "
+            f"{f'clipped to training.max_grad_norm={most:g}' if most else 'not clipped (training.max_grad_norm=0)'}; "
             f"lower training.learning_rate (now {self.recipe.learning_rate:g})"
         )
 

@@ -34,11 +34,16 @@ def _contender(job: BakeoffJob, name: str, changes: Sequence[str], read: Dataset
     """A contender whose settings are checked: no other should be trained for hours before they are refused."""
     for change in changes:
         key = change.partition("=")[0]
-        if not re.fullmatch(r"dataset|(model|training)(\.\w+)+", key) or key == "training.seed":
+        known = re.fullmatch(r"dataset|(model|training)(\.\w+)+", key) and key != "training.seed"
+        if not known or "=" not in change:
             raise StanceError(
                 f"{change!r}: expected dataset=…, model.KEY=… or training.KEY=…, and no training.seed, since all train "
                 "with each of bakeoff.seeds"
             )
+        try:
+            override(job, [change])
+        except StanceError as error:
+            raise StanceError(f"{change!r}: {error}") from error
     own = override(job, changes)
     if own.dataset not in read:
         read[own.dataset] = dataset.load(Path(own.dataset))

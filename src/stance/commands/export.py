@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stance import dataset, export, model, origin, registry, resume, tracking
-from stance.files import check_replaceable, remove_leftovers
+from stance.files import check_outside, check_replaceable, remove_leftovers
 from stance.jobs.training import ExportJob
 
 
@@ -15,6 +15,8 @@ def run(job: ExportJob) -> Path:
         registry.check_name(job.tracking.model)
     export.check(job.export)
     check_replaceable(output, marker="stance.json", own=export.ENTRIES)
+    for read in (job.checkpoint, job.dataset):
+        check_outside(output, Path(read))
     rows, manifest = dataset.load(Path(job.dataset))
     about = model.about(Path(job.checkpoint))
     doubts = dataset.check_same(manifest, about.get("dataset_sha256", ""), allowed=job.other_dataset)

@@ -27,10 +27,11 @@ def run(job: PredictJob) -> Path:
         check_outside(Path(job.output), place)
     try:
         pairs = [pair_from_json(row, where) for where, row in rows]
+        for where, row in rows:
+            jsonl.check_writable(row, where)
     except StanceError as error:
         raise StanceError(f"{error}; nothing was scored") from error
     for where, row in rows:
-        jsonl.check_writable(row, where)
         if taken := sorted((ANSWER | ABSTAINED if job.abstain else ANSWER) & set(row)):
             raise StanceError(f"{where}: the answer would overwrite {', '.join(taken)}; rename these keys of the input")
     print(f"predict: {len(pairs)} pairs of {job.input} with {job.artifact} ({job.precision}) -> {job.output}")

@@ -5,12 +5,13 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import ancestry, dataset, encoders, launch, model, origin, resume, teacher, tracking, training
+from stance import ancestry, dataset, encoders, failures, launch, model, origin, resume, teacher, tracking, training
 from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.jobs.training import TrainJob
-from stance.recipe import doubt, suited
+from stance.recipe import doubt, suited, without_effect
 from stance.records import UNLABELLED, Example
+from stance.rehearsal import rehearse
 from stance.runs import Run
 
 
@@ -29,12 +30,15 @@ def run(job: TrainJob) -> float:
         return made
     if launch.rank():  # the first process alone prints and keeps a record
         return _follow(job, rows)
+    with failures.loading(job.model):
+        rehearse(job.model, recipe, rows)  # before a run is begun for what can't be trained
     print(
         f"train: {job.model.name} on {len(rows['train'])} pairs of {job.dataset}{_asked(job, rows)}, at most "
         f"{job.training.epochs} epochs, learning rate {recipe.learning_rate:g} -> checkpoint in {job.output}"
     )
-    if said := doubt(recipe, width):
-        print(said)
+    for said in (doubt(recipe, width), *without_effect(recipe)):
+        if said:
+            print(said)
     _say_replaced(Path(job.output))
     with resume.hold(Path(job.output)) as work:
         before = resume.find(work, resume.describe(job.model, job.training, manifest.sha256), job.resume)

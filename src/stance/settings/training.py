@@ -65,7 +65,7 @@ class TrainingConfig:
     max_grad_norm: float = 1.0
     """Gradients are clipped to this norm; 0 leaves them."""
     tokens_per_batch: int = 1024
-    """Most tokens of a batch, padding included."""
+    """Most tokens of a batch, padding included; a longer passage makes one by itself."""
     class_weights: str = "none"
     """none, or balanced: the loss weighs a class by the inverse of its frequency."""
     label_smoothing: float = 0.0
