@@ -226,7 +226,7 @@ def mood(verb: Token, lexicon: Lexicon) -> Mood:
             turned=not names.isdisjoint(lexicon.turners),
             weak=not names.isdisjoint(lexicon.weakeners)
             or (lower.dep_ == "xcomp" and word(upper) in lexicon.enders)
-            or ("have" in names and _has(upper, lower, "yet")),
+            or ("have" in names and "yet" in {t.lower_ for t in (*upper.children, *lower.children)}),
             clausal=True,
             request=upper if _asks(upper, lower, names, lexicon) else found.request,
         )
@@ -235,7 +235,7 @@ def mood(verb: Token, lexicon: Lexicon) -> Mood:
 
 
 def negated(token: Token, lexicon: Lexicon) -> bool:
-    """Whether a verb, adjective or noun is denied: "not", "no longer", "without", "no country"."""
+    """Whether a verb, adjective or noun is denied: "not", "no longer", "without", "no country", "little support"."""
     before = [t for t in token.children if t.i <= token.i + 1]  # "is not", but no "backs A but not B"
     near = [t for t in before if t.dep_ in ("neg", "det", "advmod", "preconj", "cc", "aux")]
     near += [t for t in near if t.lower_ == "longer" for t in t.children]
@@ -243,7 +243,14 @@ def negated(token: Token, lexicon: Lexicon) -> bool:
     near += [t for s in subjects for t in (s, *s.children) if t.dep_ in ("det", "nsubj", "nsubjpass", "neg")]
     if token.dep_ == "pcomp":
         near.append(token.head)
-    return any(normal(t.text) in lexicon.negators for t in near)
+    scarce = _scarce(token, "few", "little") or any(_scarce(s, "few") for s in subjects)
+    return scarce or any(normal(t.text) in lexicon.negators for t in near)
+
+
+def _scarce(noun: Token, *words: str) -> bool:
+    """Whether there is hardly any of it: "little support", but not "a little support"."""
+    before = {t.lower_ for t in noun.subtree if t.i <= noun.i} if noun.pos_ not in ("VERB", "AUX") else set()
+    return not before.isdisjoint(words) and before.isdisjoint(("a", "the"))
 
 
 def _refusing(verb: Token) -> bool:
@@ -268,10 +275,6 @@ def _asks(upper: Token, lower: Token, names: set[str], lexicon: Lexicon) -> bool
         t.lower_ in ("to", "be", "should", "must") for t in children(lower, "aux", "auxpass")
     )
     return wanted and bool(asked or children(lower, *SUBJECTS))
-
-
-def _has(upper: Token, lower: Token, adverb: str) -> bool:
-    return any(t.lower_ == adverb for t in (*upper.children, *lower.children))
 
 
 def _with(old: Mood, *, request: Token | None = None, **new: bool) -> Mood:
