@@ -8,7 +8,7 @@ import sys
 sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py would hide the package `evaluate`
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,29 +34,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (StanceError, OSError) as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
-    _print(found)
+    print(*map(printable, _lines(found)), sep="\n")
     return 0 if found.same else 1
 
 
-def _print(found: Difference) -> None:
+def _lines(found: Difference) -> Iterator[str]:
     for letter, version in (("a", found.a), ("b", found.b)):
-        print(printable(f"{letter}  {version.path}: {version.name} (sha256 {version.sha256[:12]})"))
-    print()
+        yield f"{letter}  {version.path}: {version.name} (sha256 {version.sha256[:12]})"
+    yield ""
     for split, label, *numbers in versions.table(found):
-        print(f"{split:11} {label:8}" + "".join(f"{number:>10}" for number in numbers))
-    print()
-    print("\n".join(f"{kind:11} {count:>8}" for kind, count in found.counts().items()))
+        yield f"{split:11} {label:8}" + "".join(f"{number:>10}" for number in numbers)
+    yield ""
+    yield from (f"{kind:11} {count:>8}" for kind, count in found.counts().items())
     for kind in ("relabelled", "moved", "changed"):
         if groups := sorted(getattr(found, kind).items()):
-            print(f"{kind}: " + ", ".join(f"{what} {len(ids)}" for what, ids in groups))
+            yield f"{kind}: " + ", ".join(f"{what} {len(ids)}" for what, ids in groups)
     for letter, version in (("a", found.a), ("b", found.b)):
         if version.only_columns:
-            print(printable(f"columns of {letter} only, not compared: {', '.join(version.only_columns)}"))
+            yield f"columns of {letter} only, not compared: {', '.join(version.only_columns)}"
     if found.examples:
-        print("\nexamples")
-        print("\n".join(printable(line) for example in found.examples for line in _example(example)))
+        yield from ("", "examples")
+        yield from (line for example in found.examples for line in _example(example))
     if found.same:
-        print("\nthe same rows" + ("" if found.a.sha256 == found.b.sha256 else ", in another order"))
+        yield from ("", "the same rows" + ("" if found.a.sha256 == found.b.sha256 else ", in another order"))
 
 
 def _example(example: dict[str, Any]) -> list[str]:

@@ -40,7 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (StanceError, OSError, ValueError) as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
-    show.summary(manifest, report, triples, article, artifact=options.artifact, source=options.article)
+    try:
+        show.summary(manifest, report, triples, article, artifact=options.artifact, source=options.article)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        print(f"error: {options.report}: no report by scripts/evaluate.py ({error!r})", file=sys.stderr)
+        return 2
     return 0
 
 

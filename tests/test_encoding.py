@@ -397,6 +397,13 @@ def test_mention_is_the_longest_printed_part_of_a_name(name: str, text: str, exp
         ("United Kingdom", "BRITISH COLUMBIA", None),
         ("United States", "American Samoa alone", None),
         ("Samoa", "American Samoa alone", None),
+        ("Mexico", "New Mexican officials refused", None),
+        ("United States", "American Samoans voted", None),
+        ("United Kingdom", "British Columbians voted", None),
+        ("DR Congo", "Congo-Brazzaville refused", None),
+        ("Congo-Brazzaville", "Congo-Brazzaville refused", "Congo-Brazzaville"),
+        ("All Progressives Congress", "the APC met", "APC"),
+        ("Her Majesty's Revenue and Customs", "the HMRC met", "HMRC"),
     ],
 )
 def test_states_are_found_by_their_capitals_and_peoples_and_bodies_by_their_initials(

@@ -105,6 +105,7 @@ def test_a_mention_in_other_words_is_replaced_and_a_pronoun_is_left() -> None:
         ("India and Pakistan reject the deal.", "Pakistan", "the deal"),  # the new name is there
         ("someone rejects the deal.", SOMEONE, "the deal"),
         ("The diamond ban was lifted, though the ban on gold stays. He left.", "The diamond ban", "the deal"),
+        ("The Hijab Ban was lifted, though other bans stay.", "The Hijab Ban", "the deal"),
     ],
 )
 def test_what_is_unsure_is_not_renamed(text: str, actor: str, target: str) -> None:
@@ -115,6 +116,11 @@ def test_small_words_of_a_name_may_stay_elsewhere() -> None:
     found = replaced(example("His new law failed, not his new rule.", "His new law", "rule"), actor="a plan")
     assert found is not None
     assert found.text == "A plan failed, not his new rule."
+    found = replaced(
+        example("Deputies who wrote it met those who read the rule.", "deputies who wrote it", "rule"), actor="bakers"
+    )
+    assert found is not None
+    assert found.text == "Bakers met those who read the rule."
 
 
 def test_a_long_passage_is_renamed_at_once() -> None:

@@ -669,6 +669,8 @@ def test_a_training_does_not_replace_what_it_learns_from(tmp_path: Path, name: s
     with pytest.raises(StanceError, match=rf"output=\S+: is what training\.{name} names, .* choose another output"):
         resume.check_apart(config, output)
     resume.check_apart(config, tmp_path / "other")
+    with pytest.raises(StanceError, match="further: is read as part of "):
+        resume.check_apart(config, output / "further")
     given = f"training.initial={same}" if name == "initial" else f"training.teacher=[{same}]"
     with pytest.raises(StanceError, match=rf"is what training\.{name} names"):
         script("train").main([given, f"output={output}"])

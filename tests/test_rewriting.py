@@ -132,12 +132,18 @@ def test_what_hangs_on_the_verb_is_not_taken_for_the_subject_of_its_passive() ->
     text = "Rebel leaders condemned the raid as piracy."
     (found,) = passive(example(text, "Rebel leaders", "raid", "oppose"))
     assert found.text == "The raid was condemned by rebel leaders."
+    (found,) = passive(example("Six ministers condemned the raid.", "Six ministers", "raid", "oppose"))
+    assert found.text == "The raid was condemned by six ministers."
+    (found,) = passive(example("Russian envoys condemned the raid.", "Russian envoys", "raid", "oppose"))
+    assert found.text == "The raid was condemned by Russian envoys."
 
 
 @pytest.mark.parametrize(
     ("text", "actor", "target"),
     [
         ("Defector groups criticised both Seoul and Pyongyang.", "Defector groups", "Seoul"),
+        ("Defector groups criticised both Seoul and Pyongyang.", "Defector groups", "Pyongyang"),
+        ("Pakistan condemned not only the plan but the talks.", "Pakistan", "the plan"),
         ("Governments that had condemned Caracas condemned Caracas.", "Governments that had condemned", "Caracas"),
     ],
 )
@@ -166,6 +172,8 @@ def test_a_verb_with_a_preposition_can_be_denied_but_has_no_passive() -> None:
 def test_a_pronoun_gives_way_to_its_name() -> None:
     pair = replace(example("Ireland has spoken. It backed the dam.", "It", "dam", "support"), actor="Ireland")
     assert [e.text for e in passive(pair)] == ["The dam was backed by Ireland."]
+    pair = replace(pair, actor="The government of Ireland")
+    assert [e.text for e in passive(pair)] == ["The dam was backed by the government of Ireland."]
 
 
 @pytest.mark.parametrize(

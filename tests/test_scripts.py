@@ -24,7 +24,7 @@ from mlflow.tracking import MlflowClient
 
 import tiny
 from conftest import CORPUS, ROOT, Workplace, script
-from stance import calibration, corpora, dataset, errors, jsonl, registry, show, transfer, usage
+from stance import calibration, corpora, dataset, errors, jsonl, recipe, registry, show, transfer, usage
 from stance.config import Script
 from stance.corpora import tables, web
 from stance.dataset import Manifest
@@ -552,6 +552,34 @@ def test_what_cannot_be_trained_leaves_no_run(built: Workplace, tmp_path: Path, 
     assert not (tmp_path / "mlflow.db").exists()
 
 
+def test_a_training_into_what_somebody_else_wrote_leaves_no_run(built: Workplace, tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes.txt").touch()
+    for output, match in (
+        (tmp_path / "taken", "holds files but no checkpoint.json"),
+        (built.dataset / "checkpoint", rf"is read as part of {built.dataset}"),
+    ):
+        with pytest.raises(StanceError, match=match):
+            script("train").main([*tiny_training(tmp_path, built), f"output={output}"])
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize("name", ["bakeoff", "learning_curve", "sweep"])
+def test_a_study_is_not_written_into_its_dataset(built: Workplace, name: str) -> None:
+    output = built.dataset / ("curve.png" if name == "learning_curve" else "study")
+    more = {"sweep": ["sweep=smoke"], "bakeoff": ["bakeoff=speed"]}.get(name, [])
+    with pytest.raises(StanceError, match=rf"is read as part of {built.dataset}"):
+        script(name).main([f"dataset={built.dataset}", f"output={output}", *more])
+
+
+def test_what_is_left_to_a_wide_encoder_is_no_setting_without_effect(
+    built: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipe, "WIDE", 8)
+    script("train").main([*tiny_training(tmp_path, built), "training.lora.rank=2"])
+    assert "no effect" not in capsys.readouterr().out
+
+
 def test_settings_without_effect_are_said(built: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script("train").main([*tiny_training(tmp_path, built), "training.lora.alpha=3", "training.teacher_weight=0.2"])
     said = [line for line in capsys.readouterr().out.splitlines() if "no effect" in line]
@@ -1068,6 +1096,7 @@ def test_the_summary_shows_what_belongs_together(
         ("report", b'{"scores": 3}', r"report\.txt: no scores in it; expected a report by scripts/evaluate\.py"),
         ("report", b'{"scores": {"model": 3}}', r"report\.txt: no scores in it; expected a report"),
         ("article", None, r"article\.txt: no such file; expected an article"),
+        ("numbers", 3, r"report\.txt: no report by scripts/evaluate\.py \(TypeError"),
     ],
 )
 def test_the_summary_names_the_file_that_it_cannot_read(
@@ -1075,7 +1104,7 @@ def test_the_summary_names_the_file_that_it_cannot_read(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     name: str,
-    content: bytes | None,
+    content: Any,
     match: str,
 ) -> None:
     facts = {
@@ -1083,7 +1112,10 @@ def test_the_summary_names_the_file_that_it_cannot_read(
         "export_run": StancePredictor.load(exported.artifact).metadata["export_run"],
     }
     (tmp_path / "report.txt").write_text(json.dumps({"scores": {}, **facts}))
-    if content is not None:
+    if name == "numbers":
+        (tmp_path / "article.txt").write_text("Iran backed the plan.")
+        (tmp_path / "report.txt").write_text(json.dumps({"scores": {"model": {"macro_f1": content}}, **facts}))
+    elif content is not None:
         (tmp_path / f"{name}.txt").write_bytes(content)
     paths = {"dataset": exported.dataset, "artifact": exported.artifact, "report": tmp_path / "report.txt",
              "article": tmp_path / "article.txt"}  # fmt: skip

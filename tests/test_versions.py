@@ -185,7 +185,7 @@ def test_the_script_ends_with_0_1_or_2_and_writes_all_ids(tmp_path: Path, capsys
     c, d = (write(tmp_path / name, [row("1", text=long + end)]) for name, end in (("c", "Never."), ("d", "At once.")))
     assert main([str(c), str(d)]) == 1
     assert "…raised the plan. Iran praised the plan. At once." in capsys.readouterr().out
-    odd = write(tmp_path / "odd", [row("1", text="\x1b[31mred \u202edrow")])
+    odd = write(tmp_path / "odd", [row("1", text="\x1b[31mred \u202edrow") | {"stance": "\x1b[31mfor"}])
     assert main([str(a), str(odd)]) == 1
     assert not set("\x1b\u202e") & set(capsys.readouterr().out)
     before = (b / "manifest.json").read_bytes()

@@ -198,7 +198,7 @@ class Script(Generic[Job]):
         job = OmegaConf.to_object(config)
         if not isinstance(job, self.job):
             raise StanceError(f"{self.conf / self.name}.yaml: its defaults must begin with {self.name}_schema")
-        usage.check_given(job)
+        usage.check_settings(job)
         return typing.cast(Job, _at_home(job))
 
 
@@ -245,7 +245,7 @@ def explain(error: BaseException) -> str:
     while current is not None and current not in chain:
         chain.append(current)
         current = current.__cause__ or current.__context__
-    added = re.findall(r"merging override \+*([\w.]+)=", str(error))  # what is added to a dict has only its own key
+    added = re.findall(r"merging override \+*([^\s=]+)=", str(error))  # what is added to a dict has only its own key
     for link in chain:
         kind = getattr(link, "object_type", None)
         key, full_key = getattr(link, "key", None), getattr(link, "full_key", None)

@@ -17,34 +17,21 @@ MAX_NAME_WORDS = 32  # the runs of a name's words grow with their square
 SHORTEST_INITIALS = 3
 WORDS = frozenset({"all", "and", "can", "for", "how", "its", "may", "our", "the", "who"})
 """What three letters that are an abbreviation in capitals are otherwise."""
-FILLERS = frozenset(
-    {
-        "all",
-        "and",
-        "another",
-        "any",
-        "are",
-        "been",
-        "being",
-        "both",
-        "but",
-        "did",
-        "each",
-        "every",
-        "for",
-        "from",
-        "had",
-    }
-    | {"has", "have", "her", "him", "his", "its", "not", "off", "other", "our", "out", "she", "some", "such", "than"}
-    | {"that", "the", "their", "them", "then", "these", "they", "this", "those", "was", "were", "what", "with", "would"}
-    | {"you", "your", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
-)
+_SMALL = frozenset({"and", "for", "from", "its", "that", "the", "their", "this", "with"})
+"""Words that have no part in initials."""
+FILLERS = _SMALL | frozenset({
+    "all", "another", "any", "are", "been", "being", "both", "but", "did", "each", "every", "had", "has", "have", "her",
+    "him", "his", "how", "not", "off", "other", "our", "out", "per", "she", "some", "such", "than", "them", "then",
+    "these", "they", "those", "was", "were", "what", "who", "whom", "whose", "would", "you", "your",
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+})  # fmt: skip
 """Longer words that are no names."""
 LINKS = frozenset(
     {"about", "after", "against", "at", "before", "between", "by", "for", "from", "in", "into", "of", "on", "over"}
     | {"that", "to", "under", "when", "where", "which", "who", "whose", "with"}
 )
 """The last word before one of these is the head of a name, as in "ban on the sale of arms"."""
+_NO_INITIALS, _NO_CONTENT = _SMALL | LINKS, FILLERS | LINKS
 TITLES = frozenset(
     {"ambassador", "chancellor", "chief", "director", "governor", "king", "leader", "minister", "president", "queen"}
     | {"secretary", "senator"}
@@ -53,9 +40,9 @@ TITLES = frozenset(
 POLITIES = frozenset({"government", "kingdom", "republic", "state"})
 """Before "of" and a state they are not the head: "government of Iran"."""
 _BEFORE = ("Bosnian", "Central", "East", "Equatorial", "Kosovo", "Latin", "Native", "North", "South", "West")
-_BEFORE_ONE = ["American Samoa", "Democratic Republic", "Inner Mongolia", "New Guinea", "New Mexico"]
+_BEFORE_ONE = ["American Samoa", "Democratic Republic", "Inner Mongolia", "New Guinea", "New Mexic"]  # and peoples
 _BEFORE_ONE += ["Northern Ireland", "Northern Irish"]
-_BEHIND = ("Bissau", "Columbia", "Samoa")
+_BEHIND = ("Bissau", "Brazzaville", "Columbia", "Columbian", "Columbians", "Samoa", "Samoan", "Samoans")
 
 
 def _either_case(words: Iterable[str]) -> list[str]:
@@ -206,7 +193,7 @@ def _short(word: str) -> bool:
 def other_names(name: str) -> Iterator[str]:
     """What else may be printed for a name: what the news calls a state, and the initials of other names."""
     yield from _states().get(folded(name), ())
-    content = [word for word in name.split() if word.casefold() not in FILLERS | LINKS]
+    content = [word for word in name.split() if word.casefold() not in _NO_INITIALS]
     initials = "".join(word[0] for word in content)
     if len(initials) >= SHORTEST_INITIALS and all(word[0].isupper() for word in content):
         yield initials
@@ -240,7 +227,7 @@ def _parts(name: str) -> Iterator[str]:
 
 
 def _has_content(word: str) -> bool:
-    return len(word) > 2 and (word.isupper() or word.casefold() not in FILLERS | LINKS)
+    return len(word) > 2 and (word.isupper() or word.casefold() not in _NO_CONTENT)
 
 
 def _head(words: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""What a study finds out about a training before it trains anything, in seconds: settings, files, the model itself."""
+"""What is found out about a training before it begins, in seconds: settings, files, the model itself."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain

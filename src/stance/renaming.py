@@ -32,6 +32,7 @@ TITLES = frozenset({
     "congresswoman", "secretary", "minister", "premier", "chancellor", "governor", "gov", "mayor", "judge",
     "justice", "king", "queen", "prince", "general", "gen", "sir", "lord", "speaker", "chairman",
 })  # fmt: skip
+_SMALL = FILLERS | QUALIFIERS | SHORT | PRONOUNS
 Edit = tuple[Span, str]
 """A place in a text, and what stands there instead."""
 _Shape = tuple[str, str, tuple[bool, ...]]
@@ -196,8 +197,9 @@ def _survives(example: Example, edits: Sequence[Edit], names: Sequence[tuple[str
 def _alike(word: str, other: str) -> bool:
     """Whether two words may be forms of one: "Russia" and "Russian", "initiative" and "initiatives"."""
     if word.casefold() in FILLERS or min(len(word), len(other)) < 4:
-        small = len(word) == 3 and word.islower() and word not in FILLERS | QUALIFIERS | SHORT  # "ban", no "his", "new"
-        return word == other.casefold() if small else len(word) > 1 and word == other and word[0].isupper()
+        if len(word) == 3 and not word.isupper() and word.casefold() not in _SMALL:  # "ban", but not "his" or "new"
+            return word.casefold() in (other.casefold(), other.casefold().removesuffix("s"))
+        return len(word) > 1 and word == other and word[0].isupper()
     length = 4 if word[0].isupper() and other[0].isupper() else 5
     return word[:length].casefold() == other[:length].casefold()
 

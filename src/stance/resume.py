@@ -21,7 +21,7 @@ from stance import distributed, jsonl, launch
 from stance import model as models
 from stance.checkpoints import keep, newest, step_of
 from stance.errors import StanceError
-from stance.files import check_replaceable, sha256
+from stance.files import check_outside, check_replaceable, sha256
 from stance.recipe import choose_precision, teachers
 from stance.settings.training import ModelConfig, TrainingConfig
 
@@ -216,6 +216,7 @@ def check_apart(config: TrainingConfig, output: Path) -> None:
                 f"output={output}: is what training.{name} names, and would be replaced by what learns from it; "
                 "choose another output"
             )
+        check_outside(output, folder)
 
 
 def begin(work: Path, job: Mapping[str, Any], *, resume: str, run: str) -> Path | None:

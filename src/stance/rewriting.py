@@ -30,7 +30,8 @@ MAX_BETWEEN = 4
 """Most tokens from a verb to its object, as in "threw its weight behind"."""
 _FUNCTIONS = frozenset({"active", "prepositional", "clausal", "deed"})
 _APART = frozenset(",;:()[]\"'“”‘’—–-\n")
-_PAIRING = frozenset({"both", "either", "neither"})
+_PAIRING = frozenset({"both", "either", "neither", "only"})
+_ARTICLES = ("the", "a", "an")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def rewritten(examples: Sequence[Example], config: TrainingConfig) -> list[Examp
 
 
 def _draws(clause: _Clause, seed: int) -> np.random.Generator:
-    """Random numbers of a clause's own, so that one more or less changes no other."""
+    """Random numbers of a clause's own: one more or less changes nothing that is made of others."""
     own = hashlib.blake2b(clause.example.id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return np.random.default_rng([seed, 3, int.from_bytes(own, "big")])
 
@@ -129,8 +130,10 @@ def _clause(example: Example, reading: Reading) -> _Clause | None:
 
 
 def _paired(target: Token) -> bool:
-    """Whether a word before says that another thing follows, which may be left out: "both the plan and …"."""
-    return any(t.lower_ in _PAIRING for t in target.children)
+    """Whether it is one of several things and a word says so: "both the plan and", "not only the plan but"."""
+    while target.dep_ == "conj":
+        target = target.head
+    return bool(grammar.children(target, "conj")) and any(t.lower_ in _PAIRING for t in target.children)
 
 
 def _done_before(actor: Token, span: Span | None, verb: Token) -> bool:
@@ -145,12 +148,13 @@ def _inside(token: Token, span: Span | None) -> bool:
 def _name(name: str, token: Token, span: Span | None) -> str:
     """The words that stand for a name: those of the passage with their article, the name itself for a pronoun."""
     if token.pos_ == "PRON" or span is None:
-        return name
+        small = name.partition(" ")[0].casefold() in _ARTICLES and " " in name
+        return name[0].lower() + name[1:] if small else name
     start, end = _phrase(token, span, whole=False)
     first, phrase = token.doc.char_span(start, end, alignment_mode="expand")[0], str(token.doc.text[start:end])
-    word = first.is_sent_start and first.pos_ != "PROPN" and not first.ent_type_ and not first.text[1:2].isupper()
-    article = first.lower_ in ("the", "a", "an") and first.idx + len(first) < end
-    return phrase[0].lower() + phrase[1:] if word or article else phrase
+    proper = first.pos_ == "PROPN" or first.ent_type_ in mentions.NAME_TYPES or first.text[1:2].isupper()
+    article = first.lower_ in _ARTICLES and first.idx + len(first) < end
+    return phrase[0].lower() + phrase[1:] if article or (first.is_sent_start and not proper) else phrase
 
 
 def _phrase(head: Token, span: Span, *, whole: bool) -> Span:

@@ -229,10 +229,10 @@ def grid(space: Space) -> dict[str, list[Any]]:
 def _count(key: str, kind: BaseDistribution) -> float:
     """How many values a grid has of a setting, perhaps infinitely many."""
     if isinstance(kind, CategoricalDistribution):
-        return len(kind.choices)
+        return float(len(kind.choices))
     if isinstance(kind, FloatDistribution | IntDistribution) and kind.step is not None and not kind.log:
         try:
-            return round((kind.high - kind.low) / kind.step) + 1
+            return float(round((kind.high - kind.low) / kind.step) + 1)
         except OverflowError:
             return math.inf
     raise StanceError(f"sweep.sampler=grid: sweep.space.{key} has no grid; give it a step and log: false, or choices")

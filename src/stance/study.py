@@ -90,7 +90,7 @@ def shown(url: str) -> str:
         hidden = url.replace(f":{password(url)}@", ":***@")
         return re.sub(r"([?&]password=)[^&]+", r"\1***", make_url(hidden).render_as_string(hide_password=True))
     except (ArgumentError, ValueError):
-        return "the given URL" if "@" in url or "password" in url else url
+        return "the given URL" if re.search("@|pass|token|secret", url, re.IGNORECASE) else url
 
 
 def connect(config: SweepConfig, *, on_stale: Callable[[FrozenTrial], None] = lambda trial: None) -> RDBStorage:

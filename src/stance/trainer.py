@@ -183,7 +183,7 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
 
 
 def class_weights(mode: str, rows: Sequence[Row]) -> Tensor:
-    """The weight of each class in the loss, shape `(3,)`; all labels there, 1 on average over examples by weight."""
+    """The weight of each class in the loss, shape `(3,)`: 1 on average over weighted examples that have all labels."""
     if mode == "none":
         return torch.ones(len(LABELS))
     labels, weights = ([x for row in rows for x in getattr(row, name)] for name in ("labels", "weights"))

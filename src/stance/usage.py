@@ -23,7 +23,7 @@ ALONE = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", "--sh
 """Options of a command line, all of them Hydra's; those with a value take the next word where none is joined by `=`,
 and of the last few there can be one."""
 _NO_TEXT = re.compile(
-    r"[+-]?(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:e[+-]?\d+)?|[+-]?(?:inf|nan)|true|false", re.IGNORECASE
+    r"[+-]?(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:e[+-]?\d[\d_]*)?|[+-]?(?:inf|nan)|true|false", re.IGNORECASE
 )  # what Hydra reads as a number or a truth value
 
 
@@ -124,7 +124,7 @@ def written(value: Any) -> str:
     return f"'{escaped}'"
 
 
-def check_given(job: Any) -> None:
+def check_settings(job: Any) -> None:
     """Refuse settings that a job does not have, and an empty text for a file, a directory or a choice.
 
     Raises:

@@ -9,6 +9,7 @@ from stance import ancestry, bakeoff, dataset, jsonl, recipe, tracking, training
 from stance.config import override
 from stance.dataset import Manifest
 from stance.errors import StanceError
+from stance.files import check_outside
 from stance.jobs.studies import BakeoffJob
 from stance.records import Example
 from stance.rehearsal import rehearse
@@ -70,6 +71,7 @@ def run(job: BakeoffJob) -> Path:
     """Train every contender with every seed, score all on the same development sets and print the table."""
     bakeoff.check(job.bakeoff)
     jsonl.check_output(Path(job.output))
+    check_outside(Path(job.output), Path(job.dataset))
     rows, manifest = dataset.load(Path(job.dataset))
     public = transfer.load(job.transfer) if job.public else {}
     sets = bakeoff.own(rows["validation"]) | public

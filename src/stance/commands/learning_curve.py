@@ -7,6 +7,7 @@ from pathlib import Path
 from stance import ancestry, curve, dataset, jsonl, plots, studies, tracking, training, transfer
 from stance.curve import Point
 from stance.errors import StanceError
+from stance.files import check_outside
 from stance.inference import Logits
 from stance.jobs.studies import CurveJob
 from stance.rehearsal import rehearse
@@ -16,15 +17,22 @@ from stance.show import columns
 PICTURES = (".png", ".pdf", ".svg")
 
 
-def run(job: CurveJob) -> Path:
-    """Train on ever more articles over seeds, and plot what each model scores."""
-    curve.check(job.curve)
+def _outputs(job: CurveJob) -> tuple[Path, Path]:
+    """The picture, and the file of what was scored, either of which may be written."""
     output = Path(job.output)
     if output.suffix not in PICTURES:
         raise StanceError(f"output={job.output}: expected the name of a picture, {', '.join(PICTURES)}")
+    check_outside(output, Path(job.dataset))
     memory = output.with_suffix(".jsonl")
-    jsonl.check_output(output)
-    jsonl.check_output(memory)
+    for path in (output, memory):
+        jsonl.check_output(path)
+    return output, memory
+
+
+def run(job: CurveJob) -> Path:
+    """Train on ever more articles over seeds, and plot what each model scores."""
+    curve.check(job.curve)
+    output, memory = _outputs(job)
     job = replace(job, training=training.suit(job.model, job.training))
     rows, manifest = dataset.load(Path(job.dataset))
     rehearse(job.model, job.training, rows)

@@ -1,6 +1,7 @@
 """A dataset to a checkpoint."""
 
 import math
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from stance import ancestry, dataset, encoders, failures, launch, model, origin, resume, teacher, tracking, training
 from stance.dataset import Manifest
 from stance.errors import StanceError
+from stance.files import check_outside, check_replaceable
 from stance.jobs.training import TrainJob
 from stance.recipe import doubt, suited, without_effect
 from stance.records import UNLABELLED, Example
@@ -21,10 +23,11 @@ def run(job: TrainJob) -> float:
     Returns:
         That macro-F1.
     """
-    resume.check_apart(job.training, Path(job.output))
+    _check_output(job)
     width = encoders.settings(job.model).hidden_size
     rows, manifest = dataset.load(Path(job.dataset))
     recipe = resume.settled(job.model, suited(job.training, width), manifest.sha256, Path(job.output), job.resume)
+    idle = without_effect(job.training)
     job = replace(job, training=recipe)
     if job.resume == "auto" and (made := _made(job, manifest)) is not None:
         return made
@@ -32,14 +35,7 @@ def run(job: TrainJob) -> float:
         return _follow(job, rows)
     with failures.loading(job.model):
         rehearse(job.model, recipe, rows)  # before a run is begun for what can't be trained
-    print(
-        f"train: {job.model.name} on {len(rows['train'])} pairs of {job.dataset}{_asked(job, rows)}, at most "
-        f"{job.training.epochs} epochs, learning rate {recipe.learning_rate:g} -> checkpoint in {job.output}"
-    )
-    for said in (doubt(recipe, width), *without_effect(recipe)):
-        if said:
-            print(said)
-    _say_replaced(Path(job.output))
+    _announce(job, rows, filter(None, (doubt(recipe, width), *idle)))
     with resume.hold(Path(job.output)) as work:
         before = resume.find(work, resume.describe(job.model, job.training, manifest.sha256), job.resume)
         with tracking.run(job.tracking, stage="train", settings=asdict(job), resume=before.run) as active:
@@ -55,6 +51,25 @@ def run(job: TrainJob) -> float:
         + (f"; adapters: {result.trained_share:.1%} of the parameters were trained" if job.training.lora.rank else "")
     )
     return result.scores["macro_f1"]
+
+
+def _check_output(job: TrainJob) -> None:
+    """Refuse an output that is read, or that holds something else, before there is a run."""
+    output = Path(job.output)
+    resume.check_apart(job.training, output)
+    check_outside(output, Path(job.dataset))
+    check_replaceable(output, marker="checkpoint.json", own=model.ENTRIES)
+
+
+def _announce(job: TrainJob, rows: dict[str, list[Example]], remarks: Iterable[str]) -> None:
+    """Say what begins, and what is to be said of its settings."""
+    print(
+        f"train: {job.model.name} on {len(rows['train'])} pairs of {job.dataset}{_asked(job, rows)}, at most "
+        f"{job.training.epochs} epochs, learning rate {job.training.learning_rate:g} -> checkpoint in {job.output}",
+        *remarks,
+        sep="\n",
+    )
+    _say_replaced(Path(job.output))
 
 
 def _say_replaced(output: Path) -> None:
