@@ -19,7 +19,7 @@ main = Script(
         "python scripts/train.py model=roberta_base output=outputs/roberta",
         "python scripts/train.py training.save_steps=200 resume=auto",
         "torchrun --nproc-per-node 2 scripts/train.py",
-        "python scripts/train.py -m training.seed=1,2,3 hydra/launcher=submitit_slurm",
+        "python scripts/train.py -m training.seed=1,2,3 hydra/launcher=submitit_slurm hydra.launcher.timeout_min=240",
     ),
     several="training.seed=1,2,3",
     many=True,

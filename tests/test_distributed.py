@@ -441,6 +441,31 @@ def test_a_mistake_in_a_job_of_submitit_comes_back_as_one_line(
     assert last.endswith(said)
 
 
+def test_slurm_where_there_is_none_comes_back_as_one_line(built: Workplace, tmp_path: Path) -> None:
+    command = sys.executable, TRAIN, "-m", "hydra/launcher=submitit_slurm", *settings(tmp_path, built, "job")
+    done = launch(*command, cwd=tmp_path)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith('error: Could not detect "srun"')
+    assert "hydra/launcher=submitit_local" in last
+    assert "Traceback" not in done.stderr
+
+
+def test_what_submitit_says_of_jobs_is_one_line_but_for_bugs() -> None:
+    from submitit.core.utils import FailedJobError, UncompletedJobError
+
+    refused = FailedJobError(
+        "sbatch: error: invalid partition specified: foo\nsbatch: error: Batch job submission failed"
+    )
+    assert launched.told_by_submitit(refused).startswith("sbatch: error: invalid partition specified: foo; logs are in")
+    ended = UncompletedJobError(
+        "Job 7 (task: 0) with path x has not produced any output (state: OUT_OF_MEMORY)\n---\nlog"
+    )
+    assert launched.told_by_submitit(ended).endswith("(state: OUT_OF_MEMORY); logs are in outputs/multirun/.submitit")
+    bug = FailedJobError("Job (task=0) failed during processing with trace:\n----\nTraceback")
+    assert launched.told_by_submitit(bug) == launched.told_by_submitit(RuntimeError("other")) == ""
+
+
 WITHOUT_PLUGINS = """
 import sys
 sys.modules["hydra_plugins"] = None  # as if no plugin of Hydra were installed

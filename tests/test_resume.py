@@ -671,6 +671,12 @@ def test_a_training_does_not_replace_what_it_learns_from(tmp_path: Path, name: s
     resume.check_apart(config, tmp_path / "other")
     with pytest.raises(StanceError, match="further: is read as part of "):
         resume.check_apart(config, output / "further")
+    (tmp_path / "one").symlink_to(tmp_path / "two")
+    (tmp_path / "two").symlink_to(tmp_path / "one")
+    round_trip = str(tmp_path / "one")
+    circle = TrainingConfig(**{name: round_trip if name == "initial" else [round_trip]})  # type: ignore[arg-type]
+    with pytest.raises(StanceError, match="one: a link that leads nowhere"):
+        resume.check_apart(circle, output)
     given = f"training.initial={same}" if name == "initial" else f"training.teacher=[{same}]"
     with pytest.raises(StanceError, match=rf"is what training\.{name} names"):
         script("train").main([given, f"output={output}"])

@@ -426,6 +426,11 @@ def test_a_value_that_cannot_be_read_names_its_override() -> None:
     refused("train", "output=runs/lr=3", match=r"^output=runs/lr=3: .*special characters needs quotes")
 
 
+def test_a_password_in_a_value_that_cannot_be_read_is_not_shown() -> None:
+    storage = "sweep.storage=postgresql://me:se(cret@host/db"
+    refused("sweep", storage, match=r"^sweep\.storage=postgresql://me:\*\*\*@host/db: ((?!cret).)*$")
+
+
 def test_an_override_without_value_is_refused() -> None:
     refused("train", "training.epochs", match=r"training\.epochs.*missing EQUAL")
 
@@ -543,6 +548,8 @@ def test_train_returns_the_validation_score_of_its_checkpoint(small: tuple[Path,
         ("training.lora.rank=10000000", r"training.lora.rank=10000000: expected at most \d+, the encoder"),
         ("training.initial=nowhere", "training.initial=nowhere: no such directory"),
         ("tracking.experiment=", "tracking.experiment=: expected a name of 1 to 500"),
+        ("tracking.artifacts=", "tracking.artifacts=: is empty; expected a directory"),
+        ("tracking.uri=sqlite:///", "tracking.uri=sqlite:///: names no file; expected sqlite:///FILE"),
         (f"tracking.experiment={'x' * 501}", "tracking.experiment=x+: expected a name of 1 to 500"),
     ],
 )
@@ -1005,7 +1012,9 @@ def test_a_terminated_script_leaves_a_killed_run_and_no_checkpoint(built: Workpl
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.5)
-        process.send_signal(signal.SIGTERM)
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP):  # launchers send several
+            process.send_signal(number)
+            time.sleep(0.02)
         assert process.wait(60) == 143
     finally:
         process.kill()

@@ -30,7 +30,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from stance import launch, usage
-from stance.errors import StanceError, install, no_room, printable
+from stance.errors import StanceError, install, no_room, password, printable
 
 Job = TypeVar("Job")
 USAGE_ERROR = 2
@@ -95,9 +95,9 @@ class Script(Generic[Job]):
         # PyTorch, which comes later, spins where it waits: eighteen times slower beside another busy program.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         if not launch.rank():
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+            signal.signal(signal.SIGTERM, _end)
             if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
-                signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))  # its terminal was closed
+                signal.signal(signal.SIGHUP, _end)  # its terminal was closed
         if launch.processes() > 1 and not self.many:
             _exit(f"scripts/{self.name}.py works in one process; start it with python, without torchrun or accelerate")
         decorated = hydra.main(version_base="1.3", config_path=str(self.conf), config_name=self.name)
@@ -110,8 +110,10 @@ class Script(Generic[Job]):
             _exit(str(error))
         except KeyboardInterrupt:
             sys.exit(130)
-        except Exception:
+        except Exception as error:
             launch.let_first_speak()
+            if said := launch.told_by_submitit(error):
+                _exit(said)
             raise
         launch.leave()
 
@@ -202,6 +204,13 @@ class Script(Generic[Job]):
         return typing.cast(Job, _at_home(job))
 
 
+def _end(number: int, _: Any) -> None:
+    """Leave as after an error, so that runs are ended. Further signals would end that halfway; launchers send two."""
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def _said(error: Exception) -> str:
     """What a user is told of an error that he can do something about; empty for a bug."""
     if isinstance(error, StanceError):
@@ -261,6 +270,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, OverrideParseException):
         text = f"{error.override}: {text}; a value with special characters needs quotes: 'KEY=\"VALUE\"'"
     text = re.sub(r"\s*Config search path:.*|\s*Set the environment variable.*", "", text)
+    text = text.replace(f":{secret}@", ":***@") if (secret := password(text)) else text
     return text + (f"; {install('slurm')}" if "hydra/launcher/submitit" in text else "")
 
 

@@ -12,6 +12,8 @@ from stance.errors import StanceError
 
 PATIENCE = 30.0
 """Seconds, of which `torchrun` needs a tenth; the first process may meet the same error some seconds later."""
+LOGS = "outputs/multirun/.submitit"
+"""Where jobs of submitit write what they print."""
 
 
 def rank() -> int:
@@ -53,6 +55,16 @@ def join_slurm() -> None:
         submitit.helpers.TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
 
 
+def told_by_submitit(error: Exception) -> str:
+    """What a user is told of jobs that could not be submitted, or that ended without an answer; empty for a bug."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines or "with trace" in lines[0]:
+        return ""
+    if 'detect "srun"' in lines[0]:
+        return f"{lines[0]}; on a machine without Slurm hydra/launcher=submitit_local runs the jobs"
+    return f"{lines[0]}; logs are in {LOGS}" if type(error).__module__.partition(".")[0] == "submitit" else ""
+
+
 def leave() -> None:
     """Take leave of the other processes before this one ends."""
     if processes() > 1:
@@ -84,5 +96,5 @@ def check_left(output: Path) -> None:
         if re.fullmatch(rf"{re.escape(output.name)}-\d+\.partial", path.parent.name):
             raise StanceError(
                 f"{path.parent}: an interrupted training of several; resume=auto goes on with it and takes those "
-                "before it as they are, resume=never trains all of them anew"
+                "before it as they are, resume=never trains all of them anew; move it away if it is none of these"
             )

@@ -53,6 +53,8 @@ def opening(uri: str) -> Iterator[None]:
     if (other := unquote(name)) != name:  # it would open that one, or try for minutes
         raise StanceError(f"tracking.uri={uri}: MLflow reads this as {other}; choose a path without %")
     path = Path(name)
+    if not path.name:
+        raise StanceError(f"tracking.uri={uri}: names no file; expected sqlite:///FILE")
     check_above(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f".{path.name}.lock")
@@ -68,10 +70,12 @@ def opening(uri: str) -> Iterator[None]:
         ) from error
 
 
-def check_experiment(name: str) -> None:
-    """Refuse a name that MLflow takes for no experiment; its own words for it don't say which name."""
+def check_experiment(name: str, artifacts: str) -> None:
+    """Refuse a name that MLflow takes for no experiment, and no place for its files."""
     if not 0 < len(name.strip()) <= LONGEST_NAME:
         raise StanceError(f"tracking.experiment={name}: expected a name of 1 to {LONGEST_NAME} characters")
+    if not artifacts.strip():
+        raise StanceError("tracking.artifacts=: is empty; expected a directory or a URL, such as mlruns/artifacts")
 
 
 def check_sqlite(path: Path) -> None:
@@ -171,7 +175,7 @@ def impatient() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """The first line of an error of MLflow; of a server that can't be reached, why."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0]
     found = _CAUSE.search(line)

@@ -245,7 +245,9 @@ def _keeping(config: TrainingConfig) -> Iterator[None]:
 
 
 def check(config: TrainingConfig) -> None:
-    """Refuse a teacher that is no whole checkpoint."""
+    """Refuse a teacher that is no whole checkpoint, and no place for its answers."""
+    if config.teacher and not config.teacher_cache:
+        raise StanceError("training.teacher_cache=: is empty; expected a directory, such as outputs/teacher-answers")
     for _, directory in teachers(config):
         model.about(directory)
         for part in FILES:

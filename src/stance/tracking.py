@@ -102,7 +102,7 @@ def connect(config: TrackingConfig) -> MlflowClient:
         raise StanceError(
             f"tracking.system_metrics_seconds={config.system_metrics_seconds}: expected seconds; 0 measures nothing"
         )
-    check_experiment(config.experiment)
+    check_experiment(config.experiment, config.artifacts)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     for noisy in ("mlflow.system_metrics", "mlflow.store.db.utils", "mlflow.tracking.fluent"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
@@ -294,7 +294,7 @@ def _fail(active: Run, error: BaseException) -> None:
         try:
             with impatient():
                 step()
-        except Exception as second:  # the first error is the one to report
+        except BaseException as second:  # the first error is the one to report, and Ctrl-C may come twice
             problems.append(scrubbed(reason(second)))
     if problems:
         _log.warning("MLflow lacks something of the run that failed: %s", problems[0])

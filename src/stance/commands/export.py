@@ -22,7 +22,11 @@ def run(job: ExportJob) -> Path:
     doubts = dataset.check_same(manifest, about.get("dataset_sha256", ""), allowed=job.other_dataset)
     doubts |= dataset.inherited(manifest, about)
     print(f"export: {job.checkpoint} -> artifact in {output}, checked on {len(rows['validation'])} validation pairs")
-    with resume.hold(output, name="export"), tracking.run(job.tracking, stage="export", settings=asdict(job)) as active:
+    with (
+        resume.hold(output, name="export") as work,
+        tracking.run(job.tracking, stage="export", settings=asdict(job)) as active,
+    ):
+        tracking.give_up(resume.note(work / resume.RUN, active.id))  # that of an export that was killed
         remove_leftovers(output)
         active.dataset(manifest, Path(job.dataset), "validation")
         active.warn(doubts)

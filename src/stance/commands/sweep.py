@@ -7,7 +7,7 @@ from pathlib import Path
 from stance import ancestry, dataset, findings, study, sweep_runs, training, trial
 from stance.dataset import Manifest
 from stance.errors import StanceError
-from stance.files import check_above, check_outside
+from stance.files import check_outside, check_permitted
 from stance.jobs import DATASET
 from stance.jobs.studies import SweepJob
 from stance.runs import Run
@@ -24,7 +24,7 @@ def run(job: SweepJob) -> float:
     """
     study.check(job.sweep)
     folder = Path(job.output) / job.sweep.name
-    check_above(folder / "best.yaml")
+    check_permitted(folder / "best.yaml")
     check_outside(folder, Path(job.dataset))
     rows, manifest = dataset.load(Path(job.dataset))
     plan = trial.plan(job.sweep, Settings(job.model, job.training), rows, scratch=folder)
