@@ -59,10 +59,7 @@ def doubt(config: TrainingConfig, width: int) -> str:
 
 def idle(key: str, config: TrainingConfig) -> str:
     """What `training.KEY` lacks in these settings to have an effect; empty where it has one."""
-    if (
-        key in ("teacher_weight", "teacher_questions", "teacher_questions_weight", "teacher_cache")
-        and not config.teacher
-    ):
+    if key.startswith("teacher_") and not config.teacher:
         return "training.teacher"
     if key in ("lora.alpha", "lora.dropout", "lora.targets") and not config.lora.rank:
         return "training.lora.rank"
