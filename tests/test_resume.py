@@ -610,7 +610,9 @@ def test_a_training_killed_before_its_first_step_leaves_no_open_run(
     assert [run.info.status for run in runs(tmp_path)] == ["KILLED", "RUNNING"]
     with pytest.raises(StanceError, match=r"training\.label_smoothing=2"):
         script("train").main([*overrides, "training.label_smoothing=2"])
-    assert [run.info.status for run in runs(tmp_path)] == ["KILLED", "KILLED", "FAILED"]
+    assert [run.info.status for run in runs(tmp_path)] == ["KILLED", "RUNNING"], "nothing was begun"
+    script("train").main([*overrides, "training.label_smoothing=0.1"])
+    assert [run.info.status for run in runs(tmp_path)] == ["KILLED", "KILLED", "FINISHED"]
     assert not work_of(tmp_path / "checkpoint").exists()
 
 

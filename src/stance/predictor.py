@@ -231,11 +231,8 @@ def verify(root: Path) -> None:
 
 
 def parts(artifact: Path, metadata: Mapping[str, Any]) -> list[Path]:
-    """The directory of an artifact with this metadata and its files: an output may lie in, or in place of, none.
-
-    A file of somebody's in the directory would also keep the next export from replacing it.
-    """
-    return [artifact, *(artifact / name for name in ("stance.json", *metadata["files"]))]
+    """The files of an artifact with this metadata, none of which an output may take the place of."""
+    return [artifact / name for name in ("stance.json", *metadata["files"])]
 
 
 def _check_file(path: Path, expected: str | None) -> None:
