@@ -30,7 +30,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from stance import launch, usage
-from stance.errors import StanceError, install, no_room, password, printable
+from stance.errors import StanceError, hidden, install, no_room, printable
 
 Job = TypeVar("Job")
 USAGE_ERROR = 2
@@ -270,8 +270,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, OverrideParseException):
         text = f"{error.override}: {text}; a value with special characters needs quotes: 'KEY=\"VALUE\"'"
     text = re.sub(r"\s*Config search path:.*|\s*Set the environment variable.*", "", text)
-    text = text.replace(f":{secret}@", ":***@") if (secret := password(text)) else text
-    return text + (f"; {install('slurm')}" if "hydra/launcher/submitit" in text else "")
+    return hidden(text) + (f"; {install('slurm')}" if "hydra/launcher/submitit" in text else "")
 
 
 def _wanted(key: str, told: str) -> str:

@@ -53,6 +53,11 @@ def password(address: str) -> str:
     return found[1] if found else ""
 
 
+def hidden(text: str) -> str:
+    """The text without the password before the host of an address in it."""
+    return text.replace(f":{secret}@", ":***@") if (secret := password(text)) else text
+
+
 def install(extra: str) -> str:
     """What to do where a package of an extra is missing: this project is in a repository, not on PyPI."""
     return f"run `pip install -e '.[{extra}]'` in the folder of the repository"

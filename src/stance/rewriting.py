@@ -147,14 +147,15 @@ def _inside(token: Token, span: Span | None) -> bool:
 
 def _name(name: str, token: Token, span: Span | None) -> str:
     """The words that stand for a name: those of the passage with their article, the name itself for a pronoun."""
-    if token.pos_ == "PRON" or span is None:
-        small = name.partition(" ")[0].casefold() in _ARTICLES and " " in name
-        return name[0].lower() + name[1:] if small else name
-    start, end = _phrase(token, span, whole=False)
-    first, phrase = token.doc.char_span(start, end, alignment_mode="expand")[0], str(token.doc.text[start:end])
-    proper = first.pos_ == "PROPN" or first.ent_type_ in mentions.NAME_TYPES or first.text[1:2].isupper()
-    article = first.lower_ in _ARTICLES and first.idx + len(first) < end
-    return phrase[0].lower() + phrase[1:] if article or (first.is_sent_start and not proper) else phrase
+    phrase, common = name, False
+    if token.pos_ != "PRON" and span is not None:
+        start, end = _phrase(token, span, whole=False)
+        first, phrase = token.doc.char_span(start, end, alignment_mode="expand")[0], str(token.doc.text[start:end])
+        proper = first.pos_ == "PROPN" or first.ent_type_ in mentions.NAME_TYPES or first.text[1:2].isupper()
+        common = bool(first.is_sent_start) and not proper
+    article, space, _ = phrase.partition(" ")
+    small = common or (space and article.casefold() in _ARTICLES)
+    return phrase[0].lower() + phrase[1:] if small else phrase
 
 
 def _phrase(head: Token, span: Span, *, whole: bool) -> Span:

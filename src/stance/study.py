@@ -29,7 +29,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from stance.errors import StanceError, password
+from stance.errors import StanceError, hidden
 from stance.files import check_above
 from stance.recipe import MAX_SEED
 from stance.scores import rates
@@ -87,8 +87,7 @@ def check(config: SweepConfig) -> None:
 def shown(url: str) -> str:
     """A database URL without its password."""
     try:
-        hidden = url.replace(f":{password(url)}@", ":***@")
-        return re.sub(r"([?&]password=)[^&]+", r"\1***", make_url(hidden).render_as_string(hide_password=True))
+        return re.sub(r"([?&]password=)[^&]+", r"\1***", make_url(hidden(url)).render_as_string(hide_password=True))
     except (ArgumentError, ValueError):
         return "the given URL" if re.search("@|pass|token|secret", url, re.IGNORECASE) else url
 

@@ -33,6 +33,7 @@ def contenders(job: BakeoffJob) -> Iterator[bakeoff.Contender]:
 
 def _contender(job: BakeoffJob, name: str, changes: Sequence[str], read: Datasets) -> bakeoff.Contender:
     """A contender whose settings are checked: no other should be trained for hours before they are refused."""
+    own = job
     for change in changes:
         key = change.partition("=")[0]
         known = re.fullmatch(r"dataset|(model|training)(\.\w+)+", key) and key != "training.seed"
@@ -42,10 +43,9 @@ def _contender(job: BakeoffJob, name: str, changes: Sequence[str], read: Dataset
                 "with each of bakeoff.seeds"
             )
         try:
-            override(job, [change])
+            own = override(own, [change])
         except StanceError as error:
             raise StanceError(f"{change!r}: {error}") from error
-    own = override(job, changes)
     if own.dataset not in read:
         read[own.dataset] = dataset.load(Path(own.dataset))
     rows, manifest = read[own.dataset]
