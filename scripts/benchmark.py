@@ -31,7 +31,6 @@ from stance.jobs.training import TrainJob
 from stance.predictor import StancePredictor, read_metadata
 from stance.recipe import bf16_gain, bf16_instructions, choose_precision
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 STATUS = Path("/proc/self/status")
 
@@ -106,7 +105,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def run(options: argparse.Namespace) -> str:
     """Measure everything and write the tables, which are returned."""
     load = os.getloadavg()[0]
-    job = Script(job=TrainJob, conf=CONF, name="train").compose(options.settings)
+    job = Script(f"{SCRIPTS}/train.py", job=TrainJob).compose(options.settings)
     before, behind = read_document(options.output)
     rows, _ = dataset.load(options.dataset)
     StancePredictor.load(options.artifact)

@@ -4,12 +4,13 @@ Rows are known by their ids. Exit code 0 when both have the same rows, 1 when th
 """
 
 import sys
+from pathlib import Path
 
-sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py would hide the package `evaluate`
+SCRIPTS = str(Path(__file__).resolve().parent)
+sys.path[:] = [p for p in sys.path if p != SCRIPTS]  # evaluate.py would hide the package `evaluate`
 
 import argparse
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from stance import jsonl, versions

@@ -1,18 +1,11 @@
 """A checkpoint to an artifact in MLflow's registry: `python scripts/export.py --help`."""
 
-import sys
-
-sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py would hide the package `evaluate`
-
-from pathlib import Path
-
 from stance.config import Script
 from stance.jobs.training import ExportJob
 
 main = Script(
+    __file__,
     job=ExportJob,
-    conf=Path(__file__).resolve().parents[1] / "conf",
-    name="export",
     examples=(
         "python scripts/export.py checkpoint=outputs/roberta output=outputs/roberta-artifact",
         "python scripts/export.py register=false export.max_label_changes=0.01",

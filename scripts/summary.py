@@ -1,13 +1,14 @@
 """The last page of `make run`: what was built, how good it is, and what the model reads from a fresh article."""
 
 import sys
+from pathlib import Path
 
-sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py would hide the package `evaluate`
+SCRIPTS = str(Path(__file__).resolve().parent)
+sys.path[:] = [p for p in sys.path if p != SCRIPTS]  # evaluate.py would hide the package `evaluate`
 
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from stance import dataset, show

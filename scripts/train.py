@@ -1,18 +1,11 @@
 """A dataset to a checkpoint: `python scripts/train.py --help`."""
 
-import sys
-
-sys.path[:] = [p for p in sys.path if not p.endswith("scripts")]  # evaluate.py would hide the package `evaluate`
-
-from pathlib import Path
-
 from stance.config import Script
 from stance.jobs.training import TrainJob
 
 main = Script(
+    __file__,
     job=TrainJob,
-    conf=Path(__file__).resolve().parents[1] / "conf",
-    name="train",
     examples=(
         "python scripts/train.py training.epochs=4 training.learning_rate=5e-5",
         "python scripts/train.py -m training.seed=1,2,3",

@@ -19,7 +19,7 @@ from mlflow.tracking import MlflowClient
 from transformers import TrainerCallback
 
 import tiny
-from stance import tracking, training
+from stance import checkpoints, tracking, training
 from stance.callbacks import Pace
 from stance.errors import StanceError
 from stance.records import LABELS
@@ -188,7 +188,7 @@ def test_the_pace_is_that_of_training_alone(encoder: str, tmp_path: Path) -> Non
     assert sum(pairs for _, pairs in pace.window) == trainer.pairs_seen == 3 * 48
     assert sum(s for s, _ in pace.window) < seconds - 1.5
     assert pace.pairs_per_second() == pytest.approx(trainer.pairs_seen / (21 * pace.seconds_per_step()))
-    assert trainer.seconds == pytest.approx(sum(s for s, _ in pace.window), rel=0.1)
+    assert trainer.pace.seconds == pytest.approx(sum(s for s, _ in pace.window), rel=0.1)
 
 
 @pytest.mark.slow
@@ -207,7 +207,21 @@ def test_saving_is_no_training(encoder: str, tmp_path: Path, monkeypatch: pytest
     trainer.train()
     whole = time.perf_counter() - start
     assert max(s for s, _ in pace.window) < 0.5
-    assert trainer.seconds < whole - 7 * 0.5
+    assert trainer.pace.seconds < whole - 7 * 0.5
+
+
+@pytest.mark.slow
+def test_sealing_a_checkpoint_is_no_training(encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, _ = training.assemble(SPLITS, tiny.config(name=encoder), recipe(save_steps=3), work=tmp_path / "work")
+    seal = checkpoints._seal
+
+    def slowly(folder: Path) -> None:
+        time.sleep(0.5)
+        seal(folder)
+
+    monkeypatch.setattr(checkpoints, "_seal", slowly)
+    trainer.train()
+    assert max(s for s, _ in trainer.pace.window) < 0.5
 
 
 # MLflow

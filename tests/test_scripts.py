@@ -429,6 +429,8 @@ def test_a_value_that_cannot_be_read_names_its_override() -> None:
 def test_a_password_in_a_value_that_cannot_be_read_is_not_shown() -> None:
     storage = "sweep.storage=postgresql://me:se(cret@host/db"
     refused("sweep", storage, match=r"^sweep\.storage=postgresql://me:\*\*\*@host/db: ((?!cret).)*$")
+    storage = "sweep.storage=postgresql://host/db?password=se(cret&x=1"
+    refused("sweep", storage, match=r"^sweep\.storage=postgresql://host/db\?password=\*\*\*&x=1: ((?!cret).)*$")
 
 
 def test_an_override_without_value_is_refused() -> None:
@@ -442,7 +444,7 @@ def yaml(tmp_path: Path) -> Path:
 
 
 def compose(conf: Path) -> Any:
-    return Script(job=script("train").main.job, conf=conf, name="train").compose()
+    return Script(str(conf.parent / "scripts" / "train.py"), job=script("train").main.job).compose()
 
 
 def test_settings_in_yaml_reach_the_job(yaml: Path) -> None:
@@ -809,11 +811,18 @@ def test_scores_and_doubts_are_written_over_nothing_that_is_read(exported: Workp
     shutil.copy(ROOT / "data" / "corpus" / "part-01.jsonl", corpus)
     read = [f"artifact={exported.artifact}", *exported.tracking]
     parts = ["manifest.json", "README.md"]
+    words, picture = tmp_path / "words.yaml", tmp_path / "curve.png"
+    for path in (words, picture):
+        path.write_text("mine")
+    contender = f"+bakeoff.contenders={{other: ['dataset={exported.dataset}']}}"
     cases = [
         *(("evaluate", [*read, f"dataset={exported.dataset}"], exported.dataset / name) for name in parts),
         ("evaluate", [*read, f"dataset={exported.dataset}"], exported.artifact / "model.int8.onnx"),
         ("transfer", [*read, f"transfer.root={tmp_path}"], exported.artifact / "stance.json"),
         ("review", ["corpus=jsonl", f"corpora.jsonl.path={corpus}", *exported.tracking], corpus),
+        ("review", ["training.deny=0.5", f"training.lexicon={words}", *exported.tracking], words),
+        ("bakeoff", [contender, *exported.tracking], exported.dataset / "README.md"),
+        ("learning_curve", ["public=true", f"transfer.root={tmp_path}", *exported.tracking], picture),
     ]
     for name, settings, output in cases:
         before = output.read_bytes()

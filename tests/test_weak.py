@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -540,6 +541,10 @@ def test_script_writes_over_nothing_that_it_reads(tmp_path: Path) -> None:
         with pytest.raises(StanceError, match=r"in\.jsonl: is read as part of .*in\.jsonl"):
             script("weak_label").main(weak_label(tmp_path, f"output={tmp_path}/in.jsonl", *overrides))
     assert (tmp_path / "in.jsonl").read_bytes() == before
+    words = Path(shutil.copy(WORDS, tmp_path / "words.yaml"))
+    with pytest.raises(StanceError, match=r"words\.yaml: is read as part of .*words\.yaml"):
+        script("weak_label").main(weak_label(tmp_path, f"weak.lexicon={words}", f"output={words}"))
+    assert words.read_bytes() == WORDS.read_bytes()
 
 
 def test_script_refuses_a_split_without_articles(tmp_path: Path) -> None:

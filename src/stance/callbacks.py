@@ -27,7 +27,7 @@ class Pace(TrainerCallback):  # type: ignore[misc]
     def __init__(self, pairs: Callable[[], int]) -> None:
         self.pairs = pairs
         self.window: deque[tuple[float, int]] = deque(maxlen=self.STEPS)
-        self.mark, self.seen = 0.0, 0
+        self.mark, self.seen, self.seconds = 0.0, 0, 0.0
 
     def pairs_per_second(self) -> float:
         """Training pairs per second; 0 before the first step."""
@@ -46,10 +46,11 @@ class Pace(TrainerCallback):  # type: ignore[misc]
         """Take the time of a step."""
         now, seen = time.perf_counter(), self.pairs()
         self.window.append((now - self.mark, seen - self.seen))
+        self.seconds += now - self.mark
         self.mark, self.seen = now, seen
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """A checkpoint was written, within an epoch perhaps."""
+    def go_on(self) -> None:
+        """Start the clock again: what happened since the last step was no training."""
         self.mark = time.perf_counter()
 
 

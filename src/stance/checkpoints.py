@@ -7,7 +7,6 @@ killed at, the newest whole one leads to the same weights. Whether it may be gon
 import json
 import re
 import shutil
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,6 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
     def __init__(self, trainer: StanceTrainer, save_steps: int) -> None:
         self.trainer, self.save_steps = trainer, save_steps
         self.work = Path(trainer.args.output_dir)
-        self._mark = time.perf_counter()
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """After a resume: restore the running mean of the loss and the speed, and hand on what was logged before."""
@@ -43,7 +41,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
             return
         folder = self._folder(state.global_step)
         before = json.loads((folder / self._progress()).read_text("utf-8"))
-        self.trainer.pairs_seen, self.trainer.seconds = before["pairs"], before["seconds"]
+        self.trainer.pairs_seen, self.trainer.pace.seconds = before["pairs"], before["seconds"]
         self.trainer._tr_loss = torch.tensor(before["loss"], device=args.device)
         self.trainer._globalstep_last_logged = before["logged"]
         self.trainer._total_loss_scalar, self.trainer._initial_global_step = before["total_loss"], 0
@@ -55,15 +53,8 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
                     logs = {name: value for name, value in entry.items() if name != "step"}
                     callback.on_log(args, replace(state, global_step=entry["step"]), control, logs)
 
-    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Start the clock, which runs while there are steps: neither evaluation nor saving is training time."""
-        self._mark = time.perf_counter()
-
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Take the time. Ask for a checkpoint within the epoch; the one at its end follows its evaluation."""
-        now = time.perf_counter()
-        self.trainer.seconds += now - self._mark
-        self._mark = now
+        """Ask for a checkpoint within the epoch; the one at its end follows its evaluation."""
         per_epoch = state.max_steps // state.num_train_epochs
         if self.save_steps and state.global_step % self.save_steps == 0 and state.global_step % per_epoch:
             control.should_save = True
@@ -76,14 +67,14 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
             "loss": self.trainer._tr_loss.item(),
             "total_loss": self.trainer._total_loss_scalar,
             "pairs": self.trainer.pairs_seen,
-            "seconds": self.trainer.seconds,
+            "seconds": self.trainer.pace.seconds,
         }
         jsonl.write_json(folder / self._progress(), progress)
         self.trainer.accelerator.wait_for_everyone()
         if state.is_world_process_zero:
             _seal(folder)
             keep(self.work, folder)
-        self._mark = time.perf_counter()
+        self.trainer.pace.go_on()
 
     def _folder(self, step: int) -> Path:
         return self.work / f"checkpoint-{step}"

@@ -1,6 +1,6 @@
 """Hydra at the rim: command line and YAML in, a typed job out. The only module that imports hydra.
 
-A script is `main = Script(job=TrainJob, conf=..., name="train")`: `main(["training.epochs=1"])` runs
+A script is `main = Script(__file__, job=TrainJob)`: `main(["training.epochs=1"])` runs
 `stance.commands.train` from Python and returns what its `run` returns; `main.cli()` is the command line with `--help`,
 `-m` and one-line errors. A command is imported once its settings are known to be sound, since its libraries take
 seconds. Processes may be many (`torchrun`, `accelerate launch`) and, with `-m hydra/launcher=submitit_slurm`, run
@@ -44,9 +44,9 @@ class Script(Generic[Job]):
     """A command with its configuration: callable from Python, and a command line.
 
     Args:
+        file: the script, `scripts/NAME.py`; `conf/NAME.yaml` beside its folder is its primary configuration, and
+            `run` of `stance.commands.NAME` does the work.
         job: the dataclass of its settings.
-        conf: the directory of YAML files; the primary one is called like the script.
-        name: the script's name without `.py`; `run` of `stance.commands.NAME` does the work.
         examples: lines of the help text that show how it is used.
         several: a setting with values that are worth a run each, which shows in the help text what `-m` is for.
         many: whether several processes can share the work; `run` is then called in each.
@@ -54,17 +54,17 @@ class Script(Generic[Job]):
 
     def __init__(
         self,
+        file: str,
         *,
         job: type[Job],
-        conf: Path,
-        name: str,
         examples: Sequence[str] = (),
         several: str = "",
         many: bool = False,
     ) -> None:
-        self.job, self.conf, self.name, self.examples = job, conf, name, examples
-        self.several, self.many = several, many
-        ConfigStore.instance().store(name=f"{name}_schema", node=job)
+        self.file = Path(file).resolve()
+        self.conf, self.name = self.file.parents[1] / "conf", self.file.stem
+        self.job, self.examples, self.several, self.many = job, examples, several, many
+        ConfigStore.instance().store(name=f"{self.name}_schema", node=job)
 
     def __call__(self, overrides: Sequence[str] = ()) -> Any:
         """Compose the configuration with `overrides` and run.
@@ -85,6 +85,8 @@ class Script(Generic[Job]):
 
     def cli(self) -> None:
         """Run from the command line and exit: 0, or 2 after one line about a user's mistake."""
+        # Beside the script, evaluate.py would hide the package `evaluate`.
+        sys.path[:] = [place for place in sys.path if Path(place).resolve() != self.file.parent]
         if ONLY_PRINT & {argument.partition("=")[0] for argument in sys.argv[1:]}:
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader such as `head` may have seen enough
         if {"--help", "-h"} & set(sys.argv[1:]):

@@ -4,7 +4,7 @@ import errno
 import re
 
 _PASSWORD = re.compile(r"(?<=://)[^:/?]*:([^?]+(?=@)|[^@]+)@")
-
+_IN_QUERY = re.compile(r"([?&]password=)[^&\s]+")
 _TORN = re.compile(r"unexpected pos \d|PytorchStreamWriter|iostream error")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LONGEST = 2000
@@ -54,8 +54,13 @@ def password(address: str) -> str:
 
 
 def hidden(text: str) -> str:
-    """The text without the password before the host of an address in it."""
-    return text.replace(f":{secret}@", ":***@") if (secret := password(text)) else text
+    """The text without the passwords of an address in it: before its host, or in its query."""
+    return hidden_in_query(text.replace(f":{secret}@", ":***@") if (secret := password(text)) else text)
+
+
+def hidden_in_query(text: str) -> str:
+    """The text without the passwords that stand in the queries of addresses in it, `?password=…`."""
+    return _IN_QUERY.sub(r"\1***", text)
 
 
 def install(extra: str) -> str:

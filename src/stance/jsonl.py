@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from stance.errors import StanceError
-from stance.files import check_permitted, target
+from stance.files import check_outside, check_permitted, target
 
 MAX_LINE_BYTES = 16_000_000
 MAX_ELEMENT_CHARACTERS = 64_000_000
@@ -197,17 +197,20 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     return sorted(key for key in first.keys() | second.keys() if first.get(key) != second.get(key))
 
 
-def check_output(path: Path) -> None:
-    """Refuse, before the work, the name of a file that can't be written.
+def check_output(path: Path, *read: str | Path) -> None:
+    """Refuse, before the work, a file that can't be written, or is or lies in what is `read`; an empty name is nothing.
 
     Raises:
-        StanceError: it is a directory, a pipe or a device, something above it is a file, or there is no permission to
-            write there.
+        StanceError: it is a directory, a pipe or a device, something above it is a file, there is no permission to
+            write there, or see `check_outside`.
     """
     if path.is_dir():
         raise StanceError(f"output={path}: is a directory; expected the name of a file to write")
     _check_regular(path)
     check_permitted(path)
+    for place in read:
+        if place:
+            check_outside(path, Path(place))
 
 
 def _check_regular(path: Path) -> None:

@@ -219,19 +219,11 @@ def check_apart(config: TrainingConfig, output: Path) -> None:
         check_outside(output, folder)
 
 
-def begin(work: Path, job: Mapping[str, Any], *, resume: str, run: str) -> Path | None:
-    """Make the work folder ready; the checkpoint to go on from, or None. What no resume can use is removed.
+def begin(work: Path, job: Mapping[str, Any], checkpoint: Path | None, *, resume: str, run: str) -> None:
+    """Make the work folder that `hold` gave ready to go on from a checkpoint that `find` found, or to start anew.
 
-    Args:
-        work: the folder that `hold` gave.
-        job: see `describe`.
-        resume: `stop`, `auto` or `never`.
-        run: the MLflow run of this process, kept for the next resume.
-
-    Raises:
-        StanceError: see `find`.
+    What no resume can use is removed; `run`, the MLflow run of this process, is kept for the next one.
     """
-    checkpoint = find(work, job, resume).checkpoint
     if checkpoint:
         keep(work, checkpoint)
         print(f"going on from step {step_of(checkpoint)} of {work}", file=sys.stderr)
@@ -241,7 +233,6 @@ def begin(work: Path, job: Mapping[str, Any], *, resume: str, run: str) -> Path 
         _clear(work)
     jsonl.write_json(work / JOB, {"job": dict(job), "run": run})
     (work / RUN).unlink(missing_ok=True)
-    return checkpoint
 
 
 def _beside(output: Path, name: str = "partial") -> Path:

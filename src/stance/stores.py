@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from filelock import FileLock, Timeout
 
-from stance.errors import StanceError, password
+from stance.errors import StanceError, hidden_in_query, password
 from stance.files import check_above
 
 Answer = TypeVar("Answer")
@@ -185,7 +185,7 @@ def reason(error: BaseException) -> str:
 def scrubbed(text: object, uri: str = "") -> str:
     """`text`, such as an error, without the password that the address of MLflow's store, or `uri`, may hold."""
     address = uri or mlflow.get_tracking_uri()
-    said = re.sub(r"([?&]password=)[^&\s]+", r"\1***", str(text))
+    said = hidden_in_query(str(text))
     if not (given := password(address)):
         return said
     hidden, secret = f":{given}@", unquote(given)

@@ -87,7 +87,7 @@ def check(config: SweepConfig) -> None:
 def shown(url: str) -> str:
     """A database URL without its password."""
     try:
-        return re.sub(r"([?&]password=)[^&]+", r"\1***", make_url(hidden(url)).render_as_string(hide_password=True))
+        return hidden(make_url(hidden(url)).render_as_string(hide_password=True))
     except (ArgumentError, ValueError):
         return "the given URL" if re.search("@|pass|token|secret", url, re.IGNORECASE) else url
 

@@ -47,11 +47,11 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         validation: Validation,
         watch: Watch,
     ) -> None:
-        pace = Pace(lambda: self.pairs_seen)
-        self.guard, self.view, self.watch = Guard(config), LiveView(pace), watch
-        callbacks: list[TrainerCallback] = [self.guard, pace]
+        self.pace = Pace(lambda: self.pairs_seen)
+        self.guard, self.view, self.watch = Guard(config), LiveView(self.pace), watch
+        callbacks: list[TrainerCallback] = [self.guard, self.pace]
         if launch.rank() == 0:
-            callbacks += [SinkCallback(sink, pace), self.view, watch]
+            callbacks += [SinkCallback(sink, self.pace), self.view, watch]
         if config.early_stopping:
             callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.early_stopping))
         super().__init__(
@@ -66,7 +66,6 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         self.remove_callback(PrinterCallback)
         self.recipe = config
         self.pairs_seen = 0
-        self.seconds = 0.0  # of training, without evaluation and saving
         self.trained_share = lora.trained_share(model)
         self.class_weights = class_weights(config.class_weights, rows["train"].rows)
         distributed.own_noise(config.seed)

@@ -26,7 +26,7 @@ from stance.files import check_replaceable, remove_leftovers, replace_directory
 from stance.model import ENTRIES, Checkpoint, StanceModel, save, start_from
 from stance.recipe import check, check_dropout, choose_precision, suited
 from stance.records import LABELS, UNLABELLED, Example
-from stance.resume import begin, describe, digest, find, hold, settled
+from stance.resume import Before, begin, describe, digest, find, hold, settled
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.teacher import answer, check_corpora, further, say_unanswered, teach
 from stance.trainer import StanceTrainer
@@ -83,13 +83,14 @@ def train(
     check_replaceable(output, marker="checkpoint.json", own=ENTRIES)
     with hold(output) as work:
         job = describe(model_config, config, about.get("dataset_sha256") or fingerprint(splits))
-        alerts = _doubted(config, about, sink, listener, again=find(work, job, resume).checkpoint is not None)
+        before = find(work, job, resume)
+        alerts = _doubted(config, about, sink, listener, again=before.checkpoint is not None)
         with failures.loading(model_config):
             trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink, listener=listener)
         keep = _keeper(trainer, pretrained, model_config, about)
         saved, left = keep if rescue else None, partial(newest, work) if resume != "never" else None
         with failures.explained(trainer, model_config, saved, output=output, left=left):
-            scores = _fit(trainer, _begin(trainer, job, resume=resume, run=about.get("train_run", "")))
+            scores = _fit(trainer, _begin(trainer, job, before, resume=resume, run=about.get("train_run", "")))
         keep(scores, output)
         return _end(trainer, output, scores, alerts)
 
@@ -131,14 +132,14 @@ def _keeper(
     return keep
 
 
-def _begin(trainer: StanceTrainer, job: Mapping[str, Any], *, resume: str, run: str) -> Path | None:
+def _begin(trainer: StanceTrainer, job: Mapping[str, Any], before: Before, *, resume: str, run: str) -> Path | None:
     """Make the work folder ready; the checkpoint to go on from, the same for all processes."""
     work = Path(trainer.args.output_dir)
     if trainer.args.process_index == 0:
         check_disk(work, trainer.model, trainer.recipe, sharded=trainer.is_fsdp_enabled)
-        begin(work, job, resume=resume, run=run)
+        begin(work, job, before.checkpoint, resume=resume, run=run)
     trainer.accelerator.wait_for_everyone()
-    return newest(work)
+    return before.checkpoint
 
 
 def _end(trainer: StanceTrainer, output: Path, scores: dict[str, float], alerts: Mapping[str, str]) -> Result:
@@ -150,7 +151,7 @@ def _end(trainer: StanceTrainer, output: Path, scores: dict[str, float], alerts:
         output,
         scores,
         [dict(entry) for entry in trainer.state.log_history],
-        trainer.pairs_seen / max(trainer.seconds, 1e-9),
+        trainer.pairs_seen / max(trainer.pace.seconds, 1e-9),
         choose_precision(trainer.recipe.precision),
         {"train": str(trainer.train_dataset.cuts), "validation": str(trainer.eval_dataset.cuts)},
         trainer.trained_share,

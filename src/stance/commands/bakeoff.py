@@ -9,7 +9,6 @@ from stance import ancestry, bakeoff, dataset, jsonl, recipe, tracking, training
 from stance.config import override
 from stance.dataset import Manifest
 from stance.errors import StanceError
-from stance.files import check_outside
 from stance.jobs.studies import BakeoffJob
 from stance.records import Example
 from stance.rehearsal import rehearse
@@ -70,8 +69,9 @@ def _doubts(compared: Sequence[bakeoff.Contender], public: Sets) -> dict[str, st
 def run(job: BakeoffJob) -> Path:
     """Train every contender with every seed, score all on the same development sets and print the table."""
     bakeoff.check(job.bakeoff)
-    jsonl.check_output(Path(job.output))
-    check_outside(Path(job.output), Path(job.dataset))
+    given = [change for changes in job.bakeoff.contenders.values() for change in changes]
+    others = [change.removeprefix("dataset=") for change in given if change.startswith("dataset=")]
+    jsonl.check_output(Path(job.output), job.dataset, *others, job.transfer.root if job.public else "")
     rows, manifest = dataset.load(Path(job.dataset))
     public = transfer.load(job.transfer) if job.public else {}
     sets = bakeoff.own(rows["validation"]) | public

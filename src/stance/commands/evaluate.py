@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stance import dataset, evaluation, jsonl, plots, registry, tracking
 from stance.evaluation import MODEL
-from stance.files import check_outside, sha256
+from stance.files import sha256
 from stance.jobs.training import EvaluateJob
 from stance.predictor import StancePredictor, parts
 from stance.runs import Run
@@ -21,7 +21,8 @@ def run(job: EvaluateJob) -> float:
     rows, manifest = dataset.load(Path(job.dataset))
     predictor = StancePredictor.load(job.artifact, precision=job.precision)
     scored = sha256(Path(job.artifact) / "stance.json")  # another export may take its place meanwhile
-    _check_output(job, predictor)
+    registry.check_name(job.tracking.model)
+    jsonl.check_output(Path(job.output), job.dataset, *parts(Path(job.artifact), predictor.metadata))
     split = job.evaluation.split
     evaluation.check(job.evaluation, rows)
     origin, exported = predictor.metadata.get("checkpoint", {}), predictor.metadata.get("export_run", "")
@@ -48,14 +49,6 @@ def run(job: EvaluateJob) -> float:
     if len(others) > 1:
         print(f"\n{columns(others)}")
     return macro_f1.value
-
-
-def _check_output(job: EvaluateJob, predictor: StancePredictor) -> None:
-    """Refuse an output that can't be written, or is of what is read, and a model's name that can't be."""
-    registry.check_name(job.tracking.model)
-    jsonl.check_output(Path(job.output))
-    for place in (Path(job.dataset), *parts(Path(job.artifact), predictor.metadata)):
-        check_outside(Path(job.output), place)
 
 
 def _tags(what: str, macro_f1: str, tested: str) -> dict[str, str]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from stance import ancestry, curve, dataset, jsonl, plots, studies, tracking, training, transfer
 from stance.curve import Point
 from stance.errors import StanceError
-from stance.files import check_outside
 from stance.inference import Logits
 from stance.jobs.studies import CurveJob
 from stance.rehearsal import rehearse
@@ -22,10 +21,9 @@ def _outputs(job: CurveJob) -> tuple[Path, Path]:
     output = Path(job.output)
     if output.suffix not in PICTURES:
         raise StanceError(f"output={job.output}: expected the name of a picture, {', '.join(PICTURES)}")
-    check_outside(output, Path(job.dataset))
     memory = output.with_suffix(".jsonl")
     for path in (output, memory):
-        jsonl.check_output(path)
+        jsonl.check_output(path, job.dataset, job.transfer.root if job.public else "")
     return output, memory
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from stance import build, corpora, examples, jsonl, review, studies, tracking, training
 from stance.evaluation import slug
-from stance.files import check_outside
 from stance.jobs.building import sources
 from stance.jobs.studies import ReviewJob
 from stance.records import Article, Example
@@ -16,14 +15,12 @@ from stance.show import columns
 
 def run(job: ReviewJob) -> Path:
     """Train on folds of the articles and write a queue of what the models doubt."""
-    jsonl.check_output(Path(job.output))
     review.check(job.review)
     review.check_recipe(job.training)
     job = replace(job, training=training.suit(job.model, job.training))
     chosen = sources(job.corpora)
     build.check(chosen)
-    for source in chosen:
-        check_outside(Path(job.output), Path(source.path))
+    jsonl.check_output(Path(job.output), job.model.name, job.training.lexicon, *(source.path for source in chosen))
     read = {source.name: (source, corpora.sound(source)) for source in chosen}
 
     def made(ratio: float) -> list[Example]:

@@ -4,7 +4,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stance import jsonl, tracking, transfer
-from stance.files import check_outside
 from stance.jobs.training import TransferJob
 from stance.predictor import StancePredictor, parts
 from stance.show import columns
@@ -16,10 +15,8 @@ def run(job: TransferJob) -> float:
     Returns:
         The mean of the scores that are published for them.
     """
-    jsonl.check_output(Path(job.output))
     predictor = StancePredictor.load(job.artifact, precision=job.precision)
-    for place in (Path(job.transfer.root), *parts(Path(job.artifact), predictor.metadata)):
-        check_outside(Path(job.output), place)
+    jsonl.check_output(Path(job.output), job.transfer.root, *parts(Path(job.artifact), predictor.metadata))
     rows = transfer.load(job.transfer)
     print(f"transfer: {job.artifact} ({job.precision}) on {', '.join(f'{n} ({len(r)})' for n, r in rows.items())}")
     known = {name: transfer.learned(name, predictor.metadata) for name in rows}

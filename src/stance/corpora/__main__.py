@@ -13,7 +13,7 @@ from stance import agreement, annotators, corpora, jsonl, splits
 from stance.corpora import check, convert, coverage, variety
 from stance.corpora.source import Dropped
 from stance.errors import StanceError
-from stance.files import check_outside, target
+from stance.files import target
 from stance.forms import article_to_json
 from stance.records import LABELS, Article
 from stance.settings.building import SourceConfig, SplitConfig
@@ -139,8 +139,7 @@ def _balance(articles: Sequence[Article], chosen: dict[str, str]) -> None:
 
 def _agreement(options: argparse.Namespace) -> int:
     if options.disagreements:
-        for read in filter(None, (options.path, options.second)):
-            check_outside(options.disagreements, read)
+        jsonl.check_output(options.disagreements, options.path, options.second or "")
     first = corpora.read(options.path)
     if options.second is None:
         return _panel(first, options.disagreements)
@@ -190,8 +189,7 @@ def _named(annotator: str) -> str:
 
 def _combine(options: argparse.Namespace) -> int:
     for file in filter(None, (options.output, options.queue)):
-        for read in filter(None, (options.path, options.adjudicated)):
-            check_outside(file, read)
+        jsonl.check_output(file, options.path, options.adjudicated or "")
     if options.queue:
         if target(options.queue) == target(options.output):
             raise StanceError(f"{options.queue}: --output and --queue are the same file; give the queue one of its own")
