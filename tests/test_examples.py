@@ -305,6 +305,18 @@ def test_a_sampled_pair_shares_no_word_with_an_annotated_pair_in_both_roles(
     assert count > 1000
 
 
+def test_what_stands_in_apposition_to_an_annotated_name_is_not_sampled_in_its_place() -> None:
+    text = "The interior minister, Chhim Vuthy, told the senator, a farmer from Kampot, that the levy would be a coup."
+    spans = [(text.index(name), text.index(name) + len(name)) for name in ("Chhim Vuthy", "levy")]
+    holder, levy = Mention("Chhim Vuthy", *spans[0]), Mention("levy", *spans[1])
+    note = Annotation(holder, levy, Stance.OPPOSE, ((0, len(text)),))
+    made, _ = make(Article(id="a", text=text, annotations=(note,), exhaustive=True), ExamplesConfig(neutral_ratio=100))
+    pairs = {(example.actor, example.target) for example in sampled(made)}
+    assert {("Chhim Vuthy", "senator"), ("senator", "levy")} <= pairs
+    assert not {name for pair in pairs for name in pair if "minister" in name}, "may be the one who was annotated"
+    assert not {("senator", "farmer"), ("farmer", "senator")} & pairs
+
+
 def test_a_pair_whose_name_is_a_function_word_is_not_sampled_again() -> None:
     # "On" is a shoe maker: a name may consist of words that elsewhere say nothing.
     annotation = oppose(actor=Mention("On", *at("On Holding")))

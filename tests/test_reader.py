@@ -353,6 +353,13 @@ def test_of_a_list_of_thousands_of_names_the_closest_are_found_at_once() -> None
     assert all(int(target.name[1:]) % 4 == 0 and abs(target.start - actor.start) == 10 for actor, target in pairs)  # type: ignore[operator]
 
 
+def test_what_stands_in_apposition_is_no_other() -> None:
+    (parsed,) = mentions.parse(["The interior minister, Chhim Vuthy, told the senator that a levy would be a coup."])
+    asked = {(actor.name, target.name) for actor, target in reader._pairs(parsed.candidates, {})}
+    assert {("interior minister", "levy"), ("Chhim Vuthy", "levy"), ("senator", "Chhim Vuthy")} <= asked
+    assert not {("interior minister", "Chhim Vuthy"), ("Chhim Vuthy", "interior minister")} & asked
+
+
 def test_a_holder_within_a_longer_name_is_no_target_that_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     places = {"Iran": (0, 4), "Ghani": (5, 10), "Ghani administration": (5, 25), "plan": (90, 94)}
     inside = [mentions.Candidate(Mention(n, *place), True, actor=n != "plan") for n, place in places.items()]

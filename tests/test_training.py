@@ -360,6 +360,29 @@ def test_no_more_open_holders_are_neutral_than_are_not() -> None:
     assert 70 < stances[Stance.NEUTRAL] < 130
 
 
+def test_each_corpus_has_as_many_neutral_open_holders_as_others() -> None:
+    base = replace(tiny.examples(1, seed=4)[0], actor="Ann", actor_span=None, target_span=None)
+    foreign = [
+        replace(base, id=f"h{n}", corpus="other", article_id="b", target=f"levy {n}", stance=Stance.OPPOSE)
+        for n in range(200)
+    ]
+    free = [
+        replace(base, id=f"f{n}", target=f"town of {n}", stance=Stance.NEUTRAL, provenance="sampled")
+        for n in range(1000, 1200)
+    ]
+    config = TrainingConfig(span_dropout=0.0, surface_share=0.0, open_holder=1.0)
+    asked = [e.corpus for e in augment.vary([*foreign, *free], config) if e.actor == SOMEONE]
+    assert asked == ["other"] * 200
+
+
+def test_nobody_is_asked_about_and_no_question_is_asked_twice() -> None:
+    base = replace(tiny.examples(1, seed=4)[0], stance=Stance.OPPOSE, actor_span=None, target_span=None)
+    about_nobody = replace(base, actor="Ann", target=SOMEONE)
+    given = [replace(base, actor=SOMEONE, target="the levy"), replace(base, actor="Ann", target="levy")]
+    config = TrainingConfig(span_dropout=0.0, surface_share=0.0, open_holder=1.0)
+    assert augment.vary([about_nobody, *given], config) == [about_nobody, *given]
+
+
 def test_what_is_made_of_a_pair_does_not_close_its_holder() -> None:
     """A denied clause is about one holder's stance, with the article and the target of the pair it is made of."""
     text = "Pakistan backed the plan. Russia backed the plan."

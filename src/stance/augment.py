@@ -1,5 +1,6 @@
 """Changes of the training pairs that leave their labels true, so that a model meets the questions of services."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -115,18 +116,28 @@ def _turned(example: Example, weight: float) -> Example:
 def _open(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
     """A share of the targets of each passage with the holder left open, where that stance is sure.
 
-    Of those that nobody has a stance to, no more than of the others: most of an article's names are such.
+    Of those of a corpus that nobody has a stance to, no more than of its others: most of an article's names are such.
     """
+    asked = {_about(example) for example in examples if example.actor == SOMEONE}
     found: dict[tuple[str, str, str], Example] = {}
     for example, sure in zip(examples, _agreed(examples), strict=True):
-        if sure and example.actor != SOMEONE:
-            found.setdefault((example.article_id, example.text, folded(example.target)), example)
-    held = sum(example.stance != Stance.NEUTRAL for example in found.values())
-    neutral = config.open_holder * min(1.0, held / max(len(found) - held, 1))
-    shares = [neutral if example.stance == Stance.NEUTRAL else config.open_holder for example in found.values()]
+        if sure and SOMEONE not in (example.actor, example.target) and _about(example) not in asked:
+            found.setdefault(_about(example), example)
+    held = Counter(example.corpus for example in found.values() if example.stance != Stance.NEUTRAL)
+    neutral = Counter(example.corpus for example in found.values() if example.stance == Stance.NEUTRAL)
     draws = np.random.default_rng([config.seed, 4]).random(len(found))
-    drawn = [example for example, draw, share in zip(found.values(), draws, shares, strict=True) if draw < share]
+    drawn = []
+    for example, draw in zip(found.values(), draws, strict=True):
+        corpus = example.corpus
+        share = min(1.0, held[corpus] / neutral[corpus]) if example.stance == Stance.NEUTRAL else 1.0
+        if draw < config.open_holder * share:
+            drawn.append(example)
     return [replace(e, id=f"{e.id}-open", actor=SOMEONE, actor_span=None, soft=(), tags=()) for e in drawn]
+
+
+def _about(example: Example) -> tuple[str, str, str]:
+    """What a question with the holder left open is about."""
+    return example.article_id, example.text, folded(example.target)
 
 
 def _agreed(examples: Sequence[Example]) -> list[bool]:

@@ -250,7 +250,8 @@ def _unannotated(article: Article, parsed: Parsed, place: Span) -> tuple[list[tu
 
     Those whose target is a name or was annotated come first, then those whose target is another phrase.
 
-    A mention that shares a word with an annotated name counts as that name, since it may well be the same.
+    A mention that shares a word with an annotated name counts as that name, since it may well be the same; so does one
+    in apposition with it, "the minister, Chhim Vuthy".
     """
     known: dict[Span, Mention] = {}
     kinds: dict[str, bool] = {}
@@ -259,7 +260,9 @@ def _unannotated(article: Article, parsed: Parsed, place: Span) -> tuple[list[tu
             kinds[mention.name] = kinds.get(mention.name, False) or acts
             if mention.span and place[0] <= mention.span[0] and mention.span[1] <= place[1]:
                 known[mention.span] = mention
-    others = [c for c in parsed.candidates if _free(c, place, known)]
+    apposed = {c.mention: c.apposed for c in parsed.candidates if c.apposed is not None}
+    same = {n for mention, n in apposed.items() if any(overlap(mention.span, other) for other in known)}
+    others = [c for c in parsed.candidates if _free(c, place, known) and c.apposed not in same]
     actors = [m for m in known.values() if kinds[m.name]] + [c.mention for c in others if c.actor]
     names = [*known.values(), *(c.mention for c in others if c.named or c.actor)]
     phrases = [c.mention for c in others if not (c.named or c.actor)]
@@ -271,6 +274,8 @@ def _unannotated(article: Article, parsed: Parsed, place: Span) -> tuple[list[tu
         found = []
         for actor, target in product(actors, targets):
             told, key = (words(actor.name), words(target.name)), (actor.name, target.name)
+            if actor in apposed and apposed[actor] == apposed.get(target):
+                continue
             if key not in seen and not told[0] & told[1] and not any(told[0] & a and told[1] & t for a, t in taken):
                 seen.add(key)
                 found.append((actor, target))

@@ -43,11 +43,19 @@ BATCH = 16
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A mention that may be an actor or a target. `named` says whether it is a proper name."""
+    """A mention that may be an actor or a target.
+
+    Attributes:
+        mention: where it is.
+        named: whether it is a proper name.
+        actor: whether it can hold a position.
+        apposed: the same number for all that name one thing beside each other, "the minister, Chhim Vuthy".
+    """
 
     mention: Mention
     named: bool
     actor: bool
+    apposed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +139,15 @@ def candidates(doc: Doc) -> Iterator[Candidate]:
         named = entity or span.root.pos_ == "PROPN"
         types = {span.label_, span.root.ent_type_}
         actor = not ACTOR_TYPES.isdisjoint(types) or not _ACTOR_HEADS.isdisjoint(_singulars(span.root.lower_))
-        yield Candidate(Mention(whole[start:end], start, end), named, actor)
+        yield Candidate(Mention(whole[start:end], start, end), named, actor, _apposed(span.root))
+
+
+def _apposed(root: Token) -> int | None:
+    """The number of the word that a phrase and those in apposition with it hang on; None where there are none."""
+    first = root
+    while first.dep_ == "appos":
+        first = first.head
+    return first.i if first is not root or any(child.dep_ == "appos" for child in root.children) else None
 
 
 def words(name: str) -> frozenset[str]:

@@ -104,14 +104,19 @@ def _by_sentence(parsed: Parsed, text: str) -> dict[int, list[Candidate]]:
 
 
 def _pairs(inside: Sequence[Candidate], full: dict[str, str]) -> list[tuple[Mention, Mention]]:
-    """Each actor of a sentence with each target that is another, by their full names: at most `MAX_PAIRS`."""
+    """Each actor of a sentence with each target that is another, by their full names: at most `MAX_PAIRS`.
+
+    What stands in apposition ("the minister, Chhim Vuthy") is no other.
+    """
     actors, targets = _longest([c.mention for c in inside if c.actor]), [c.mention for c in inside]
     names = [full.get(target.name, target.name) for target in targets]
     own = [full.get(actor.name, actor.name) for actor in actors]
+    apposed = {c.mention: c.apposed for c in inside if c.apposed is not None}
     others = (
         (actor, target)
         for actor, target in _closest(actors, targets, {c.mention.span for c in inside if c.actor})
         if not overlap(actors[actor].span, targets[target].span) and own[actor] != names[target]
+        if actors[actor] not in apposed or apposed[actors[actor]] != apposed.get(targets[target])
     )
     kept = list(islice(others, MAX_PAIRS + 1))
     if len(kept) > MAX_PAIRS:

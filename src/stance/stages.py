@@ -33,7 +33,7 @@ from stance.ledger import Made, Writer
 from stance.records import Article
 from stance.settings.building import CorpusConfig, ExamplesConfig
 
-VERSION = 6
+VERSION = 7
 """Of what a stage holds; another one is made anew."""
 ALONE = 512
 """Articles that one process handles before others are started."""
