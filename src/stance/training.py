@@ -26,7 +26,7 @@ from stance.files import check_replaceable, remove_leftovers, replace_directory
 from stance.model import ENTRIES, Checkpoint, StanceModel, save, start_from
 from stance.recipe import check, check_dropout, choose_precision, suited
 from stance.records import LABELS, UNLABELLED, Example
-from stance.resume import Before, begin, describe, digest, find, hold, settled
+from stance.resume import begin, describe, digest, find, hold, settled
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.teacher import answer, check_corpora, further, say_unanswered, teach
 from stance.trainer import StanceTrainer
@@ -66,13 +66,12 @@ def train(
 ) -> Result:
     """Fine-tune on `splits["train"]`, choose the epoch by macro-F1 on `splits["validation"]`.
 
-    Of several processes (`stance.distributed`) each calls this; the first alone writes, and needs `about` and `sink`.
-
     Args:
         splits: examples by split, and questions without a label as `unlabelled` for `training.teacher`, if any.
         model_config, config: the encoder and its input, and the recipe.
         output: the checkpoint directory of a training that ends well; `rescue` keeps another's best epoch beside it.
-        about: facts that the checkpoint keeps (dataset fingerprint, commit, run).
+        about: facts that the checkpoint keeps (dataset fingerprint, commit, run). Of several processes
+            (`stance.distributed`), which all call this, the first alone writes, and needs this and `sink`.
         sink, listener: hear of metrics as they come, after a resume also of those before; of alerts and epochs' ends.
         resume: where an interrupted training into `output` stopped `auto` goes on, `stop` refuses, `never` starts anew.
 
@@ -83,14 +82,14 @@ def train(
     check_replaceable(output, marker="checkpoint.json", own=ENTRIES)
     with hold(output) as work:
         job = describe(model_config, config, about.get("dataset_sha256") or fingerprint(splits))
-        before = find(work, job, resume)
-        alerts = _doubted(config, about, sink, listener, again=before.checkpoint is not None)
+        start = find(work, job, resume).checkpoint
+        alerts = _doubted(config, about, sink, listener, again=start is not None)
         with failures.loading(model_config):
             trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink, listener=listener)
         keep = _keeper(trainer, pretrained, model_config, about)
         saved, left = keep if rescue else None, partial(newest, work) if resume != "never" else None
         with failures.explained(trainer, model_config, saved, output=output, left=left):
-            scores = _fit(trainer, _begin(trainer, job, before, resume=resume, run=about.get("train_run", "")))
+            scores = _fit(trainer, _begin(trainer, job, start, resume=resume, run=about.get("train_run", "")))
         keep(scores, output)
         return _end(trainer, output, scores, alerts)
 
@@ -132,14 +131,14 @@ def _keeper(
     return keep
 
 
-def _begin(trainer: StanceTrainer, job: Mapping[str, Any], before: Before, *, resume: str, run: str) -> Path | None:
-    """Make the work folder ready; the checkpoint to go on from, the same for all processes."""
+def _begin(trainer: StanceTrainer, job: Mapping[str, Any], start: Path | None, *, resume: str, run: str) -> Path | None:
+    """Make the work folder ready once for all processes; the checkpoint to go on from."""
     work = Path(trainer.args.output_dir)
     if trainer.args.process_index == 0:
         check_disk(work, trainer.model, trainer.recipe, sharded=trainer.is_fsdp_enabled)
-        begin(work, job, before.checkpoint, resume=resume, run=run)
+        begin(work, job, start, resume=resume, run=run)
     trainer.accelerator.wait_for_everyone()
-    return before.checkpoint
+    return start
 
 
 def _end(trainer: StanceTrainer, output: Path, scores: dict[str, float], alerts: Mapping[str, str]) -> Result:
