@@ -53,6 +53,8 @@ def test_a_hidden_name_is_asked_for_and_printed_nowhere() -> None:
         ("India likes its modest pact.", "", "pact", r"India likes its modest (plan|move|idea|decision|matter)\."),
         ("India said Mr. Khan left.", "Imran Khan", "", rf"India said {NOUN} left\."),
         ("India left — Pakistan stayed.", "Pakistan", "", rf"India left — {NOUN} stayed\."),
+        ("India saw the Smiths' house.", "the Smiths", "", rf"India saw (?:(?:{NOUN[1:-1]})'s|officials') house\."),
+        ("India saw 'the Smiths', too.", "the Smiths", "", rf"India saw '{NOUN}', too\."),
     ],
 )
 def test_words_of_reference_fit_their_place(text: str, actor: str, target: str, form: str) -> None:
@@ -60,6 +62,15 @@ def test_words_of_reference_fit_their_place(text: str, actor: str, target: str, 
     changed = {after.text for after in ways(before)} - {text}
     assert len(changed) >= 2
     assert [one for one in changed if not re.fullmatch(form, one)] == []
+
+
+def test_whoever_acts_somewhere_is_no_thing_as_a_target() -> None:
+    before = example("India hailed the vendors.", "India", "the vendors")
+    after = {
+        hidden(before, np.random.default_rng(seed), {"vendors"}).text.rpartition(" hailed ")[2] for seed in range(40)
+    }
+    assert len(after) > 2
+    assert all(re.fullmatch(rf"{NOUN}\.", text) for text in after - {"the vendors."})
 
 
 def test_one_word_never_stands_for_both_names_nor_for_somebody_who_is_there() -> None:

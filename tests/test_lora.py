@@ -152,6 +152,8 @@ def test_an_unknown_target_is_refused_with_the_layers_there_are(encoder: Callabl
     pretrained = load(tiny.config(name=encoder("bert")))
     with pytest.raises(StanceError, match=r"no linear layer of this bert encoder is called q_proj; .*dense, key"):
         lora.adapt(pretrained.encoder, LoraConfig(rank=2, targets=["q_proj", "value"]), [1, 2])
+    with pytest.raises(StanceError, match=r"no linear layer of this bert encoder is called q_proj"):
+        lora.adapt(pretrained.encoder, LoraConfig(rank=2, targets=["all-linear", "q_proj"]), [1, 2])
 
 
 @pytest.mark.parametrize(

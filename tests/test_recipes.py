@@ -301,9 +301,11 @@ def test_a_training_asks_its_teacher_further_questions_whatever_its_seed(taught_
 def test_a_further_question_has_the_place_that_any_pair_of_its_passage_knows(taught_by: Path) -> None:
     there = replace(SPLITS["train"][0], actor="Ann", target="Bob", actor_span=(0, 2), target_span=(3, 5))
     again = replace(there, id="again", actor="Cid", target="Ann", actor_span=None, target_span=None)
-    for pairs in ([there, again], [again, there]):
+    elsewhere = replace(again, article_id="elsewhere", actor="Bob", target="Cid")
+    for pairs in ([there, again, elsewhere], [again, there, elsewhere]):
         asked = teacher.further(pairs, replace(RECIPE, teacher=[str(taught_by)], teacher_questions=9.0))
-        places = {(name, place) for e in asked for name, place in ((e.actor, e.actor_span), (e.target, e.target_span))}
+        here = [e for e in asked if e.article_id == there.article_id]
+        places = {(name, place) for e in here for name, place in ((e.actor, e.actor_span), (e.target, e.target_span))}
         assert places == {("Ann", (0, 2)), ("Bob", (3, 5)), ("Cid", None)}
 
 
@@ -356,6 +358,15 @@ def test_a_teacher_is_refused_for_a_corpus_that_knows_a_label_more(encoder: str,
     recipe = replace(RECIPE, teacher=[str(two_way)], teacher_cache=str(tmp_path / "cache"))
     with pytest.raises(StanceError, match="never learned neutral"):
         training.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / "out", about={})
+
+
+def test_only_who_acts_somewhere_is_asked_for_a_further_stance_to_what_is_another_thing(taught_by: Path) -> None:
+    one = replace(SPLITS["train"][0], actor="Ann", target="levy", actor_span=(0, 2), target_span=(3, 5))
+    same = replace(one, id="same", actor="Bob", target="Ann", actor_span=(0, 2), target_span=(0, 2))
+    unseen = replace(one, id="unseen", actor="the author", actor_span=None)
+    recipe = replace(RECIPE, teacher=[str(taught_by)], teacher_questions=99.0)
+    asked = {(e.actor, e.target) for e in teacher.further([one, same, unseen], recipe)}
+    assert asked == {("the author", "Ann"), ("the author", "Bob"), ("Bob", "levy")}
 
 
 def test_nobody_is_asked_about_someone() -> None:
@@ -655,8 +666,11 @@ def test_a_teacher_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     ("changes", "words"),
     [
         ({"teacher_weight": 1.5}, "training.teacher_weight=1.5: expected a share, from 0 to 1"),
-        ({"teacher_questions": -1.0}, "training.teacher_questions and r_drop must not be negative"),
-        ({"r_drop": -0.1}, "training.teacher_questions and r_drop must not be negative"),
+        ({"teacher_questions": -1.0}, r"training\.teacher_questions=-1.0: must not be negative"),
+        ({"r_drop": -0.1}, r"training\.r_drop=-0.1: must not be negative"),
+        ({"epochs": 0}, r"training\.epochs=0: expected 1 or more"),
+        ({"learning_rate": -1e-4}, r"training\.learning_rate=-0.0001: must be positive"),
+        ({"teacher_questions_weight": 0.0}, r"training\.teacher_questions_weight=0: must be positive"),
     ],
 )
 def test_a_setting_without_a_meaning_is_refused(changes: dict[str, float], words: str) -> None:
@@ -664,6 +678,11 @@ def test_a_setting_without_a_meaning_is_refused(changes: dict[str, float], words
 
     with pytest.raises(StanceError, match=words):
         check(replace(RECIPE, **changes), SPLITS)
+
+
+def test_an_empty_teacher_is_refused() -> None:
+    with pytest.raises(StanceError, match=r"training\.teacher: one is empty"):
+        teacher.further(SPLITS["train"], replace(RECIPE, teacher=[""], teacher_questions=1.0))
 
 
 # Contenders

@@ -69,6 +69,37 @@ def test_both_names_of_distinct_pairs_can_be_replaced() -> None:
     assert (after.actor, after.target) == ("India", "the roadmap")
 
 
+def test_a_pronoun_may_be_anybody_and_is_no_name_to_replace() -> None:
+    before = example("They said he knows he could do it, and Iran heard them.", "Iran", "he")
+    assert replaced(before, target="Alpha") is None
+    after = replaced(before, actor="Alpha")
+    assert after is not None
+    assert after.text == "They said he knows he could do it, and Alpha heard them."
+
+
+def test_a_name_that_holds_the_pronoun_of_the_other_one_is_not_replaced() -> None:
+    text = "Lieutenants who sheltered them were hailed."
+    before = replace(example(text, "protesters", "lieutenants who sheltered them"), actor_span=(26, 30))
+    assert text[26:30] == "them"
+    assert replaced(before, target="Alpha") is None
+
+
+def test_a_shortened_name_is_swapped_for_one_that_can_be_shortened() -> None:
+    config = TrainingConfig(swap_names=0.99, span_dropout=0.0, surface_share=0.0)
+    given = [
+        example("Walt Jessup left. Jessup blamed the levy.", "Walt Jessup", "the levy"),
+        example("The Justice Department praised the pact.", "Justice Department", "the pact"),
+        example("Imran Khan came. Mr. Khan praised the road.", "Imran Khan", "the road"),
+    ]
+    seen = {
+        e.text.split(".")[0]
+        for seed in range(30)
+        for e in augment.vary(given[:1] + given, replace(config, seed=seed))[:1]
+    }
+    assert "Imran Khan left" in seen
+    assert "Justice Department left" not in seen
+
+
 def test_a_surname_is_replaced_by_the_last_word_of_the_new_name() -> None:
     before = example("Imran Khan met them. Later Mr. Khan rejected the deal.", "Imran Khan", "the deal")
     after = replaced(before, actor="Rosa Luz")

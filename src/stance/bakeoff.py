@@ -56,12 +56,13 @@ class Failure:
 
 def check(config: BakeoffConfig) -> None:
     """Refuse what has no meaning."""
-    if not config.contenders or not studies.are_seeds(config.seeds):
+    if not config.contenders:
         raise StanceError(
-            "bakeoff.contenders must name at least one (bakeoff=encodings, recipes, speed and left_out do, or a file "
-            "of your own in conf/bakeoff), bakeoff.seeds hold different numbers from 0 "
-            f"to {MAX_SEED}"
+            "bakeoff.contenders must name at least one: bakeoff=encodings, recipes, speed and left_out do, or a file "
+            "of your own in conf/bakeoff"
         )
+    if not studies.are_seeds(config.seeds):
+        raise StanceError(f"bakeoff.seeds hold different numbers from 0 to {MAX_SEED}; found {list(config.seeds)}")
     for name in config.contenders:
         if not re.fullmatch(r"[\w./: -]+", name, re.ASCII):
             raise StanceError(

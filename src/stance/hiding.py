@@ -5,12 +5,13 @@ nothing of models.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
-from stance.records import Example
+from stance.records import Example, folded
 from stance.renaming import TITLES, WORD, Edit, bare, edited, moved, replaced
 from stance.settings.training import TrainingConfig
 
@@ -31,25 +32,29 @@ _TITLE = "|".join(sorted(TITLES))
 
 def hide(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
     """The examples, a share of them (`hide_names`) with hidden names."""
+    acting = {folded(bare(example.actor)) for example in examples}
     random = np.random.default_rng([config.seed, 3])
     draws = random.random(len(examples))
-    return [hidden(e, random) if draw < config.hide_names else e for e, draw in zip(examples, draws, strict=True)]
+    return [
+        hidden(e, random, acting) if draw < config.hide_names else e for e, draw in zip(examples, draws, strict=True)
+    ]
 
 
-def hidden(example: Example, random: np.random.Generator) -> Example:
+def hidden(example: Example, random: np.random.Generator, acting: Set[str] = frozenset()) -> Example:
     """The example with a passage that refers to its names, or to one of them, in other words and prints them nowhere.
 
-    The question keeps the names, without their places. What can't be changed for sure stays as it was.
+    The question keeps the names, without their places. What can't be changed for sure stays as it was. Names of those
+    who are known to be `acting`, folded and without articles, are referred to as such also where they are targets.
     """
+    names = example.actor, example.target
     both, actor, target = SIGNS, (SIGNS[0], ""), ("", SIGNS[1])
     which = random.random()
     for signs in [both, actor, target] if which < 0.6 else [actor] if which < 0.8 else [target]:
         found = replaced(example, actor=signs[0], target=signs[1])
-        words = _references(example, random)
+        words = _references(example, random, acting)
         if found and not re.search(rf"[-–/](?:{'|'.join(SIGNS)})", found.text):
-            edits = sorted(
-                e for sign, word in zip(signs, words, strict=True) if sign for e in _put(found.text, sign, word)
-            )
+            put = (_put(found.text, *one) for one in zip(signs, names, words, strict=True) if one[0])
+            edits = sorted(chain.from_iterable(put))
             return replace(
                 found,
                 text=edited(found.text, edits),
@@ -61,11 +66,12 @@ def hidden(example: Example, random: np.random.Generator) -> Example:
     return example
 
 
-def _references(example: Example, random: np.random.Generator) -> list[tuple[str, str]]:
+def _references(example: Example, random: np.random.Generator, acting: Set[str]) -> list[tuple[str, str]]:
     """A pronoun and a noun for each name, none for both names, and no noun that the passage or the other name has."""
     there = set(WORD.findall(f"{example.text} {example.actor} {example.target}".casefold()))
     words: list[tuple[str, str]] = []
-    for pronouns, nouns in (NAMED, NAMED if bare(example.target)[0].isupper() else THINGS):
+    target = bare(example.target)
+    for pronouns, nouns in (NAMED, NAMED if target[0].isupper() or folded(target) in acting else THINGS):
         taken = {word for pair in words for word in pair}
         free = [noun for noun in nouns if noun not in taken and noun.split()[-1] not in there] or list(nouns[-1:])
         pronoun = random.choice([pronoun for pronoun in pronouns if pronoun not in taken])
@@ -73,10 +79,12 @@ def _references(example: Example, random: np.random.Generator) -> list[tuple[str
     return words
 
 
-def _put(text: str, sign: str, words: tuple[str, str]) -> Iterator[Edit]:
+def _put(text: str, sign: str, name: str, words: tuple[str, str]) -> Iterator[Edit]:
     """Edits that refer to a name wherever its sign stands: by a pronoun at the start of a sentence, else by a noun."""
     pronoun, noun = words
-    for found in re.finditer(rf"(?:\b(?:the|an?)\s+)?(?:\b(?:{_TITLE})\b\.?\s+)*{sign}(['’]s\b)?", text, re.IGNORECASE):
+    owned = r"['’]s\b|['’](?=\s+\w)" if name.endswith("s") else r"['’]s\b"  # "the Smiths' house"
+    pattern = rf"(?:\b(?:the|an?)\s+)?(?:\b(?:{_TITLE})\b\.?\s+)*{sign}({owned})?"
+    for found in re.finditer(pattern, text, re.IGNORECASE):
         before = text[: found.start()].rstrip(" \"“'‘(")
         starts = not before or before[-1] in ".!?\n"
         owner = noun.removeprefix("the ") if _DETERMINED.search(text[: found.start()]) else noun

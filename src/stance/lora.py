@@ -44,7 +44,7 @@ def adapt(encoder: PreTrainedModel, config: LoraConfig, markers: Sequence[int]) 
 
     known = linear(encoder)
     wanted = known if ALL in config.targets else config.targets
-    unknown = sorted(set(wanted) - set(known))
+    unknown = sorted(set(config.targets) - {ALL} - set(known))
     if unknown:
         raise StanceError(
             f"training.lora.targets: no linear layer of this {encoder.config.model_type} encoder is called "

@@ -28,7 +28,13 @@ MOST_WIDE = 8e-5
 
 
 def teachers(config: TrainingConfig) -> list[tuple[str, Path]]:
-    """The corpus that each teacher answers for, empty where it answers for all, and its checkpoint directory."""
+    """The corpus that each teacher answers for, empty where it answers for all, and its checkpoint directory.
+
+    Raises:
+        StanceError: one is empty, as where a shell variable is not set.
+    """
+    if "" in config.teacher:
+        raise StanceError("training.teacher: one is empty; expected checkpoint directories, or CORPUS:DIRECTORY")
     parts = [entry.partition(":") for entry in config.teacher]
     return [(a, Path(b)) if b and "/" not in a else ("", Path(a + colon + b)) for a, colon, b in parts]
 
@@ -83,17 +89,14 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
             raise StanceError(f"training.{name}={number}: expected a number")
     if not 0 <= config.seed <= MAX_SEED:
         raise StanceError(f"training.seed={config.seed}: expected 0 to {MAX_SEED}")
-    if config.teacher_questions < 0 or config.teacher_questions_weight <= 0 or config.r_drop < 0:
-        raise StanceError(
-            "training.teacher_questions and r_drop must not be negative, teacher_questions_weight must be positive"
-        )
     if config.class_weights not in ("none", "balanced"):
         raise StanceError(f"training.class_weights={config.class_weights}: expected none or balanced")
-    rate = 1 if config.learning_rate is None else config.learning_rate
-    if config.epochs < 1 or rate <= 0 or config.tokens_per_batch < 1:
-        raise StanceError("training.epochs, learning_rate and tokens_per_batch must be positive")
-    if config.accumulation < 1:
-        raise StanceError(f"training.accumulation={config.accumulation}: expected 1 or more")
+    for name in ("epochs", "tokens_per_batch", "accumulation"):
+        if (number := getattr(config, name)) < 1:
+            raise StanceError(f"training.{name}={number}: expected 1 or more")
+    for name in ("learning_rate", "teacher_questions_weight"):
+        if (number := getattr(config, name)) is not None and number <= 0:
+            raise StanceError(f"training.{name}={number:g}: must be positive")
     lora.check(config.lora)
     shares = ("warmup", "label_smoothing", "span_dropout", "surface_share")
     for name in (*shares, "mask_names", "swap_names", "hide_names", "swap_direction"):
@@ -103,7 +106,8 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
         if not 0 <= (share := getattr(config, name)) <= 1:
             raise StanceError(f"training.{name}={share}: expected a share, from 0 to 1")
     counts = "early_stopping", "save_steps", "frozen_layers"
-    for name in ("weight_decay", "max_grad_norm", "sampled_weight", "disk_budget_gb", *counts):
+    amounts = "weight_decay", "max_grad_norm", "sampled_weight", "disk_budget_gb", "teacher_questions", "r_drop"
+    for name in (*amounts, *counts):
         if (getattr(config, name) or 0) < 0:
             raise StanceError(f"training.{name}={getattr(config, name)}: must not be negative")
     for name in ("train", "validation"):

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from stance.lookup import FILLERS, QUALIFIERS, other_names
-from stance.records import SOMEONE, Example, Span
+from stance.records import SOMEONE, Example, Span, overlap
 from stance.settings.training import TrainingConfig
 
 PLACEHOLDERS = ("Alpha", "Beta", "Gamma", "Sigma", "Kappa", "Omega")
@@ -35,7 +35,7 @@ TITLES = frozenset({
 _SMALL = FILLERS | QUALIFIERS | SHORT | PRONOUNS
 Edit = tuple[Span, str]
 """A place in a text, and what stands there instead."""
-_Shape = tuple[str, str, tuple[bool, ...]]
+_Shape = tuple[str, str, tuple[bool, ...], bool]
 _TRIES = 4
 
 
@@ -64,7 +64,10 @@ def masked(example: Example, random: np.random.Generator) -> Example:
 
 
 def _swapped(example: Example, pool: Mapping[_Shape, list[str]], random: np.random.Generator) -> Example:
-    """The example under names of others of its corpus: of the same role, so many words, capitals in the same places."""
+    """The example under names of others of its corpus: of the same role, so many words, capitals in the same places.
+
+    A name that the passage shortens to its last word gets one that another passage shortens.
+    """
     text = _words(example.text)
 
     def drawn(role: str) -> str:
@@ -89,13 +92,18 @@ def _pool(examples: Sequence[Example]) -> dict[_Shape, list[str]]:
         for role in ("actor", "target"):
             found.setdefault(_shape(example, role), {})[bare(getattr(example, role))] = None
     return {
-        shape: [name for name in names if name != SOMEONE and not name.endswith(("'s", "’s", "'", "’"))]
+        shape: [name for name in names if not is_pronoun(name) and not name.endswith(("'s", "’s", "'", "’"))]
         for shape, names in found.items()
     }
 
 
 def _shape(example: Example, role: str) -> _Shape:
-    return example.corpus, role, tuple(word[0].isupper() for word in bare(getattr(example, role)).split())
+    """What names must share to be swapped: "Jessup" alone may be a person's, "Department" is no department's name."""
+    name = getattr(example, role)
+    capitals = tuple(word[0].isupper() for word in bare(name).split())
+    several = len(capitals) > 1 and all(capitals)
+    short = several and any(last for _, last in _mentions(example.text, name, getattr(example, f"{role}_span")))
+    return example.corpus, role, capitals, short
 
 
 def replaced(example: Example, *, actor: str = "", target: str = "") -> Example | None:
@@ -103,10 +111,12 @@ def replaced(example: Example, *, actor: str = "", target: str = "") -> Example 
 
     Returns:
         None where it is not sure that the label stays true: the passage does not print a name that is to be replaced,
-        has another form of it ("Russian" or "Moscow" for "Russia") or the new one already, or the two names share a
-        word.
+        has another form of it ("Russian" or "Moscow" for "Russia") or the new one already, the name is a pronoun, which
+        may be anybody, or the two names share a word.
     """
     asked = _question(example.actor, actor), _question(example.target, target)
+    if (actor and is_pronoun(example.actor)) or (target and is_pronoun(example.target)):
+        return None
     if _words(example.actor) & _words(example.target) or _words(asked[0]) & _words(asked[1]):
         return None
     if _words(f"{actor} {target}") & _words(example.text):
@@ -119,10 +129,11 @@ def replaced(example: Example, *, actor: str = "", target: str = "") -> Example 
         if new and not found:
             return None
         untouched += [] if new else [place for place, _ in found]
+        untouched += [span] if span and is_pronoun(example.text[slice(*span)]) else []
         edits += [(place, _printed(example.text, place, new.split()[-1] if short else new)) for place, short in found
                   if new]  # fmt: skip
     edits.sort()
-    places = sorted([*untouched, *(place for place, _ in edits)])
+    places = sorted([*set(untouched), *(place for place, _ in edits)])
     if any(b > c for (_, b), (c, _) in pairwise(places)) or _survives(example, edits, names):
         return None
     return replace(
@@ -153,18 +164,16 @@ def _mentions(text: str, name: str, span: Span | None) -> Iterator[tuple[Span, b
         else:
             merged.append(place)
     yield from ((place, place == given and _is_last(name, surface)) for place in merged)
-    for start, end in _surnames(text, name):
-        if not any(a < end and start < b for a, b in merged):
-            yield (start, end), True
-
-
-def _cuts_words(text: str, span: Span) -> bool:
-    return any(0 < edge < len(text) and text[edge - 1].isalnum() and text[edge].isalnum() for edge in span)
+    yield from ((place, True) for place in _surnames(text, name) if not any(overlap(place, other) for other in merged))
 
 
 def _is_last(name: str, surface: str) -> bool:
     words = bare(name).split()
     return len(words) > 1 and surface == words[-1]
+
+
+def _cuts_words(text: str, span: Span) -> bool:
+    return any(0 < edge < len(text) and text[edge - 1].isalnum() and text[edge].isalnum() for edge in span)
 
 
 def _surnames(text: str, name: str) -> Iterator[Span]:

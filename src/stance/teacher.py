@@ -27,7 +27,7 @@ from stance.calibration import softmax
 from stance.errors import MachineError, StanceError
 from stance.files import sha256
 from stance.recipe import choose_precision, teachers
-from stance.records import LABELS, SOMEONE, UNLABELLED, Example, Pair, Span, Stance
+from stance.records import LABELS, SOMEONE, UNLABELLED, Example, Pair, Span, Stance, folded
 from stance.scores import UNKNOWN, known, only_known
 from stance.settings.training import TrainingConfig
 
@@ -81,9 +81,12 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
     """Pairs of names of one passage that no example asks about, at most `teacher_questions` for each example.
 
     Their label is a placeholder until a teacher has answered, with one of the labels that all its teachers know. The
+    actors are names that act somewhere in the corpus, the targets those that are printed or targets somewhere; the
     other direction of a pair is among them. None are of a corpus that no teacher answers for. They are the same for
     every seed, and so are their answers.
     """
+    acting = {(example.corpus, folded(example.actor)) for example in examples}
+    aimed = {(example.corpus, folded(example.target)) for example in examples}
     passages: dict[tuple[str, str], list[Example]] = {}
     for example, taught in zip(examples, heard(examples, config), strict=True):
         if taught:
@@ -96,7 +99,16 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
         for e in members:
             for name, place in ((e.target, e.target_span), (e.actor, e.actor_span)):
                 places[name] = places.get(name) or place
-        pairs = [(a, t) for a, t in permutations(places, 2) if t != SOMEONE and (a, t) not in asked]
+        corpus = members[0].corpus
+        pairs = [
+            (a, t)
+            for a, t in permutations(places, 2)
+            if t != SOMEONE
+            and (a, t) not in asked
+            and (corpus, folded(a)) in acting
+            and (places[t] or (corpus, folded(t)) in aimed)
+            and (places[a] is None or places[a] != places[t])
+        ]
         wanted = int(config.teacher_questions * len(members) + random.random())
         for index in random.permutation(len(pairs))[:wanted]:
             actor, target = pairs[index]
