@@ -23,9 +23,9 @@ from benchmark_figures import Figure, Task, alternate, markdown, positive, repor
 from benchmark_peak import assemble
 from benchmark_training import Clock
 from stance import dataset, encoders, inference
-from stance.encoding import LAYOUTS
 from stance.errors import StanceError
 from stance.jobs import DATASET
+from stance.layouts import LAYOUTS
 from stance.model import Checkpoint, StanceModel
 from stance.records import LABELS, Example, Stance, without_places
 from stance.settings.training import ModelConfig, TrainingConfig

@@ -214,6 +214,12 @@ def test_the_temperature_never_worsens_the_likelihood(data: st.DataObject, count
     assert likelihood(logits, labels, temperature) <= likelihood(logits, labels, 1.0) + 1e-6
 
 
+@pytest.mark.parametrize(("right", "least", "most"), [(12, 0.5, 1.0), (12 * 40, 0.25, 0.5)])
+def test_a_dozen_right_answers_make_no_model_sure_of_everything(right: int, least: float, most: float) -> None:
+    logits = np.tile(np.array([2.0, 0.0, 0.0], np.float32), (right, 1))
+    assert least <= calibration.fit_temperature(logits, [0] * right) < most
+
+
 @pytest.mark.parametrize("temperature", [0.3, 0.5, 3.0, 7.0])
 def test_the_temperature_undoes_a_known_miscalibration(temperature: float) -> None:
     logits, chosen = draws(4000, temperature=temperature)

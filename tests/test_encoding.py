@@ -18,9 +18,10 @@ import tiny
 from conftest import ROOT, script
 from stance import lookup
 from stance.encoders import Pretrained, load
-from stance.encoding import ACTOR, TARGET, Cuts, Encoded, Encoding, PairEncoder, collate
+from stance.encoding import ACTOR, TARGET, Cuts, Encoded, PairEncoder, collate
 from stance.errors import StanceError
-from stance.lookup import UNSPACED, find_mention
+from stance.layouts import Encoding
+from stance.lookup import MAX_NAME_WORDS, UNSPACED, find_mention
 from stance.records import Pair
 from stance.settings.training import ModelConfig
 
@@ -314,6 +315,15 @@ def test_mention_is_the_whole_name_or_a_run_of_its_words_and_cuts_no_word(before
         assert text[start:end].lower() in ({name.lower()} if free else runs)
         assert not cuts.match(text[start - 1 : start])
         assert not cuts.match(text[end : end + 1])
+
+
+def test_a_name_of_very_many_words_is_looked_for_as_it_is_printed_and_at_once() -> None:
+    clause = " ".join(f"word{number}" for number in range(MAX_NAME_WORDS + 1))
+    assert find_mention(f"He said {clause}.", clause) == (8, 8 + len(clause))
+    assert find_mention(f"He said {clause.title()}.", clause) is None
+    start = time.process_time()
+    assert find_mention("x " * 400_000, "x " * 999 + "y") is None
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from torch import Tensor
 import tiny
 from stance import encoders, export, heads, predictor, training
 from stance import model as models
-from stance.encoding import QUESTIONS, PairEncoder, collate
+from stance.encoding import PairEncoder, collate
 from stance.errors import StanceError
+from stance.layouts import QUESTIONS
 from stance.model import Checkpoint, StanceModel
 from stance.records import LABELS, Pair
 from stance.settings.scoring import ExportConfig

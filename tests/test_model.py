@@ -234,6 +234,18 @@ def test_a_checkpoint_with_another_encoding_is_refused(saved: Path, tmp_path: Pa
         models.load(folder)
 
 
+@pytest.mark.parametrize(("name", "value"), [("max_pairs", 0), ("max_passage_tokens", "192"), ("cls_id", -1)])
+def test_an_encoding_that_makes_no_rows_is_refused(saved: Path, tmp_path: Path, name: str, value: object) -> None:
+    folder = damaged(saved, tmp_path)
+    facts = json.loads((folder / "checkpoint.json").read_text())
+    facts["encoding"][name] = value
+    (folder / "checkpoint.json").write_text(json.dumps(facts))
+    with pytest.raises(
+        StanceError, match=rf"checkpoint\.json: encoding\.{name} .*expected a whole number.*train again"
+    ):
+        models.load(folder)
+
+
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
 def test_a_checkpoint_that_misses_a_file_is_refused(saved: Path, tmp_path: Path, name: str) -> None:
     folder = damaged(saved, tmp_path)

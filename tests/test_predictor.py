@@ -319,6 +319,15 @@ def test_encoding_with_another_key_is_refused(artifact: Path) -> None:
         StancePredictor.load(alter(artifact, encoding={"layout": "one_pass"}))
 
 
+@pytest.mark.parametrize("changes", [{"max_passage_tokens": 1024}, {"max_name_tokens": 5000}, {"position_offset": 400}])
+def test_an_encoding_that_reaches_further_than_the_model_is_refused_at_once(
+    artifact: Path, changes: dict[str, int]
+) -> None:
+    encoding = json.loads((artifact / "stance.json").read_text("utf-8"))["encoding"]
+    with pytest.raises(StanceError, match="the model does not answer with this encoding"):
+        StancePredictor.load(alter(artifact, encoding=encoding | changes))
+
+
 def test_markers_of_another_tokenizer_are_refused(artifact: Path) -> None:
     encoding = json.loads((artifact / "stance.json").read_text("utf-8"))["encoding"]
     with pytest.raises(StanceError, match=r"the tokenizer has \[TARGET\] as \d+, the encoding expects 5"):

@@ -4,7 +4,7 @@ import json
 import math
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
 
@@ -322,6 +322,19 @@ def test_the_report_scores_what_the_exported_predictor_answers(
     answers = predictor.predict([e.pair() for e in rows["test"]])
     assert [row["predicted"] for row in report.predictions()] == [a.stance.value for a in answers]
     assert np.abs(report.answers.probabilities - np.array([a.probabilities for a in answers])).max() < 1e-5
+
+
+@pytest.mark.parametrize("sampled", [("test",), ("train", "test")])
+def test_the_report_of_sampled_pairs_alone_has_no_scores_of_annotated_ones(
+    predictor: StancePredictor, rows: dict[str, list[Example]], sampled: Sequence[str]
+) -> None:
+    given = {
+        split: [replace(e, provenance="sampled") for e in part] if split in sampled else part
+        for split, part in rows.items()
+    }
+    found = evaluation.score(predictor, given, EvaluationConfig(resamples=20))
+    assert found.scores[MODEL].keys() == found.scores[baselines.MAJORITY].keys()
+    assert found.to_json()["annotated_baselines"] == {}
 
 
 def test_the_baselines_of_the_report_learned_from_train_alone(report: Report, rows: dict[str, list[Example]]) -> None:

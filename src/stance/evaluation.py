@@ -177,9 +177,11 @@ def _annotated_baselines(
     *,
     seed: int,
 ) -> dict[str, dict[str, Estimate]]:
-    """Whether names give the stance away, without the sampled pairs, whose names are of another kind."""
+    """Whether names give the stance away, if not all pairs are sampled, whose names are of another kind."""
     learned = [example for example in train if example.provenance != "sampled"]
     kept = [i for i, example in enumerate(examples) if example.provenance != "sampled"]
+    if not learned or not kept:
+        return {}
     found = baselines.probabilities(learned, [examples[i] for i in kept], seed=seed)
     asked = answers.only(np.array(kept, np.int64))
     return {name: estimate(replace(asked, probabilities=values)) for name, values in found.items()}

@@ -22,7 +22,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 import stance
 from stance import jsonl
 from stance import model as models
-from stance.calibration import measures, softmax
+from stance.calibration import FEW, measures, softmax
 from stance.errors import StanceError
 from stance.files import replace_directory, sha256
 from stance.inference import Logits
@@ -38,8 +38,6 @@ OPSETS = range(17, 23)
 """Versions of the operator set that PyTorch writes as asked and ONNX Runtime runs, tried one by one."""
 ENTRIES = frozenset({"hf", "tokenizer.json", *MODELS.values(), "stance.json"})
 """What an artifact's directory holds."""
-MIN_PLACED = 100
-"""Fewer pairs with places than this tell no temperature or threshold of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +230,7 @@ def _asked(folder: Path, validation: Sequence[Example], logits: Logits) -> Asked
     """The rows and their int8 logits for each way of asking; where few have a place, all of them for both."""
     bare = _logits(folder, "int8", [without_places(example) for example in validation])
     placed = [i for i, example in enumerate(validation) if example.pair().placed]
-    if len(placed) < min(MIN_PLACED, len(validation)):
+    if len(placed) < min(FEW, len(validation)):
         placed = list(range(len(validation)))
     return {"with_places": ([validation[i] for i in placed], logits[placed]), "without_places": (validation, bare)}
 

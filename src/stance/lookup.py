@@ -13,7 +13,7 @@ from unicodedata import category, is_normalized, normalize
 
 from stance.records import QUOTES, Span, folded
 
-MAX_NAME_WORDS = 32  # the runs of a name's words grow with their square
+MAX_NAME_WORDS = 32  # the runs of a name's words grow with their square, the time to look for it with their number
 SHORTEST_INITIALS = 3
 WORDS = frozenset({"all", "and", "can", "for", "how", "its", "may", "our", "the", "who"})
 """What three letters that are an abbreviation in capitals are otherwise."""
@@ -79,9 +79,9 @@ def find_mention(text: str, name: str) -> Span | None:
     (`states.txt`), which stand in for it in the news; by initials, "IMF"; then, but for a state, by the longest run
     of the name's words, "Tavanian" for "Behrouz Tavanian". Runs with the head of the name come first ("ban" of "ban
     on arms"), else later words. Parts of one or two letters, words without content or of many names ("New") are no
-    mention, nor is what goes on as another name ("Bank of England" for the Bank of America); neither are parts of a
-    name of more than `MAX_NAME_WORDS` words. Accents may be characters of their own (Unicode's NFD, as from macOS
-    and many PDFs) in the one and not in the other.
+    mention, nor is what goes on as another name ("Bank of England" for the Bank of America). A name of more than
+    `MAX_NAME_WORDS` words is found where all of it is printed just so. Accents may be characters of their own
+    (Unicode's NFD, as from macOS and many PDFs) in the one and not in the other.
     """
     if is_normalized("NFC", text) and is_normalized("NFC", name):
         return _find(text, name)
@@ -119,6 +119,9 @@ def _vowel_sign(character: str) -> bool:
 
 def _find(text: str, name: str) -> Span | None:
     text, whole = text.translate(QUOTES), name.strip().translate(QUOTES)
+    if len(whole.split()) > MAX_NAME_WORDS:  # a pattern of so many words takes long
+        start = text.find(whole)
+        return (start, start + len(whole)) if start >= 0 else None
     short = _short(whole.rpartition(" ")[2])
     if folded(whole) in _states():
         names = (_search(text, name, unlike=_another_state) for name in (whole, *other_names(whole)))
@@ -215,7 +218,7 @@ def _states() -> dict[str, list[str]]:
 def _parts(name: str) -> Iterator[str]:
     """The runs of a name's words that may stand for it, in the order of preference."""
     words = name.split()
-    if not 0 < len(words) <= MAX_NAME_WORDS:
+    if not words:
         return
     head = _head(words)
     runs = [(start, start + n) for n in range(len(words) - 1, 0, -1) for start in range(len(words) - n, -1, -1)]

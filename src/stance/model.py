@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from stance import encoders, heads, jsonl, narrow, relative
-from stance.encoding import Encoding
 from stance.errors import StanceError
+from stance.layouts import Encoding, read_encoding
 from stance.records import LABELS
 
 ENTRIES = frozenset({"model.safetensors", "config.json", "tokenizer.json", "checkpoint.json"})
@@ -115,10 +115,7 @@ def load(directory: Path) -> Checkpoint:
         StanceError: it is missing, not whole, or its weights do not fit its configuration.
     """
     facts = about(directory)
-    try:
-        encoding = Encoding(**facts.pop("encoding", {}))
-    except TypeError as error:
-        raise StanceError(f"{directory / 'checkpoint.json'}: unfit 'encoding' ({error}); train again") from error
+    encoding = read_encoding(facts.pop("encoding", {}), directory / "checkpoint.json", "train again")
     for name in ("config.json", "tokenizer.json"):
         _document(directory / name)
     kind = facts.get("head", "markers")

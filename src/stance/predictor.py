@@ -1,7 +1,7 @@
 """The serving runtime: load an artifact, score pairs. Needs numpy, tokenizers and onnxruntime only."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,10 +11,11 @@ import onnxruntime
 from tokenizers import Tokenizer
 
 from stance import jsonl
-from stance.encoding import LAYOUTS, QUESTIONS, Cuts, Encoded, Encoding, PairEncoder, collate
+from stance.encoding import Cuts, Encoded, PairEncoder, collate
 from stance.errors import StanceError
 from stance.files import sha256
 from stance.forms import check_pairs
+from stance.layouts import read_encoding
 from stance.records import LABELS, Pair, Prediction, Stance
 
 FORMAT_VERSION = 1
@@ -78,7 +79,8 @@ class StancePredictor:
             raise StanceError(f"threads={threads}: expected 1 to {MAX_THREADS} threads; 0 takes one a core")
         for name in ("tokenizer.json", MODELS[precision]):
             _check_file(root / name, metadata["files"].get(name))
-        encoder = PairEncoder(Tokenizer.from_file(str(root / "tokenizer.json")), _encoding(metadata["encoding"], root))
+        encoding = read_encoding(metadata["encoding"], root / "stance.json", "export again")
+        encoder = PairEncoder(Tokenizer.from_file(str(root / "tokenizer.json")), encoding)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -90,7 +92,9 @@ class StancePredictor:
         )
         predictor = cls(session, encoder, float(metadata["temperature"]), metadata, MAX_ROWS[precision])
         try:
-            predictor.logits([_PROBE])
+            (row,), _ = encoder.encode([_PROBE])
+            far = replace(row, positions=[*row.positions[:-1], encoder.settings.longest_position])
+            session.run(None, dict(collate([row, far], encoder.settings.pad_id)))
         except Exception as error:  # ONNX Runtime has an exception for each of its codes
             what = str(error).splitlines()[0][:200]
             raise StanceError(f"{root}: the model does not answer with this encoding ({what}); export again") from error
@@ -243,29 +247,6 @@ def _check_file(path: Path, expected: str | None) -> None:
             f"{path}: its sha256 is not the one in stance.json: the file is truncated or was altered; "
             "export again or copy the whole directory"
         )
-
-
-def _encoding(values: dict[str, Any], root: Path) -> Encoding:
-    expected = {field.name for field in fields(Encoding)}
-    required = {field.name for field in fields(Encoding) if field.default is MISSING}
-    if not required <= set(values) <= expected:
-        raise StanceError(
-            f"{root / 'stance.json'}: 'encoding' has the keys {sorted(values)}, expected {sorted(expected)}"
-        )
-    encoding = Encoding(**values)
-    whole = {f.name: getattr(encoding, f.name) for f in fields(Encoding) if f.type in (int, "int")}
-    for name, value in whole.items():
-        least = 1 if name.startswith("max_") else 0
-        if not isinstance(value, int) or value < least:
-            raise StanceError(
-                f"{root / 'stance.json'}: encoding.{name} {value!r}, expected a whole number from {least}; export again"
-            )
-    if encoding.layout not in LAYOUTS or encoding.question not in QUESTIONS:
-        raise StanceError(
-            f"{root / 'stance.json'}: encoding.layout {encoding.layout!r} and question {encoding.question!r}, expected "
-            f"one of {', '.join(LAYOUTS)} and of {', '.join(QUESTIONS)}; export again"
-        )
-    return encoding
 
 
 def _batches(rows: Sequence[Encoded], most: int) -> Iterator[list[Encoded]]:

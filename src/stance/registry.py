@@ -66,7 +66,7 @@ class Registered:
 
 def check_name(name: str) -> None:
     """Refuse, before the work, a name that MLflow takes for no model."""
-    if not name.strip() or set(name) & set("/:'\""):
+    if name.strip() in ("", ".", "..") or set(name) & set("/:'\""):
         raise StanceError(f"tracking.model={name}: expected a name without / : and quotation marks, for the registry")
 
 

@@ -9,9 +9,10 @@ nothing of teachers (Hinton et al., 2015, at temperature 1). Several teachers an
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 
@@ -85,30 +86,19 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
     other direction of a pair is among them. None are of a corpus that no teacher answers for. They are the same for
     every seed, and so are their answers.
     """
-    acting = {(example.corpus, folded(example.actor)) for example in examples}
-    aimed = {(example.corpus, folded(example.target)) for example in examples}
     passages: dict[tuple[str, str], list[Example]] = {}
     for example, taught in zip(examples, heard(examples, config), strict=True):
         if taught:
             passages.setdefault((example.article_id, example.text), []).append(example)
-    random = np.random.default_rng(0)
+    sensible, random = _sensible(examples), np.random.default_rng(0)
     found: list[Example] = []
     for members in passages.values():
-        asked = {(example.actor, example.target) for example in members}
         places: dict[str, Span | None] = {}
         for e in members:
             for name, place in ((e.target, e.target_span), (e.actor, e.actor_span)):
                 places[name] = places.get(name) or place
-        corpus = members[0].corpus
-        pairs = [
-            (a, t)
-            for a, t in permutations(places, 2)
-            if t != SOMEONE
-            and (a, t) not in asked
-            and (corpus, folded(a)) in acting
-            and (places[t] or (corpus, folded(t)) in aimed)
-            and (places[a] is None or places[a] != places[t])
-        ]
+        asked, fits = {(e.actor, e.target) for e in members}, partial(sensible, members[0].corpus, places)
+        pairs = [pair for pair in permutations(places, 2) if pair not in asked and fits(*pair)]
         wanted = int(config.teacher_questions * len(members) + random.random())
         for index in random.permutation(len(pairs))[:wanted]:
             actor, target = pairs[index]
@@ -128,6 +118,23 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
             )
     labels = {corpus: _answerable(corpus, config) for corpus in {question.corpus for question in found}}
     return [replace(question, labels=labels[question.corpus]) for question in found]
+
+
+def _sensible(examples: Sequence[Example]) -> Callable[[str, Mapping[str, Span | None], str, str], bool]:
+    """Whether one name of a passage may be asked about as actor and another as target."""
+    acting = {(example.corpus, folded(example.actor)) for example in examples}
+    aimed = {(example.corpus, folded(example.target)) for example in examples}
+
+    def sensible(corpus: str, places: Mapping[str, Span | None], actor: str, target: str) -> bool:
+        there = places[target] is not None
+        return (
+            target != SOMEONE
+            and (corpus, folded(actor)) in acting
+            and (there or (corpus, folded(target)) in aimed)
+            and not (there and places[actor] == places[target])
+        )
+
+    return sensible
 
 
 def check_corpora(config: TrainingConfig, examples: Iterable[Example]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stance.abstention import Abstention, choose
-from stance.calibration import Calibration, calibrate, softmax
+from stance.calibration import FEW, Calibration, calibrate, softmax
 from stance.predictor import WAYS
 from stance.records import Example
 from stance.scores import Answers, known
@@ -53,6 +53,12 @@ class Trust:
             if one.threshold is not None:
                 flat |= {f"{way}_{name}": getattr(one, name) for name in NUMBERS}
         return flat
+
+    def doubts(self) -> dict[str, str]:
+        """A warning where few pairs told the temperatures."""
+        pairs = min(found.pairs for found in self.calibration.values())
+        said = f"confidence is fitted on {pairs} validation pairs, and {FEW} would tell more: don't trust it far"
+        return {"few_validation_pairs": said} if pairs < FEW else {}
 
     def lines(self) -> list[str]:
         """What a reader is told."""

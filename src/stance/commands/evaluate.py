@@ -4,10 +4,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stance import dataset, evaluation, jsonl, plots, registry, tracking
+from stance.errors import StanceError
 from stance.evaluation import MODEL
 from stance.files import sha256
 from stance.jobs.training import EvaluateJob
-from stance.predictor import StancePredictor, parts
+from stance.predictor import StancePredictor, parts, read_metadata
 from stance.runs import Run
 from stance.show import columns
 
@@ -19,8 +20,7 @@ def run(job: EvaluateJob) -> float:
         The model's macro-F1.
     """
     rows, manifest = dataset.load(Path(job.dataset))
-    predictor = StancePredictor.load(job.artifact, precision=job.precision)
-    scored = sha256(Path(job.artifact) / "stance.json")  # another export may take its place meanwhile
+    predictor, scored = _opened(job)
     registry.check_name(job.tracking.model)
     jsonl.check_output(Path(job.output), job.dataset, *parts(Path(job.artifact), predictor.metadata))
     split = job.evaluation.split
@@ -49,6 +49,20 @@ def run(job: EvaluateJob) -> float:
     if len(others) > 1:
         print(f"\n{columns(others)}")
     return macro_f1.value
+
+
+def _opened(job: EvaluateJob) -> tuple[StancePredictor, str]:
+    """The model, and the sha256 that tells which version it is: another export may take its place at any time.
+
+    Raises:
+        StanceError: one did while it was read, or see `StancePredictor.load`.
+    """
+    read_metadata(Path(job.artifact))  # says what is missing
+    before = sha256(Path(job.artifact) / "stance.json")
+    predictor = StancePredictor.load(job.artifact, precision=job.precision)
+    if sha256(Path(job.artifact) / "stance.json") != before:
+        raise StanceError(f"{job.artifact}: another export took its place while it was read; run this again")
+    return predictor, before
 
 
 def _tags(what: str, macro_f1: str, tested: str) -> dict[str, str]:

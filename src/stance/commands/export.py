@@ -39,6 +39,7 @@ def run(job: ExportJob) -> Path:
         exported = export.write(Path(job.checkpoint), rows["validation"], job.export, output=output, about=facts)
         active.sink(export.metrics(exported), 0)
         active.file(output / "stance.json")
+        active.warn(exported.trust.doubts())
         print(exported.parity, *exported.trust.lines(), sep="\n")
         if job.register:
             version = registry.register(output, rows["validation"], name=job.tracking.model, run_id=active.id)
