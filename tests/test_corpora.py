@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stance import corpora, jsonl, mentions, splits
-from stance.corpora import coverage, variety
+from stance.corpora import coverage, offsets, variety
 from stance.corpora.__main__ import main
 from stance.corpora.check import check
 from stance.errors import StanceError
@@ -569,3 +569,48 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path, refusal: Refusal) ->
     path = write(tmp_path, article())
     path.write_bytes(path.read_bytes() + '{"id": "café"}\n'.encode("latin-1"))
     assert f"{path}:3: not UTF-8 (byte 0xe9 at column 12)" in refusal(path)
+
+
+def test_check_prints_every_article_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text('{"id": "a", "text": ""}\n{"id": "b"}\n{"text": "c"}\n')
+    assert main(["check", str(path)]) == 2
+    said = capsys.readouterr()
+    assert [line.partition(": ")[0] for line in said.out.splitlines()] == [f"{path}:2", f"{path}:3"]
+    assert said.err.startswith(f"error: {path}:1: 'text' is empty")
+    assert "(3 can't be used, see above)" in said.err
+
+
+def test_export_of_nothing_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text('{"text": null}\n')
+    assert main(["export", str(path), "--to", "labelstudio", "--output", str(tmp_path / "t.json")]) == 2
+    assert f"nothing was written; first {path}:1: 'text' is null; expected a string" in capsys.readouterr().err
+
+
+def test_splits_says_which_part_is_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text('{"id": "a", "text": "Norway backed the levy."}\n')
+    assert main(["splits", str(path)]) == 0
+    assert "no article is in validation or test: a dataset wants some in each" in capsys.readouterr().err
+
+
+def test_a_place_that_cuts_a_word_is_where_the_name_is_printed_or_nowhere() -> None:
+    text = "Norway backed the levy; Ana Duarte did not. The Ministers met 新华社记者 of Peru."
+
+    def one(name: str, start: int, end: int) -> Mention:
+        evidence = ((0, len(text)),)
+        note = Annotation(Mention(name, start, end), Mention("levy", 18, 22), Stance.SUPPORT, evidence)
+        article, said = offsets.whole_words(Article(id="a", text=text, annotations=(note,)))
+        (found,) = article.annotations
+        assert found.target == note.target
+        assert [name in line and "cuts a word" in line for line in said] == ([True] if found != note else [])
+        return found.actor
+
+    assert one("Norway", 2, 8) == Mention("Norway", 0, 6)
+    assert one("Ana Duarte", 26, 36) == Mention("Ana Duarte", 24, 34)
+    assert one("Sweden", 2, 8) == Mention("Sweden", None, None), "the text does not print it"
+    assert one("inister", 49, 56) == Mention("inister", 49, 56), "what somebody marked"
+    start = text.index("华社")
+    assert one("Xinhua", start, start + 2) == Mention("Xinhua", start, start + 2), "a script without spaces"
+    assert one("the country", 0, 6) == Mention("the country", 0, 6)

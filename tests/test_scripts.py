@@ -433,6 +433,12 @@ def test_a_password_in_a_value_that_cannot_be_read_is_not_shown() -> None:
     refused("sweep", storage, match=r"^sweep\.storage=postgresql://host/db\?password=\*\*\*&x=1: ((?!cret).)*$")
 
 
+def test_labels_that_are_numbers_can_be_given() -> None:
+    main = script("build_dataset").main
+    job = main.compose(["corpus=table", "+corpora.table.labels={1: support, -1: oppose, pro: support}"])
+    assert job.corpora["table"].labels == {"1": "support", "-1": "oppose", "pro": "support"}
+
+
 def test_an_override_without_value_is_refused() -> None:
     refused("train", "training.epochs", match=r"training\.epochs.*missing EQUAL")
 

@@ -5,6 +5,7 @@ same corpora and the same configuration give the same bytes.
 """
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain
@@ -206,6 +207,13 @@ def _fixed(source: CorpusConfig, table: pa.Table) -> Iterator[str]:
         yield from (split_of(split) or "none" for split in table.column("split").to_pylist())
         return
     found = splits.find(Path(source.path), source.splits)
+    told = sum(bool(split_of(split)) for split in table.column("split").to_pylist())
+    if found is None and told and source.splits == "auto":
+        print(
+            f"{source.name}: {told} articles name a split, which is not kept; corpora.KEY.splits=official keeps it, "
+            "and none says that it does not matter",
+            file=sys.stderr,
+        )
     missing = [] if found is None else [place for place, name in enumerate(ids) if name not in found]
     if missing:
         raise StanceError(

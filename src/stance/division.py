@@ -67,7 +67,7 @@ def divide(units: Units, config: SplitConfig) -> list[str]:
         for group in members:  # weak articles, which are for training, or held back with what they are like
             for place in group:
                 chosen[place] = chosen[place] or _strictest(chosen[other] for other in group) or "train"
-    _none_empty(chosen, config, official=any(units.official))
+    _none_empty(chosen, config, official=any(units.official), fixed=all(name in SPLITS for name in units.fixed))
     return chosen
 
 
@@ -186,12 +186,17 @@ def _by_fold(members: Sequence[Sequence[int]], chosen: list[str], config: SplitC
             chosen[place] = names.get(part, "train")
 
 
-def _none_empty(chosen: Sequence[str], config: SplitConfig, *, official: bool) -> None:
+def _none_empty(chosen: Sequence[str], config: SplitConfig, *, official: bool, fixed: bool) -> None:
     empty = [split for split in SPLITS if split not in chosen]
     if official and empty == ["test"]:
         print("the corpus's own splits have no test part: the dataset will have none", file=sys.stderr)
     elif empty and config.by == "time" and not any(chosen):
         raise StanceError(f"split.by=time: none of the {len(chosen)} articles has a date; choose another split.by")
+    elif empty and fixed:
+        raise StanceError(
+            f"the {' and '.join(empty)} split would be empty: the {len(chosen)} articles have fixed splits, of "
+            "splits.json or their corpus's own; change those, or set corpora.KEY.splits=none to divide the corpus anew"
+        )
     elif empty:
         raise StanceError(
             f"the {' and '.join(empty)} split would be empty with {len(chosen)} articles; "

@@ -123,7 +123,8 @@ def string(row: Mapping[str, Any], key: str, where: str, *, empty: bool = False)
     """The string under `key`, which must be there and, unless `empty`, hold more than white space."""
     value = row.get(key)
     if value is None:
-        raise StanceError(f"{where}: '{key}' is missing; found the keys {_keys(row)}")
+        lack = "null; expected a string" if key in row else f"missing; found the keys {_keys(row)}"
+        raise StanceError(f"{where}: '{key}' is {lack}")
     if not isinstance(value, str):
         raise StanceError(f"{where}: '{key}' must be a string, found {type(value).__name__}")
     check_string(value, f"{where}: '{key}'", empty=empty)

@@ -165,7 +165,7 @@ def _fill(folder: Path, source: CorpusConfig, config: ExamplesConfig, processes:
     with Writer(folder) as writer:
 
         def sound() -> Iterator[Article]:
-            for item in corpora.stream(source):
+            for item in corpora.stream(source, mend=True):
                 if isinstance(item, Article):
                     yield item
                 else:

@@ -74,7 +74,8 @@ def load(config: TransferConfig) -> dict[str, list[Example]]:
             found[f"newsmtsc-{part}"] = corpora.read(file, "newsmtsc")
     if not found:
         raise StanceError(
-            f"transfer.root={root}: no public corpus there; expected seesaw/SEESAW, dse or newsmtsc below it"
+            f"transfer.root={root}: no public corpus there; expected seesaw/SEESAW, dse or newsmtsc below it "
+            "(`python scripts/fetch_corpus.py name=dse` fetches one)"
         )
     settings = ExamplesConfig(context=config.context, alone=0, neutral_ratio=0)
     asked = {name: list(_asked(name, articles, settings)) for name, articles in found.items()}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from stance.corpora import brat, doccano, dse, hub, labelstudio, newsmtsc, own, seesaw, tables, web
+from stance.corpora import brat, doccano, dse, hub, labelstudio, newsmtsc, offsets, own, seesaw, tables, web
 from stance.corpora.source import Dropped, Found, Reader, Repair, printable
 from stance.errors import StanceError
 from stance.records import Article
@@ -25,10 +25,11 @@ FORMATS: dict[str, Reader] = {
 """Readers by the name of the format."""
 
 
-def stream(source: SourceConfig) -> Iterator[Found]:
+def stream(source: SourceConfig, *, mend: bool = False) -> Iterator[Found]:
     """Everything in a corpus, as it is read. An article whose id stood before is dropped.
 
-    An article of which something was dropped is no longer exhaustive: the pair must not be sampled as neutral.
+    An article of which something was dropped is no longer exhaustive: the pair must not be sampled as neutral. With
+    `mend` places that cut words are mended, see `offsets.whole_words`.
 
     Raises:
         StanceError: the format is unknown, or nothing can be read.
@@ -36,7 +37,8 @@ def stream(source: SourceConfig) -> Iterator[Found]:
     if source.format not in FORMATS:
         raise StanceError(f"unknown corpus format {source.format!r}; expected one of {', '.join(FORMATS)}")
     if not source.path:
-        raise StanceError(f"the path of the corpus {source.name!r} is not set; give a file or a directory")
+        of = f" of the corpus {source.name!r}" if source.name else ""
+        raise StanceError(f"the path{of} is not set; give a file or a directory, as in corpora.KEY.path or source.path")
     if source.limit < 0:
         raise StanceError(f"corpus limit={source.limit}: expected 0 or more; 0 takes all articles")
     seen: dict[str, str] = {}
@@ -56,6 +58,9 @@ def stream(source: SourceConfig) -> Iterator[Found]:
                 continue
             seen[item.id] = item.where
             articles += 1
+            if mend:
+                item, mended = offsets.whole_words(item)
+                yield from (Repair(item.where, item.id, what) for what in mended)
         yield item
         if articles == source.limit > 0:
             return

@@ -72,7 +72,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(options: argparse.Namespace) -> int:
-    articles = corpora.read(options.path)
+    found = list(corpora.stream(SourceConfig(format="jsonl", path=str(options.path))))
+    articles = [item for item in found if isinstance(item, Article)]
+    if lost := [f"{item.where}: {item.reason}" for item in found if isinstance(item, Dropped)]:
+        print(*lost[1:], sep="\n", end="\n" if lost[1:] else "")
+        raise StanceError(lost[0] + (f" ({len(lost)} can't be used, see above)" if lost[1:] else ""))
     problems = check.check(articles, words=(options.min_words, options.max_words))
     for problem in problems:
         print(problem)
@@ -120,6 +124,8 @@ def _splits(options: argparse.Namespace) -> int:
     kept = f", {len(elsewhere)} that are not in {options.path.name} stay" if elsewhere else ""
     print(f"{len(set(chosen) - set(fixed))} articles are new, {len(gone)} of {file} are gone{kept}")
     _balance(articles, chosen)
+    if lacking := [split for split in SPLITS if split not in chosen.values()]:
+        print(f"no article is in {' or '.join(lacking)}: a dataset wants some in each; add articles", file=sys.stderr)
     return 0
 
 

@@ -75,7 +75,7 @@ def convert(source: SourceConfig, to: str, output: Path, predictions: Path | Non
             found.predictions += len(triples[item.id])
             yield item
         if not found.articles:
-            raise StanceError(f"{source.path}: no article that can be used; nothing was written")
+            raise StanceError(f"{source.path}: no article that can be used; nothing was written{_why(found)}")
         if given:
             raise StanceError(
                 f"{predictions}: predictions for {next(iter(given))!r}, which {source.path} does not have"
@@ -83,6 +83,12 @@ def convert(source: SourceConfig, to: str, output: Path, predictions: Path | Non
 
     write(output, articles())
     return found
+
+
+def _why(found: Converted) -> str:
+    """The first thing that was dropped, to go on with; empty where nothing was."""
+    lost = next((item for item in found.remarks if isinstance(item, Dropped)), None)
+    return f"; first {lost.where}: {lost.reason}" if lost else ""
 
 
 def _by_article(path: Path) -> dict[str, list[tuple[str, Mapping[str, Any]]]]:

@@ -42,7 +42,9 @@ def read(source: SourceConfig) -> Iterator[Found]:
 
 def _file(path: Path) -> Iterator[Found]:
     if not path.is_file():
-        raise StanceError(f"{path}: no such file; expected a tab-separated file of DSE")
+        raise StanceError(
+            f"{path}: no such file; expected a tab-separated file of DSE (`python scripts/fetch_corpus.py name=dse`)"
+        )
     split = {"valid": "validation"}.get(path.stem, path.stem)
     with path.open("rb") as lines:
         for number, raw in enumerate(lines, 1):

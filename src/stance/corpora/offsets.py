@@ -3,9 +3,11 @@
 import re
 from bisect import bisect_left
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import accumulate, pairwise
 
-from stance.records import Span
+from stance.lookup import UNSPACED
+from stance.records import Article, Mention, Span
 
 NEAR = 100
 """Characters before and behind its offsets in which a region's text is looked for."""
@@ -17,6 +19,35 @@ _COUNTS: dict[str, Callable[[str, str], int]] = {
     "in bytes": lambda c, _: len(c.encode("utf-8", "surrogatepass")),
 }
 """How tools count, other than in characters: the length of a character, given the one behind it."""
+_LETTER = re.compile(rf"[^\W_{UNSPACED}]")
+
+
+def whole_words(article: Article) -> tuple[Article, list[str]]:
+    """The article with mentions that cut words where its text prints their names, and what was mended of each.
+
+    A cut word that is the name itself is what somebody marked. Other cut ones are off by some characters; one whose
+    name is not printed nearby is left without a place.
+    """
+    said: list[str] = []
+
+    def mended(role: str, mention: Mention) -> Mention:
+        span = mention.span
+        if span is None or not _splits(article.text, span):
+            return mention
+        printed = article.text[slice(*span)]
+        if printed.strip().casefold() == mention.name.casefold():
+            return mention
+        found = locate(article.text, span, mention.name)
+        place = found[0] if found and not _splits(article.text, found[0]) else None
+        where = f"it is at {list(place)}" if place else "its place is left out"
+        said.append(f"{role} {mention.name!r}: {list(span)} ({printed!r}) cuts a word; {where}")
+        return Mention(mention.name, *(place or (None, None)))
+
+    notes = tuple(
+        replace(note, actor=mended("actor", note.actor), target=mended("target", note.target))
+        for note in article.annotations
+    )
+    return (replace(article, annotations=notes) if said else article), said
 
 
 def locate(text: str, span: Span, quoted: str | None) -> tuple[Span, str] | None:
@@ -45,6 +76,11 @@ def locate(text: str, span: Span, quoted: str | None) -> tuple[Span, str] | None
         return None
     start, end = nearest.span()
     return (start, end), f"[{span[0]}, {span[1]}] does not hold {quoted[:60]!r}; it is at [{start}, {end}]"
+
+
+def _splits(text: str, span: Span) -> bool:
+    """Whether a span begins or ends between two letters of a script that writes words apart."""
+    return any(0 < at < len(text) and _LETTER.match(text[at - 1]) and _LETTER.match(text[at]) for at in span)
 
 
 def _cuts(text: str, span: Span) -> bool:

@@ -1,6 +1,7 @@
 """Settings of what fetches and reads corpora, and makes datasets and weak labels."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from stance.records import LABELS
 from stance.settings import LEXICON
@@ -36,11 +37,15 @@ class SourceConfig:
     target, stance, title, date, outlet, theme, split, id, article_id, weight, annotator, actor_span, actor_start,
     actor_end, target_span, target_start, target_end, evidence_span, evidence_start, evidence_end; in web: html, text,
     id, title, date, outlet, theme, split, url."""
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: dict[Any, str] = field(default_factory=dict)
     """For table, hub, labelstudio, doccano and brat, stances as they are written there and what each is here: oppose,
     neutral, support, or drop; with a + before all: '+….labels={pro: support, contra: oppose}'."""
     limit: int = 0
     """Take only the first so many articles; 0 takes all."""
+
+    def __post_init__(self) -> None:
+        """Labels are text: on a command line a 1 is a number."""
+        self.labels = {str(key): value for key, value in self.labels.items()}
 
     @property
     def official(self) -> bool:
@@ -61,7 +66,8 @@ class CorpusConfig(SourceConfig):
     weight: float = 1.0
     """Weight of its training rows in the loss."""
     cap: int = 0
-    """Most training rows to take, of whole articles but for one, by a hash of their ids; 0 takes all."""
+    """At most so many training rows: whole articles in the order of a hash of their ids, the last one perhaps in part;
+    0 takes all."""
     label_set: list[str] = field(default_factory=list)
     """The stances that the corpus knows, as in [oppose,support]; its rows teach and judge only these. Empty takes all
     three."""
