@@ -69,7 +69,7 @@ check: $(READY)
 	$(VENV)/bin/mypy
 	$(PY) -m stance.corpora check data/corpus
 
-validate: $(READY) ## check data/corpus against the annotation guidelines
+validate: $(READY) ## check data/corpus against docs/ANNOTATING.md
 	$(PY) -m stance.corpora check data/corpus
 
 benchmark: $(READY) ## speed and memory against the stock recipes, to docs/BENCHMARKS.md

@@ -1,8 +1,12 @@
 """Repeated measurements, side by side, and the rows of the table that they make. Part of benchmark.py."""
 
+import sys
+
+if __name__ == "__main__":
+    sys.exit("error: a part of scripts/benchmark.py; run that")
+
 import argparse
 import statistics
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

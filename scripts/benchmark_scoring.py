@@ -1,8 +1,12 @@
 """Scoring and cold starts: the exported predictor against a pipeline. Part of benchmark.py."""
 
+import sys
+
+if __name__ == "__main__":
+    sys.exit("error: a part of scripts/benchmark.py; run that")
+
 import itertools
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,13 +28,11 @@ COLD_STARTS = 7
 
 # What a service does first, in a process of its own. Arguments: model directory, text, actor, target.
 OURS = """
-import sys
 from stance.predictor import StancePredictor
 from stance.records import Pair
 StancePredictor.load(sys.argv[1]).predict([Pair(*sys.argv[2:])])
 """
 STOCK = """
-import sys
 from transformers import pipeline
 ask = {"text": f"{sys.argv[3]} on {sys.argv[4]}", "text_pair": sys.argv[2]}
 pipeline("text-classification", model=sys.argv[1], device="cpu")(ask)

@@ -1,5 +1,10 @@
 """Training: our recipe against the Trainer with its defaults. Part of benchmark.py."""
 
+import sys
+
+if __name__ == "__main__":
+    sys.exit("error: a part of scripts/benchmark.py; run that")
+
 import hashlib
 import itertools
 import time

@@ -159,19 +159,18 @@ def test_official_splits_may_have_the_names_that_tables_have(tmp_path: Path) -> 
 
 
 def test_a_split_that_is_named_and_not_kept_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = plain(180)
     for kept, told in (("auto", True), ("none", False), ("official", False)):
-        made(tmp_path / kept, corpus(tmp_path / f"{kept}.jsonl", plain(), splits=kept))
-        said = f"{len(plain())} articles name a split, which is not kept; corpora.KEY.splits=official keeps it"
+        made(tmp_path / kept, corpus(tmp_path / f"{kept}.jsonl", rows, splits=kept))
+        said = "180 articles name a split, which is not kept; corpora.KEY.splits=official keeps it"
         assert (said in capsys.readouterr().err) == told
 
 
 def test_an_empty_fixed_split_is_told_as_such(tmp_path: Path) -> None:
+    names = [str(one["id"]) for one in plain()]
     source = corpus(tmp_path / "c.jsonl", plain(), splits="auto")
-    fixed = {str(one["id"]): "train" if n else "validation" for n, one in enumerate(plain())}
-    (tmp_path / "splits.json").write_text(json.dumps(fixed))
-    with pytest.raises(
-        StanceError, match=r"the test split would be empty: the \d+ articles have fixed splits, of splits"
-    ):
+    jsonl.write_json(tmp_path / "splits.json", {"train": names[1:], "validation": names[:1], "test": []})
+    with pytest.raises(StanceError, match=r"test split would be empty: the 30 articles have fixed splits, of splits\."):
         made(tmp_path / "out", source)
 
 

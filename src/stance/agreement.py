@@ -1,6 +1,6 @@
 """How far annotators of the same articles agree: Krippendorff's alpha and Cohen's kappa on stance, F1 on pairs.
 
-Pairs are matched as the annotation guidelines say: names after case-folding, straightening quotes and dropping a
+Pairs are matched as docs/ANNOTATING.md says: names after case-folding, straightening quotes and dropping a
 leading article; a target also where the two spans overlap. Each annotation is matched at most once. The annotators
 are those who have an annotation in an article; whoever left a pair unmarked has no vote on it.
 """

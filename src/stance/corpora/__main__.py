@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     low, high = check.WORDS
-    command = add("check", _check, "Check a corpus against the annotation guidelines; one line a fault.")
+    command = add("check", _check, "Check a corpus against docs/ANNOTATING.md; one line a fault.")
     command.add_argument("--min-words", type=int, default=low, help=f"shortest article (default {low})")
     command.add_argument("--max-words", type=int, default=high, help=f"longest article (default {high})")
     command = add("coverage", _coverage, "Print what the corpus covers: themes, regions, phenomena, …")

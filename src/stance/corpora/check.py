@@ -1,4 +1,4 @@
-"""The checks that the annotation guidelines ask for, beyond what reading already refuses."""
+"""The checks that docs/ANNOTATING.md asks for, beyond what reading already refuses."""
 
 import re
 from collections.abc import Iterator, Sequence
