@@ -118,8 +118,9 @@ def _name(own: Stance, around: Mood, section: str, how: str) -> str:
 def outcome(own: Stance, around: Mood) -> Stance | None:
     """The stance that is left of a word's own by what stands around it; None where nothing can be said.
 
-    Rule 7 of docs/ANNOTATING.md: negation turns where it refuses ("will not sign"), weakening never does ("stopped short of
-    condemning" is neutral). "Has not backed" is neutral; "did not back" may be either, so nothing is said of it.
+    Rule 7 of docs/ANNOTATING.md: negation turns where it refuses ("will not sign"), weakening never does ("stopped
+    short of condemning" is neutral). "Has not backed" is neutral; "did not back" may be either, so nothing is said of
+    it.
     """
     if around.supposed:
         return None
