@@ -47,6 +47,14 @@ def script(name: str) -> Any:
     return sys.modules[key]
 
 
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a tiny BERT, for reading."""
+    import tiny  # and with it torch, which few tests need
+
+    return str(tiny.folder("bert", tmp_path_factory.mktemp("encoder")))
+
+
 @dataclass(frozen=True)
 class Workplace:
     """A folder in which the pipeline ran on a sample of the corpus, with its own MLflow store."""

@@ -43,12 +43,6 @@ SPLITS = {"train": weighted(tiny.examples(47, seed=1)), "validation": weighted(t
 RECIPE = TrainingConfig(epochs=3, learning_rate=3e-3, tokens_per_batch=128, precision="fp32")
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder of a tiny BERT."""
-    return str(tiny.folder("bert", tmp_path_factory.mktemp("encoder")))
-
-
 def assemble(encoder: str, path: Path, **changes: Any) -> Any:
     """A trainer without dropout."""
     recipe = replace(RECIPE, **changes)

@@ -32,12 +32,6 @@ SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, se
 Cli = Callable[..., list[str]]
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder of a tiny BERT."""
-    return str(tiny.folder("bert", tmp_path_factory.mktemp("encoder")))
-
-
 def train(
     encoder: str, output: Path, *, splits: Mapping[str, list[Example]] = SPLITS, resume: str = "never", **changes: Any
 ) -> training.Result:

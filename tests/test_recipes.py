@@ -40,12 +40,6 @@ RECIPE = TrainingConfig(epochs=3, learning_rate=3e-3, tokens_per_batch=128, prec
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder of a tiny BERT."""
-    return str(tiny.folder("bert", tmp_path_factory.mktemp("encoder")))
-
-
-@pytest.fixture(scope="module")
 def taught_by(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained checkpoint."""
     output = tmp_path_factory.mktemp("teacher") / "checkpoint"

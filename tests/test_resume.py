@@ -38,12 +38,6 @@ def slow(*values: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder of a tiny BERT."""
-    return str(tiny.folder("bert", tmp_path_factory.mktemp("encoder")))
-
-
-@pytest.fixture(scope="module")
 def whole(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Result:
     """A training that nobody interrupted."""
     return train(encoder, tmp_path_factory.mktemp("whole") / "checkpoint")

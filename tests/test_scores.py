@@ -324,7 +324,7 @@ def test_the_report_scores_what_the_exported_predictor_answers(
     assert np.abs(report.answers.probabilities - np.array([a.probabilities for a in answers])).max() < 1e-5
 
 
-@pytest.mark.parametrize("sampled", [("test",), ("train", "test")])
+@pytest.mark.parametrize("sampled", [("test",), pytest.param(("train", "test"), marks=pytest.mark.slow)])
 def test_the_report_of_sampled_pairs_alone_has_no_scores_of_annotated_ones(
     predictor: StancePredictor, rows: dict[str, list[Example]], sampled: Sequence[str]
 ) -> None:

@@ -54,12 +54,6 @@ ROWS = {"train": tiny.examples(24, seed=1), "validation": tiny.examples(12, seed
 RATES = {"training": {"learning_rate": {"type": "float", "low": 1e-3, "high": 1e-2, "log": True}}}
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder of a tiny BERT."""
-    return str(tiny.folder("bert", tmp_path_factory.mktemp("encoder")))
-
-
 @dataclass
 class Kept:
     """A record of a trial in memory."""

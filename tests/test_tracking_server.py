@@ -74,12 +74,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     place.stop()
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder of a tiny BERT."""
-    return str(tiny.folder("bert", tmp_path_factory.mktemp("encoder")))
-
-
 def settings(server: Server, place: Workplace, encoder: str, output: Path) -> list[str]:
     """Overrides of a training of some thirty steps on a real dataset."""
     recipe = ["epochs=2", "precision=fp32", "tokens_per_batch=2048", "save_steps=4"]

@@ -38,12 +38,6 @@ class InterruptionError(Exception):
     """Stands for whatever ends a process."""
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder of a tiny BERT."""
-    return str(tiny.folder("bert", tmp_path_factory.mktemp("encoder")))
-
-
 def train(
     encoder: str,
     output: Path,

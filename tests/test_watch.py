@@ -29,12 +29,6 @@ SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, se
 RECIPE = suited(TrainingConfig(), 384)
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder of a tiny BERT."""
-    return str(tiny.folder("bert", tmp_path_factory.mktemp("encoder")))
-
-
 def train(
     encoder: str,
     output: Path,
