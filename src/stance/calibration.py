@@ -26,7 +26,7 @@ BINS = 10
 FEW = 100
 """Fewer pairs than this tell little of a temperature."""
 _DOUBT = 5.0
-"""How much a temperature other than 1 must earn: half the square of its logarithm's standard deviation, inverted."""
+"""How much a temperature other than 1 must earn: `1 / (2 σ²)` of the prior on its logarithm."""
 
 
 def softmax(logits: npt.NDArray[Any]) -> Values:
