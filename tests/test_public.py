@@ -63,6 +63,21 @@ def test_seesaw_gives_articles_with_places_only_for_names_that_the_sentence_prin
     assert (third.actor.name, third.target.name, third.stance) == ("someone", "the author", "support")
 
 
+def test_one_bad_file_of_seesaw_is_dropped_and_the_others_are_read(tmp_path: Path) -> None:
+    root = write_seesaw(tmp_path / "SEESAW")
+    bad = root / "annotations" / "ZZZ.json"
+    bad.write_text("{")
+    good, lost = corpora.stream(CorpusConfig(format="seesaw", path=str(root)))
+    assert isinstance(good, Article)
+    assert isinstance(lost, Dropped)
+    assert (lost.where, lost.unusable) == (str(bad), 1)
+
+
+def test_a_folder_without_files_of_newsmtsc_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"no \*\.jsonl file in this directory; expected the published files"):
+        corpora.read(tmp_path, "newsmtsc")
+
+
 def test_seesaw_without_its_files_or_of_another_form_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StanceError, match=r"no annotations/\*\.json"):
         corpora.read(tmp_path, "seesaw")

@@ -16,7 +16,7 @@ from typing import Any
 from stance import jsonl
 from stance.corpora.offsets import locate
 from stance.corpora.regions import KINDS, LINK, Drawing, Region, Relation, Traced, draw, merge, trace
-from stance.corpora.source import Dropped, Found, Repair
+from stance.corpora.source import Dropped, Found, Repair, files
 from stance.errors import StanceError
 from stance.forms import FIELDS, annotation_from_json, article_from_json, article_to_json
 from stance.records import Annotation, Article, Span, Stance
@@ -59,11 +59,7 @@ def read(source: SourceConfig) -> Iterator[Found]:
     Raises:
         StanceError: nothing is there, or the first row of a file has no entities and relations.
     """
-    path = Path(source.path)
-    files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
-    if not files:
-        raise StanceError(f"{path}: no *.jsonl file in this directory; expected what doccano exports as JSONL")
-    for file in files:
+    for file in files(Path(source.path), "*.jsonl", "what doccano exports as JSONL"):
         for number, (where, row) in enumerate(jsonl.scan(file)):
             if isinstance(row, StanceError):
                 yield Dropped.by(row, where)

@@ -15,7 +15,7 @@ from xml.sax.saxutils import quoteattr
 from stance import jsonl
 from stance.corpora.offsets import locate
 from stance.corpora.regions import KINDS, LINK, TARGET, Drawing, Region, Relation, Traced, draw, trace
-from stance.corpora.source import Dropped, Found, Repair
+from stance.corpora.source import Dropped, Found, Repair, files
 from stance.errors import StanceError
 from stance.forms import FIELDS, article_from_json, article_to_json
 from stance.records import LABELS, PHENOMENA, Annotation, Article, Triple
@@ -137,11 +137,7 @@ def read(source: SourceConfig) -> Iterator[Found]:
     Raises:
         StanceError: nothing is there, it is another export, or the project has another labelling configuration.
     """
-    path = Path(source.path)
-    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
-    if not files:
-        raise StanceError(f"{path}: no *.json file in this directory; expected what Label Studio exports as JSON")
-    for file in files:
+    for file in files(Path(source.path), "*.json", "what Label Studio exports as JSON"):
         for number, task in enumerate(jsonl.elements(file), 1):
             yield from _task(task, file, number, source.labels)
 

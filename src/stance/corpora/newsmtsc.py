@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stance import jsonl
-from stance.corpora.source import Dropped, Found
+from stance.corpora.source import Dropped, Found, files
 from stance.errors import StanceError
 from stance.forms import span, string
 from stance.records import SOMEONE, Annotation, Article, Mention, Span, Stance
@@ -20,8 +20,7 @@ _STANCES = {-1: Stance.OPPOSE, 0: Stance.NEUTRAL, 1: Stance.SUPPORT}
 
 def read(source: SourceConfig) -> Iterator[Found]:
     """Read one file of the published format, or every `*.jsonl` of a directory; its name says the split."""
-    path = Path(source.path)
-    for file in sorted(path.glob("*.jsonl")) if path.is_dir() else [path]:
+    for file in files(Path(source.path), "*.jsonl", "the published files of NewsMTSC"):
         yield from _file(file)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stance import jsonl
-from stance.corpora.source import Dropped, Found
+from stance.corpora.source import Dropped, Found, files
 from stance.errors import StanceError
 from stance.forms import article_from_json
 from stance.settings.building import SourceConfig
@@ -12,14 +12,7 @@ from stance.settings.building import SourceConfig
 
 def read(source: SourceConfig) -> Iterator[Found]:
     """Read one JSON Lines file of articles, or every `*.jsonl` of a directory in the order of their names."""
-    path = Path(source.path)
-    if path.is_dir():
-        files = sorted(path.glob("*.jsonl"))
-        if not files:
-            raise StanceError(f"{path}: no *.jsonl file in this directory; expected annotated articles")
-    else:
-        files = [path]
-    for file in files:
+    for file in files(Path(source.path), "*.jsonl", "annotated articles"):
         for where, row in jsonl.scan(file):
             try:
                 if isinstance(row, StanceError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stance import jsonl
-from stance.corpora.source import Found
+from stance.corpora.source import Dropped, Found
 from stance.errors import StanceError
 from stance.records import SOMEONE, Annotation, Article, Mention, Span, Stance
 from stance.settings.building import SourceConfig
@@ -24,10 +24,14 @@ _SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 def read(source: SourceConfig) -> Iterator[Found]:
     """Read the directory that holds `articles`, `annotations` and `meta`."""
     path = Path(source.path)
-    files = sorted((path / "annotations").glob("*.json"))
-    if not files:
+    annotated = sorted((path / "annotations").glob("*.json"))
+    if not annotated:
         raise StanceError(f"{path}: no annotations/*.json; expected the SEESAW directory of the published corpus")
-    yield from (_article(path, file) for file in files)
+    for file in annotated:
+        try:
+            yield _article(path, file)
+        except StanceError as error:
+            yield Dropped.by(error, str(file))
 
 
 def _article(root: Path, file: Path) -> Article:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from stance.errors import StanceError
@@ -51,6 +52,18 @@ class Repair:
     where: str
     article_id: str
     what: str
+
+
+def files(path: Path, pattern: str, expected: str) -> list[Path]:
+    """The file itself, or those of a directory that match, in the order of their names.
+
+    Raises:
+        StanceError: the directory has none.
+    """
+    found = sorted(path.glob(pattern)) if path.is_dir() else [path]
+    if not found:
+        raise StanceError(f"{path}: no {pattern} file in this directory; expected {expected}")
+    return found
 
 
 Found = Article | Dropped | Repair
