@@ -28,11 +28,13 @@ COLD_STARTS = 7
 
 # What a service does first, in a process of its own. Arguments: model directory, text, actor, target.
 OURS = """
+import sys
 from stance.predictor import StancePredictor
 from stance.records import Pair
 StancePredictor.load(sys.argv[1]).predict([Pair(*sys.argv[2:])])
 """
 STOCK = """
+import sys
 from transformers import pipeline
 ask = {"text": f"{sys.argv[3]} on {sys.argv[4]}", "text_pair": sys.argv[2]}
 pipeline("text-classification", model=sys.argv[1], device="cpu")(ask)

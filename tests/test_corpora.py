@@ -579,6 +579,9 @@ def test_check_prints_every_article_that_cannot_be_used(tmp_path: Path, capsys: 
     assert [line.partition(": ")[0] for line in said.out.splitlines()] == [f"{path}:2", f"{path}:3"]
     assert said.err.startswith(f"error: {path}:1: 'text' is empty")
     assert "(3 can't be used, see above)" in said.err
+    path.write_text('{"id": "a", "text": "Too short."}\n{"id": "b"}\n')
+    assert main(["check", str(path)]) == 2
+    assert f"{path}:1: 2 words, expected" in capsys.readouterr().out
 
 
 def test_export_of_nothing_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -595,11 +598,15 @@ def test_splits_says_which_part_is_empty(tmp_path: Path, capsys: pytest.CaptureF
     assert "no article is in validation or test: a dataset wants some in each" in capsys.readouterr().err
 
 
-def test_a_place_that_cuts_a_word_is_where_the_name_is_printed_or_nowhere() -> None:
-    text = "Norway backed the levy; Ana Duarte did not. The Ministers met 新华社记者 of Peru."
+def test_a_place_that_cuts_a_word_is_where_the_name_is_printed_or_widened() -> None:
+    text = (
+        "Norway backed the levy; Ana Duarte did not. The Ministers met 新华社记者 of Peru. The Ukrainians and وموسكو."
+    )
+    text += " The Ukraine desk was silent."
+    sentences = ((0, 43), (44, 85), (86, 113))
 
     def one(name: str, start: int, end: int) -> Mention:
-        evidence = ((0, len(text)),)
+        evidence = tuple(span for span in sentences if span[0] <= start < span[1])
         note = Annotation(Mention(name, start, end), Mention("levy", 18, 22), Stance.SUPPORT, evidence)
         article, said = offsets.whole_words(Article(id="a", text=text, annotations=(note,)))
         (found,) = article.annotations
@@ -607,10 +614,15 @@ def test_a_place_that_cuts_a_word_is_where_the_name_is_printed_or_nowhere() -> N
         assert [name in line and "cuts a word" in line for line in said] == ([True] if found != note else [])
         return found.actor
 
+    def at(phrase: str) -> Span:
+        return text.index(phrase), text.index(phrase) + len(phrase)
+
     assert one("Norway", 2, 8) == Mention("Norway", 0, 6)
     assert one("Ana Duarte", 26, 36) == Mention("Ana Duarte", 24, 34)
-    assert one("Sweden", 2, 8) == Mention("Sweden", None, None), "the text does not print it"
+    assert one("Sweden", 2, 6) == Mention("Sweden", 0, 6), "the text does not print it"
+    assert one("Minister", 48, 55) == Mention("Minister", *at("Ministers")), "the plural of it"
+    assert one("Ukraine", *at("Ukrain")) == Mention("Ukraine", *at("Ukrainians")), "not in another sentence"
     assert one("inister", 49, 56) == Mention("inister", 49, 56), "what somebody marked"
-    start = text.index("华社")
-    assert one("Xinhua", start, start + 2) == Mention("Xinhua", start, start + 2), "a script without spaces"
+    for name, printed in (("Xinhua", "华社"), ("Russia", "موسكو")):  # scripts that write words together
+        assert one(name, *at(printed)) == Mention(name, *at(printed))
     assert one("the country", 0, 6) == Mention("the country", 0, 6)

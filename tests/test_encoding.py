@@ -320,9 +320,12 @@ def test_mention_is_the_whole_name_or_a_run_of_its_words_and_cuts_no_word(before
 def test_a_name_of_very_many_words_is_looked_for_as_it_is_printed_and_at_once() -> None:
     clause = " ".join(f"word{number}" for number in range(MAX_NAME_WORDS + 1))
     assert find_mention(f"He said {clause}.", clause) == (8, 8 + len(clause))
-    assert find_mention(f"He said {clause.title()}.", clause) is None
+    assert find_mention(f"Stop.\n{clause.title()}!", clause) == (6, 6 + len(clause))
+    assert find_mention(clause.replace(" ", "\n"), clause) == (0, len(clause))
+    assert find_mention(f"He said {clause}th and x{clause}.", clause) is None
     start = time.process_time()
     assert find_mention("x " * 400_000, "x " * 999 + "y") is None
+    assert find_mention("x " * 400_000 + "y", "x " * 999 + "y") == (2 * 399_001, 800_001)
     assert time.process_time() - start < 2
 
 

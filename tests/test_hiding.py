@@ -55,6 +55,8 @@ def test_a_hidden_name_is_asked_for_and_printed_nowhere() -> None:
         ("India left — Pakistan stayed.", "Pakistan", "", rf"India left — {NOUN} stayed\."),
         ("India saw the Smiths' house.", "the Smiths", "", rf"India saw (?:(?:{NOUN[1:-1]})'s|officials') house\."),
         ("India saw 'the Smiths', too.", "the Smiths", "", rf"India saw '{NOUN}', too\."),
+        ("India saw 'the Smiths' yesterday.", "the Smiths", "", rf"India saw '{NOUN}' yesterday\."),
+        ("India said 'I saw the Smiths' twice.", "the Smiths", "", rf"India said 'I saw {NOUN}' twice\."),
     ],
 )
 def test_words_of_reference_fit_their_place(text: str, actor: str, target: str, form: str) -> None:

@@ -234,6 +234,24 @@ def test_a_checkpoint_with_another_encoding_is_refused(saved: Path, tmp_path: Pa
         models.load(folder)
 
 
+def test_a_checkpoint_whose_encoding_reaches_further_than_its_encoder_is_refused(saved: Path, tmp_path: Path) -> None:
+    folder = damaged(saved, tmp_path)
+    facts = json.loads((folder / "checkpoint.json").read_text())
+    facts["encoding"]["max_passage_tokens"] = 100_000
+    (folder / "checkpoint.json").write_text(json.dumps(facts))
+    with pytest.raises(StanceError, match=r"max_passage_tokens=100000: .*positions reach 100\d+, the encoder has"):
+        models.load(folder)
+
+
+@pytest.mark.parametrize("value", [None, 3, []])
+def test_a_checkpoint_whose_encoding_is_no_object_is_refused(saved: Path, tmp_path: Path, value: object) -> None:
+    folder = damaged(saved, tmp_path)
+    facts = json.loads((folder / "checkpoint.json").read_text())
+    (folder / "checkpoint.json").write_text(json.dumps({**facts, "encoding": value}))
+    with pytest.raises(StanceError, match=r"checkpoint\.json: 'encoding' is .*train again"):
+        models.load(folder)
+
+
 @pytest.mark.parametrize(("name", "value"), [("max_pairs", 0), ("max_passage_tokens", "192"), ("cls_id", -1)])
 def test_an_encoding_that_makes_no_rows_is_refused(saved: Path, tmp_path: Path, name: str, value: object) -> None:
     folder = damaged(saved, tmp_path)

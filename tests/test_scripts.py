@@ -437,6 +437,8 @@ def test_labels_that_are_numbers_can_be_given() -> None:
     main = script("build_dataset").main
     job = main.compose(["corpus=table", "+corpora.table.labels={1: support, -1: oppose, pro: support}"])
     assert job.corpora["table"].labels == {"1": "support", "-1": "oppose", "pro": "support"}
+    job = main.compose(["corpus=table", "+corpora.table.labels={true: support, false: oppose}"])
+    assert job.corpora["table"].labels == {"true": "support", "false": "oppose"}
 
 
 def test_an_override_without_value_is_refused() -> None:
@@ -828,6 +830,7 @@ def test_scores_and_doubts_are_written_over_nothing_that_is_read(exported: Workp
         ("review", ["corpus=jsonl", f"corpora.jsonl.path={corpus}", *exported.tracking], corpus),
         ("review", ["training.deny=0.5", f"training.lexicon={words}", *exported.tracking], words),
         ("bakeoff", [contender, *exported.tracking], exported.dataset / "README.md"),
+        ("bakeoff", ["bakeoff=speed", f"dataset={exported.dataset}", f"training.lexicon={words}"], words),
         ("learning_curve", ["public=true", f"transfer.root={tmp_path}", *exported.tracking], picture),
     ]
     for name, settings, output in cases:

@@ -1,6 +1,8 @@
 """Studies over many trainings, in miniature but with the real encoder: learning curve, review queue, transfer."""
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -74,6 +76,18 @@ def test_the_benchmark_asks_both_sides_by_names_alone_and_remembers_their_scores
     assert memory.read_bytes() == kept
     other = replace(bench, job=TrainJob(model=models, training=replace(recipe, epochs=2)))
     assert trainings.quality(other, 0, memory) == {}, "of other settings"
+
+
+@pytest.mark.parametrize(
+    ("code", "message"), [("OURS", "no such directory; expected an artifact"), ("STOCK", "nowhere")]
+)
+def test_a_cold_start_of_the_benchmark_runs_as_a_process(tmp_path: Path, code: str, message: str) -> None:
+    source = getattr(import_module("benchmark_scoring"), code)
+    there = str(tmp_path / "nowhere")
+    done = subprocess.run([sys.executable, "-c", source, there, "t", "a", "b"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "NameError" not in done.stderr
+    assert message in done.stderr
 
 
 def test_the_benchmark_counts_a_speed_only_at_equal_answers_to_the_same_question() -> None:

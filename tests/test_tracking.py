@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -389,6 +390,27 @@ def test_an_artifact_is_scored_over_the_labels_that_the_rows_know(monkeypatch: p
     asked = SimpleNamespace(probabilities=lambda pairs: given)
     monkeypatch.setattr(registry.StancePredictor, "load", lambda artifact: asked)
     assert registry.macro_f1(Path("artifact"), rows) == 1
+
+
+def test_a_score_is_of_no_export_that_takes_the_artifacts_place_meanwhile(
+    exported: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = Path(shutil.copytree(exported.artifact, tmp_path / "artifact"))
+    load = StancePredictor.load
+    facts = artifact / "stance.json"
+
+    def meanwhile(*given: Any, **named: Any) -> StancePredictor:
+        found = load(*given, **named)
+        facts.write_text(facts.read_text() + " ")
+        return found
+
+    def gone(*_: Any, **__: Any) -> StancePredictor:
+        raise FileNotFoundError(facts)
+
+    for other in (meanwhile, gone):
+        monkeypatch.setattr(StancePredictor, "load", other)
+        with pytest.raises(StanceError, match="another export took its place while it was read; run this again"):
+            script("evaluate").main([f"artifact={artifact}", f"dataset={exported.dataset}", *exported.tracking])
 
 
 def test_only_a_better_version_takes_the_champions_place(

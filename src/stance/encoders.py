@@ -230,13 +230,22 @@ def _encoding(
         question=config.question,
     )
     check_question(encoding.question, encoding.layout)
+    check_reach(encoder, encoding)
+    return encoding
+
+
+def check_reach(encoder: PreTrainedModel, encoding: Encoding) -> None:
+    """Refuse an encoding that gives out positions which the encoder does not have.
+
+    Raises:
+        StanceError: it does.
+    """
     places = getattr(encoder.config, "max_position_embeddings", None)
     if places and 0 < places <= encoding.longest_position:  # XLNet has -1: no limit
         raise StanceError(
-            f"model.max_passage_tokens={config.max_passage_tokens}: with names of {config.max_name_tokens} tokens "
+            f"model.max_passage_tokens={encoding.max_passage_tokens}: with names of {encoding.max_name_tokens} tokens "
             f"positions reach {encoding.longest_position}, the encoder has {places}; lower either"
         )
-    return encoding
 
 
 def _layout(wanted: str, kind: str) -> str:

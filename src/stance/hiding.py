@@ -27,6 +27,8 @@ _DETERMINED = re.compile(
     r"\b(?:the|an?|its|their|his|her|our|my|your|no|any|\w+['’]s)\s+(?:(?!(?:and|at|by|for|from|in|of|on|or|to|with)\b)[\w-]+\s+)?$",
     re.IGNORECASE,
 )
+_OPENS, _CLOSES = re.compile(r"(?<!\w)['‘](?=\w|$)"), re.compile(r"(?<=[\w.,!?])['’](?!\w)")
+"""Single quotation marks that open and that close."""
 _TITLE = "|".join(sorted(TITLES))
 
 
@@ -85,9 +87,14 @@ def _put(text: str, sign: str, name: str, words: tuple[str, str]) -> Iterator[Ed
     owned = r"['’]s\b|['’](?=\s+\w)" if name.endswith("s") else r"['’]s\b"  # "the Smiths' house"
     pattern = rf"(?:\b(?:the|an?)\s+)?(?:\b(?:{_TITLE})\b\.?\s+)*{sign}({owned})?"
     for found in re.finditer(pattern, text, re.IGNORECASE):
-        before = text[: found.start()].rstrip(" \"“'‘(")
+        whole, end = text[: found.start()], found.end()
+        if found[1] in ("'", "’") and len(_OPENS.findall(whole)) > len(_CLOSES.findall(whole)):
+            end, owned_by = found.start(1), None  # it closes a quotation
+        else:
+            owned_by = found[1]
+        before = whole.rstrip(" \"“'‘(")
         starts = not before or before[-1] in ".!?\n"
-        owner = noun.removeprefix("the ") if _DETERMINED.search(text[: found.start()]) else noun
-        owns = ("'" if noun.endswith("s") else "'s") if found[1] else ""
+        owner = noun.removeprefix("the ") if _DETERMINED.search(whole) else noun
+        owns = ("'" if noun.endswith("s") else "'s") if owned_by else ""
         word = pronoun if starts and not owns else owner + owns
-        yield found.span(), word[0].upper() + word[1:] if starts else word
+        yield (found.start(), end), word[0].upper() + word[1:] if starts else word

@@ -43,7 +43,7 @@ class Encoding:
         return self.max_passage_tokens + 4 + behind + words + self.position_offset
 
 
-def read_encoding(values: dict[str, Any], path: Path, advice: str) -> Encoding:
+def read_encoding(values: Any, path: Path, advice: str) -> Encoding:
     """The encoding that a document holds.
 
     Raises:
@@ -51,8 +51,9 @@ def read_encoding(values: dict[str, Any], path: Path, advice: str) -> Encoding:
     """
     expected = {field.name for field in fields(Encoding)}
     required = {field.name for field in fields(Encoding) if field.default is MISSING}
-    if not required <= set(values) <= expected:
-        raise StanceError(f"{path}: 'encoding' has the keys {sorted(values)}, expected {sorted(expected)}; {advice}")
+    if not isinstance(values, dict) or not required <= set(values) <= expected:
+        found = f"has the keys {sorted(values)}" if isinstance(values, dict) else f"is {values!r}"
+        raise StanceError(f"{path}: 'encoding' {found}, expected {sorted(expected)}; {advice}")
     encoding = Encoding(**values)
     whole = {f.name: getattr(encoding, f.name) for f in fields(Encoding) if f.type in (int, "int")}
     for name, value in whole.items():

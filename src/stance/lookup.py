@@ -66,6 +66,7 @@ _LETTERS = re.compile(rf"[^\W{UNSPACED}]+")
 """What would go on with a word. Beside a pattern and not in it: compiling the class for each name takes long."""
 _ANY_LETTER = re.compile(r"\w")  # beside a name of one letter, in any script
 _HANGUL = re.compile("[\uac00-\ud7af]")  # has particles behind a word alone
+_WORDS = re.compile(r"\w+|[^\w\s]")
 _OF = re.compile(r"\s+of\s+(?:the\s+)?(\w+)")
 Unlike = Callable[[str, Span], bool]
 """Whether what stands at a place of a text is another name than the one that is looked for."""
@@ -80,7 +81,7 @@ def find_mention(text: str, name: str) -> Span | None:
     of the name's words, "Tavanian" for "Behrouz Tavanian". Runs with the head of the name come first ("ban" of "ban
     on arms"), else later words. Parts of one or two letters, words without content or of many names ("New") are no
     mention, nor is what goes on as another name ("Bank of England" for the Bank of America). A name of more than
-    `MAX_NAME_WORDS` words is found where all of it is printed just so. Accents may be characters of their own
+    `MAX_NAME_WORDS` words is found where all of it is printed. Accents may be characters of their own
     (Unicode's NFD, as from macOS and many PDFs) in the one and not in the other.
     """
     if is_normalized("NFC", text) and is_normalized("NFC", name):
@@ -119,9 +120,8 @@ def _vowel_sign(character: str) -> bool:
 
 def _find(text: str, name: str) -> Span | None:
     text, whole = text.translate(QUOTES), name.strip().translate(QUOTES)
-    if len(whole.split()) > MAX_NAME_WORDS:  # a pattern of so many words takes long
-        start = text.find(whole)
-        return (start, start + len(whole)) if start >= 0 else None
+    if len(whole.split()) > MAX_NAME_WORDS:
+        return _clause(text, whole)
     short = _short(whole.rpartition(" ")[2])
     if folded(whole) in _states():
         names = (_search(text, name, unlike=_another_state) for name in (whole, *other_names(whole)))
@@ -136,6 +136,16 @@ def _find(text: str, name: str) -> Span | None:
         printed = (_any_case(text, part, unlike=partial(_another_name, whole, part)) for part in parts)
         found = next(filter(None, printed), None)
     return found
+
+
+def _clause(text: str, name: str) -> Span | None:
+    """Where a text prints all words of a name, in any case: in one go, since a pattern of very many takes long."""
+    words, own = (list(_WORDS.finditer(part)) for part in (text, name))
+    folded, wanted = ("\0".join(["", *(word[0].casefold() for word in part), ""]) for part in (words, own))
+    if (place := folded.find(wanted)) < 0:
+        return None
+    first = folded.count("\0", 0, place)
+    return words[first].start(), words[first + len(own) - 1].end()
 
 
 def _another_state(text: str, span: Span) -> bool:

@@ -121,6 +121,7 @@ def load(directory: Path) -> Checkpoint:
     kind = facts.get("head", "markers")
     with _reading(directory / "config.json", "configuration of an encoder"):
         encoder = encoders.from_config(directory)
+    encoders.check_reach(encoder, encoding)
     model = StanceModel(encoder, encoding.layout, head=kind)
     load_weights(model, directory / "model.safetensors")
     with _reading(directory / "tokenizer.json", "tokenizer"):

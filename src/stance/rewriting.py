@@ -1,7 +1,7 @@
 """More training examples from stances that a verb states: denied, and in the passive voice. Their labels are sure.
 
 "Pakistan backed the plan" gives the passages "Pakistan refused to back the plan.", with the label that denial leaves by
-the annotation guidelines, and "The plan was backed by Pakistan.". A verb is taken where a labelling function
+docs/ANNOTATING.md, and "The plan was backed by Pakistan.". A verb is taken where a labelling function
 (`stance.readings`) reads the annotated stance off it. What is made of it stands alone, since the rest of the passage
 may give reasons for a stance that is denied now; it is kept where the functions read the expected stance off it, and
 no other. Knows nothing of models.

@@ -9,10 +9,9 @@ nothing of teachers (Hinton et al., 2015, at temperature 1). Several teachers an
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import partial
 from itertools import permutations
 from pathlib import Path
 
@@ -38,7 +37,7 @@ OPEN = (PROVENANCE, UNLABELLED)
 """Where an example comes from that only a teacher answers."""
 FILES = ("model.safetensors", "checkpoint.json", "config.json", "tokenizer.json")
 """What decides a checkpoint's answers."""
-ANSWERING = 3
+ANSWERING = 4
 """Raised when the code makes other answers of the same weights and questions (how names are looked up, or encoded):
 then what is kept is asked anew."""
 PART = 1024
@@ -90,15 +89,20 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
     for example, taught in zip(examples, heard(examples, config), strict=True):
         if taught:
             passages.setdefault((example.article_id, example.text), []).append(example)
-    sensible, random = _sensible(examples), np.random.default_rng(0)
+    names: dict[str, tuple[set[str], set[str]]] = {}
+    for example in examples:
+        acting, aimed = names.setdefault(example.corpus, (set(), set()))
+        acting.add(folded(example.actor))
+        aimed.add(folded(example.target))
+    random = np.random.default_rng(0)
     found: list[Example] = []
     for members in passages.values():
         places: dict[str, Span | None] = {}
         for e in members:
             for name, place in ((e.target, e.target_span), (e.actor, e.actor_span)):
                 places[name] = places.get(name) or place
-        asked, fits = {(e.actor, e.target) for e in members}, partial(sensible, members[0].corpus, places)
-        pairs = [pair for pair in permutations(places, 2) if pair not in asked and fits(*pair)]
+        asked, known = {(e.actor, e.target) for e in members}, names[members[0].corpus]
+        pairs = [pair for pair in permutations(places, 2) if pair not in asked and _sensible(pair, places, *known)]
         wanted = int(config.teacher_questions * len(members) + random.random())
         for index in random.permutation(len(pairs))[:wanted]:
             actor, target = pairs[index]
@@ -120,21 +124,16 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
     return [replace(question, labels=labels[question.corpus]) for question in found]
 
 
-def _sensible(examples: Sequence[Example]) -> Callable[[str, Mapping[str, Span | None], str, str], bool]:
-    """Whether one name of a passage may be asked about as actor and another as target."""
-    acting = {(example.corpus, folded(example.actor)) for example in examples}
-    aimed = {(example.corpus, folded(example.target)) for example in examples}
-
-    def sensible(corpus: str, places: Mapping[str, Span | None], actor: str, target: str) -> bool:
-        there = places[target] is not None
-        return (
-            target != SOMEONE
-            and (corpus, folded(actor)) in acting
-            and (there or (corpus, folded(target)) in aimed)
-            and not (there and places[actor] == places[target])
-        )
-
-    return sensible
+def _sensible(pair: tuple[str, str], places: Mapping[str, Span | None], acting: Set[str], aimed: Set[str]) -> bool:
+    """Whether the first name of a passage may be asked about as actor and the second as target."""
+    actor, target = pair
+    there = places[target] is not None
+    return (
+        target != SOMEONE
+        and folded(actor) in acting
+        and (there or folded(target) in aimed)
+        and not (there and places[actor] == places[target])
+    )
 
 
 def check_corpora(config: TrainingConfig, examples: Iterable[Example]) -> None:

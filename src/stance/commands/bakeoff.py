@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import ancestry, bakeoff, dataset, jsonl, recipe, tracking, training, transfer
+from stance import ancestry, bakeoff, dataset, jsonl, recipe, resume, tracking, training, transfer
 from stance.config import override
 from stance.dataset import Manifest
 from stance.errors import StanceError
@@ -45,6 +45,8 @@ def _contender(job: BakeoffJob, name: str, changes: Sequence[str], read: Dataset
             own = override(own, [change])
         except StanceError as error:
             raise StanceError(f"{change!r}: {error}") from error
+    jsonl.check_output(Path(job.output), own.dataset, own.training.lexicon, own.model.name)
+    resume.check_apart(own.training, Path(job.output))
     if own.dataset not in read:
         read[own.dataset] = dataset.load(Path(own.dataset))
     rows, manifest = read[own.dataset]
@@ -69,9 +71,7 @@ def _doubts(compared: Sequence[bakeoff.Contender], public: Sets) -> dict[str, st
 def run(job: BakeoffJob) -> Path:
     """Train every contender with every seed, score all on the same development sets and print the table."""
     bakeoff.check(job.bakeoff)
-    given = [change for changes in job.bakeoff.contenders.values() for change in changes]
-    others = [change.removeprefix("dataset=") for change in given if change.startswith("dataset=")]
-    jsonl.check_output(Path(job.output), job.dataset, *others, job.transfer.root if job.public else "")
+    jsonl.check_output(Path(job.output), job.dataset, job.transfer.root if job.public else "")
     rows, manifest = dataset.load(Path(job.dataset))
     public = transfer.load(job.transfer) if job.public else {}
     sets = bakeoff.own(rows["validation"]) | public

@@ -58,9 +58,14 @@ def _opened(job: EvaluateJob) -> tuple[StancePredictor, str]:
         StanceError: one did while it was read, or see `StancePredictor.load`.
     """
     read_metadata(Path(job.artifact))  # says what is missing
-    before = sha256(Path(job.artifact) / "stance.json")
-    predictor = StancePredictor.load(job.artifact, precision=job.precision)
-    if sha256(Path(job.artifact) / "stance.json") != before:
+    facts = Path(job.artifact) / "stance.json"
+    try:
+        before = sha256(facts)
+        predictor = StancePredictor.load(job.artifact, precision=job.precision)
+        same = sha256(facts) == before
+    except FileNotFoundError:  # between the old one and the new one
+        same = False
+    if not same:
         raise StanceError(f"{job.artifact}: another export took its place while it was read; run this again")
     return predictor, before
 

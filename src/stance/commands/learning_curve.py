@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import ancestry, curve, dataset, jsonl, plots, studies, tracking, training, transfer
+from stance import ancestry, curve, dataset, jsonl, plots, resume, studies, tracking, training, transfer
 from stance.curve import Point
 from stance.errors import StanceError
 from stance.inference import Logits
@@ -23,7 +23,9 @@ def _outputs(job: CurveJob) -> tuple[Path, Path]:
         raise StanceError(f"output={job.output}: expected the name of a picture, {', '.join(PICTURES)}")
     memory = output.with_suffix(".jsonl")
     for path in (output, memory):
-        jsonl.check_output(path, job.dataset, job.transfer.root if job.public else "")
+        read = job.dataset, job.training.lexicon, job.model.name, job.transfer.root if job.public else ""
+        jsonl.check_output(path, *read)
+        resume.check_apart(job.training, path)
     return output, memory
 
 

@@ -21,7 +21,7 @@ def run(job: ReviewJob) -> Path:
     chosen = sources(job.corpora)
     build.check(chosen)
     jsonl.check_output(Path(job.output), job.model.name, job.training.lexicon, *(source.path for source in chosen))
-    read = {source.name: (source, corpora.sound(source)) for source in chosen}
+    read = {source.name: (source, corpora.sound(source, mend=True)) for source in chosen}
 
     def made(ratio: float) -> list[Example]:
         settings = replace(job.examples, neutral_ratio=ratio, unlabelled=0)

@@ -1,4 +1,4 @@
-"""Corpora: where annotated articles come from. One module a format, and the checks of the guidelines."""
+"""Corpora: where annotated articles come from. One module a format, and the checks of docs/ANNOTATING.md."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -94,10 +94,10 @@ def read(path: Path, format_name: str = "jsonl") -> list[Article]:
     return sound(SourceConfig(format=format_name, path=str(path)))
 
 
-def sound(source: SourceConfig) -> list[Article]:
+def sound(source: SourceConfig, *, mend: bool = False) -> list[Article]:
     """The articles of a corpus of which nothing may be unusable, besides what its labels drop; raises like `read`."""
     articles = []
-    for item in stream(source):
+    for item in stream(source, mend=mend):
         if isinstance(item, Dropped) and item.unusable:
             raise StanceError(f"{item.where}: {item.reason}")
         if isinstance(item, Article):

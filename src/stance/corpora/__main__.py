@@ -74,12 +74,12 @@ def _parser() -> argparse.ArgumentParser:
 def _check(options: argparse.Namespace) -> int:
     found = list(corpora.stream(SourceConfig(format="jsonl", path=str(options.path))))
     articles = [item for item in found if isinstance(item, Article)]
-    if lost := [f"{item.where}: {item.reason}" for item in found if isinstance(item, Dropped)]:
-        print(*lost[1:], sep="\n", end="\n" if lost[1:] else "")
-        raise StanceError(lost[0] + (f" ({len(lost)} can't be used, see above)" if lost[1:] else ""))
     problems = check.check(articles, words=(options.min_words, options.max_words))
-    for problem in problems:
+    lost = [f"{item.where}: {item.reason}" for item in found if isinstance(item, Dropped)]
+    for problem in (*lost[1:], *problems):
         print(problem)
+    if lost:
+        raise StanceError(lost[0] + (f" ({len(lost)} can't be used, see above)" if lost[1:] else ""))
     counts = Counter(annotation.stance.value for article in articles for annotation in article.annotations)
     total = max(sum(counts.values()), 1)
     shares = ", ".join(f"{label} {counts[label]} ({counts[label] / total:.0%})" for label in LABELS)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from stance.corpora.offsets import cuts_words
 from stance.records import Annotation, Article, Mention, Span
 
 WORDS = (120, 700)
@@ -78,14 +79,10 @@ def _mention(role: str, mention: Mention, annotation: Annotation, text: str) -> 
         return
     start, end = mention.span
     surface = text[start:end]
-    if _inside_word(text, start) or _inside_word(text, end) or surface != surface.strip():
+    if cuts_words(text, mention.span) or surface != surface.strip():
         yield f"{role} span [{start}, {end}] ({surface!r}) must start and end at a word boundary"
     if not any(first <= start and end <= last for first, last in annotation.evidence):
         yield f"{role} span [{start}, {end}] ({surface!r}) lies in none of the evidence spans"
-
-
-def _inside_word(text: str, place: int) -> bool:
-    return 0 < place < len(text) and text[place - 1].isalnum() and text[place].isalnum()
 
 
 def _dateline(text: str) -> int:

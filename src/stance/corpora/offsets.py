@@ -2,12 +2,12 @@
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
 
 from stance.lookup import UNSPACED
-from stance.records import Article, Mention, Span
+from stance.records import Article, Mention, Span, overlap
 
 NEAR = 100
 """Characters before and behind its offsets in which a region's text is looked for."""
@@ -19,35 +19,52 @@ _COUNTS: dict[str, Callable[[str, str], int]] = {
     "in bytes": lambda c, _: len(c.encode("utf-8", "surrogatepass")),
 }
 """How tools count, other than in characters: the length of a character, given the one behind it."""
-_LETTER = re.compile(rf"[^\W_{UNSPACED}]")
+_LETTER = re.compile(rf"[^\W_\u0590-\u08ff{UNSPACED}]")
+"""Of a script that writes words apart: in Arabic and Hebrew small words are written to the next one."""
 
 
 def whole_words(article: Article) -> tuple[Article, list[str]]:
     """The article with mentions that cut words where its text prints their names, and what was mended of each.
 
-    A cut word that is the name itself is what somebody marked. Other cut ones are off by some characters; one whose
-    name is not printed nearby is left without a place.
+    A cut word that is the name itself is what somebody marked. Others are off by some characters: the name is taken
+    where it is printed at the same place or in the same evidence, else the whole words that the mention touches.
     """
     said: list[str] = []
 
-    def mended(role: str, mention: Mention) -> Mention:
-        span = mention.span
-        if span is None or not _splits(article.text, span):
+    def mended(role: str, mention: Mention, evidence: Sequence[Span]) -> Mention:
+        span, text = mention.span, article.text
+        if span is None or not cuts_words(text, span) or text[slice(*span)].casefold() == mention.name.casefold():
             return mention
-        printed = article.text[slice(*span)]
-        if printed.strip().casefold() == mention.name.casefold():
-            return mention
-        found = locate(article.text, span, mention.name)
-        place = found[0] if found and not _splits(article.text, found[0]) else None
-        where = f"it is at {list(place)}" if place else "its place is left out"
-        said.append(f"{role} {mention.name!r}: {list(span)} ({printed!r}) cuts a word; {where}")
-        return Mention(mention.name, *(place or (None, None)))
+        found = locate(text, span, mention.name)
+        near = (span, *(one for one in evidence if overlap(one, span)))
+        if found and not cuts_words(text, found[0]) and any(overlap(found[0], one) for one in near):
+            place = found[0]
+        else:
+            place = _widened(text, span)
+        now = text[slice(*place)]
+        said.append(
+            f"{role} {mention.name!r}: {list(span)} ({text[slice(*span)]!r}) cuts a word; {list(place)} ({now!r})"
+        )
+        return Mention(mention.name, *place)
 
     notes = tuple(
-        replace(note, actor=mended("actor", note.actor), target=mended("target", note.target))
+        replace(
+            note,
+            actor=mended("actor", note.actor, note.evidence),
+            target=mended("target", note.target, note.evidence),
+        )
         for note in article.annotations
     )
     return (replace(article, annotations=notes) if said else article), said
+
+
+def _widened(text: str, span: Span) -> Span:
+    start, end = span
+    while inside_word(text, start):
+        start -= 1
+    while inside_word(text, end):
+        end += 1
+    return start, end
 
 
 def locate(text: str, span: Span, quoted: str | None) -> tuple[Span, str] | None:
@@ -78,9 +95,14 @@ def locate(text: str, span: Span, quoted: str | None) -> tuple[Span, str] | None
     return (start, end), f"[{span[0]}, {span[1]}] does not hold {quoted[:60]!r}; it is at [{start}, {end}]"
 
 
-def _splits(text: str, span: Span) -> bool:
-    """Whether a span begins or ends between two letters of a script that writes words apart."""
-    return any(0 < at < len(text) and _LETTER.match(text[at - 1]) and _LETTER.match(text[at]) for at in span)
+def cuts_words(text: str, span: Span) -> bool:
+    """Whether a span begins or ends inside a word."""
+    return any(inside_word(text, place) for place in span)
+
+
+def inside_word(text: str, place: int) -> bool:
+    """Whether letters of one word stand before and behind a place, in a script that writes words apart."""
+    return 0 < place < len(text) and all(map(_LETTER.match, text[place - 1 : place + 1]))
 
 
 def _cuts(text: str, span: Span) -> bool:

@@ -44,8 +44,9 @@ class SourceConfig:
     """Take only the first so many articles; 0 takes all."""
 
     def __post_init__(self) -> None:
-        """Labels are text: on a command line a 1 is a number."""
-        self.labels = {str(key): value for key, value in self.labels.items()}
+        """Labels are text: on a command line a 1 is a number, and true and false are neither."""
+        named = {key: str(key).lower() if isinstance(key, bool) else str(key) for key in self.labels}
+        self.labels = {named[key]: value for key, value in self.labels.items()}
 
     @property
     def official(self) -> bool:
