@@ -82,6 +82,7 @@ def test_the_benchmark_asks_both_sides_by_names_alone_and_remembers_their_scores
     ("code", "message"), [("OURS", "no such directory; expected an artifact"), ("STOCK", "nowhere")]
 )
 def test_a_cold_start_of_the_benchmark_runs_as_a_process(tmp_path: Path, code: str, message: str) -> None:
+    script("benchmark")  # finds its parts
     source = getattr(import_module("benchmark_scoring"), code)
     there = str(tmp_path / "nowhere")
     done = subprocess.run([sys.executable, "-c", source, there, "t", "a", "b"], capture_output=True, text=True)
