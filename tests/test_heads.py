@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tiny
-from stance import encoders, export, heads, predictor, training
+from stance import encoders, export, heads, training
 from stance import model as models
 from stance.encoding import PairEncoder, collate
 from stance.errors import StanceError
-from stance.layouts import QUESTIONS
+from stance.layouts import QUESTIONS, read_encoding
 from stance.model import Checkpoint, StanceModel
 from stance.records import LABELS, Pair
 from stance.settings.scoring import ExportConfig
@@ -152,7 +152,7 @@ def test_a_checkpoint_and_an_artifact_from_before_the_options_load(tmp_path: Pat
     del facts["head"], facts["encoding"]["question"]
     (folder / "checkpoint.json").write_text(json.dumps(facts))
     assert torch.equal(score(models.load(folder), PAIRS), score(checkpoint(), PAIRS))
-    assert predictor._encoding(facts["encoding"], folder) == checkpoint().encoding
+    assert read_encoding(facts["encoding"], folder, "export again") == checkpoint().encoding
 
 
 @pytest.mark.parametrize(

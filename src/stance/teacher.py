@@ -89,12 +89,7 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
     for example, taught in zip(examples, heard(examples, config), strict=True):
         if taught:
             passages.setdefault((example.article_id, example.text), []).append(example)
-    names: dict[str, tuple[set[str], set[str]]] = {}
-    for example in examples:
-        acting, aimed = names.setdefault(example.corpus, (set(), set()))
-        acting.add(folded(example.actor))
-        aimed.add(folded(example.target))
-    random = np.random.default_rng(0)
+    names, random = _roles(examples), np.random.default_rng(0)
     found: list[Example] = []
     for members in passages.values():
         places: dict[str, Span | None] = {}
@@ -122,6 +117,16 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
             )
     labels = {corpus: _answerable(corpus, config) for corpus in {question.corpus for question in found}}
     return [replace(question, labels=labels[question.corpus]) for question in found]
+
+
+def _roles(examples: Iterable[Example]) -> dict[str, tuple[set[str], set[str]]]:
+    """The folded names of actors and of targets, by corpus."""
+    found: dict[str, tuple[set[str], set[str]]] = {}
+    for example in examples:
+        acting, aimed = found.setdefault(example.corpus, (set(), set()))
+        acting.add(folded(example.actor))
+        aimed.add(folded(example.target))
+    return found
 
 
 def _sensible(pair: tuple[str, str], places: Mapping[str, Span | None], acting: Set[str], aimed: Set[str]) -> bool:
