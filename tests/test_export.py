@@ -59,6 +59,7 @@ def test_where_few_rows_have_places_all_tell_both_temperatures(toy: Path, tmp_pa
     assert found == [(24, True)] * 2
 
 
+@pytest.mark.slow
 def test_a_large_model_is_one_file_too(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """PyTorch writes the weights of a model over 1.5 GiB to a file of their own, whatever it is told."""
     monkeypatch.setattr(_onnx_program, "_LARGE_MODEL_THRESHOLD", 1000)
@@ -79,7 +80,8 @@ def test_a_model_that_one_file_cannot_hold_is_refused_before_the_work(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("opset", [18, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("opset", [18, 20])
 def test_the_operator_set_is_the_one_that_is_asked_for(toy: Path, tmp_path: Path, opset: int) -> None:
     config = ExportConfig(max_label_changes=1.0, opset=opset)
     done = export.write(toy, VALIDATION, config, output=tmp_path / "artifact", about={})

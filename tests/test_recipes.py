@@ -709,6 +709,7 @@ def test_a_comparison_goes_on_where_it_was_cut_off(encoder: str, tmp_path: Path)
     assert len(memory.read_text().splitlines()) == 5, "scores on other labels are not those that are known"
 
 
+@pytest.mark.slow
 def test_a_contender_that_fails_holds_up_no_other(encoder: str, tmp_path: Path) -> None:
     memory, sets = tmp_path / "memory.jsonl", bakeoff.own(SPLITS["validation"])
     short, _ = contenders(encoder)

@@ -160,6 +160,7 @@ def test_a_resumed_training_stops_as_early_and_keeps_the_same_epoch(
     assert weights(output) == weights(stopped.checkpoint)
 
 
+@pytest.mark.slow
 def test_a_work_folder_that_was_moved_still_knows_its_best_checkpoint(
     encoder: str, stopped: Result, tmp_path: Path
 ) -> None:
@@ -169,6 +170,7 @@ def test_a_work_folder_that_was_moved_still_knows_its_best_checkpoint(
     assert weights(tmp_path / "other") == weights(stopped.checkpoint)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_whose_best_one_is_gone_is_not_used(encoder: str, stopped: Result, tmp_path: Path) -> None:
     output = tmp_path / "checkpoint"
     killed.killed("step", 38, encoder, output, **STOPS)
@@ -179,7 +181,9 @@ def test_a_checkpoint_whose_best_one_is_gone_is_not_used(encoder: str, stopped: 
     assert weights(output) == weights(stopped.checkpoint)
 
 
-@pytest.mark.parametrize("name", ["optimizer.pt", "whole.json", slow("model.safetensors"), slow("trainer_state.json")])
+@pytest.mark.parametrize(
+    "name", ["whole.json", slow("optimizer.pt"), slow("model.safetensors"), slow("trainer_state.json")]
+)
 def test_a_truncated_checkpoint_is_passed_over_and_removed(
     encoder: str, whole: Result, tmp_path: Path, name: str
 ) -> None:
@@ -193,6 +197,7 @@ def test_a_truncated_checkpoint_is_passed_over_and_removed(
     assert weights(output) == weights(whole.checkpoint)
 
 
+@pytest.mark.slow
 def test_every_pair_counts_once_for_the_speed(encoder: str, tmp_path: Path) -> None:
     output = tmp_path / "checkpoint"
     killed.killed("step", 18, encoder, output, **EVERY)
@@ -584,6 +589,7 @@ def test_an_interrupted_training_is_not_thrown_away_unasked(built: Workplace, en
     assert not work.exists()
 
 
+@pytest.mark.slow
 def test_an_interruption_before_the_first_checkpoint_needs_no_choice(
     built: Workplace, encoder: str, tmp_path: Path
 ) -> None:
@@ -594,6 +600,7 @@ def test_an_interruption_before_the_first_checkpoint_needs_no_choice(
     assert (tmp_path / "checkpoint" / "checkpoint.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_training_killed_before_its_first_step_leaves_no_open_run(
     built: Workplace, encoder: str, tmp_path: Path
 ) -> None:
@@ -700,6 +707,7 @@ def test_a_refused_resume_leaves_the_run_as_it_was(built: Workplace, encoder: st
     assert [run.to_dictionary() for run in runs(tmp_path)] == [run.to_dictionary() for run in before]
 
 
+@pytest.mark.slow
 def test_a_run_that_the_store_no_longer_has_is_replaced_by_a_new_one(
     built: Workplace, encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -743,6 +751,7 @@ def test_a_deleted_run_is_replaced_by_a_new_one(
     assert f"does not have the interrupted run {first}; a new run" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_several_processes_may_make_a_store_at_a_time(tmp_path: Path) -> None:
     configs = [
         TrackingConfig(

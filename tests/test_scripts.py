@@ -589,6 +589,7 @@ def test_a_study_is_not_written_into_its_dataset(built: Workplace, name: str) ->
         script(name).main([f"dataset={built.dataset}", f"output={output}", *more])
 
 
+@pytest.mark.slow
 def test_what_is_left_to_a_wide_encoder_is_no_setting_without_effect(
     built: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,7 +79,8 @@ def test_the_benchmark_asks_both_sides_by_names_alone_and_remembers_their_scores
 
 
 @pytest.mark.parametrize(
-    ("code", "message"), [("OURS", "no such directory; expected an artifact"), ("STOCK", "nowhere")]
+    ("code", "message"),
+    [("OURS", "no such directory; expected an artifact"), pytest.param("STOCK", "nowhere", marks=pytest.mark.slow)],
 )
 def test_a_cold_start_of_the_benchmark_runs_as_a_process(tmp_path: Path, code: str, message: str) -> None:
     script("benchmark")  # finds its parts

@@ -1021,6 +1021,7 @@ def test_a_process_whose_trial_another_one_gave_up_goes_on_with_the_next(
     assert [trial.state for trial in bench.trials()] == [TrialState.FAIL, TrialState.COMPLETE]
 
 
+@pytest.mark.slow
 def test_a_verdict_holds_though_its_process_was_killed_before_the_study_heard_of_it(
     encoder: str, tmp_path: Path
 ) -> None:
