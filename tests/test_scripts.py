@@ -824,13 +824,14 @@ def test_scores_and_doubts_are_written_over_nothing_that_is_read(exported: Workp
     for path in (words, picture):
         path.write_text("mine")
     contender = f"+bakeoff.contenders={{other: ['dataset={exported.dataset}']}}"
+    other = shutil.copytree(exported.dataset, tmp_path / "other")
     cases = [
         *(("evaluate", [*read, f"dataset={exported.dataset}"], exported.dataset / name) for name in parts),
         ("evaluate", [*read, f"dataset={exported.dataset}"], exported.artifact / "model.int8.onnx"),
         ("transfer", [*read, f"transfer.root={tmp_path}"], exported.artifact / "stance.json"),
         ("review", ["corpus=jsonl", f"corpora.jsonl.path={corpus}", *exported.tracking], corpus),
         ("review", ["training.deny=0.5", f"training.lexicon={words}", *exported.tracking], words),
-        ("bakeoff", [contender, *exported.tracking], exported.dataset / "README.md"),
+        ("bakeoff", [contender, f"dataset={other}", *exported.tracking], exported.dataset / "README.md"),
         ("bakeoff", ["bakeoff=speed", f"dataset={exported.dataset}", f"training.lexicon={words}"], words),
         ("learning_curve", ["public=true", f"transfer.root={tmp_path}", *exported.tracking], picture),
     ]
