@@ -207,8 +207,8 @@ def _fixed(source: CorpusConfig, table: pa.Table) -> Iterator[str]:
         yield from (split_of(split) or "none" for split in table.column("split").to_pylist())
         return
     found = splits.find(Path(source.path), source.splits)
-    told = sum(bool(split_of(split)) for split in table.column("split").to_pylist())
-    if found is None and told and source.splits == "auto":
+    named = table.column("split").to_pylist() if found is None and source.splits == "auto" else []
+    if told := sum(bool(split_of(split)) for split in named):
         print(
             f"{source.name}: {told} articles name a split, which is not kept; corpora.KEY.splits=official keeps it, "
             "and none says that it does not matter",
