@@ -238,12 +238,9 @@ def difference(
     Both have shape `(articles, 3, 3)` over the same articles, which are drawn for both alike (paired bootstrap,
     Efron & Tibshirani, 1993). Macro-F1 is over the classes `labels`.
     """
-    articles = len(first)
-    value = float(rates(first.sum(0), labels)["macro_f1"] - rates(second.sum(0), labels)["macro_f1"])
-    if articles < 2:
-        return Estimate(value, float("nan"), float("nan"))
-    drawn = np.random.default_rng(seed).multinomial(articles, np.full(articles, 1 / articles), size=resamples)
-    ours, theirs = (rates((drawn @ c.reshape(articles, -1)).reshape(-1, *c.shape[1:]), labels)["macro_f1"]
-                    for c in (first, second))  # fmt: skip
-    low, high = np.quantile(ours - theirs, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(value, float(low), float(high))
+
+    def of(drawn: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.float64]]:
+        ours, theirs = (rates(counts[drawn].sum(-3), labels)["macro_f1"] for counts in (first, second))
+        return {"difference": ours - theirs}
+
+    return intervals(of, len(first), resamples=resamples, seed=seed, level=level)["difference"]
