@@ -91,6 +91,12 @@ def test_rows_that_fill_up_a_share_have_neither_label_nor_weight(encoder: str, t
     assert set(blank.weights) == {0.0}
 
 
+def amount(trainer: Any, batch: dict[str, Tensor]) -> Tensor:
+    """What the mean over a batch's pairs is divided by, as if it were a whole step."""
+    pairs: Tensor = (batch["labels"] != IGNORED).sum()
+    return pairs * trainer.mean_weight
+
+
 def gradients(trainer: Any, batches: Sequence[dict[str, Tensor]], weight: Tensor) -> Tensor:
     """The sum of the gradients of `batches`, whose loss is a mean over pairs of the weight `weight`."""
     trainer.model.zero_grad()
@@ -124,7 +130,7 @@ def test_the_mean_of_the_processes_losses_is_the_loss_of_the_batch(encoder: str,
     rows = trainer.train_dataset
     batch = rows.collate(rows.rows[:7])
     alone = trainer.compute_loss(trainer.model, dict(batch))
-    given = trainer.compute_loss(trainer.model, dict(batch), num_items_in_batch=trainer.weigh(batch).sum())
+    given = trainer.compute_loss(trainer.model, dict(batch), num_items_in_batch=amount(trainer, batch))
     assert alone.item() == pytest.approx(given.item(), rel=1e-6)
 
 
@@ -140,7 +146,7 @@ def test_accumulated_batches_have_the_gradient_of_one_batch_of_all_their_rows(en
     reported = sum(trainer.training_step(trainer.model, dict(batch), weight) for batch in batches)
     found = torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None])
     one = rows.collate([rows[i] for i in indices])
-    expected = gradients(trainer, [one], trainer.weigh(one).sum())
+    expected = gradients(trainer, [one], amount(trainer, one))
     assert len({len(batch["labels"]) for batch in batches}) > 1, "a mean of means should differ"
     assert (found - expected).abs().max() < 1e-6
     assert reported.item() == pytest.approx(trainer.compute_loss(trainer.model, one).item(), rel=1e-5)

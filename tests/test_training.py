@@ -239,7 +239,7 @@ def test_the_loss_is_the_weighted_mean_over_real_pairs(encoder: str, tmp_path: P
     assert (batch["labels"] == -100).any(), "the batch should have pairs that are only padding"
     trainer.model.eval()
     loss, outputs = trainer.compute_loss(trainer.model, dict(batch), return_outputs=True)
-    above = below = 0.0
+    above, pairs = 0.0, 0
     logits = outputs["logits"].detach().double().numpy()
     for row, labels, importance in zip(logits, batch["labels"].numpy(), batch["weights"].numpy(), strict=True):
         for values, label, weight in zip(row, labels, importance, strict=True):
@@ -250,8 +250,31 @@ def test_the_loss_is_the_weighted_mean_over_real_pairs(encoder: str, tmp_path: P
             target[label] += 0.9
             scale = float(weight) * float(trainer.class_weights[label])
             above += scale * -(target * log_probabilities).sum()
-            below += scale
-    assert loss.item() == pytest.approx(above / below, rel=1e-5)
+            pairs += 1
+    scales = [
+        weight * float(trainer.class_weights[label])
+        for row in rows.rows
+        for label, weight in zip(row.labels, row.weights, strict=True)
+    ]
+    assert loss.item() == pytest.approx(above / (pairs * np.mean(scales)), rel=1e-5)
+
+
+def test_light_pairs_that_fill_steps_of_their_own_stay_light(encoder: str, tmp_path: Path) -> None:
+    """Batches are of like length, so a corpus of short passages has whole steps to itself."""
+
+    def pull(weight: float) -> float:
+        splits = SPLITS | {
+            "train": [replace(e, weight=weight if len(e.text.split()) < 15 else 1.0) for e in SPLITS["train"]]
+        }
+        trainer = assemble(encoder, tmp_path / str(weight), splits=splits)
+        shortest = sorted(trainer.train_dataset.rows, key=lambda row: len(row.encoded.ids))[:4]
+        assert {x for row in shortest for x in row.weights} == {weight}
+        batch = trainer.train_dataset.collate(shortest)
+        (light,), amount = trainer.get_batch_samples(iter([batch]), 1, torch.device("cpu"))
+        trainer.model.eval()
+        return float(trainer.compute_loss(trainer.model, dict(light), num_items_in_batch=amount)) * trainer.mean_weight
+
+    assert pull(0.125) == pytest.approx(0.125 * pull(1.0), rel=1e-4)
 
 
 def test_span_dropout_takes_places_but_leaves_the_question() -> None:

@@ -31,7 +31,9 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
     """Trainer with token-budget batches and a loss over the pairs of each passage.
 
     An optimizer step is over the pairs of all its batches and of all processes; `compute_loss` returns this process's
-    part of their weighted mean, times the number of processes, since their gradients are averaged.
+    part of their weighted mean, times the number of processes, since their gradients are averaged. Weights are to the
+    mean weight of all training pairs, not of the step's: batches are of like length, so that a light corpus of short
+    passages fills whole steps, which would count in full.
     """
 
     loss_is_scaled_for_ga = True
@@ -68,6 +70,7 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         self.pairs_seen = 0
         self.trained_share = lora.trained_share(model)
         self.class_weights = class_weights(config.class_weights, rows["train"].rows)
+        self.mean_weight = mean_weight(self.class_weights, rows["train"].rows)
         distributed.own_noise(config.seed)
 
     def train(self, *arguments: Any, **options: Any) -> Any:
@@ -97,13 +100,13 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[dict[str, Tensor]], Tensor | None]:
-        """The batches of an optimizer step, and the sum of their pairs' weights over all processes."""
+        """The batches of an optimizer step, and the number of their pairs over all processes, times the mean weight."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         if not batches:
             return batches, None
-        weight, pairs = self._amount(batches)
+        pairs = self._pairs(batches)
         self.pairs_seen += int(pairs)
-        return batches, weight
+        return batches, pairs * self.mean_weight
 
     def training_step(self, model: nn.Module, inputs: dict[str, Tensor], *rest: Any) -> Tensor:
         """The loss after its backward pass: that of all processes, so that none decides by a loss of its own."""
@@ -130,11 +133,9 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         entry = next(e for e in self.state.log_history if "eval_macro_f1" in e and e["step"] == best)
         return entry["epoch"], {k.removeprefix("eval_"): float(v) for k, v in entry.items() if k != "step"}
 
-    def _amount(self, batches: Sequence[Mapping[str, Tensor]]) -> Tensor:
-        """The sum of the pairs' weights and the number of the pairs in `batches`, over all processes."""
-        weight = sum(self.weigh(batch).sum() for batch in batches)
-        pairs = sum((batch["labels"] != IGNORED).sum() for batch in batches)
-        return distributed.total(torch.stack([torch.as_tensor(weight).double(), torch.as_tensor(pairs).double()]))
+    def _pairs(self, batches: Sequence[Mapping[str, Tensor]]) -> Tensor:
+        """The number of pairs in `batches`, over all processes."""
+        return distributed.total(torch.stack([(batch["labels"] != IGNORED).sum() for batch in batches]).sum().double())
 
     def weigh(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The weight of each pair in the loss, shape `(batch * pairs,)`: its own and that of its class."""
@@ -160,12 +161,12 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
             model: the network.
             inputs: a batch.
             return_outputs: also return the logits.
-            num_items_in_batch: the sum of the weights that the mean is over; that of this batch for None, as in
-                validation, where `Validation` replaces the loss.
+            num_items_in_batch: the number of pairs that the mean is over, times the mean weight; those of this batch
+                for None, as in validation, where `Validation` replaces the loss.
         """
         features = {k: v for k, v in inputs.items() if k not in ANSWERS}
         logits, losses = self._answer(model, features, inputs["targets"])
-        weight = self._amount([inputs])[0] if num_items_in_batch is None else num_items_in_batch
+        weight = self._pairs([inputs]) * self.mean_weight if num_items_in_batch is None else num_items_in_batch
         total = (losses.flatten() * self.weigh(inputs)).sum()
         loss = total / weight.float().clamp(min=1e-9) * self.accelerator.num_processes
         return (loss, {"logits": logits}) if return_outputs else loss
@@ -189,3 +190,9 @@ def class_weights(mode: str, rows: Sequence[Row]) -> Tensor:
     masses = np.bincount(labels, weights, minlength=len(LABELS))
     found = masses.sum() / (len(LABELS) * np.where(masses > 0, masses, np.inf))
     return torch.tensor(np.where(masses > 0, found, 1.0), dtype=torch.float32)
+
+
+def mean_weight(classes: Tensor, rows: Sequence[Row]) -> float:
+    """The mean over all pairs of a pair's own weight times that of its class, `classes` of shape `(3,)`."""
+    labels, weights = (np.array([x for row in rows for x in getattr(row, name)]) for name in ("labels", "weights"))
+    return float((weights * classes.numpy()[labels]).mean())
