@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +23,13 @@ from stance.files import sha256
 from stance.forms import article_from_json
 from stance.predictor import Prediction, StancePredictor
 from stance.reader import ArticleReader
-from stance.records import Article, Mention, Pair, Triple
+from stance.records import Article, Mention, Pair, Stance, Triple
 
 SENTENCES = [
     "Pakistan backed the Russian peace plan.", "Dr. Ruiz did not.", "“Never!” said the union's leader…", "Why?",
     "the U.S. and ECOWAS met on 3.5. in Łódź", "和平", "- one", "* * *",
 ]  # fmt: skip
-GAPS = [" ", "  ", "\n", "\n\n", "\n \n\n", "\r\n\r\n", " \n\n\t"]
+GAPS = [" ", "  ", "\n", "\u2029", "\n\n", "\n \n\n", "\r\n\r\n", " \n\n\t"]
 KOREAS = (
     "North Korea condemned the sanctions. South Korea praised the sanctions. Korea rejected the sanctions that "
     "the ministry had supported, and East Timor attacked West Timor. Timor strongly opposed the ministry."
@@ -97,7 +98,7 @@ def test_sentences_cover_all_words_in_order_and_never_cross_a_blank_line(text: s
         assert not text[end:start].strip()
         sentence = text[start:stop]
         assert sentence == sentence.strip() != ""
-        assert not re.search(r"\n\s*\n", sentence)
+        assert not re.search(r"\n\s*\n|\u2029", sentence)
         end = stop
     assert not text[end:].strip()
 
@@ -111,7 +112,7 @@ def test_candidates_slice_to_their_names_without_article_or_line_break(text: str
         span = candidate.mention.span
         assert span is not None
         assert text[slice(*span)] == candidate.mention.name
-        assert "\n" not in candidate.mention.name
+        assert not re.search(r"[\n\u2029]", candidate.mention.name)
         assert not candidate.mention.name.lower().startswith(("the ", "an ", "a "))
 
 
@@ -151,8 +152,8 @@ def test_mentions_of_a_triple_lie_in_the_article_where_they_are_printed(
             for mention in (triple.actor, triple.target):
                 assert mention.span is not None
                 printed = article.text[slice(*mention.span)]
-                # A surname stands for the full name that the article prints elsewhere.
-                assert printed in (mention.name, mention.name.split()[-1])
+                # A surname stands for the full name that the article prints elsewhere, and titles are no part of it.
+                assert printed.endswith(mention.name) or mention.name.split()[-1] == printed.split()[-1]
                 assert mention.name in article.text
 
 
@@ -329,12 +330,15 @@ def test_a_person_has_no_stance_towards_himself_under_a_longer_name(
 
 @pytest.mark.parametrize(
     "line",
-    ["KABUL — ", "KABUL, Afghanistan — ", "KABUL (AP) — ", "KABUL, Jan 14 (Reuters) - ", "KABUL, Jan. 5 — "],
-)
+    [
+        "KABUL — ", "KABUL, Afghanistan — ", "KABUL (AP) — ", "KABUL, Jan 14 (Reuters) - ", "KABUL, Jan. 5 — ",
+        "WASHINGTON (Reuters) - ", "LONDON, June 5 (Reuters) - ", "TEHRAN, Jan. 14 (Xinhua) -- ", "  PARIS — ",
+    ],
+)  # fmt: skip
 def test_a_dateline_takes_no_part(predictor: StancePredictor, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
     parts, _ = asked(predictor, Article("line", f"{line}The EU backed the plan of NATO - and Iran."), monkeypatch)
     names = {name for part in parts for pair in part for name in (pair.actor, pair.target)}
-    assert not any("KABUL" in name for name in names)
+    assert not any(word in name for word in re.findall(r"\w+", line) for name in names)
     assert {"EU", "NATO"} <= names, "which begins no line"
 
 
@@ -346,7 +350,7 @@ def test_of_a_list_of_thousands_of_names_the_closest_are_found_at_once() -> None
     ]
     start = time.process_time()
     with pytest.warns(UserWarning, match="a sentence with 18,746,250 pairs of names: 1,000 are asked about"):
-        pairs = reader._pairs(inside, {})
+        pairs = reader._pairs(inside)
     assert time.process_time() - start < 5
     assert len(pairs) == reader.MAX_PAIRS
     assert pairs == sorted(pairs, key=lambda pair: (pair[0].start, pair[1].start))
@@ -355,7 +359,7 @@ def test_of_a_list_of_thousands_of_names_the_closest_are_found_at_once() -> None
 
 def test_what_stands_in_apposition_is_no_other() -> None:
     (parsed,) = mentions.parse(["The interior minister, Chhim Vuthy, told the senator that a levy would be a coup."])
-    asked = {(actor.name, target.name) for actor, target in reader._pairs(parsed.candidates, {})}
+    asked = {(actor.name, target.name) for actor, target in reader._pairs(parsed.candidates)}
     assert {("interior minister", "levy"), ("Chhim Vuthy", "levy"), ("senator", "Chhim Vuthy")} <= asked
     assert not {("interior minister", "Chhim Vuthy"), ("Chhim Vuthy", "interior minister")} & asked
 
@@ -365,5 +369,109 @@ def test_a_holder_within_a_longer_name_is_no_target_that_comes_first(monkeypatch
     inside = [mentions.Candidate(Mention(n, *place), True, actor=n != "plan") for n, place in places.items()]
     monkeypatch.setattr(reader, "MAX_PAIRS", 1)
     with pytest.warns(UserWarning, match="1 are asked about"):
-        ((actor, target),) = reader._pairs(inside, {})
+        ((actor, target),) = reader._pairs(inside)
     assert (actor.name, target.name) == ("Ghani administration", "plan")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("The Bank of England opposed the tax. England backed the tax.", {}),
+        ("South Sudan backed peace. Sudan condemned South Sudan. Sudan rejected the ceasefire.", {}),
+        ("Hillary Clinton met Bill Clinton. Clinton rejected the deal.", {}),
+        ("France's Emmanuel Macron backed the deal. Macron left.", {"Macron": "Emmanuel Macron"}),
+        (
+            "President Trump backed the tax. Donald Trump attacked Iran. Trump praised the treaty.",
+            {"President Trump": "Donald Trump", "Trump": "Donald Trump"},
+        ),
+        ("Boris Johnson condemned the deal. Mr Johnson rejected it.", {"Mr Johnson": "Boris Johnson"}),
+        (
+            "Hillary Clinton met Bill Clinton. President Bill Clinton praised it.",
+            {"President Bill Clinton": "Bill Clinton"},
+        ),
+    ],
+)
+def test_full_names_are_those_of_people_and_of_nobody_else(text: str, wanted: dict[str, str]) -> None:
+    (parsed,) = mentions.parse([text])
+    found = reader._full_names(text, parsed.candidates)
+    assert {name: whole for name, whole in found.items() if name != whole}.items() >= wanted.items()
+    assert wanted or all(name == whole for name, whole in found.items())
+
+
+WRAPPED = """Iran welcomes the summit
+The European Commission praised the interim
+government on Monday. In Brussels the Ghani
+administration rejected the plan of Ursula von
+der Leyen. The envoy of the Russian foreign
+ministry, who had opposed it, met the United
+Nations.
+* The union rejected the curfew
+* The senate backed it
+"""
+
+
+def test_text_is_read_the_same_however_it_is_wrapped() -> None:
+    laid, ends = mentions.laid_out(WRAPPED), mentions.PARAGRAPH
+    body = " ".join(WRAPPED.splitlines()[1:6])
+    assert len(laid) == len(WRAPPED)
+    assert laid.splitlines() == [  # a PARAGRAPH ends a line for Python too
+        "Iran welcomes the summit", f"{body} Nations.", "* The union rejected the curfew", "* The senate backed it"
+    ]  # fmt: skip
+    assert laid.count(ends) == 3
+    assert mentions.laid_out(WRAPPED.replace("\n", "\r\n")).replace("\r ", " ").replace("\r", "") == laid
+    (parsed,) = mentions.parse([laid])
+    sentences = {laid[a:b] for a, b in parsed.sentences}
+    assert {"Iran welcomes the summit", "The union rejected the curfew", "The senate backed it"} <= sentences
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "One line.", "A paragraph that ends.\nAnother one.", "Two paragraphs\n\nwith a blank line\n"]
+)
+def test_what_is_not_wrapped_keeps_its_line_breaks(text: str) -> None:
+    assert mentions.laid_out(text) == text
+
+
+def test_several_targets_of_one_actor_in_a_sentence_are_all_reported() -> None:
+    actor, sentence = Mention("Iran", 0, 4), ((0, 80),)
+
+    def triple(target: Mention, confidence: float) -> Triple:
+        return Triple("a", actor, target, Stance.OPPOSE, confidence, sentence)
+
+    whole, part = Mention("sanctions of Canada", 19, 38), Mention("Canada", 32, 38)
+    resolution, again = Mention("resolution", 50, 60), Mention("resolution", 70, 80)
+    found = reader._best([triple(whole, 0.9), triple(part, 0.8), triple(again, 0.6), triple(resolution, 0.7)])
+    assert {t.target for t in found} == {whole, resolution}, "of mentions that overlap, and of a pair, the surest one"
+
+
+def test_the_best_of_many_triples_are_found_at_once() -> None:
+    """0.2 s; comparing each with all that were kept took a minute for 12,000."""
+    mentioned = [Mention(f"N{number}", 10 * number, 10 * number + 8) for number in range(12_000)]
+    triples = [
+        Triple("a", one, two, Stance.SUPPORT, 0.9, ((one.start or 0, two.end or 0),))
+        for one, two in pairwise(mentioned)
+    ]
+    start = time.process_time()
+    assert reader._best(triples) == triples
+    assert time.process_time() - start < 5
+
+
+def test_who_is_named_beside_his_office_is_one_holder(
+    predictor: StancePredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "The prime minister, Narendra Modi, condemned Pakistan. The Department of Justice rejected the deal."
+    parts, _ = asked(predictor, Article("office", text), monkeypatch)
+    holders = {pair.actor for part in parts for pair in part}
+    assert holders >= {"Narendra Modi", "Pakistan", "Department of Justice"}
+    assert not {"prime minister", "Department", "Justice"} & holders
+
+
+def test_a_name_that_acts_anywhere_in_an_article_may_act_everywhere() -> None:
+    places = [("Ronen Bar", 0, True), ("Bar", 20, False), ("plan", 30, False)]
+    candidates = tuple(
+        mentions.Candidate(Mention(name, start, start + len(name)), name != "plan", acts, person=name == "Ronen Bar")
+        for name, start, acts in places
+    )
+    called = reader._called("x" * 40, mentions.Parsed(((0, 40),), candidates))
+    assert [(c.mention.name, c.actor) for c in called.candidates] == [
+        ("Ronen Bar", True), ("Ronen Bar", True), ("plan", False)
+    ]  # fmt: skip

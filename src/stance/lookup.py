@@ -123,7 +123,7 @@ def _find(text: str, name: str) -> Span | None:
     if len(whole.split()) > MAX_NAME_WORDS:
         return _clause(text, whole)
     short = _short(whole.rpartition(" ")[2])
-    if folded(whole) in _states():
+    if is_state(whole):
         names = (_search(text, name, unlike=_another_state) for name in (whole, *other_names(whole)))
         return next(filter(None, names), None) or _any_case(text, whole, unlike=_another_state)
     found = _search(text, whole) or (None if short else _any_case(text, whole))
@@ -212,6 +212,11 @@ def other_names(name: str) -> Iterator[str]:
         yield initials
 
 
+def is_state(name: str) -> bool:
+    """Whether a name is that of a state or of a union of states."""
+    return folded(name) in _states()
+
+
 @cache
 def _states() -> dict[str, list[str]]:
     """The other names of each state and union of states, by its folded name."""
@@ -259,4 +264,4 @@ def _head(words: Sequence[str]) -> int:
 
 def _polity(words: Sequence[str]) -> bool:
     """Whether a title's holder may be of this: a state, or "State" as in "Secretary of State"."""
-    return list(words) == ["State"] or folded(" ".join(words)) in _states()
+    return list(words) == ["State"] or is_state(" ".join(words))

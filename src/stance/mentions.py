@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import spacy
 from spacy.language import Language
@@ -36,6 +37,15 @@ _WORD = re.compile(r"\w+")
 _FILLERS = frozenset(
     {"a", "an", "and", "at", "by", "for", "from", "in", "its", "of", "on", "or", "that", "the", "to", "with"}
 )
+PARAGRAPH = "\u2029"
+"""Ends a paragraph, as two line breaks do; one character (Unicode 5.8)."""
+_LINE = re.compile(f"[\n{PARAGRAPH}]")
+_BLANK = re.compile(rf"(\n\s*\n|{PARAGRAPH})")
+_ITEM = re.compile(r"\s*(?:[*•‣◦·–—-]|\(?\d{1,3}[.)]|\(?[a-z]\))\s")
+"""How a line of a list begins."""
+_ENDED = re.compile(r"[.!?…:;][\"'”’»)\]]*$")
+_RAGGED = 0.85
+"""Share of the longest wrapped line that every other one fills."""
 MAX_CHARACTERS = 1_000_000
 PIECE = 20_000
 BATCH = 16
@@ -50,12 +60,14 @@ class Candidate:
         named: whether it is a proper name.
         actor: whether it can hold a position.
         apposed: the same number for all that name one thing beside each other, "the minister, Chhim Vuthy".
+        person: whether it is a person's name, mostly without what stands before it: "Morishige" of "Mayor Morishige".
     """
 
     mention: Mention
     named: bool
     actor: bool
     apposed: int | None = None
+    person: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +120,34 @@ def docs(texts: Iterable[str], *, processes: int) -> Iterator[Doc]:
     yield from pipeline(lemmas=True).pipe(texts, batch_size=BATCH, n_process=processes)
 
 
+def laid_out(text: str) -> str:
+    """The text, of the same length, with its single line breaks made what they stand for.
+
+    Within a paragraph that is wrapped, at whatever width, that is a space; at a headline, a line of a list or of an
+    address, the end of a paragraph (`PARAGRAPH`). A line that ends a sentence is left.
+    """
+    lines = text.split("\n")
+    wide = max((len(line.rstrip()) for line, behind in pairwise(lines) if behind[:1].islower()), default=0)
+    return lines[0] + "".join(_break(line.rstrip(), behind, wide) + behind for line, behind in pairwise(lines))
+
+
+def _break(line: str, behind: str, wide: int) -> str:
+    """What stands for the break between two lines where the longest line that is wrapped has `wide` characters."""
+    if not line or not behind.strip():
+        return "\n"
+    if _ITEM.match(behind):
+        return PARAGRAPH
+    if _ENDED.search(line, max(len(line) - 8, 0)):
+        return "\n"
+    wrapped = behind[:1].islower() or len(line) + len(behind.split(maxsplit=1)[0]) >= _RAGGED * wide > 0
+    return " " if wrapped else PARAGRAPH
+
+
 def sentences(doc: Doc) -> Iterator[Span]:
-    """Sentence spans; a blank line always ends a sentence."""
+    """Sentence spans; a blank line always ends a sentence, and so does `PARAGRAPH`."""
     for sentence in doc.sents:
         start = sentence.start_char
-        for piece in re.split(r"(\n\s*\n)", sentence.text):
+        for piece in _BLANK.split(sentence.text):
             stripped = piece.strip()
             if stripped:
                 first = start + piece.index(stripped)
@@ -133,13 +168,14 @@ def candidates(doc: Doc) -> Iterator[Candidate]:
         text = span.text
         start = span.start_char + (m.end() if (m := _ARTICLE.match(text)) else 0)
         end = span.start_char + len(_POSSESSIVE.sub("", text))
-        if not 2 <= end - start <= MAX_NAME_CHARACTERS or (start, end) in seen or "\n" in whole[start:end]:
+        if not 2 <= end - start <= MAX_NAME_CHARACTERS or (start, end) in seen or _LINE.search(whole, start, end):
             continue
         seen.add((start, end))
         named = entity or span.root.pos_ == "PROPN"
         types = {span.label_, span.root.ent_type_}
         actor = not ACTOR_TYPES.isdisjoint(types) or not _ACTOR_HEADS.isdisjoint(_singulars(span.root.lower_))
-        yield Candidate(Mention(whole[start:end], start, end), named, actor, _apposed(span.root))
+        person = entity and span.label_ == "PERSON"
+        yield Candidate(Mention(whole[start:end], start, end), named, actor, _apposed(span.root), person)
 
 
 def _apposed(root: Token) -> int | None:

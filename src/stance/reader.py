@@ -1,7 +1,8 @@
 """Reading whole articles: who holds which position towards what. A first simple version.
 
 Every sentence with its neighbours is a passage; every actor and target that spaCy finds in the sentence makes a
-pair; all pairs of a passage are scored in one pass; confident stances are kept, one a pair of names.
+pair, people by their full names; all pairs of a passage are scored in one pass; confident stances are kept, one a pair
+of names.
 """
 
 import re
@@ -14,6 +15,7 @@ from itertools import islice
 
 from stance import mentions
 from stance.errors import StanceError
+from stance.lookup import LINKS, TITLES, is_state
 from stance.mentions import Candidate, Parsed
 from stance.predictor import StancePredictor
 from stance.records import Article, Mention, Pair, Span, Stance, Triple, overlap
@@ -24,8 +26,36 @@ PART = 4000
 """Questions that are answered together, so that a long article takes no more memory than a short one."""
 _VAGUE = re.compile(r"(?:its|his|her|their|our|my|your|every|any|no|each|this|that|these|those|such)\b", re.IGNORECASE)
 _THE = re.compile(r"\bthe\s+$", re.IGNORECASE)
-_DATELINE = re.compile(r"(?:, [A-Z0-9][\w.]*(?: [\w.]+){0,3}?)?(?: \([A-Z][\w ]*\))? ?[—–-]+ ")
-"""What goes on after a place at the beginning of a line: " — ", ", France — ", ", Jan. 14 (Reuters) - "."""
+_TITLES = TITLES | {
+    "gen",
+    "general",
+    "judge",
+    "justice",
+    "lord",
+    "mayor",
+    "mr",
+    "mrs",
+    "ms",
+    "dr",
+    "prime",
+    "prof",
+    "professor",
+    "rep",
+    "sen",
+    "sir",
+    "vice",
+}
+_PARTICLES = frozenset(
+    {"al", "bin", "da", "das", "de", "del", "della", "den", "der", "di", "dos", "du", "el", "la", "ter", "van", "von"}
+)
+"""Small words within a person's name."""
+_NO_NAME = re.compile(r"[\d,;:()\[\]\"“”–—]| -")
+_DATELINE = re.compile(
+    r"^[ \t]*(?P<place>[^\W\d_][\w.'’ -]{1,40}?)"
+    r"(?:, [A-Z0-9][\w.]*(?: [\w.]+){0,3}?){0,2}(?: \([A-Z][\w ]*\))? ?[—–-]+ ",
+    re.MULTILINE,
+)
+"""Where a line comes from: "KABUL — ", "LYON, France — ", "KABUL, Jan. 14 (Reuters) - "; the place in capitals."""
 
 Question = tuple[Pair, Mention, Mention, Span]
 """What is asked of the predictor, the two mentions in the article, and their sentence."""
@@ -67,9 +97,8 @@ class ArticleReader:
         Raises:
             StanceError: the text is too long, or no Unicode.
         """
-        (parsed,) = mentions.parse([article.text])
-        full = _full_names(article.text, parsed.candidates)
-        questions = self._questions(article.text, parsed, full)
+        (parsed,) = mentions.parse([mentions.laid_out(article.text)])
+        questions = self._questions(article.text, _called(article.text, parsed))
         found: list[Triple] = []
         while part := list(islice(questions, PART)):
             predictions = self.predictor.predict([pair for pair, _, _, _ in part], abstain=self.abstain)
@@ -80,52 +109,70 @@ class ArticleReader:
             )
         return sorted(_best(found), key=lambda triple: (triple.evidence, triple.actor.start, triple.target.start))
 
-    def _questions(self, text: str, parsed: Parsed, full: dict[str, str]) -> Iterator[Question]:
+    def _questions(self, text: str, parsed: Parsed) -> Iterator[Question]:
         last = len(parsed.sentences) - 1
         for number, inside in _by_sentence(parsed, text).items():
             start = parsed.sentences[max(number - self.context, 0)][0]
             end = parsed.sentences[min(number + self.context, last)][1]
             passage = text[start:end]
-            for actor, target in _pairs(inside, full):
+            for actor, target in _pairs(inside):
                 shifted = [(m.span[0] - start, m.span[1] - start) for m in (actor, target) if m.span]
                 pair = Pair(passage, actor.name, target.name, *shifted)
                 yield pair, actor, target, parsed.sentences[number]
 
 
+def _called(text: str, parsed: Parsed) -> Parsed:
+    """The parsed text with each candidate by its full name; a name that acts anywhere may act everywhere."""
+    tidy = [replace(c, mention=replace(c.mention, name=" ".join(c.mention.name.split()))) for c in parsed.candidates]
+    full = _full_names(text, tidy)
+    named = [replace(c, mention=replace(c.mention, name=full.get(c.mention.name, c.mention.name))) for c in tidy]
+    acting = {c.mention.name for c in named if c.actor and c.named}
+    found = (replace(c, actor=c.actor or (c.named and c.mention.name in acting)) for c in named)
+    return Parsed(parsed.sentences, tuple(found))
+
+
 def _by_sentence(parsed: Parsed, text: str) -> dict[int, list[Candidate]]:
     """The candidates that can take part, by the number of the sentence that they lie in."""
     starts = [start for start, _ in parsed.sentences]
+    lines = [line.span() for line in _DATELINE.finditer(text) if line["place"].isupper()]
     found: dict[int, list[Candidate]] = {}
     for candidate in parsed.candidates:
-        number = bisect_right(starts, (candidate.mention.span or (-1, -1))[0]) - 1
-        if number >= 0 and _askable(candidate, parsed.sentences[number], text):
+        start, end = candidate.mention.span or (-1, -1)
+        number, line = bisect_right(starts, start) - 1, bisect_right(lines, (start, len(text))) - 1
+        whole = number >= 0 and _within((start, end), parsed.sentences[number])
+        if whole and not _VAGUE.match(candidate.mention.name) and not (line >= 0 and start < lines[line][1]):
             found.setdefault(number, []).append(candidate)
-    return dict(sorted(found.items()))
+    return {number: _named(inside) for number, inside in sorted(found.items())}
 
 
-def _pairs(inside: Sequence[Candidate], full: dict[str, str]) -> list[tuple[Mention, Mention]]:
-    """Each actor of a sentence with each target that is another, by their full names: at most `MAX_PAIRS`.
+def _named(inside: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates of a sentence but for parts of a longer name, and phrases beside what names the same.
+
+    Of "Department of Justice" that is "Department", of "the minister, Chhim Vuthy", the minister.
+    """
+    names = set(_longest([c.mention for c in inside if c.named]))
+    apposed = {c.apposed for c in inside if c.named} - {None}
+    return [c for c in inside if (c.mention in names if c.named else c.apposed not in apposed)]
+
+
+def _pairs(inside: Sequence[Candidate]) -> list[tuple[Mention, Mention]]:
+    """Each actor of a sentence with each target that is another: at most `MAX_PAIRS`.
 
     What stands in apposition ("the minister, Chhim Vuthy") is no other.
     """
     actors, targets = _longest([c.mention for c in inside if c.actor]), [c.mention for c in inside]
-    names = [full.get(target.name, target.name) for target in targets]
-    own = [full.get(actor.name, actor.name) for actor in actors]
     apposed = {c.mention: c.apposed for c in inside if c.apposed is not None}
     others = (
         (actor, target)
         for actor, target in _closest(actors, targets, {c.mention.span for c in inside if c.actor})
-        if not overlap(actors[actor].span, targets[target].span) and own[actor] != names[target]
+        if not overlap(actors[actor].span, targets[target].span) and actors[actor].name != targets[target].name
         if actors[actor] not in apposed or apposed[actors[actor]] != apposed.get(targets[target])
     )
     kept = list(islice(others, MAX_PAIRS + 1))
     if len(kept) > MAX_PAIRS:
         number = len(actors) * (len(targets) - 1)
         warnings.warn(f"a sentence with {number:,} pairs of names: {MAX_PAIRS:,} are asked about", stacklevel=4)
-    return [
-        (replace(actors[actor], name=own[actor]), replace(targets[target], name=names[target]))
-        for actor, target in sorted(kept[:MAX_PAIRS])
-    ]
+    return [(actors[actor], targets[target]) for actor, target in sorted(kept[:MAX_PAIRS])]
 
 
 def _closest(
@@ -153,59 +200,74 @@ def _outwards(actor: int, here: int, group: Sequence[int], starts: Sequence[int]
     return merge(before, behind)
 
 
-def _askable(candidate: Candidate, sentence: Span, text: str) -> bool:
-    """Whether a mention inside the sentence can take part: no dateline, no "its weight", no "every reason"."""
-    span = candidate.mention.span
-    if span is None or not _within(span, sentence) or _VAGUE.match(candidate.mention.name):
-        return False
-    begins = span[0] == 0 or text[span[0] - 1] == "\n"
-    return not (begins and candidate.mention.name.isupper() and _DATELINE.match(text, span[1]))
-
-
-def _longest(actors: Sequence[Mention]) -> list[Mention]:
-    """The actors that are no part of a longer one: "Ghani administration", not "Ghani"."""
+def _longest(names: Sequence[Mention]) -> list[Mention]:
+    """Those that are no part of a longer one: "Ghani administration", not "Ghani"."""
     kept, last = set[Span](), 0
-    for start, end in sorted({actor.span for actor in actors if actor.span}, key=lambda span: (span[0], -span[1])):
+    for start, end in sorted({name.span for name in names if name.span}, key=lambda span: (span[0], -span[1])):
         if end > last:
             kept.add((start, end))
             last = end
-    return [actor for actor in actors if actor.span in kept]
+    return [name for name in names if name.span in kept]
 
 
 def _full_names(text: str, candidates: Sequence[Candidate]) -> dict[str, str]:
-    """The longest proper name whose last words a shorter one is: "Dostum", "Abdul Dostum" for "General Abdul Dostum".
+    """The full name of each person whom the text also calls by less or by more of it: "Dostum", "General Abdul Dostum".
 
-    Not where that may be two names ("Bill Clinton", "Hillary Clinton"), and not of a common noun: the Parliament that
-    the text speaks of need not be the European Parliament.
+    A last name stands for no full one where there are two ("Bill Clinton", "Hillary Clinton"), after "the", or where
+    it is that of a state.
     """
-    names = {c.mention.name for c in candidates if c.named}
     starts = [(c.mention.name, c.mention.start or 0) for c in candidates]
     common = {name for name, start in starts if _THE.search(text, max(start - 5, 0), start)}
-    short = names - common
-    longer: dict[str, set[str]] = {}
-    for name in names:
-        if (last := name.split()[-1]) in short and last != name:
-            longer.setdefault(last, set()).add(name)
-    longest = {last: max(found, key=len) for last, found in longer.items()}
-    sure = {last: whole for last, whole in longest.items() if all(whole.endswith(name) for name in longer[last])}
-    return {name: whole for last, whole in sure.items() for name in (last, *longer[last])}
+    full: dict[str, set[str]] = {}
+    for bare in {_untitled(c.mention.name) for c in candidates if c.person}:
+        if _is_full(bare):
+            full.setdefault(bare.split()[-1], set()).add(bare)
+    found: dict[str, str] = {}
+    for name in {c.mention.name for c in candidates if c.named}:
+        known, bare = sorted(full.get(name.split()[-1], ()), key=len, reverse=True), _untitled(name)
+        inside = next((whole for whole in known if name.endswith(f" {whole}")), "")
+        sure = known and bare not in common and all(f" {known[0]}".endswith(f" {other}") for other in (*known, bare))
+        if whole := known[0] if sure and not is_state(bare) else inside:
+            found[name] = whole
+    return found
+
+
+def _untitled(name: str) -> str:
+    """A name without the titles before it: "Trump" of "President Trump"."""
+    words = name.split()
+    while len(words) > 1 and words[0].casefold().rstrip(".") in _TITLES:
+        del words[0]
+    return " ".join(words)
+
+
+def _is_full(name: str) -> bool:
+    """Whether a person's name is a full one, and nothing beside it: no "France's Emmanuel Macron", no "one Fondo"."""
+    first, *rest = words = name.split()
+    return (
+        bool(rest)
+        and first[0].isupper()
+        and not any(word.endswith(("'s", "’s")) or word.casefold() in LINKS for word in words)
+        and all(word[0].isupper() or word in _PARTICLES for word in rest)
+        and not _NO_NAME.search(name)
+    )
 
 
 def _best(triples: Sequence[Triple]) -> list[Triple]:
-    """The most confident triple of a pair of names, of overlapping targets, and of an actor's stance in a sentence."""
-    kept: list[Triple] = []
+    """The most confident triple of a pair of names, and of overlapping mentions of them."""
+    kept: dict[tuple[Span, ...], list[Triple]] = {}
+    pairs = set[tuple[str, str]]()
     for triple in sorted(triples, key=lambda t: -t.confidence):
-        if not any(_same(triple, other) for other in kept):
-            kept.append(triple)
-    return kept
+        pair, beside = (triple.actor.name, triple.target.name), kept.setdefault(triple.evidence, [])
+        if pair not in pairs and not any(_same(triple, other) for other in beside):
+            pairs.add(pair)
+            beside.append(triple)
+    return [triple for beside in kept.values() for triple in beside]
 
 
 def _same(one: Triple, other: Triple) -> bool:
-    if one.actor.name != other.actor.name and not overlap(one.actor.span, other.actor.span):
-        return False
-    if (one.evidence, one.stance) == (other.evidence, other.stance):
-        return True
-    return one.target.name == other.target.name or overlap(one.target.span, other.target.span)
+    """Whether two triples of one sentence are of one pair, by their names or since their mentions overlap."""
+    pairs = (one.actor, other.actor), (one.target, other.target)
+    return all(a.name == b.name or overlap(a.span, b.span) for a, b in pairs)
 
 
 def _within(inner: Span, outer: Span) -> bool:
