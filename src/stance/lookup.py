@@ -14,6 +14,7 @@ from unicodedata import category, is_normalized, normalize
 from stance.records import QUOTES, Span, folded
 
 MAX_NAME_WORDS = 32  # the runs of a name's words grow with their square, the time to look for it with their number
+MAX_MARKS = 30  # in Unicode's stream-safe text, UAX 15; Python's time to compose a letter grows with their square
 SHORTEST_INITIALS = 3
 WORDS = frozenset({"all", "and", "can", "for", "how", "its", "may", "our", "the", "who"})
 """What three letters that are an abbreviation in capitals are otherwise."""
@@ -87,7 +88,7 @@ def find_mention(text: str, name: str) -> Span | None:
     if is_normalized("NFC", text) and is_normalized("NFC", name):
         return _find(text, name)
     composed, starts, ends = _composed(text)
-    found = _find(composed, normalize("NFC", name))
+    found = _find(composed, _composed(name)[0])
     return found and (starts[found[0]], ends[found[1] - 1])
 
 
@@ -95,12 +96,13 @@ def find_mention(text: str, name: str) -> Span | None:
 def _composed(text: str) -> "tuple[str, array[int], array[int]]":
     """The text in NFC, and where in `text` each of its characters is, or the letter that it is a part of.
 
-    The places are in two arrays, since the cache keeps them: of start and end, eight bytes a character.
+    The places are in two arrays, since the cache keeps them: of start and end, eight bytes a character. A letter with
+    more than `MAX_MARKS` stays as it is.
     """
     letters = [place for place, character in enumerate(text) if not place or not _belongs(character)]
     composed, starts, ends = list[str](), array("I"), array("I")
     for start, end in pairwise([*letters, len(text)]):
-        letter = normalize("NFC", text[start:end])
+        letter = text[start:end] if end - start > MAX_MARKS + 1 else normalize("NFC", text[start:end])
         composed.append(letter)
         same = letter == text[start:end]
         starts.extend(range(start, end) if same else [start] * len(letter))
