@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -453,6 +454,29 @@ def test_a_quotation_is_rather_found_as_whole_words() -> None:
     found = offsets.locate("The [Congre]ssman spoke", (7, 13), "Congre")
     assert found
     assert found[0] == (5, 11), "the only place, though it cuts a word"
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("word " * 200_000, "another"),
+        ("word " * 200_000, "word x"),
+        ("a" * 1_000_000, "a b"),
+        (" a" + " " * 999_998, "a b"),
+        ("word " * 200_000, "word " * 400_000),
+    ],
+)
+def test_very_many_wrong_places_in_a_long_text_are_looked_at_at_once(text: str, quoted: str) -> None:
+    start = time.process_time()
+    for end in range(999_000, 1_000_000, 20 if len(quoted) < 10 else 1_000):
+        assert offsets.locate(text, (0, end), quoted) is None
+    assert time.process_time() - start < 5, "some 1 second; minutes where each counts all characters anew"
+
+
+def test_a_mention_that_cuts_a_very_long_word_is_widened_a_little() -> None:
+    cut = Annotation(Mention("Norway", 500_000, 500_006), Mention("levy"), Stance.SUPPORT, ((0, 1_000_000),))
+    article, _ = offsets.whole_words(Article(id="a", text="a" * 1_000_000, annotations=(cut,)))
+    assert article.annotations[0].actor == Mention("Norway", 499_900, 500_106)
 
 
 @pytest.mark.parametrize("span", [(0, 0), (3, 2), (-1, 2), (0, 9), (10**30, 10**31)])

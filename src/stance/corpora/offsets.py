@@ -1,16 +1,20 @@
 """Where a region lies when its offsets do not give the text that it quotes: counted in other ways, or nearby."""
 
 import re
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from functools import lru_cache
+from itertools import accumulate, islice, pairwise
 
 from stance.lookup import UNSPACED
 from stance.records import Article, Mention, Span, overlap
 
 NEAR = 100
-"""Characters before and behind its offsets in which a region's text is looked for."""
+"""Characters before and behind its offsets in which a region's text is looked for, or the rest of a cut word."""
+MOST = 1000
+"""Places at which a region's text is looked at."""
 _GAP = re.compile(r"(?:\s|\\n)+")
 _COUNTS: dict[str, Callable[[str, str], int]] = {
     "in UTF-16 units": lambda c, _: 1 + (c > "\uffff"),
@@ -60,9 +64,9 @@ def whole_words(article: Article) -> tuple[Article, list[str]]:
 
 def _widened(text: str, span: Span) -> Span:
     start, end = span
-    while inside_word(text, start):
+    while inside_word(text, start) and span[0] - start < NEAR:
         start -= 1
-    while inside_word(text, end):
+    while inside_word(text, end) and end - span[1] < NEAR:
         end += 1
     return start, end
 
@@ -75,24 +79,48 @@ def locate(text: str, span: Span, quoted: str | None) -> tuple[Span, str] | None
     """
     if quoted is None:
         return (span, "") if 0 <= span[0] < span[1] <= len(text) else None
-    if _gives(text, span, quoted):
+    words = _GAP.sub(" ", quoted)
+    if _gives(text, span, words):
         return span, ""
-    enough = text[: 2 * max(*span, 0) + 2] + "\0"
-    for how, length in _COUNTS.items():
-        marks = list(accumulate((length(*pair) for pair in pairwise(enough)), initial=0))
+    for how in _COUNTS:
+        marks = _marks(text, how)
         start, end = (bisect_left(marks, offset) for offset in span)
-        if _gives(text, (start, end), quoted):
+        if _gives(text, (start, end), words):
             return (start, end), f"[{span[0]}, {span[1]}] was counted {how}; it is [{start}, {end}]"
-    words = [re.escape(word) for word in _GAP.split(quoted) if word]
     low = max(min(span[0], len(text)) - NEAR, 0)
-    found = (
-        re.compile(_GAP.pattern.join(words)).finditer(text, low, min(span[1], len(text)) + NEAR) if words else iter(())
-    )
-    nearest = min(found, key=lambda match: (_cuts(text, match.span()), abs(match.start() - span[0])), default=None)
+    found = islice(_places(text, (low, min(span[1], len(text)) + NEAR), words.strip(" ")), MOST)
+    nearest = min(found, key=lambda place: (_cuts(text, place), abs(place[0] - span[0])), default=None)
     if nearest is None:
         return None
-    start, end = nearest.span()
+    start, end = nearest
     return (start, end), f"[{span[0]}, {span[1]}] does not hold {quoted[:60]!r}; it is at [{start}, {end}]"
+
+
+@lru_cache(maxsize=len(_COUNTS))  # many regions are looked for in one text
+def _marks(text: str, how: str) -> "array[int]":
+    """The offset of each character, and of the end, counted in a way of `_COUNTS`."""
+    lengths = (_COUNTS[how](*pair) for pair in pairwise(f"{text}\0"))
+    return array("I", accumulate(lengths, initial=0))
+
+
+@lru_cache(maxsize=1)
+def _spaced(text: str) -> "tuple[str, array[int]]":
+    """The text with one space for white space of any kind and length, and where in `text` each character of it is."""
+    places, start = array("I"), 0
+    for gap in _GAP.finditer(text):
+        places.extend(range(start, gap.start() + 1))
+        start = gap.end()
+    places.extend(range(start, len(text)))
+    return _GAP.sub(" ", text), places
+
+
+def _places(text: str, within: Span, words: str) -> Iterator[Span]:
+    """Where a part of a text gives words with single spaces, in order."""
+    spaced, places = _spaced(text)
+    at, end = (bisect_left(places, place) for place in within)
+    while words and (at := spaced.find(words, at, end)) >= 0:
+        yield places[at], places[at + len(words) - 1] + 1
+        at += len(words)
 
 
 def cuts_words(text: str, span: Span) -> bool:
@@ -110,6 +138,11 @@ def _cuts(text: str, span: Span) -> bool:
     return any(text[max(at - 1, 0) : at + 1].isalnum() and 0 < at < len(text) for at in span)
 
 
-def _gives(text: str, span: Span, quoted: str) -> bool:
-    inside = 0 <= span[0] < span[1] <= len(text)
-    return inside and _GAP.sub(" ", text[slice(*span)]) == _GAP.sub(" ", quoted)
+def _gives(text: str, span: Span, words: str) -> bool:
+    if not 0 <= span[0] < span[1] <= len(text):
+        return False
+    if span[1] - span[0] == len(words) and text.startswith(words, span[0]):
+        return True
+    spaced, places = _spaced(text)
+    start, end = bisect_right(places, span[0]) - 1, bisect_right(places, span[1] - 1)
+    return end - start == len(words) and spaced.startswith(words, start)
