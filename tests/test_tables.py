@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -544,6 +545,14 @@ def test_dates_are_read_where_they_mean_one_day(written: str, day: str) -> None:
 @given(st.text(max_size=30))
 def test_no_date_makes_the_reader_fail(written: str) -> None:
     assert len(cells.day(written)) in (0, 10)
+
+
+def test_what_is_too_long_for_a_date_is_none_at_once() -> None:
+    start = time.process_time()
+    assert cells.day("2020" + " " * 40_000 + "x") == ""
+    assert cells.day(" " * 100 + "4 March 2021") == ""
+    assert cells.day(" " * 88 + "4 March 2021") == "2021-03-04"
+    assert time.process_time() - start < 1, "15 seconds where the white space is looked through from each place"
 
 
 def test_a_date_that_cannot_be_read_is_left_out_and_reported(tmp_path: Path) -> None:

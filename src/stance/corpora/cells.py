@@ -20,6 +20,7 @@ NEAR = 10
 """Characters that a given offset may be off by and still be moved to the name that stands there."""
 MOST = 100
 """Places at which one name is looked for in one text."""
+LONGEST_DATE = 100
 _YEARS = range(1700, 2101)
 _DATES = (
     "%Y/%m/%d", "%Y.%m.%d", "%d %B %Y", "%d. %B %Y", "%d %b %Y", "%B %d, %Y", "%B %d %Y", "%b %d, %Y", "%b. %d, %Y",
@@ -52,12 +53,17 @@ def text(value: Any) -> str:
     raise StanceError(f"expected text, found {type(value).__name__}")
 
 
-@lru_cache(100_000)
 def day(written: str) -> str:
     """`YYYY-MM-DD` of a date, or "" for what can't be read or may be read in two ways, such as 03/04/2021.
 
-    ISO 8601 with or without a time, RFC 2822, English names of months, and numbers whose order is certain.
+    ISO 8601 with or without a time, RFC 2822, English names of months, and numbers whose order is certain. What has
+    more than `LONGEST_DATE` characters is none.
     """
+    return _day(written) if len(written) <= LONGEST_DATE else ""
+
+
+@lru_cache(100_000)
+def _day(written: str) -> str:
     found: date | None = None
     try:
         found = datetime.fromisoformat(re.sub(r"\s+(?:UTC|GMT)\s*$", "", written))
