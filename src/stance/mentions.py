@@ -32,7 +32,6 @@ _ACTOR_HEADS = frozenset({
 })  # fmt: skip
 _QUANTITIES = frozenset({"CARDINAL", "DATE", "MONEY", "ORDINAL", "PERCENT", "QUANTITY", "TIME"})
 _ARTICLE = re.compile(r"^(?:the|a|an)\s+", re.IGNORECASE)
-_POSSESSIVE = re.compile(r"\s*['’]s\s*$")
 _WORD = re.compile(r"\w+")
 _FILLERS = frozenset(
     {"a", "an", "and", "at", "by", "for", "from", "in", "its", "of", "on", "or", "that", "the", "to", "with"}
@@ -167,7 +166,7 @@ def candidates(doc: Doc) -> Iterator[Candidate]:
     for span, entity in found:
         text = span.text
         start = span.start_char + (m.end() if (m := _ARTICLE.match(text)) else 0)
-        end = span.start_char + len(_POSSESSIVE.sub("", text))
+        end = span.start_char + len(_without_possessive(text))
         if not 2 <= end - start <= MAX_NAME_CHARACTERS or (start, end) in seen or _LINE.search(whole, start, end):
             continue
         seen.add((start, end))
@@ -176,6 +175,11 @@ def candidates(doc: Doc) -> Iterator[Candidate]:
         actor = not ACTOR_TYPES.isdisjoint(types) or not _ACTOR_HEADS.isdisjoint(_singulars(span.root.lower_))
         person = entity and span.label_ == "PERSON"
         yield Candidate(Mention(whole[start:end], start, end), named, actor, _apposed(span.root), person)
+
+
+def _without_possessive(text: str) -> str:
+    bare = text.rstrip()
+    return bare[:-2].rstrip() if bare.endswith(("'s", "’s")) else text
 
 
 def _apposed(root: Token) -> int | None:
