@@ -203,6 +203,19 @@ def test_a_name_with_yaml_in_it_leaves_the_card_readable(tmp_path: Path) -> None
     assert yaml.safe_load(header)["pretty_name"] == name
 
 
+def test_no_text_of_a_corpus_is_markup_in_the_card(tmp_path: Path) -> None:
+    path = toy(tmp_path / "toy.jsonl")
+    row = json.loads(path.read_text("utf-8").splitlines()[0]) | {"id": "bad"}
+    row["annotations"][0]["stance"] = "'\"<img src=x onerror=alert(1)>`[a](b)|# c"
+    path.write_text(path.read_text("utf-8") + json.dumps(row) + "\n", "utf-8")
+    corpus = CorpusConfig(name="n|<b>&", path=str(path), splits="none", licence="<u>[l](m)\n# x", max_dropped=1)
+    builder.build([corpus], ExamplesConfig(), SplitConfig(), LeaksConfig(), output=tmp_path / "out")
+    _, _, body = (tmp_path / "out" / "README.md").read_text("utf-8").split("---\n", 2)
+    shown = body.partition("## Configuration")[0]
+    assert "\n* n\\|&lt;b&gt;&amp;: jsonl, licence &lt;u&gt;\\[l\\](m) # x\n" in shown
+    assert "&lt;img src=x onerror=alert(…)&gt;\\`\\[a\\](b)\\|# c'; expected one of" in shown
+
+
 # What is refused on reading.
 
 

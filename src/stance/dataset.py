@@ -29,6 +29,10 @@ NO_LABEL = -1
 ENTRIES = frozenset(
     {"README.md", "page.html", "data", "dropped.jsonl", "repairs.jsonl", "leaks.json", "clean.jsonl", "manifest.json"}
 )
+_PLAIN = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", **{mark: f"\\{mark}" for mark in "[]|\\`"}, **dict.fromkeys("\r\n", " ")}
+)
+"""For `str.translate`: text that is no markup in Markdown."""
 FEATURES = datasets.Features(
     {
         "id": datasets.Value("string"),
@@ -239,12 +243,14 @@ def card(manifest: Manifest, span: tuple[str, str], leaks: Sequence[Sequence[str
         leaks: a table of what held-out rows repeat, its header first.
     """
     sources = manifest.config["corpora"]
-    dropped = "\n".join(f"* {n:,}: {reason}" for reason, n in sorted(manifest.dropped.items())) or "* none"
+    dropped = (
+        "\n".join(f"* {n:,}: {reason.translate(_PLAIN)}" for reason, n in sorted(manifest.dropped.items())) or "* none"
+    )
     dates = f"dated {span[0]} to {span[1]}" if span[0] else "without dates"
-    corpora = "\n".join(f"* {s['name']}: {s['format']}, licence {s['licence']}" for s in sources)
+    corpora = "\n".join(f"* {s['name']}: {s['format']}, licence {s['licence']}".translate(_PLAIN) for s in sources)
     config = json.dumps(manifest.config, indent=2, sort_keys=True)
     return (
-        f"{_header(manifest)}\n# {manifest.name}\n\nActor-target stance pairs from "
+        f"{_header(manifest)}\n# {manifest.name.translate(_PLAIN)}\n\nActor-target stance pairs from "
         f"{sum(manifest.articles.values()):,} articles {dates}, split by {manifest.config['split']['by']}.\n\n"
         f"sha256 of the content: `{manifest.sha256}`\n\n{_markdown(table(manifest))}\n\n{corpora}\n\n"
         "`neutral` holds annotated neutral pairs and sampled pairs of exhaustively annotated articles that nobody "
@@ -280,5 +286,5 @@ def _header(manifest: Manifest) -> str:
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:
-    header, *body = ["| " + " | ".join(row) + " |" for row in rows]
+    header, *body = ["| " + " | ".join(cell.translate(_PLAIN) for cell in row) + " |" for row in rows]
     return "\n".join([header, "|---" + "|--:" * (len(rows[0]) - 1) + "|", *body])
