@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stance import corpora, transfer
+from stance import corpora, jsonl, transfer
 from stance.corpora import dse
 from stance.corpora.source import Dropped
 from stance.errors import StanceError
@@ -122,6 +122,16 @@ def test_a_broken_line_of_dse_takes_no_other_with_it(tmp_path: Path) -> None:
     assert isinstance(latin, Dropped)
     assert (latin.where, latin.reason) == (f"{path}:2", "not UTF-8 (byte 0xe8); save it as UTF-8")
     assert [a.where for a in articles if isinstance(a, Article)] == [f"{path}:{number}" for number in (3, 4, 5)]
+
+
+def test_reading_of_dse_goes_on_behind_a_line_that_is_too_long(tmp_path: Path) -> None:
+    write_dse(tmp_path / "dse", ["x" * 2 * jsonl.MAX_LINE_BYTES, DSE[0]], [])
+    path = tmp_path / "dse" / "valid.txt"
+    lost, article = corpora.stream(CorpusConfig(format="dse", path=str(path)))
+    assert isinstance(lost, Dropped)
+    assert (lost.where, lost.reason[:31]) == (f"{path}:1", "a line of over 16,000,000 bytes")
+    assert isinstance(article, Article)
+    assert article.where == f"{path}:2"
 
 
 def test_newsmtsc_groups_the_targets_of_a_sentence(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -663,6 +664,19 @@ def test_files_of_standoff_without_their_partner_or_in_another_encoding_are_drop
     ]
     with pytest.raises(StanceError, match=r"no \*\.ann file; expected a folder"):
         found("brat", tmp_path / "none")
+
+
+def test_standoff_that_is_too_large_is_not_taken_into_memory(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(TEXT)
+    (tmp_path / "a.ann").write_bytes(b"R1\toppose " + b"x" * 2 * jsonl.MAX_LINE_BYTES)
+    tracemalloc.start()
+    try:
+        (lost,) = found("brat", tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < jsonl.MAX_LINE_BYTES
+    finally:
+        tracemalloc.stop()
+    assert isinstance(lost, Dropped)
+    assert (lost.unusable, lost.reason[:32]) == (1, "a.ann has over 16,000,000 bytes,")
 
 
 def test_work_of_people_is_never_overwritten(tmp_path: Path) -> None:

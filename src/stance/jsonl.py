@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from stance.errors import StanceError
 from stance.files import check_outside, check_permitted, target
@@ -47,7 +47,7 @@ def scan(path: Path) -> Iterator[tuple[str, dict[str, Any] | StanceError]]:
         raise StanceError(f"{path}: no such file; expected a JSON Lines file (one JSON object a line, UTF-8)")
     found = False
     with path.open("rb") as lines:
-        for number, raw in enumerate(iter(lambda: lines.readline(MAX_LINE_BYTES + 1), b""), 1):
+        for number, raw in enumerate(short_lines(lines), 1):
             if raw.strip():
                 found = True
                 where = f"{path}:{number}"
@@ -55,10 +55,16 @@ def scan(path: Path) -> Iterator[tuple[str, dict[str, Any] | StanceError]]:
                     yield where, _parse(raw, where)
                 except StanceError as error:
                     yield where, error
-            while len(raw) > MAX_LINE_BYTES and not raw.endswith(b"\n"):
-                raw = lines.readline(MAX_LINE_BYTES + 1)  # the rest of the same line
     if not found:
         raise StanceError(f"{path}: the file is empty; expected one JSON object a line")
+
+
+def short_lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file; of one over `MAX_LINE_BYTES` the first bytes, one more than that."""
+    while raw := file.readline(MAX_LINE_BYTES + 1):
+        yield raw
+        while len(raw) > MAX_LINE_BYTES and not raw.endswith(b"\n"):
+            raw = file.readline(MAX_LINE_BYTES + 1)  # the rest of the same line
 
 
 def _parse(raw: bytes, where: str) -> dict[str, Any]:

@@ -151,7 +151,12 @@ def read(source: SourceConfig) -> Iterator[Found]:
 
 
 def _stances(file: Path) -> int:
-    """About how many stances an .ann file holds: its relations but for those to evidence; at least 1."""
+    """About how many stances an .ann file holds: its relations but for those to evidence; at least 1.
+
+    One that is too large to be read counts as one.
+    """
+    if file.stat().st_size > jsonl.MAX_LINE_BYTES:
+        return 1
     with file.open("rb") as lines:
         found = [line.partition(b"\t")[2] for line in lines if line.startswith(b"R")]
     return len([relation for relation in found if not relation.startswith(f"{LINK} ".encode())]) or 1

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from stance import jsonl
 from stance.corpora.source import Dropped, Found
 from stance.errors import StanceError
 from stance.records import Annotation, Article, Mention, Span, Stance
@@ -47,7 +48,7 @@ def _file(path: Path) -> Iterator[Found]:
         )
     split = {"valid": "validation"}.get(path.stem, path.stem)
     with path.open("rb") as lines:
-        for number, raw in enumerate(lines, 1):
+        for number, raw in enumerate(jsonl.short_lines(lines), 1):
             where = f"{path}:{number}"
             try:
                 if raw.strip():
@@ -58,6 +59,8 @@ def _file(path: Path) -> Iterator[Found]:
 
 def _cells(raw: bytes, where: str) -> list[str]:
     """The cells of a line: each by itself, so that a quotation mark that is not closed takes no others with it."""
+    if len(raw) > (most := jsonl.MAX_LINE_BYTES):
+        raise StanceError(f"{where}: a line of over {most:,} bytes, the most that is read; take the published file")
     try:
         return next(csv.reader([raw.decode("utf-8-sig").rstrip("\r\n")], delimiter="\t", strict=True))
     except UnicodeDecodeError as error:
