@@ -4,6 +4,7 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,61 @@ def test_one_bad_file_of_seesaw_is_dropped_and_the_others_are_read(tmp_path: Pat
     assert isinstance(good, Article)
     assert isinstance(lost, Dropped)
     assert (lost.where, lost.unusable) == (str(bad), 1)
+
+
+@pytest.mark.parametrize("stances", [{"sentence-level stances": []}, {"sentence-level stances": None}, {}])
+def test_a_file_of_seesaw_in_another_form_is_dropped_alone(tmp_path: Path, stances: dict[str, Any]) -> None:
+    root = write_seesaw(tmp_path / "SEESAW")
+    for folder, content in (("articles", {"text": []}), ("annotations", stances)):
+        (root / folder / "TRIPLET_001_DOCUMENT_9.json").write_text(json.dumps(content))
+    good, lost = corpora.stream(CorpusConfig(format="seesaw", path=str(root)))
+    assert isinstance(good, Article)
+    assert isinstance(lost, Dropped)
+    assert (lost.where, lost.unusable) == (str(root / "annotations" / "TRIPLET_001_DOCUMENT_9.json"), 1)
+    assert lost.reason.startswith("not an annotation of SEESAW (")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "reason"),
+    [
+        ({"id": float("inf"), "text": "It sank."}, "not an annotation of SEESAW (OverflowError('cannot convert float"),
+        ({"id": 0, "text": "It \ud83d sank."}, "'text' has half a surrogate pair at character 3; write it whole"),
+        ({"id": 0, "text": " "}, "'text' is empty"),
+    ],
+)
+def test_an_article_of_seesaw_that_cannot_be_read_is_dropped(
+    tmp_path: Path, sentence: dict[str, Any], reason: str
+) -> None:
+    root = write_seesaw(tmp_path / "SEESAW")
+    (file,) = (root / "articles").iterdir()
+    file.write_text(json.dumps({"text": [sentence, {"id": 1, "text": ""}, {"id": 2, "text": ""}]}))
+    (lost,) = corpora.stream(CorpusConfig(format="seesaw", path=str(root)))
+    assert isinstance(lost, Dropped)
+    assert lost.reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("", "'name' is empty"),
+        ("R" * 2_001, "name of 2,001 characters; at most 2,000 are looked up"),
+        ("\ud83d", "'name' has half a surrogate pair at character 0; write it whole"),
+    ],
+)
+def test_a_name_of_seesaw_that_cannot_be_asked_about_costs_its_annotation(
+    tmp_path: Path, name: str, reason: str
+) -> None:
+    root = write_seesaw(tmp_path / "SEESAW")
+    (file,) = (root / "annotations").iterdir()
+    stances = json.loads(file.read_text())
+    stances["sentence-level stances"]["1"][0]["subject"] = name
+    file.write_text(json.dumps(stances))
+    lost, article = corpora.stream(CorpusConfig(format="seesaw", path=str(root)))
+    assert isinstance(lost, Dropped)
+    assert (lost.where, lost.article_id) == (str(file), "seesaw-TRIPLET_001_DOCUMENT_0")
+    assert lost.reason == f"annotation 2: actor: {reason}"
+    assert isinstance(article, Article)
+    assert [note.actor.name for note in article.annotations] == ["Ana Ruhn", "someone"]
 
 
 def test_a_folder_without_files_of_newsmtsc_is_refused(tmp_path: Path) -> None:
