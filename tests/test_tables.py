@@ -257,6 +257,17 @@ def test_a_time_that_python_does_not_have_is_left_out_and_reported(tmp_path: Pat
     assert [item.date for item in both if isinstance(item, Article)] == ["", "1970-01-01"]
 
 
+def test_a_time_in_a_zone_that_does_not_exist_is_left_out_and_reported(tmp_path: Path) -> None:
+    rows = [dict(zip(HEADER, BOARD, strict=True))]
+    made = pa.Table.from_pylist(rows).append_column("date", pa.array([0], pa.timestamp("ms", "Mars/Olympus")))
+    parquet.write_table(made, tmp_path / "a.parquet")
+    repair, article = found(tmp_path / "a.parquet")
+    assert isinstance(repair, Repair)
+    assert repair.what == "date: the time zone 'Mars/Olympus' is not known; left out"
+    assert isinstance(article, Article)
+    assert article.date == ""
+
+
 def test_a_parquet_file_that_is_damaged_in_the_middle_ends_the_reading(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     rows = [dict(zip(HEADER, (f"{BOARD[0]} {i * 7919}", *BOARD[1:]), strict=True)) for i in range(3000)]

@@ -136,7 +136,7 @@ def _parquet(path: Path) -> Table:
 def _batch(batch: Any) -> Iterator[Row]:
     try:
         yield from batch.to_pylist()
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, KeyError):
         for number in range(batch.num_rows):
             yield {name: _cell(batch.column(name)[number]) for name in batch.schema.names}
 
@@ -149,6 +149,8 @@ def _cell(value: Any) -> Any:
         return StanceError(f"not UTF-8 ({error.reason})")
     except (ValueError, OverflowError) as error:  # a time that Python does not have
         return StanceError(f"a value out of range ({error})")
+    except KeyError as error:
+        return StanceError(f"the time zone {error} is not known")
 
 
 def _csv(path: Path, wanted: Collection[str], delimiters: str) -> Table:
