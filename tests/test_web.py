@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,15 @@ def test_a_file_over_the_limit_is_dropped(tmp_path: Path) -> None:
     (item,) = found(tmp_path / "a.html")
     assert isinstance(item, Dropped)
     assert item.reason == "20,000,001 bytes; at most 20,000,000 are read"
+
+
+def test_a_page_of_very_many_elements_is_dropped_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text(page("<p>a</p>" * 100_000))
+    start = time.process_time()
+    (item,) = found(tmp_path / "a.html")
+    assert time.process_time() - start < 5, "some 0.1 seconds; 20 where the article is looked for"
+    assert isinstance(item, Dropped)
+    assert item.reason == "100,016 elements of HTML; at most 30,000 are read"
 
 
 # Encodings

@@ -21,6 +21,8 @@ from stance.settings.building import SourceConfig
 
 MAX_BYTES = 20_000_000
 """Largest file, and characters of the largest cell."""
+MAX_ELEMENTS = 30_000
+"""Most elements of a page of HTML, which takes seconds then; the time grows with their square."""
 MIN_CHARACTERS = 50
 """What is shorter is no article but what was left of a page of links."""
 COLUMNS = ("html", "text", "id", "title", "date", "outlet", "theme", "split", "url")
@@ -134,6 +136,8 @@ def _html(html: str) -> _Page:
     tree = trafilatura.load_html(cleaned.text.translate(_STAND_INS))
     document: Any = None
     if tree is not None:
+        if (elements := sum(1 for _ in tree.iter())) > MAX_ELEMENTS:
+            raise StanceError(f"{elements:,} elements of HTML; at most {MAX_ELEMENTS:,} are read")
         dates = [str(value).strip() for value in tree.xpath(_DATES)]
         try:
             document = trafilatura.bare_extraction(
