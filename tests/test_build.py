@@ -740,6 +740,29 @@ def test_a_stage_is_taken_again_until_its_inputs_change(tmp_path: Path, capsys: 
     assert len(kept(tmp_path / "out.stages")) == 1, "the stage of other inputs is gone"
 
 
+def test_only_stages_and_what_a_killed_build_left_of_them_make_room_for_a_new_one(tmp_path: Path) -> None:
+    source, work = corpus(tmp_path / "c.jsonl", plain()), tmp_path / "out.stages"
+    made(tmp_path / "out", source)
+    kin = ("c-my-precious-work", "c-0123456789abcdef", ".c-notes", ".c-notes-0123456789abcdef.x", "c-0123456789ABCDEF")
+    for name in kin:
+        (work / name).mkdir()
+        (work / name / ("draft.txt" if name == kin[1] else "stage.json")).write_text("mine", "utf-8")
+    (work / "c-1123456789abcdef").symlink_to(work / kin[0])
+    (work / ".c-1123456789abcdef.01234567").symlink_to(work / kin[0])
+    for name in ("c-2123456789abcdef", ".c-2123456789abcdef.01234567"):
+        (work / name).write_text("mine", "utf-8")
+    theirs = {path.name for path in kept(work) if (path / "rows.arrow").is_file()}
+    for name in (".c-3123456789abcdef.01234567", ".c-3123456789abcdef.old", ".c-3123456789abcdef.old.a_b1c2d3"):
+        (work / name).mkdir()
+    before = {path.name for path in kept(work)}
+    jsonl.write(Path(source.path), [*plain(), row(99, "support", split="train")])
+    made(tmp_path / "out", source)
+    gone, new = before - {path.name for path in kept(work)}, {path.name for path in kept(work)} - before
+    assert gone == {*theirs, *(name for name in before if name.startswith(".c-3"))}
+    assert len(new) == len(theirs) == 1
+    assert all(any((work / name).iterdir()) for name in kin)
+
+
 @pytest.mark.slow
 def test_a_build_that_is_killed_leaves_nothing_half_written_and_its_stages_serve_again(tmp_path: Path) -> None:
     source = corpus(tmp_path / "c.jsonl", plain())

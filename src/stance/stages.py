@@ -10,6 +10,8 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
+import secrets
 import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -106,17 +108,24 @@ def stage(source: CorpusConfig, config: ExamplesConfig, *, work: Path, processes
     if (folder / "stage.json").is_file():
         print(f"{source.name}: unchanged, taken from {folder}")
     else:
-        for left in work.glob(f".{glob.escape(source.name)}-*"):  # by a build that was killed
+        for left in _ours(work, f".{source.name}-", r"\..+"):  # by a build that was killed
             shutil.rmtree(left)
         with replace_directory(folder, marker="stage.json") as partial:
             _fill(partial, source, config, processes or _cores())
-        for old in work.glob(f"{glob.escape(source.name)}-*"):  # of other inputs
-            if old != folder and len(old.name) == len(folder.name):
-                shutil.rmtree(old.replace(old.with_name(f".{old.name}.old")))
+        for old in _ours(work, f"{source.name}-"):  # of other inputs
+            if old != folder and (old / "stage.json").is_file():
+                shutil.rmtree(old.replace(old.with_name(f".{old.name}.{secrets.token_hex(4)}")))
     facts = json.loads((folder / "stage.json").read_text("utf-8"))
     found = Stage(folder, **facts)
     _check_usable(found, source)
     return found
+
+
+def _ours(work: Path, start: str, end: str = "") -> list[Path]:
+    """The directories, no links, that are named as a stage: `start`, the 16 digits of a key and the pattern `end`."""
+    name = re.compile(f"{re.escape(start)}[0-9a-f]{{16}}{end}")
+    found = work.glob(f"{glob.escape(start)}*")
+    return [path for path in found if name.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]
 
 
 def _cores() -> int:
