@@ -223,6 +223,23 @@ def test_the_variety_names_what_passes_a_limit(tmp_path: Path, capsys: pytest.Ca
     assert "six words 'council rejected the toll plan on': in 4 articles, at most 3" in printed
 
 
+@pytest.mark.parametrize("command", ["coverage", "variety"])
+def test_what_a_file_says_is_nothing_but_text_to_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    name = "The \x1b[31mcouncil\x9b2J"
+    text = f"{name} rejected the toll plan on Monday."
+    note = annotation(actor=mention(name), target=mention("toll plan"), evidence=[[0, len(text)]], tags=[])
+    row = article(note, text=text, theme="courts\x1b]0;owned\x07", id="one\x1b[2J")
+    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
+    main([command, str(tmp_path)])
+    assert main([command, str(tmp_path / "\x1b[2J.jsonl")]) == 2
+    captured = capsys.readouterr()
+    assert "\ufffd" in captured.out
+    assert captured.err.startswith("error: ")
+    assert re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f]", captured.out + captured.err) == []
+
+
 def test_a_sound_article_is_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     union = annotation(
         actor=mention("Ana Ruiz", at("Ana Ruiz")), target=mention("toll plan"), evidence=[at(SECOND), at(FIRST)]

@@ -8,11 +8,12 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from stance import agreement, annotators, corpora, jsonl, splits
 from stance.corpora import check, convert, coverage, variety
 from stance.corpora.source import Dropped
-from stance.errors import StanceError
+from stance.errors import StanceError, printable
 from stance.files import target
 from stance.forms import article_to_json
 from stance.records import LABELS, Article
@@ -27,8 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options)
     except (StanceError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def _say(text: str, file: TextIO | None = None) -> None:
+    """Print lines, which may hold what a file says, as text that a terminal takes for nothing else."""
+    print("\n".join(map(printable, text.split("\n"))), file=file)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,13 +83,13 @@ def _check(options: argparse.Namespace) -> int:
     problems = check.check(articles, words=(options.min_words, options.max_words))
     lost = [f"{item.where}: {item.reason}" for item in found if isinstance(item, Dropped)]
     for problem in (*lost[1:], *problems):
-        print(problem)
+        _say(problem)
     if lost:
         raise StanceError(lost[0] + (f" ({len(lost)} can't be used, see above)" if lost[1:] else ""))
     counts = Counter(annotation.stance.value for article in articles for annotation in article.annotations)
     total = max(sum(counts.values()), 1)
     shares = ", ".join(f"{label} {counts[label]} ({counts[label] / total:.0%})" for label in LABELS)
-    print(f"{len(articles)} articles, {sum(counts.values())} annotations: {shares}; {len(problems)} problems")
+    _say(f"{len(articles)} articles, {sum(counts.values())} annotations: {shares}; {len(problems)} problems")
     return 1 if problems else 0
 
 
@@ -91,7 +97,7 @@ def _coverage(options: argparse.Namespace) -> int:
     articles = corpora.read(options.path)
     file = splits.beside(options.path)
     block = coverage.markdown(articles, splits.read(file) if file.is_file() else {})
-    print(block)
+    _say(block)
     if options.write:
         card = options.path / "README.md"
         if not card.is_file():
@@ -102,13 +108,13 @@ def _coverage(options: argparse.Namespace) -> int:
 
 def _variety(options: argparse.Namespace) -> int:
     found = variety.measure(corpora.read(options.path))
-    print("actors:  " + ", ".join(f"{name} {share:.1%}" for name, share in found.actors))
+    _say("actors:  " + ", ".join(f"{name} {share:.1%}" for name, share in found.actors))
     verbs = ", ".join(f"{name} {share:.1%}" for name, share in found.verbs)
-    print(f"verbs:   {verbs} of {found.sentences} evidence sentences")
-    print("grams:   " + ", ".join(f"{gram!r} {count}" for gram, count in found.grams))
+    _say(f"verbs:   {verbs} of {found.sentences} evidence sentences")
+    _say("grams:   " + ", ".join(f"{gram!r} {count}" for gram, count in found.grams))
     problems = found.problems()
     for problem in problems:
-        print(problem)
+        _say(problem)
     return 1 if problems else 0
 
 
@@ -122,10 +128,10 @@ def _splits(options: argparse.Namespace) -> int:
     if options.write:
         splits.write(file, chosen | elsewhere)
     kept = f", {len(elsewhere)} that are not in {options.path.name} stay" if elsewhere else ""
-    print(f"{len(set(chosen) - set(fixed))} articles are new, {len(gone)} of {file} are gone{kept}")
+    _say(f"{len(set(chosen) - set(fixed))} articles are new, {len(gone)} of {file} are gone{kept}")
     _balance(articles, chosen)
     if lacking := [split for split in SPLITS if split not in chosen.values()]:
-        print(f"no article is in {' or '.join(lacking)}: a dataset wants some in each; add articles", file=sys.stderr)
+        _say(f"no article is in {' or '.join(lacking)}: a dataset wants some in each; add articles", file=sys.stderr)
     return 0
 
 
@@ -136,11 +142,11 @@ def _balance(articles: Sequence[Article], chosen: dict[str, str]) -> None:
         for article in articles:
             counts[chosen[article.id]] += len(article.annotations) if key else 1
         total = max(sum(counts.values()), 1)
-        print(f"{title}: " + ", ".join(f"{split} {counts[split]} ({counts[split] / total:.1%})" for split in SPLITS))
+        _say(f"{title}: " + ", ".join(f"{split} {counts[split]} ({counts[split] / total:.1%})" for split in SPLITS))
     tags = Counter((tag, chosen[a.id]) for a in articles for note in a.annotations for tag in note.tags)
     for tag in sorted({tag for tag, _ in tags}):
         total = sum(tags[tag, split] for split in SPLITS)
-        print(f"  {tag}: " + ", ".join(f"{split} {tags[tag, split] / total:.0%}" for split in SPLITS))
+        _say(f"  {tag}: " + ", ".join(f"{split} {tags[tag, split] / total:.0%}" for split in SPLITS))
 
 
 def _agreement(options: argparse.Namespace) -> int:
@@ -151,8 +157,8 @@ def _agreement(options: argparse.Namespace) -> int:
         return _panel(first, options.disagreements)
     matched = agreement.match(first, corpora.read(options.second))
     result = agreement.measure(matched)
-    print(f"{result.articles} articles, {result.annotations[0]} and {result.annotations[1]} annotations")
-    print(f"Krippendorff's alpha on stance: {_interval(result.alpha)}")
+    _say(f"{result.articles} articles, {result.annotations[0]} and {result.annotations[1]} annotations")
+    _say(f"Krippendorff's alpha on stance: {_interval(result.alpha)}")
     _two(result)
     if options.disagreements:
         texts = {article.id: article.text for article in first}
@@ -163,12 +169,12 @@ def _agreement(options: argparse.Namespace) -> int:
 def _panel(articles: Sequence[Article], disagreements: Path | None) -> int:
     """Print how far the annotators inside one corpus agree: all of them, then each two."""
     result = agreement.panel(articles)
-    print(f"{result.articles} of {len(articles)} articles have several annotators")
+    _say(f"{result.articles} of {len(articles)} articles have several annotators")
     for name, count in sorted(result.annotations.items()):
-        print(f"  {_named(name)}: {count} annotations")
-    print(f"Krippendorff's alpha on the stance of {result.units} shared pairs: {_interval(result.alpha)}")
+        _say(f"  {_named(name)}: {count} annotations")
+    _say(f"Krippendorff's alpha on the stance of {result.units} shared pairs: {_interval(result.alpha)}")
     for names, pair in result.pairs.items():
-        print(f"\n{' and '.join(map(_named, names))}: {pair.articles} articles, "
+        _say(f"\n{' and '.join(map(_named, names))}: {pair.articles} articles, "
               f"{pair.annotations[0]} and {pair.annotations[1]} annotations")  # fmt: skip
         _two(pair)
     if disagreements:
@@ -177,11 +183,11 @@ def _panel(articles: Sequence[Article], disagreements: Path | None) -> int:
 
 
 def _two(result: agreement.Agreement) -> None:
-    print(f"F1 on pairs: {_interval(result.pair_f1)}")
-    print(f"F1 on pairs with stance: {_interval(result.triple_f1)}")
-    print(f"Cohen's kappa on stance: {_interval(result.kappa)}")
-    print(f"stances of the {result.stances.sum()} shared pairs (rows first, columns second: {', '.join(LABELS)}):")
-    print("\n".join("  " + " ".join(f"{n:5}" for n in row) for row in result.stances))
+    _say(f"F1 on pairs: {_interval(result.pair_f1)}")
+    _say(f"F1 on pairs with stance: {_interval(result.triple_f1)}")
+    _say(f"Cohen's kappa on stance: {_interval(result.kappa)}")
+    _say(f"stances of the {result.stances.sum()} shared pairs (rows first, columns second: {', '.join(LABELS)}):")
+    _say("\n".join("  " + " ".join(f"{n:5}" for n in row) for row in result.stances))
 
 
 def _interval(values: agreement.Interval) -> str:
@@ -207,15 +213,15 @@ def _combine(options: argparse.Namespace) -> int:
     if options.queue:
         jsonl.write(options.queue, annotators.queue(result.cases))
     several = len({case.article.id for case in result.cases})
-    print(f"{several} of {len(articles)} articles have several annotators; the others are unchanged")
+    _say(f"{several} of {len(articles)} articles have several annotators; the others are unchanged")
     counts = ", ".join(f"{kind} {n}" for kind, n in sorted(result.counts().items()))
-    print(f"{len(result.cases)} pairs: {counts or 'none'}")
-    print(f"left out (ties, decisions to drop): {sum(case.stance is None for case in result.cases)}")
+    _say(f"{len(result.cases)} pairs: {counts or 'none'}")
+    _say(f"left out (ties, decisions to drop): {sum(case.stance is None for case in result.cases)}")
     if options.method == "weighted":
         for name, share in result.accuracy.items():
-            print(f"  {_named(name)}: right in an estimated {share:.0%}")
+            _say(f"  {_named(name)}: right in an estimated {share:.0%}")
     for decision in result.stale:
-        print(f"{decision.where}: decides on a pair that the articles don't have (any more); make the queue again")
+        _say(f"{decision.where}: decides on a pair that the articles don't have (any more); make the queue again")
     return 1 if result.stale else 0
 
 
@@ -231,8 +237,8 @@ def _export(options: argparse.Namespace) -> int:
     dropped = [remark for remark in done.remarks if isinstance(remark, Dropped)]
     for remark in done.remarks:
         what = f"dropped: {remark.reason}" if isinstance(remark, Dropped) else f"mended: {remark.what}"
-        print(f"{remark.where}: {remark.article_id}: {what}", file=sys.stderr)
-    print(
+        _say(f"{remark.where}: {remark.article_id}: {what}", file=sys.stderr)
+    _say(
         f"{done.articles} articles, {done.annotations} annotations, {done.predictions} predictions → {options.output}; "
         f"{len(dropped)} dropped, {len(done.remarks) - len(dropped)} mended"
     )
