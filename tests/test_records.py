@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stance import jsonl
-from stance.errors import StanceError, printable
+from stance.errors import StanceError, hidden, password, printable
 from stance.files import check_replaceable
 from stance.forms import annotation_from_json, pair_from_json
 from stance.records import Pair
@@ -120,6 +121,36 @@ def test_an_error_about_a_huge_row_is_short() -> None:
 )
 def test_what_is_printed_of_an_input_is_nothing_but_text(text: str, expected: str) -> None:
     assert printable(text, 11) == expected if len(text) > 20 else printable(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sftp://u:pw@h/x", "sftp://u:***@h/x"),
+        ("of a://u:p@h and\nb://v:q?@g", "of a://u:***@h and\nb://v:***@g"),
+        ("https://TOKEN@host/x", "https://***@host/x"),
+        ("sql://h/d?sslpassword=secret&a=1", "sql://h/d?sslpassword=***&a=1"),
+        ("sql://h/d?passwd=secret", "sql://h/d?passwd=***"),
+        ("sql://h/d?a=1&PASSWORD=secret", "sql://h/d?a=1&PASSWORD=***"),
+        ("http://h/d?token=secret", "http://h/d?token=***"),
+        ("http://h/d?access_token=secret&b", "http://h/d?access_token=***&b"),
+        ("mssql+pyodbc:///?odbc_connect=UID%3Du%3BPWD%3Dsecret", "mssql+pyodbc:///?odbc_connect=***"),
+        ("http://127.0.0.1:5000: no answer to a@b", "http://127.0.0.1:5000: no answer to a@b"),
+        ("sql://me@h/d?options=a@b", "sql://me@h/d?options=a@b"),
+        ("https://host/@name?page=2", "https://host/@name?page=2"),
+    ],
+)
+def test_no_password_of_an_address_is_shown(text: str, expected: str) -> None:
+    assert hidden(text) == expected
+    assert hidden(expected) == expected
+
+
+@pytest.mark.parametrize("part", ["://", "://:", "://:@", "://:@ ", "://:@?", "://u:p@?", "?pass", "pass", "http://a"])
+def test_passwords_are_looked_for_in_a_time_that_grows_with_the_text(part: str) -> None:
+    began = time.process_time()
+    hidden(part * 20_000)
+    password(part * 20_000)
+    assert time.process_time() - began < 2
 
 
 def test_a_name_as_long_as_the_file_system_takes_is_written(tmp_path: Path) -> None:

@@ -400,6 +400,9 @@ def test_no_password_of_a_url_is_shown() -> None:
     assert study.shown("postgresql+psycopg://me:hun@ter2@db/sweeps") == "postgresql+psycopg://me:***@db/sweeps"
     assert study.shown("postgresql+psycopg://me:hun@te/r2@db/sweeps") == "postgresql+psycopg://me:***@db/sweeps"
     assert study.shown("mysql+pymysql://me:hun?ter2@db/sweeps") == "mysql+pymysql://me:***@db/sweeps"
+    assert study.shown("mssql+pyodbc:///?odbc_connect=UID%3Du%3BPWD%3Dsecret") == "mssql+pyodbc:///?odbc_connect=***"
+    assert study.shown("postgresql://db/x?SSLPASSWORD=secret") == "postgresql://db/x?SSLPASSWORD=***"
+    assert study.shown("nothing?PWD=hunter2") == "nothing?PWD=***"
     assert study.shown("sqlite:////tmp/a:b@c.db") == "sqlite:////tmp/a%3Ab%40c.db"
 
 

@@ -732,9 +732,12 @@ def test_the_password_of_a_store_is_neither_logged_nor_printed(
 ) -> None:
     secret = "hunter%402"  # as an address holds "hunter@2"
     there = f"postgresql://me:{secret}@db.example:5432/runs"
-    with tracking.run(store, stage="toy", settings={"tracking": {"uri": there}}) as active:
+    others = {"artifacts": "sftp://me:hunter3@db.example/x", "list": ["https://hunter4@h", 1]}
+    with tracking.run(store, stage="toy", settings={"tracking": {"uri": there, **others}}) as active:
         pass
     run = client(store).get_run(active.id)
+    assert run.data.params["tracking.artifacts"] == "sftp://me:***@db.example/x"
+    assert yaml.safe_load(artifact(store, run, "config.yaml"))["tracking"]["list"] == ["https://***@h", 1]
     assert run.data.params["tracking.uri"] == "postgresql://me:***@db.example:5432/runs"
     assert "hunter" not in repr(run.to_dictionary()) + artifact(store, run, "config.yaml")
     assert scrubbed(ValueError(f"{there} knows no hunter@2"), there) == (

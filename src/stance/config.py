@@ -289,5 +289,5 @@ def _wanted(key: str, told: str) -> str:
 
 def _exit(message: str) -> None:
     launch.let_first_speak()
-    print(f"error: {printable(message)}", file=sys.stderr)
+    print(f"error: {printable(hidden(message))}", file=sys.stderr)
     sys.exit(USAGE_ERROR)

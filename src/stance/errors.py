@@ -2,9 +2,13 @@
 
 import errno
 import re
+from collections.abc import Iterator
 
-_PASSWORD = re.compile(r"(?<=://)[^:/?]*:([^?]+(?=@)|[^@]+)@")
-_IN_QUERY = re.compile(r"([?&]password=)[^&\s]+")
+_USER = re.compile(r"(?<=://)[^:/?\s]*:(?!\d+:?(?:\s|$))")  # no host with its port
+_REST = re.compile(r"[?\s]")
+_TOKEN = re.compile(r"(https?://)[^:/?@\s]+:?@", re.IGNORECASE)
+_PARAMETER = re.compile(r"([?&;]([^=&?;\s]*)=)[^&\s]+")
+_SECRET = re.compile("pass|pwd|token|secret|credential|signature|(?:api|access)_?key|odbc_connect", re.IGNORECASE)
 _TORN = re.compile(r"unexpected pos \d|PytorchStreamWriter|iostream error")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LONGEST = 2000
@@ -47,20 +51,39 @@ def printable(text: str, most: int = _LONGEST) -> str:
 def password(address: str) -> str:
     """The password in an address, as it is written there; empty where it has none.
 
-    Up to the last @ before a query, else the first: user and password may have one too.
+    Up to the last @ before a query or a space, else the first: user and password may have one too.
     """
-    found = _PASSWORD.search(address)
-    return found[1] if found else ""
+    return next((address[start:end] for start, end in _passwords(address)), "")
 
 
 def hidden(text: str) -> str:
-    """The text without the passwords of an address in it: before its host, or in its query."""
-    return hidden_in_query(text.replace(f":{secret}@", ":***@") if (secret := password(text)) else text)
+    """The text without the passwords of the addresses in it.
+
+    They stand before a host, for `http` also without a user (`https://TOKEN@…`), and in a query (`?token=…`).
+    """
+    said = _TOKEN.sub(r"\1***@", "\n".join(map(_without_passwords, text.split("\n"))))
+    return _PARAMETER.sub(lambda found: f"{found[1]}***" if _SECRET.search(found[2]) else found[0], said)
 
 
-def hidden_in_query(text: str) -> str:
-    """The text without the passwords that stand in the queries of addresses in it, `?password=…`."""
-    return _IN_QUERY.sub(r"\1***", text)
+def _without_passwords(line: str) -> str:
+    parts, done = [], 0
+    for start, end in _passwords(line):
+        parts += [line[done:start], "***"]
+        done = end
+    return "".join([*parts, line[done:]])
+
+
+def _passwords(line: str) -> Iterator[tuple[int, int]]:
+    """Where passwords stand before hosts, `[start, end)`; in a time that grows with the line, whatever it says."""
+    end = 0
+    while user := _USER.search(line, end):
+        start = user.end()
+        rest = _REST.search(line, start)
+        end = line.rfind("@", start, rest.start() if rest else None)
+        if end < 0 and (end := line.find("@", start)) < 0:
+            return
+        if end > start:
+            yield start, end
 
 
 def install(extra: str) -> str:

@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from filelock import FileLock, Timeout
 
-from stance.errors import StanceError, hidden_in_query, password
+from stance.errors import StanceError, hidden, password
 from stance.files import check_above
 
 Answer = TypeVar("Answer")
@@ -144,12 +144,13 @@ def _refuse(path: Path, revision: str, scripts: ScriptDirectory) -> NoReturn:
     )
 
 
-def without_password(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The settings of a run as they may be logged: the store's address may hold a password."""
-    if "tracking" not in settings:
-        return settings
-    uri = settings["tracking"]["uri"]
-    return {**settings, "tracking": {**settings["tracking"], "uri": scrubbed(uri, uri)}}
+def without_password(settings: Any) -> Any:
+    """The settings of a run as they may be logged: an address among them may hold a password."""
+    if isinstance(settings, Mapping):
+        return {name: without_password(value) for name, value in settings.items()}
+    if isinstance(settings, list | tuple):
+        return [without_password(value) for value in settings]
+    return hidden(settings) if isinstance(settings, str) else settings
 
 
 def over_http() -> bool:
@@ -185,10 +186,9 @@ def reason(error: BaseException) -> str:
 def scrubbed(text: object, uri: str = "") -> str:
     """`text`, such as an error, without the password that the address of MLflow's store, or `uri`, may hold."""
     address = uri or mlflow.get_tracking_uri()
-    said = hidden_in_query(str(text))
     if not (given := password(address)):
-        return said
-    hidden, secret = f":{given}@", unquote(given)
-    said = said.replace(hidden, ":***@")
+        return hidden(str(text))
+    there, secret = f":{given}@", unquote(given)
+    said = hidden(str(text).replace(there, ":***@"))
     # Alone, in a message of a driver, only where it can't be taken for a user, a database or a common word.
-    return said.replace(secret, "***") if len(secret) > 5 and secret not in address.replace(hidden, "@") else said
+    return said.replace(secret, "***") if len(secret) > 5 and secret not in address.replace(there, "@") else said

@@ -89,7 +89,7 @@ def shown(url: str) -> str:
     try:
         return hidden(make_url(hidden(url)).render_as_string(hide_password=True))
     except (ArgumentError, ValueError):
-        return "the given URL" if re.search("@|pass|token|secret", url, re.IGNORECASE) else url
+        return "the given URL" if re.search("@|pass|token|secret", url, re.IGNORECASE) else hidden(url)
 
 
 def connect(config: SweepConfig, *, on_stale: Callable[[FrozenTrial], None] = lambda trial: None) -> RDBStorage:
@@ -142,12 +142,14 @@ def _check_url(text: str) -> None:
         ) from error
     if url.get_backend_name() == "sqlite":
         if not url.database or url.database == ":memory:":
-            raise StanceError(f"sweep.storage={text}: names no file, so nothing would survive; use sqlite:///FILE")
+            raise StanceError(
+                f"sweep.storage={shown(text)}: names no file, so nothing would survive; use sqlite:///FILE"
+            )
         try:
             check_above(Path(url.database))
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StanceError(f"sweep.storage={text}: its folder can't be made ({error.strerror})") from error
+            raise StanceError(f"sweep.storage={shown(text)}: its folder can't be made ({error.strerror})") from error
 
 
 @contextmanager

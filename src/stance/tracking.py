@@ -217,7 +217,7 @@ def _settled(location: str) -> str:
         return location
     parts = urlparse(location)
     if parts.netloc not in ("", "localhost"):
-        raise StanceError(f"tracking.artifacts={location}: {parts.netloc} is no folder; expected file:///FOLDER")
+        raise StanceError(f"tracking.artifacts={location}: {parts.hostname} is no folder; expected file:///FOLDER")
     return target(Path(url2pathname(parts.path))).as_uri()
 
 
