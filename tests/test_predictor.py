@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from conftest import CORPUS, Workplace
 from stance import encoding, jsonl
 from stance.errors import StanceError
+from stance.files import sha256
 from stance.forms import MAX_NAME_CHARACTERS, MAX_TEXT_CHARACTERS
 from stance.lookup import find_mention
 from stance.predictor import StancePredictor, verify
@@ -74,6 +76,12 @@ def alter(artifact: Path, **changes: Any) -> Path:
     metadata = json.loads((artifact / "stance.json").read_text("utf-8"))
     (artifact / "stance.json").write_text(json.dumps(metadata | changes), "utf-8")
     return artifact
+
+
+def listed(artifact: Path, name: str) -> Path:
+    """The artifact with the sum of a file as it is now."""
+    files = json.loads((artifact / "stance.json").read_text("utf-8"))["files"]
+    return alter(artifact, files=files | {name: sha256(artifact / name)})
 
 
 @pytest.mark.parametrize(
@@ -296,6 +304,30 @@ def test_altered_file_is_refused(artifact: Path, name: str) -> None:
     flip(artifact / name)
     with pytest.raises(StanceError, match=rf"{name}: its sha256 is not the one in stance\.json: .* altered"):
         StancePredictor.load(artifact)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("model.int8.onnx", b"no model", r"model\.int8\.onnx: ONNX Runtime can't open it \(.+\); export again$"),
+        ("model.int8.onnx", b"", r"model\.int8\.onnx: ONNX Runtime can't open it \(.+\); export again$"),
+        ("tokenizer.json", b'{"model": {"type": "Newer"}}', r"tokenizer\.json: can't be read as a tokenizer \(.+\);"),
+    ],
+)
+def test_a_file_of_a_form_that_its_library_does_not_know_is_refused(
+    artifact: Path, name: str, content: bytes, expected: str
+) -> None:
+    (artifact / name).write_bytes(content)
+    with pytest.raises(StanceError, match=expected):
+        StancePredictor.load(listed(artifact, name))
+
+
+def test_a_model_with_weights_in_a_file_that_no_sum_covers_is_refused(artifact: Path) -> None:
+    model = onnx.load(artifact / "model.int8.onnx")
+    onnx.save(model, artifact / "model.int8.onnx", save_as_external_data=True, location="weights.bin", size_threshold=9)
+    assert (artifact / "weights.bin").is_file()
+    with pytest.raises(StanceError, match=r"model\.int8\.onnx: keeps weights in another file, which has no sum in "):
+        StancePredictor.load(listed(artifact, "model.int8.onnx"))
 
 
 def test_int8_is_served_without_the_fp32_model_but_fp32_is_not(artifact: Path) -> None:

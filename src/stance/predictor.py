@@ -1,6 +1,8 @@
 """The serving runtime: load an artifact, score pairs. Needs numpy, tokenizers and onnxruntime only."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -31,6 +33,8 @@ MAX_ROWS = {"int8": 1, "fp32": 4}
 In int8 all that is scored together shares a scale, so that an answer would hang on its neighbours by up to 0.2.
 """
 MAX_THREADS = 1024
+_KEY = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)\Z")
+"""What protobuf writes before a key of eight letters: its field and its length, either with zeros behind it."""
 _PROBE = Pair("Iran praised the plan.", "Iran", "plan")
 
 
@@ -69,7 +73,8 @@ class StancePredictor:
 
         Raises:
             StanceError: a file is missing, truncated or altered, or the format, the labels or the markers are
-                not those of this version, or it can't answer; or `precision` or `threads` has no meaning.
+                not those of this version, weights are in a further file, or it can't answer; or `precision` or
+                `threads` has no meaning.
         """
         root = Path(directory)
         metadata = read_metadata(root)
@@ -80,24 +85,16 @@ class StancePredictor:
         for name in ("tokenizer.json", MODELS[precision]):
             _check_file(root / name, metadata["files"].get(name))
         encoding = read_encoding(metadata["encoding"], root / "stance.json", "export again")
-        encoder = PairEncoder(Tokenizer.from_file(str(root / "tokenizer.json")), encoding)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        # The arena keeps every peak for ever; without it the resident memory stays near the model's size.
-        options.enable_cpu_mem_arena = False
-        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
-        session = onnxruntime.InferenceSession(
-            str(root / MODELS[precision]), options, providers=["CPUExecutionProvider"]
-        )
+        with _using(root / "tokenizer.json", "can't be read as a tokenizer"):
+            tokenizer = Tokenizer.from_file(str(root / "tokenizer.json"))
+        encoder = PairEncoder(tokenizer, encoding)
+        _check_alone(root / MODELS[precision])
+        session = _session(root / MODELS[precision], threads)
         predictor = cls(session, encoder, float(metadata["temperature"]), metadata, MAX_ROWS[precision])
-        try:
+        with _using(root, "the model does not answer with this encoding"):
             (row,), _ = encoder.encode([_PROBE])
             far = replace(row, positions=[*row.positions[:-1], encoder.settings.longest_position])
             session.run(None, dict(collate([row, far], encoder.settings.pad_id)))
-        except Exception as error:  # ONNX Runtime has an exception for each of its codes
-            what = str(error).splitlines()[0][:200]
-            raise StanceError(f"{root}: the model does not answer with this encoding ({what}); export again") from error
         return predictor
 
     def predict(
@@ -178,6 +175,27 @@ class StancePredictor:
         return scores
 
 
+def _session(model: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # The arena keeps every peak for ever; without it the resident memory stays near the model's size.
+    options.enable_cpu_mem_arena = False
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
+    with _using(model, "ONNX Runtime can't open it"):
+        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
+@contextmanager
+def _using(path: Path, problem: str) -> Iterator[None]:
+    """Name what a library can't use: ONNX Runtime has an exception for each of its codes, tokenizers a bare one."""
+    try:
+        yield
+    except Exception as error:
+        what = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise StanceError(f"{path}: {problem} ({what}); export again") from error
+
+
 def read_metadata(root: Path) -> dict[str, Any]:
     """The content of `stance.json`, checked for format version and labels."""
     path = root / "stance.json"
@@ -247,6 +265,17 @@ def _check_file(path: Path, expected: str | None) -> None:
             f"{path}: its sha256 is not the one in stance.json: the file is truncated or was altered; "
             "export again or copy the whole directory"
         )
+
+
+def _check_alone(path: Path) -> None:
+    """Refuse a model that reads weights from further files, whose sums nobody knows: ONNX tells each one's `location`.
+
+    An export writes one file.
+    """
+    content, found = path.read_bytes(), -1
+    while (found := content.find(b"location", found + 1)) >= 0:
+        if _KEY.search(content[max(found - 12, 0) : found]):
+            raise StanceError(f"{path}: keeps weights in another file, which has no sum in stance.json; export again")
 
 
 def _batches(rows: Sequence[Encoded], most: int) -> Iterator[list[Encoded]]:
