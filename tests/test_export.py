@@ -253,6 +253,17 @@ def test_answers_that_are_no_numbers_are_refused(numbers: dict[str, float]) -> N
         export._refuse(parity, ExportConfig())
 
 
+def test_a_label_that_no_corpus_knows_is_compared_too(tmp_path: Path) -> None:
+    rows = [replace(example, labels=("oppose", "support")) for example in VALIDATION if example.stance != "neutral"]
+    source = checkpoint("bert")
+    last = [module for module in source.model.head.modules() if isinstance(module, torch.nn.Linear)][-1]
+    with torch.no_grad():
+        last.bias[LABELS.index("neutral")] = torch.nan
+    models.save(source, tmp_path / "checkpoint")
+    with pytest.raises(StanceError, match="answers some validation pairs with no number; nothing was exported"):
+        export.write(tmp_path / "checkpoint", rows, ExportConfig(), output=tmp_path / "artifact", about={})
+
+
 def test_an_export_of_no_checkpoint_is_refused(tmp_path: Path, earlier: export.Exported) -> None:
     refuses(tmp_path, earlier.artifact, r"checkpoint\.json: missing; expected a checkpoint directory")
 

@@ -94,16 +94,17 @@ def write(
         metadata = _metadata(folder, source, about)
         jsonl.write_json(folder / "stance.json", metadata)  # provisional: the predictor needs one to load
         logits = {precision: _logits(folder, precision, validation) for precision in ("fp32", "int8")}
-        logits["torch"] = np.where(known(validation), torch_logits(source, [e.pair() for e in validation]), UNKNOWN)
+        logits["torch"] = torch_logits(source, [e.pair() for e in validation])
+        asked = _among_known(validation, logits["int8"])
         trust = fit(
-            _asked(folder, validation, logits["int8"]),
+            _asked(folder, validation, asked),
             target_risk=config.target_risk,
             risk_confidence=config.risk_confidence,
         )
         temperatures = trust.temperatures(validation)
         parity = _parity(logits, temperatures)
         _refuse(parity, config)
-        scores = _scores(validation, softmax(logits["int8"] / temperatures))
+        scores = _scores(validation, softmax(asked / temperatures))
         metadata |= {"validation": scores, "parity": asdict(parity), **trust.to_json()}
         jsonl.write_json(folder / "stance.json", metadata)
         StancePredictor.load(folder)  # what appears under the artifact's name can be loaded
@@ -223,12 +224,17 @@ def quantize(source: Path, target: Path) -> None:
 
 def _logits(folder: Path, precision: str, examples: Sequence[Example]) -> Logits:
     predictor = StancePredictor.load(folder, precision=precision)
-    return np.where(known(examples), predictor.logits([example.pair() for example in examples]), UNKNOWN)
+    return predictor.logits([example.pair() for example in examples])
+
+
+def _among_known(examples: Sequence[Example], logits: Logits) -> Logits:
+    """The logits without those of labels that a row's corpus does not know: they can't be its answer."""
+    return np.where(known(examples), logits, UNKNOWN)
 
 
 def _asked(folder: Path, validation: Sequence[Example], logits: Logits) -> Asked:
     """The rows and their int8 logits for each way of asking; where few have a place, all of them for both."""
-    bare = _logits(folder, "int8", [without_places(example) for example in validation])
+    bare = _among_known(validation, _logits(folder, "int8", [without_places(example) for example in validation]))
     placed = [i for i, example in enumerate(validation) if example.pair().placed]
     if len(placed) < min(FEW, len(validation)):
         placed = list(range(len(validation)))
