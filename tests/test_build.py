@@ -740,6 +740,11 @@ def test_a_stage_is_taken_again_until_its_inputs_change(tmp_path: Path, capsys: 
     assert len(kept(tmp_path / "out.stages")) == 1, "the stage of other inputs is gone"
 
 
+def test_a_corpus_name_that_no_file_can_have_is_refused() -> None:
+    with pytest.raises(StanceError, match=r"the corpus name 'a\\x00b': expected one of .* without '/' and zero"):
+        build.check([CorpusConfig(name="a\0b", path="x.jsonl")])
+
+
 def test_only_stages_and_what_a_killed_build_left_of_them_make_room_for_a_new_one(tmp_path: Path) -> None:
     source, work = corpus(tmp_path / "c.jsonl", plain()), tmp_path / "out.stages"
     made(tmp_path / "out", source)

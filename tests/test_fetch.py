@@ -213,6 +213,11 @@ def test_files_of_somebody_else_are_not_overwritten(tmp_path: Path, server: str)
     [
         ({"../a": "0" * 64}, "'../a' leads out of the corpus's directory"),
         ({"/etc/a": "0" * 64}, "'/etc/a' leads out"),
+        ({"": "0" * 64}, r"toy\.json: '' is no name of a file; expected one such as"),
+        ({".": "0" * 64}, r"'\.' is no name of a file"),
+        ({"a\0b": "0" * 64}, r"'a\\x00b' is no name of a file"),
+        ({"a": "0" * 64, "a/b": "0" * 64}, "'a/b' lies in what is a file too; give each file"),
+        ({"a": "0" * 64, "./a": "0" * 64}, "two names mean one file; name each once"),
         ({"a": "xyz"}, "a: expected a sha256 of 64 hexadecimal digits, found 'xyz'"),
         ({"a": {"remote": "b"}}, r"toy\.json: expected url, home, licence, citation and files"),
         (["a"], r"toy\.json: expected url, home"),
@@ -224,7 +229,7 @@ def test_a_table_of_another_form_is_refused(tmp_path: Path, files: dict[str, obj
 
 
 def test_an_unknown_corpus_names_those_that_are_known() -> None:
-    for name in ("imdb", "", "../published/dse"):
+    for name in ("imdb", "", "../published/dse", "a\0b"):
         with pytest.raises(StanceError, match=r"no such corpus in .*; those there are dse, newsmtsc, seesaw"):
             published.table(ROOT / "data" / "published", name)
 

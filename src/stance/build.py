@@ -107,8 +107,9 @@ def check(sources: Sequence[CorpusConfig]) -> None:
         raise StanceError("no corpus is given; choose some, as in corpus=[stance_news,seesaw]")
     names = [source.name for source in sources]
     for source in sources:
-        if not source.name or "/" in source.name or names.count(source.name) > 1:
-            raise StanceError(f"the corpus name {source.name!r}: expected one of its own for each corpus, without '/'")
+        if not source.name or set(source.name) & {"/", "\0"} or names.count(source.name) > 1:
+            what = "expected one of its own for each corpus, without '/' and zero bytes"
+            raise StanceError(f"the corpus name {source.name!r}: {what}")
         where = f"of the corpus {source.name!r}"
         if not 0 <= source.weight < math.inf:
             raise StanceError(f"corpora.KEY.weight={source.weight} {where}: expected a number from 0")

@@ -58,7 +58,7 @@ def table(tables: Path, name: str) -> Published:
     """
     known = ", ".join(sorted(file.stem for file in tables.glob("*.json"))) or "none"
     path = tables / f"{name}.json"
-    if not name or "/" in name or not path.is_file():
+    if not name or set(name) & {"/", "\0"} or not path.is_file():
         raise StanceError(f"name={name}: no such corpus in {tables}; those there are {known}")
     value = jsonl.document(path, "expected url, home, licence, citation and files with their sums")
     try:
@@ -69,11 +69,24 @@ def table(tables: Path, name: str) -> Published:
             f"{path}: expected url, home, licence, citation and files with their sums ({error})"
         ) from error
     for file in listed:
-        if PurePosixPath(file.path).is_absolute() or ".." in PurePosixPath(file.path).parts or "\\" in file.path:
-            raise StanceError(f"{path}: {file.path!r} leads out of the corpus's directory")
+        _check_name(file.path, path)
         if not _SHA256.fullmatch(file.sha256):
             raise StanceError(f"{path}: {file.path}: expected a sha256 of 64 hexadecimal digits, found {file.sha256!r}")
+    places = {PurePosixPath(file.path) for file in listed}
+    if both := sorted(str(place) for place in places if not places.isdisjoint(place.parents)):
+        raise StanceError(f"{path}: {both[0]!r} lies in what is a file too; give each file a place of its own")
+    if len(places) < len(listed):
+        raise StanceError(f"{path}: two names mean one file; name each once, without . and //")
     return Published(name, url, home, licence, citation, listed)
+
+
+def _check_name(name: str, table: Path) -> None:
+    """Refuse a name that is no file's, or that of a file elsewhere."""
+    place = PurePosixPath(name)
+    if place.is_absolute() or ".." in place.parts or "\\" in name:
+        raise StanceError(f"{table}: {name!r} leads out of the corpus's directory")
+    if not place.parts or "\0" in name:
+        raise StanceError(f"{table}: {name!r} is no name of a file; expected one such as data/train.jsonl")
 
 
 def _check_limits(limits: FetchLimits) -> None:
