@@ -181,6 +181,27 @@ def test_a_checkpoint_of_another_architecture_is_refused(saved: Path, tmp_path: 
         models.load(folder)
 
 
+def test_weights_that_learned_other_tokens_are_no_beginning(saved: Path, tmp_path: Path) -> None:
+    toy, folder = checkpoint("bert"), damaged(saved, tmp_path)
+    model = copy.deepcopy(toy.model)
+    pretrained = encoders.Pretrained(model.encoder, toy.tokenizer, toy.encoding)
+    models.start_from(model, pretrained, folder)
+    content = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    vocabulary = content["model"]["vocab"]
+    one, other = sorted(vocabulary)[-2:]
+    vocabulary[one], vocabulary[other] = vocabulary[other], vocabulary[one]
+    (folder / "tokenizer.json").write_text(json.dumps(content), "utf-8")
+    with pytest.raises(StanceError, match=f"was trained with another tokenizer: 2 tokens differ, first {one!r}"):
+        models.start_from(model, pretrained, folder)
+    (folder / "tokenizer.json").unlink()
+    models.start_from(model, pretrained, folder)
+    about = json.loads((folder / "checkpoint.json").read_text("utf-8"))
+    about["encoding"]["pad_id"] += 1
+    (folder / "checkpoint.json").write_text(json.dumps(about), "utf-8")
+    with pytest.raises(StanceError, match=r"tokenizer: 1 tokens differ, first 'pad_id' \(there \d+, here \d+\)"):
+        models.start_from(model, pretrained, folder)
+
+
 def test_a_checkpoint_of_another_size_is_refused(saved: Path) -> None:
     tokens = tiny.tokenizer("bert")
     wide = encoders.prepare(tiny.encoder("bert", tokens, hidden_size=64), tokens, tiny.config())

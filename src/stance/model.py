@@ -3,7 +3,7 @@
 Saving and loading of a checkpoint directory is here too. Training, export and scoring are elsewhere.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,8 +159,8 @@ def _document(path: Path) -> dict[str, Any]:
     return jsonl.document(path, "train again or copy the whole directory")
 
 
-def start_from(model: StanceModel, encoding: Encoding, directory: Path) -> None:
-    """Fill `model` with the weights of a checkpoint that reads the same questions in the same way.
+def start_from(model: StanceModel, pretrained: encoders.Pretrained, directory: Path) -> None:
+    """Fill `model`, made of `pretrained`, with a checkpoint's weights that read the same questions in the same way.
 
     Raises:
         StanceError: they do not fit, or mean something else: heads of one shape may read other states.
@@ -173,12 +173,28 @@ def start_from(model: StanceModel, encoding: Encoding, directory: Path) -> None:
     if (directory / "checkpoint.json").is_file():
         there = about(directory)
         theirs = {"head": "markers", "question": "markers"} | there.get("encoding", {}) | there
-        ours = {"head": model.head_kind, "layout": encoding.layout, "question": encoding.question}
+        own = pretrained.encoding.to_json()
+        ours = {"head": model.head_kind, "layout": own["layout"], "question": own["question"]}
         if other := [name for name, kind in ours.items() if theirs.get(name) != kind]:
             given = ", ".join(f"model.{name}={theirs.get(name)}" for name in other)
             here = ", ".join(f"{name} {ours[name]}" for name in other)
             raise StanceError(f"training.initial={directory} was trained with {given}; here it is {here}; set the same")
+        special = {name: number for name, number in there.get("encoding", {}).items() if name.endswith("_id")}
+        _check_ids({name: own.get(name) for name in special}, special, directory)
+    if (file := directory / "tokenizer.json").is_file():
+        with _reading(file, "tokenizer"):
+            vocabulary = Tokenizer.from_file(str(file)).get_vocab()
+        _check_ids(pretrained.tokenizer.get_vocab(), vocabulary, directory)
     load_weights(model, directory / "model.safetensors")
+
+
+def _check_ids(ours: Mapping[str, Any], theirs: Mapping[str, Any], directory: Path) -> None:
+    """Refuse weights whose tokens have other numbers: a row of the embeddings would mean another token."""
+    if other := [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]:
+        raise StanceError(
+            f"training.initial={directory} was trained with another tokenizer: {len(other)} tokens differ, first "
+            f"{other[0]!r} (there {theirs.get(other[0])}, here {ours.get(other[0])}); choose the model.name of it"
+        )
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

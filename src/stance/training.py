@@ -237,7 +237,7 @@ def network(pretrained: Pretrained, model_config: ModelConfig, config: TrainingC
     layout = pretrained.encoding.layout
     model = StanceModel(pretrained.encoder, layout, model_config.dropout, head=model_config.head)
     if config.initial:
-        start_from(model, pretrained.encoding, Path(config.initial))
+        start_from(model, pretrained, Path(config.initial))
     engine.freeze_idle(model, pretrained.encoding)
     if not config.lora.rank:
         engine.freeze_lowest(pretrained.encoder, config.frozen_layers)
