@@ -783,6 +783,18 @@ def test_the_table_gives_mean_and_spread_over_seeds() -> None:
     ]
 
 
+def test_mlflow_compares_the_means_over_the_seeds_and_not_the_last_seed() -> None:
+    found = [Outcome("a", 1, 10.0, {"x y": 0.5}), Outcome("b", 1, 5.0, {"x y": 0.1})]
+    found += [Outcome("a", 2, 30.0, {"x y": 0.7})]
+    assert bakeoff.metrics(found) == {
+        "a.x_y": pytest.approx(0.6),
+        "a.x_y.std": pytest.approx(0.02**0.5),
+        "a.pairs_per_second": 20.0,
+        "b.x_y": 0.1,
+        "b.pairs_per_second": 5.0,
+    }
+
+
 @pytest.mark.slow
 def test_the_script_compares_and_logs(encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = {**SPLITS, "test": tiny.examples(6, seed=3)}
@@ -815,6 +827,9 @@ def test_the_script_compares_and_logs(encoder: str, tmp_path: Path, capsys: pyte
     logged = {f"{row['name']}.Süd_Ost": row["scores"]["Süd+Ost"] for row in kept}
     assert {name: value for name, value in run.data.metrics.items() if name.endswith(".Süd_Ost")} == logged
     assert logged.keys() == {"plain.Süd_Ost", "r_drop.Süd_Ost", "tuned.Süd_Ost"}
+    assert {f"{name}.seed_1": value for name, value in logged.items()}.items() <= run.data.metrics.items()
+    assert run.data.metrics["plain.pairs_per_second"] == kept[0]["pairs_per_second"]
+    assert not [name for name in run.data.metrics if name.endswith(".std")], "there is but one seed"
     alert = run.data.tags["stance.alert_foreign_initial"]
     assert alert.startswith(f"tuned: training.initial={old.checkpoint} learned from another dataset (sha256 bbbbbbbb")
     assert f"warning: {alert}\n" in told.err

@@ -90,6 +90,20 @@ def metric(contender: str, scored: str) -> str:
     return re.sub(r"[^\w./:-]", "_", f"{contender}.{scored}")
 
 
+def metrics(found: Sequence[Outcome]) -> dict[str, float]:
+    """What MLflow compares: of each contender the mean on each set, and the deviation where it has several seeds."""
+    flat: dict[str, float] = {}
+    for name in dict.fromkeys(outcome.name for outcome in found):
+        here = [outcome for outcome in found if outcome.name == name]
+        for scored in here[0].scores:
+            values = [outcome.scores[scored] for outcome in here]
+            flat[metric(name, scored)] = fmean(values)
+            if len(values) > 1:
+                flat[metric(name, f"{scored}.std")] = stdev(values)
+        flat[metric(name, "pairs_per_second")] = fmean(outcome.pairs_per_second for outcome in here)
+    return flat
+
+
 def check_names(contenders: Iterable[str], sets: Iterable[str]) -> None:
     """Refuse contenders and sets that MLflow could not tell apart, before a training."""
     for kind, names, what in (("contenders", contenders, "one of them"), ("sets", sets, "a corpus")):

@@ -108,8 +108,9 @@ def _compare(outcomes: Iterable[bakeoff.Outcome | bakeoff.Failure], active: Run,
             continue
         found.append(outcome)
         print(which + ", ".join(f"{k} {v:.3f}" for k, v in outcome.scores.items()))
-        active.sink({bakeoff.metric(outcome.name, k): v for k, v in outcome.scores.items()}, outcome.seed)
+        active.sink({bakeoff.metric(outcome.name, f"{k}.seed_{outcome.seed}"): v for k, v in outcome.scores.items()}, 0)
     if found:
+        active.sink(bakeoff.metrics(found), 0)
         table = bakeoff.table(found)
         active.table([dict(zip(table[0], row, strict=True)) for row in table[1:]], "bakeoff.json")
         active.file(memory)
