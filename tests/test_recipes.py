@@ -783,6 +783,12 @@ def test_the_table_gives_mean_and_spread_over_seeds() -> None:
     ]
 
 
+def test_what_trainings_warned_of_names_contender_and_seed() -> None:
+    found = [Outcome("a", 1, 10.0, {"x": 0.5}, {"memory": "full"}), Outcome("b", 1, 5.0, {"x": 0.1})]
+    found += [Outcome("a", 2, 30.0, {"x": 0.7}, {"memory": "full", "guessing": "no better"})]
+    assert bakeoff.alerts(found) == {"memory": "a, seed 1: full; a, seed 2: full", "guessing": "a, seed 2: no better"}
+
+
 def test_mlflow_compares_the_means_over_the_seeds_and_not_the_last_seed() -> None:
     found = [Outcome("a", 1, 10.0, {"x y": 0.5}), Outcome("b", 1, 5.0, {"x y": 0.1})]
     found += [Outcome("a", 2, 30.0, {"x y": 0.7})]
@@ -833,6 +839,9 @@ def test_the_script_compares_and_logs(encoder: str, tmp_path: Path, capsys: pyte
     alert = run.data.tags["stance.alert_foreign_initial"]
     assert alert.startswith(f"tuned: training.initial={old.checkpoint} learned from another dataset (sha256 bbbbbbbb")
     assert f"warning: {alert}\n" in told.err
+    guessing = [f"{row['name']}, seed 1: {row['alerts']['guessing']}" for row in kept if "guessing" in row["alerts"]]
+    assert guessing, "one epoch of so few examples"
+    assert run.data.tags["stance.alert_guessing"] == "; ".join(guessing)
     assert {file.path for file in client.list_artifacts(run.info.run_id)} >= {"bakeoff.json", "memory.jsonl"}
     recipes = json.loads(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/contenders.json"))
     assert {name: recipe["training"]["r_drop"] for name, recipe in recipes.items()} == {

@@ -61,12 +61,16 @@ class Kept:
     id: str = "a-run"
     metrics: list[tuple[str, float, int]] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
+    alerts: dict[str, str] = field(default_factory=dict)
 
     def sink(self, metrics: Mapping[str, float], step: int) -> None:
         self.metrics += [(name, value, step) for name, value in metrics.items()]
 
     def tag(self, **tags: str) -> None:
         self.tags |= tags
+
+    def alert(self, name: str, text: str) -> None:
+        self.alerts[name] = text
 
 
 class Bench:
@@ -565,6 +569,11 @@ def test_the_value_of_a_trial_is_the_median_over_its_seeds(encoder: str, tmp_pat
     names = {name for name, _, _ in bench.records[trial.number].metrics}
     assert {f"seed_{seed}_validation_macro_f1" for seed in (1, 2, 3)} | {"macro_f1"} <= names
     assert bench.records[trial.number].tags == {"state": "complete"}
+    told = bench.records[trial.number].alerts["guessing"]
+    assert [part.split(": the model is no")[0] for part in told.split("; ") if part.startswith("seed ")] == [
+        f"seed {seed}" for seed in (1, 2, 3) if f"seed_{seed}_alert_guessing" in names
+    ]
+    assert told.count("seed ") > 1, "two epochs of so few examples"
     assert bench.left() == []
     (line,) = bench.lines
     assert "1 of 1 done" in line
@@ -1224,6 +1233,8 @@ def test_the_script_keeps_a_run_a_study_and_a_child_a_trial_and_goes_on_with_bot
         assert run.data.tags["stance.state"] == "complete"
         assert run.data.metrics["seed_1_macro_f1"] == run.data.metrics["macro_f1"]
         assert 5e-5 <= float(run.data.params["training.learning_rate"]) <= 3e-4
+        assert run.data.tags["stance.alert_never_predicted"].startswith("seed 1: the model never predicts ")
+        assert run.data.metrics["seed_1_alert_never_predicted"] == 1
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
     kept = {file.path for file in client.list_artifacts(parent.info.run_id)}
     assert kept >= {"best.yaml", "best.overrides", "trials.csv", "history.png", "importance.png",

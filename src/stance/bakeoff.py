@@ -6,7 +6,7 @@ It decides defaults, so it looks at validation and development parts only, and a
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -37,12 +37,16 @@ class Contender:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One trained contender: its score on each development set, and the pairs that it learned from in a second."""
+    """One trained contender: its score on each development set, and the pairs that it learned from in a second.
+
+    `alerts` is what its training warned of, by name; empty in what was kept before they were.
+    """
 
     name: str
     seed: int
     pairs_per_second: float
     scores: dict[str, float]
+    alerts: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,15 @@ def check_unseen(contender: Contender, validation: Sequence[Example]) -> None:
 def metric(contender: str, scored: str) -> str:
     """The name in MLflow of a contender's score on a set; a corpus may have a name that MLflow would not take."""
     return re.sub(r"[^\w./:-]", "_", f"{contender}.{scored}")
+
+
+def alerts(found: Iterable[Outcome]) -> dict[str, str]:
+    """What the trainings warned of, joined by alert."""
+    told: dict[str, list[str]] = {}
+    for outcome in found:
+        for name, text in outcome.alerts.items():
+            told.setdefault(name, []).append(f"{outcome.name}, seed {outcome.seed}: {text}")
+    return {name: "; ".join(texts) for name, texts in told.items()}
 
 
 def metrics(found: Sequence[Outcome]) -> dict[str, float]:
@@ -153,7 +166,7 @@ def run(contender: Contender, seed: int, *, sets: Sets) -> Outcome:
     recipe = replace(contender.training, seed=seed)
     result, answers = studies.answers(contender.splits, contender.model, recipe, sets)
     scores = {name: score(answers[name], rows) for name, rows in sets.items()}
-    return Outcome(contender.name, seed, result.pairs_per_second, scores)
+    return Outcome(contender.name, seed, result.pairs_per_second, scores, result.alerts)
 
 
 def score(logits: Logits, rows: Sequence[Example]) -> float:

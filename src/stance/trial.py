@@ -9,7 +9,7 @@ import math
 import shutil
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,6 +43,26 @@ class Record(Protocol):
 
     def tag(self, **tags: str) -> None:
         """Keep texts."""
+
+    def alert(self, name: str, text: str) -> None:
+        """Keep what a person should know."""
+
+
+@dataclass
+class Alerts:
+    """Listens to the trainings of a trial: its record has each alert once, of all seeds that raised it."""
+
+    record: Record
+    seed: int = 0
+    told: dict[str, list[str]] = field(default_factory=dict)
+
+    def alert(self, name: str, text: str) -> None:
+        """Add an alert of the seed that is trained now."""
+        self.told.setdefault(name, []).append(f"seed {self.seed}: {text}")
+        self.record.alert(name, "; ".join(self.told[name]))
+
+    def epoch(self, history: Sequence[Mapping[str, float]]) -> None:
+        """The sink has the numbers."""
 
 
 class TrialError(Exception):
@@ -196,10 +216,12 @@ def value(trial: Trial, plan: Plan, settings: Settings, record: Record, *, folde
     """
     metric = plan.config.metric
     scores: dict[str, float] = trial.user_attrs.get("scores", {})
+    alerts = Alerts(record)
     for index, seed in enumerate(plan.config.seeds):
         if str(seed) not in scores:
             sink = _reporter(trial, plan, index, settings.training.epochs, list(scores.values()), record)
-            scores[str(seed)] = _train(plan, settings, seed, folder, sink)
+            alerts.seed = seed
+            scores[str(seed)] = _train(plan, settings, folder, sink, alerts)
             trial.set_user_attr("scores", scores)
         record.sink({f"seed_{seed}_{metric}": scores[str(seed)]}, 0)
     median = statistics.median(scores.values())
@@ -207,13 +229,13 @@ def value(trial: Trial, plan: Plan, settings: Settings, record: Record, *, folde
     return median
 
 
-def _train(plan: Plan, settings: Settings, seed: int, folder: Path, sink: Sink) -> float:
-    training_config = replace(settings.training, seed=seed, save_steps=0)  # no trial is gone on with within a seed
+def _train(plan: Plan, settings: Settings, folder: Path, sink: Sink, alerts: Alerts) -> float:
+    config = replace(settings.training, seed=alerts.seed, save_steps=0)  # no trial is gone on with within a seed
     output = folder / "checkpoint"
     free()
     try:
         result = training.train(
-            plan.splits, settings.model, training_config, output=output, about={}, sink=sink, rescue=False
+            plan.splits, settings.model, config, output=output, about={}, sink=sink, listener=alerts, rescue=False
         )
     except OptunaError:
         raise
@@ -226,7 +248,7 @@ def _train(plan: Plan, settings: Settings, seed: int, folder: Path, sink: Sink) 
         shutil.rmtree(folder, ignore_errors=True)
     score = float(result.scores[plan.config.metric])
     if not math.isfinite(score):
-        raise TrialError(f"{plan.config.metric} of seed {seed} is {score}")
+        raise TrialError(f"{plan.config.metric} of seed {alerts.seed} is {score}")
     return score
 
 
@@ -243,7 +265,7 @@ def _reporter(trial: Trial, plan: Plan, index: int, length: int, finished: Seque
     epochs: list[tuple[float, float]] = []
 
     def sink(metrics: Mapping[str, float], step: int) -> None:
-        kept = {k: v for k, v in metrics.items() if k.startswith("validation_") or k == "train_loss"}
+        kept = {k: v for k, v in metrics.items() if k.startswith(("validation_", "alert_")) or k == "train_loss"}
         record.sink({f"seed_{seed}_{name}": number for name, number in kept.items()}, step)
         if "validation_macro_f1" not in metrics:
             return

@@ -109,6 +109,8 @@ def _compare(outcomes: Iterable[bakeoff.Outcome | bakeoff.Failure], active: Run,
         found.append(outcome)
         print(which + ", ".join(f"{k} {v:.3f}" for k, v in outcome.scores.items()))
         active.sink({bakeoff.metric(outcome.name, f"{k}.seed_{outcome.seed}"): v for k, v in outcome.scores.items()}, 0)
+        for name, text in bakeoff.alerts(found).items():  # which the training itself has printed
+            active.alert(name, text)
     if found:
         active.sink(bakeoff.metrics(found), 0)
         table = bakeoff.table(found)
