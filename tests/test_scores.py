@@ -19,12 +19,13 @@ from sklearn.metrics import f1_score, matthews_corrcoef, precision_recall_fscore
 import tiny
 from conftest import Workplace
 from stance import baselines, calibration, dataset, evaluation, jsonl, plots, scores
+from stance.abstention import Kept
 from stance.errors import StanceError
 from stance.evaluation import MODEL, Report
 from stance.history import learning_curves
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, Stance, as_printed, without_places
-from stance.scores import Answers, StanceScore, confusion, slice_rates
+from stance.scores import Answers, Estimate, StanceScore, confusion, slice_rates
 from stance.settings.scoring import EvaluationConfig
 from test_abstention import altered
 
@@ -169,6 +170,7 @@ def test_one_article_has_no_interval() -> None:
 
 def test_an_estimate_is_printed_with_its_interval() -> None:
     assert str(scores.Estimate(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
+    assert str(scores.Estimate(math.nan, math.nan, math.nan)) == "–", "there was nothing to score"
 
 
 # Baselines.
@@ -398,6 +400,10 @@ def test_the_metrics_are_flat_and_name_split_system_and_bound(report: Report) ->
     )
     assert flat["test_baseline_tf_idf_logistic_regression_mcc"] == report.scores[baselines.BAG_OF_WORDS]["mcc"].value
     assert flat["test_brier_high"] == report.scores[MODEL]["brier"].high
+    silent = replace(report, kept={evaluation.AS_ASKED: Kept(0.1, Estimate(0, 0, 0), Estimate(*[math.nan] * 3))})
+    told = {name: value for name, value in evaluation.metrics(silent).items() if "abstaining" in name}
+    assert told == dict.fromkeys([f"test_abstaining_as_asked_coverage{end}" for end in ("", "_low", "_high")], 0)
+    assert jsonl.finite(silent.to_json())["abstention"]["as_asked"]["risk"] == [None, None, None]
     assert flat["test_baseline_majority_aurc"] == report.scores[baselines.MAJORITY]["aurc"].value
     assert flat["test_phenomenon_deed_f1"] == report.phenomena["deed"][1]["f1"].value
     systems = 3 * sum(len(values) for values in report.scores.values())

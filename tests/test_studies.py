@@ -24,7 +24,7 @@ from stance.errors import StanceError
 from stance.jobs.training import TrainJob
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Stance
-from stance.scores import by_group, estimates, slice_rates
+from stance.scores import by_group, estimates, flat, slice_rates
 from stance.settings.scoring import TransferConfig
 from stance.settings.studies import CurveConfig, ReviewConfig
 from stance.settings.training import TrainingConfig
@@ -184,6 +184,11 @@ def test_confidence_on_a_set_is_over_the_labels_that_it_has(exported: Workplace,
     header, *lines = transfer.confidence_table([polar, every])
     assert header[-2:] == ["coverage [95 %]", "risk [95 %]"]
     assert [(line[0], line[-2]) for line in lines] == [(c.name, str(c.kept.coverage)) for c in (polar, every) if c.kept]
+    never = {**way, "threshold": 1.0}
+    silent = altered(exported, tmp_path, abstention={"with_places": never, "without_places": never})
+    none, _ = transfer.confidence(answers, rows, config, StancePredictor.load(silent))
+    assert transfer.confidence_table([none])[1][-2:] == ["0.000 [0.000, 0.000]", "–"]
+    assert "polar_risk" not in flat("polar", none.estimates())
     old = StancePredictor.load(altered(exported, tmp_path, abstention=None))
     without = transfer.confidence(answers, rows, config, old)
     assert [len(row) for row in transfer.confidence_table(without)] == [5, 5, 5]

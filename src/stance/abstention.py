@@ -5,6 +5,7 @@ an upper confidence bound within the target. Coverage is the share of the pairs 
 wrong answers among these.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
@@ -141,7 +142,7 @@ class Kept:
     risk: Estimate
 
     def to_json(self) -> dict[str, Any]:
-        """Numbers and `[value, low, high]`."""
+        """Numbers and `[value, low, high]`; a risk of NaN where nothing is answered."""
         return {
             "target_risk": self.target_risk,
             "coverage": list(astuple(self.coverage)),
@@ -178,7 +179,7 @@ def judge(
 def estimates(
     answers: Answers, thresholds: npt.NDArray[np.float32] | float, *, resamples: int, seed: int
 ) -> dict[str, Estimate]:
-    """`coverage` and `selective_risk` (0 where nothing is answered) at thresholds, with intervals over articles."""
+    """`coverage` and `selective_risk` (NaN where nothing is answered) at thresholds, with intervals over articles."""
     names, articles = np.unique(answers.groups, return_inverse=True)
     answered = answers.confidence >= thresholds
     columns = (np.ones(len(answered)), answered, answered & answers.wrong)
@@ -188,4 +189,5 @@ def estimates(
         pairs, kept, missed = np.moveaxis(sums[drawn].sum(-2), -1, 0)
         return {"coverage": kept / pairs, "selective_risk": missed / kept.clip(1)}
 
-    return intervals(of, len(names), resamples=resamples, seed=seed)
+    found = intervals(of, len(names), resamples=resamples, seed=seed)
+    return found if answered.any() else found | {"selective_risk": Estimate(math.nan, math.nan, math.nan)}

@@ -25,6 +25,7 @@ from stance.scores import (
     choices,
     confusion,
     estimates,
+    flat,
     known,
     rates,
     slice_rates,
@@ -199,19 +200,16 @@ def check(config: EvaluationConfig, rows: Mapping[str, Sequence[Example]]) -> No
 
 
 def metrics(report: Report) -> dict[str, float]:
-    """All scores with the bounds of their intervals, as flat metric names."""
-    flat = {}
+    """All scores with the bounds of their intervals, as flat metric names; none for the risk of no answers."""
+    found: dict[str, float] = {}
     parts = {report.split if s == MODEL else f"{report.split}_baseline_{slug(s)}": v for s, v in report.scores.items()}
     for way, kept in report.kept.items():
         parts[f"{report.split}_abstaining_{way}"] = {"coverage": kept.coverage, "risk": kept.risk}
     for prefix, values in parts.items():
-        for name, estimate in values.items():
-            flat[f"{prefix}_{name}"] = estimate.value
-            flat[f"{prefix}_{name}_low"] = estimate.low
-            flat[f"{prefix}_{name}_high"] = estimate.high
+        found |= flat(prefix, values)
     for tag, (_, slice_scores) in report.phenomena.items():
-        flat[f"{report.split}_phenomenon_{slug(tag)}_f1"] = slice_scores["f1"].value
-    return flat
+        found[f"{report.split}_phenomenon_{slug(tag)}_f1"] = slice_scores["f1"].value
+    return found
 
 
 def slug(name: str) -> str:

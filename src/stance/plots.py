@@ -58,7 +58,7 @@ def risk_coverage_curve(answers: Answers, title: str, kept: Kept | None = None) 
     ideal = (1 - (1 - risk[-1]) / share).clip(0)
     axes.plot(share, ideal, color="grey", linestyle="--", linewidth=1, label="ideal")
     axes.axhline(risk[-1], color="grey", linestyle=":", linewidth=1, label="no information")
-    if kept:
+    if kept and kept.coverage.value:
         axes.scatter(
             kept.coverage.value, kept.risk.value, color="tab:red", zorder=3, label=f"target {kept.target_risk:g}"
         )

@@ -1,6 +1,7 @@
 """Scores of predicted stances: an in-tree `evaluate.Metric` that needs no network, and bootstrap intervals."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -166,14 +167,23 @@ def score(examples: Sequence[Example], answers: Sequence[int] | npt.NDArray[np.i
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A score with its bootstrap interval over `groups` articles."""
+    """A score with its bootstrap interval over `groups` articles; not a number where there is nothing to score."""
 
     value: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return "–" if math.isnan(self.value) else f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def flat(prefix: str, values: Mapping[str, Estimate]) -> dict[str, float]:
+    """Scores with the bounds of their intervals as names `PREFIX_NAME`, `…_low` and `…_high`, but for NaN."""
+    found: dict[str, float] = {}
+    for name, estimate in values.items():
+        found[f"{prefix}_{name}"] = estimate.value
+        found |= {f"{prefix}_{name}_low": estimate.low, f"{prefix}_{name}_high": estimate.high}
+    return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
 def by_group(references: Sequence[int], predictions: Sequence[int], groups: Sequence[str]) -> Counts:

@@ -6,6 +6,7 @@ from pathlib import Path
 from stance import jsonl, tracking, transfer
 from stance.jobs.training import TransferJob
 from stance.predictor import StancePredictor, parts
+from stance.scores import flat
 from stance.show import columns
 
 
@@ -28,8 +29,8 @@ def run(job: TransferJob) -> float:
         found = transfer.score(answers, rows, job.transfer)
         trust = transfer.confidence(answers, rows, job.transfer, predictor)
         scores = {t.name: t.scores | c.estimates() for t, c in zip(found, trust, strict=True)}
-        flat = {f"{name}_{n}".replace("-", "_"): e.value for name, values in scores.items() for n, e in values.items()}
-        active.sink(flat, 0)
+        for name, values in scores.items():
+            active.sink(flat(name.replace("-", "_"), values), 0)
         plain = {name: {n: asdict(e) for n, e in values.items()} for name, values in scores.items()}
         report = {t.name: {"pairs": t.pairs, "learned_from": known[t.name], "scores": plain[t.name]} for t in found}
         jsonl.write_json(Path(job.output), jsonl.finite(report))
