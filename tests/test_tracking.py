@@ -104,7 +104,7 @@ def open_run(config: TrackingConfig, body: Callable[[Run], None]) -> None:
 def test_a_run_that_ends_well_is_finished(store: TrackingConfig) -> None:
     open_run(store, lambda active: None)
     run = runs(store, "toy")[0]
-    assert run.info.status == "FINISHED"
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "toy")
     assert "stance.error" not in run.data.tags
     assert run.data.metrics["before"] == 1.0
 
@@ -180,6 +180,10 @@ def test_each_stage_names_the_dataset_by_its_full_sha256(exported: Workplace, st
     (entry,) = stage.inputs.dataset_inputs
     assert {tag.key: tag.value for tag in entry.tags}["sha256"] == digest
     assert entry.dataset.digest == digest[:36]
+
+
+def test_each_stage_is_called_by_what_it_does_and_where_it_writes(stage: Recorded) -> None:
+    assert stage.info.run_name == f"{stage.data.tags['stance.stage']} {stage.data.params['output']}"
 
 
 def test_each_stage_keeps_its_resolved_configuration(store: TrackingConfig, stage: Recorded) -> None:

@@ -49,7 +49,7 @@ def run(
         config: where runs are kept.
         stage: what is done, such as `build`, `train`, `export`, `evaluate` or `sweep`.
         settings: the resolved configuration, nested.
-        name: the run's name; MLflow invents one for None.
+        name: the run's name; without one it is called by its stage and its output.
         resume: the id of an interrupted run to go on with; a new one is opened if the store no longer has it.
 
     Raises:
@@ -60,7 +60,7 @@ def run(
         before = _interrupted(client, config, resume) if resume else None
         if mlflow.active_run() is None:
             _told_where(client, config)
-        active = _open(client, config, stage, name, before)
+        active = _open(client, config, stage, (name or f"{stage} {settings.get('output', '')}".strip())[:250], before)
     except MlflowException as error:
         raise _refused(config, "can't open a run", error) from error
     try:
@@ -80,7 +80,7 @@ def run(
         raise
 
 
-def _open(client: MlflowClient, config: TrackingConfig, stage: str, name: str | None, before: Recorded | None) -> Run:
+def _open(client: MlflowClient, config: TrackingConfig, stage: str, name: str, before: Recorded | None) -> Run:
     measured, inside = config.system_metrics_seconds > 0, mlflow.active_run() is not None
     if before:
         logged = _logged(client, before)
