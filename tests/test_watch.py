@@ -174,6 +174,7 @@ def test_every_number_of_a_step_comes_once(encoder: str, tmp_path: Path) -> None
     wanted |= {f"validation_{label}_{kind}" for label in LABELS for kind in ("f1", "precision", "recall", "predicted")}
     assert wanted | {"validation_loss", "validation_macro_f1", "validation_above_names"} <= names
     assert [value for name, value, _ in heard.metrics if name == "train_pairs_per_second"][-1] > 0
+    assert {name for name in names if name.endswith("per_second")} == {"train_pairs_per_second"}, "pairs, not passages"
 
 
 # Logs written down by hand

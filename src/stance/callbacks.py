@@ -13,6 +13,8 @@ from stance.records import LABELS
 
 Sink = Callable[[Mapping[str, float], int], None]
 """Takes metrics and the optimizer step they belong to."""
+PACES = {"eval_runtime", "eval_samples_per_second", "eval_steps_per_second"}
+"""What the trainer says of a validation's speed: its samples are passages, not pairs."""
 
 
 class Pace(TrainerCallback):  # type: ignore[misc]
@@ -171,7 +173,7 @@ class SinkCallback(TrainerCallback):  # type: ignore[misc]
         """Pass numbers on under the names `train_…` and `validation_…`."""
         if not state.is_world_process_zero:
             return
-        numbers = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, int | float)}
+        numbers = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, int | float) and k not in PACES}
         if "loss" not in numbers:
             numbers.pop("epoch", None)  # the step has it already
         elif speed := self.pace.pairs_per_second():  # else a resume tells what an earlier process logged
