@@ -116,6 +116,12 @@ def test_transfer_scores_the_exported_model_and_keeps_the_scores_in_mlflow(
     assert headline in (0, pytest.approx(1 / 3), pytest.approx(2 / 3), 1)
     assert mean == pytest.approx((headline + found["dse-valid-clean"]["scores"]["macro_f1"]["value"]) / 2)
     assert metrics(exported, "transfer")["seesaw_valid_two_way_accuracy"] == pytest.approx(headline)
+    assert metrics(exported, "transfer").keys() >= {"dse_valid_clean_macro_f1_low", "dse_valid_clean_macro_f1_high"}
+    tags, scored = runs(exported, "transfer")[0].data.tags, runs(exported, "export")[-1]
+    assert tags["stance.dataset_sha256"] == scored.data.tags["stance.dataset_sha256"]
+    assert (tags["stance.export_run"], tags["stance.model_version"]) == (scored.info.run_id, "1")
+    version = MlflowClient(exported.uri).get_model_version("stance", "1")
+    assert version.tags["stance.int8_transfer_run"] == runs(exported, "transfer")[0].info.run_id
     told = capsys.readouterr().out
     assert "seesaw-valid" in told
     assert "not of transfer" not in told

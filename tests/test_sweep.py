@@ -803,7 +803,9 @@ def test_runs_in_mlflow_tell_a_poor_trial_and_one_whose_loss_diverges(encoder: s
     for rate in rates:
         bench.opened.study.enqueue_trial({"training.learning_rate": rate})
     store = TrackingConfig(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"), system_metrics_seconds=0)
-    Worker(bench.join(), bench.plan, partial(sweep_runs.child, store, bench.opened), bench.lines.append).run()
+    manifest = Manifest("toy", "0" * 64, {}, {}, {}, {}, {})
+    child = partial(sweep_runs.child, store, bench.opened, manifest, tmp_path)
+    Worker(bench.join(), bench.plan, child, bench.lines.append).run()
     assert [trial.state for trial in bench.trials()] == [TrialState.FAIL, TrialState.COMPLETE, TrialState.PRUNED]
     runs = sorted(recorded(tmp_path, "trial"), key=lambda run: run.data.tags["stance.trial"])
     assert [(run.info.status, run.data.tags["stance.state"]) for run in runs] == [
@@ -1235,6 +1237,8 @@ def test_the_script_keeps_a_run_a_study_and_a_child_a_trial_and_goes_on_with_bot
         assert 5e-5 <= float(run.data.params["training.learning_rate"]) <= 3e-4
         assert run.data.tags["stance.alert_never_predicted"].startswith("seed 1: the model never predicts ")
         assert run.data.metrics["seed_1_alert_never_predicted"] == 1
+        assert run.data.tags["stance.dataset_sha256"] == parent.data.tags["stance.dataset_sha256"]
+        assert run.inputs.dataset_inputs == parent.inputs.dataset_inputs
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
     kept = {file.path for file in client.list_artifacts(parent.info.run_id)}
     assert kept >= {"best.yaml", "best.overrides", "trials.csv", "history.png", "importance.png",

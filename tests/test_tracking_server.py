@@ -20,6 +20,7 @@ import servers
 import tiny
 from conftest import Workplace, script
 from stance import dataset, registry, sweep_runs, tracking
+from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.runs import Run
 from stance.settings.tracking import TrackingConfig
@@ -228,18 +229,19 @@ def test_a_run_that_fails_while_the_server_is_away_ends_at_once(
 
 
 def test_a_trial_at_whose_end_the_server_is_away_keeps_its_value(
-    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     opened: Any = SimpleNamespace(key="study")
+    toy = Manifest("toy", "0" * 64, {}, {}, {}, {}, {})
     drawn = Settings(tiny.config(), TrainingConfig())
 
     def fails() -> None:
-        with sweep_runs.child(server.config, opened, 8, drawn):
+        with sweep_runs.child(server.config, opened, toy, tmp_path, 8, drawn):
             raise StanceError("out of cheese")
 
     try:
-        with sweep_runs.child(server.config, opened, 7, drawn):
+        with sweep_runs.child(server.config, opened, toy, tmp_path, 7, drawn):
             server.stop()
         assert "trial 7 ended well, but not its run: tracking.uri=" in caplog.text
     finally:

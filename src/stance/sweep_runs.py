@@ -48,12 +48,23 @@ def parent(config: TrackingConfig, opened: Opened, job: Mapping[str, Any], manif
 
 
 @contextmanager
-def child(config: TrackingConfig, opened: Opened, number: int, settings: Settings) -> Iterator[Run]:
-    """The run of a trial, whose value is not lost if MLflow is away when it ends."""
+def child(
+    config: TrackingConfig, opened: Opened, manifest: Manifest, path: Path, number: int, settings: Settings
+) -> Iterator[Run]:
+    """The run of a trial, whose value is not lost if MLflow is away when it ends.
+
+    Args:
+        config: where runs are kept.
+        opened: the study.
+        manifest, path: of the dataset.
+        number: of the trial.
+        settings: what it trains with.
+    """
     ended = False
     try:
         with tracking.run(config, stage="trial", settings=asdict(settings), name=f"trial {number}") as active:
             active.tag(study=opened.key, trial=str(number))
+            active.dataset(manifest, path, "training")
             yield active
             ended = True
     except StanceError as error:

@@ -20,7 +20,7 @@ def run(job: EvaluateJob) -> float:
         The model's macro-F1.
     """
     rows, manifest = dataset.load(Path(job.dataset))
-    predictor, scored = _opened(job)
+    predictor, scored = opened(job.artifact, job.precision)
     registry.check_name(job.tracking.model)
     jsonl.check_output(Path(job.output), job.dataset, *parts(Path(job.artifact), predictor.metadata))
     split = job.evaluation.split
@@ -51,22 +51,22 @@ def run(job: EvaluateJob) -> float:
     return macro_f1.value
 
 
-def _opened(job: EvaluateJob) -> tuple[StancePredictor, str]:
+def opened(artifact: str, precision: str) -> tuple[StancePredictor, str]:
     """The model, and the sha256 that tells which version it is: another export may take its place at any time.
 
     Raises:
         StanceError: one did while it was read, or see `StancePredictor.load`.
     """
-    read_metadata(Path(job.artifact))  # says what is missing
-    facts = Path(job.artifact) / "stance.json"
+    read_metadata(Path(artifact))  # says what is missing
+    facts = Path(artifact) / "stance.json"
     try:
         before = sha256(facts)
-        predictor = StancePredictor.load(job.artifact, precision=job.precision)
+        predictor = StancePredictor.load(artifact, precision=precision)
         same = sha256(facts) == before
     except FileNotFoundError:  # between the old one and the new one
         same = False
     if not same:
-        raise StanceError(f"{job.artifact}: another export took its place while it was read; run this again")
+        raise StanceError(f"{artifact}: another export took its place while it was read; run this again")
     return predictor, before
 
 

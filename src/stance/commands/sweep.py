@@ -46,7 +46,7 @@ def _search(job: SweepJob, plan: trial.Plan, manifest: Manifest, folder: Path) -
     )
 
     def child(number: int, drawn: Settings) -> AbstractContextManager[Run]:
-        return sweep_runs.child(job.tracking, opened, number, settled(drawn))
+        return sweep_runs.child(job.tracking, opened, manifest, Path(job.dataset), number, settled(drawn))
 
     settings = asdict(replace(job, sweep=replace(job.sweep, storage=where)))  # a URL may hold a password
     with sweep_runs.parent(job.tracking, opened, settings, manifest) as active:

@@ -3,9 +3,10 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import jsonl, tracking, transfer
+from stance import jsonl, registry, tracking, transfer
+from stance.commands.evaluate import opened
 from stance.jobs.training import TransferJob
-from stance.predictor import StancePredictor, parts
+from stance.predictor import parts
 from stance.scores import flat
 from stance.show import columns
 
@@ -16,7 +17,9 @@ def run(job: TransferJob) -> float:
     Returns:
         The mean of the scores that are published for them.
     """
-    predictor = StancePredictor.load(job.artifact, precision=job.precision)
+    predictor, scored = opened(job.artifact, job.precision)
+    registry.check_name(job.tracking.model)
+    origin = predictor.metadata.get("checkpoint", {})
     jsonl.check_output(Path(job.output), job.transfer.root, *parts(Path(job.artifact), predictor.metadata))
     rows = transfer.load(job.transfer)
     print(f"transfer: {job.artifact} ({job.precision}) on {', '.join(f'{n} ({len(r)})' for n, r in rows.items())}")
@@ -24,7 +27,8 @@ def run(job: TransferJob) -> float:
     if told := transfer.warning(known):
         print(told)
     with tracking.run(job.tracking, stage="transfer", settings=asdict(job)) as active:
-        active.tag(train_run=predictor.metadata.get("checkpoint", {}).get("train_run", ""))
+        active.tag(train_run=origin.get("train_run", ""), export_run=predictor.metadata.get("export_run", ""))
+        active.tag(dataset_sha256=origin.get("dataset_sha256", ""))  # which it was trained with
         answers = {name: predictor.probabilities([row.pair() for row in part]) for name, part in rows.items()}
         found = transfer.score(answers, rows, job.transfer)
         trust = transfer.confidence(answers, rows, job.transfer, predictor)
@@ -35,6 +39,8 @@ def run(job: TransferJob) -> float:
         report = {t.name: {"pairs": t.pairs, "learned_from": known[t.name], "scores": plain[t.name]} for t in found}
         jsonl.write_json(Path(job.output), jsonl.finite(report))
         active.file(Path(job.output))
+        version = registry.annotate(job.tracking.model, scored, {f"{job.precision}_transfer_run": active.id})
+        active.tag(model_version=version or "not registered")
     print(columns(transfer.table(found)))
     print(f"* the score that is published for this corpus\n\n{columns(transfer.confidence_table(trust))}")
     return sum(t.scores[t.headline].value for t in found) / len(found)
