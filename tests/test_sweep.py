@@ -1234,6 +1234,7 @@ def test_the_script_keeps_a_run_a_study_and_a_child_a_trial_and_goes_on_with_bot
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert run.data.tags["stance.state"] == "complete"
         assert run.data.metrics["seed_1_macro_f1"] == run.data.metrics["macro_f1"]
+        assert run.data.metrics["best_validation_macro_f1"] == run.data.metrics["macro_f1"]
         assert 5e-5 <= float(run.data.params["training.learning_rate"]) <= 3e-4
         assert run.data.tags["stance.alert_never_predicted"].startswith("seed 1: the model never predicts ")
         assert run.data.metrics["seed_1_alert_never_predicted"] == 1

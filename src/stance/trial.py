@@ -225,7 +225,7 @@ def value(trial: Trial, plan: Plan, settings: Settings, record: Record, *, folde
             trial.set_user_attr("scores", scores)
         record.sink({f"seed_{seed}_{metric}": scores[str(seed)]}, 0)
     median = statistics.median(scores.values())
-    record.sink({metric: median}, 0)
+    record.sink({metric: median, f"best_validation_{metric}": median}, 0)  # as a training calls it
     return median
 
 
