@@ -842,6 +842,7 @@ def test_the_script_compares_and_logs(encoder: str, tmp_path: Path, capsys: pyte
     guessing = [f"{row['name']}, seed 1: {row['alerts']['guessing']}" for row in kept if "guessing" in row["alerts"]]
     assert guessing, "one epoch of so few examples"
     assert run.data.tags["stance.alert_guessing"] == "; ".join(guessing)
+    assert "training.seed" not in run.data.params, "it is trained with those of bakeoff.seeds"
     assert {file.path for file in client.list_artifacts(run.info.run_id)} >= {"bakeoff.json", "memory.jsonl"}
     recipes = json.loads(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/contenders.json"))
     assert {name: recipe["training"]["r_drop"] for name, recipe in recipes.items()} == {

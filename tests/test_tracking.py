@@ -226,6 +226,12 @@ def test_training_has_curves_over_steps_and_a_picture_of_them(store: TrackingCon
     assert run.data.metrics["best_validation_macro_f1"] == max(metric.value for metric in history)
 
 
+def test_training_is_tagged_with_what_was_left_to_the_encoder_and_the_machine(store: TrackingConfig) -> None:
+    tags = runs(store, "train")[-1].data.tags
+    assert (tags["stance.layout"], tags["stance.frozen_layers"]) == ("one_pass", "2"), "a third of MiniLM's six layers"
+    assert tags["stance.precision"] in ("fp32", "bf16")
+
+
 def test_the_export_names_the_run_that_trained_it(store: TrackingConfig) -> None:
     trained, exported_run = runs(store, "train")[-1], runs(store, "export")[-1]
     assert exported_run.data.tags["stance.train_run"] == trained.info.run_id

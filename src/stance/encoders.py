@@ -216,7 +216,7 @@ def _encoding(
     cls_id, sep_id, pad_id = _special_ids(tokenizer, config.name)
     actor_id, target_id = (tokens.encode(marker, add_special_tokens=False).ids[0] for marker in (ACTOR, TARGET))
     encoding = Encoding(
-        layout=_layout(config.layout, kind),
+        layout=layout_for(config.layout, kind),
         cls_id=cls_id,
         sep_id=sep_id,
         pad_id=pad_id,
@@ -248,7 +248,12 @@ def check_reach(encoder: PreTrainedModel, encoding: Encoding) -> None:
         )
 
 
-def _layout(wanted: str, kind: str) -> str:
+def layout_for(wanted: str, kind: str) -> str:
+    """The layout that encoders of this kind take for `model.layout`.
+
+    Raises:
+        StanceError: there is no such layout, or they can't take it.
+    """
     layout = wanted
     if wanted == "auto":
         layout = "one_pass" if kind in ONE_PASS_TYPES else "pair"

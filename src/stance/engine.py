@@ -4,9 +4,12 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from stance import encoders
 from stance.errors import StanceError
 from stance.layouts import Encoding
 from stance.model import StanceModel
+from stance.recipe import choose_precision
+from stance.settings.training import ModelConfig, TrainingConfig
 
 
 def freeze_idle(model: StanceModel, encoding: Encoding) -> None:
@@ -20,6 +23,25 @@ def freeze_idle(model: StanceModel, encoding: Encoding) -> None:
     for parameter in model.encoder.parameters():
         parameter.requires_grad_(parameter.grad is not None)
     model.zero_grad()
+
+
+def settled(models: ModelConfig, recipe: TrainingConfig) -> dict[str, str]:
+    """What a suited recipe leaves to the encoder and the machine, as a training takes it: for its record.
+
+    Raises:
+        StanceError: the encoder can't be found, or can't be trained so.
+    """
+    found = encoders.settings(models)
+    frozen = 0 if recipe.lora.rank else _lowest(recipe.frozen_layers, found.num_hidden_layers)
+    return {
+        "precision": choose_precision(recipe.precision),
+        "layout": encoders.layout_for(models.layout, found.model_type),
+        "frozen_layers": str(frozen),
+    }
+
+
+def _lowest(wanted: int | None, layers: int) -> int:
+    return layers // 3 if wanted is None else wanted
 
 
 def freeze_lowest(encoder: PreTrainedModel, layers: int | None) -> None:
@@ -37,7 +59,7 @@ def freeze_lowest(encoder: PreTrainedModel, layers: int | None) -> None:
     """
     stacks = (m for m in encoder.modules() if isinstance(m, nn.ModuleList))
     found = next((stack for stack in stacks if len(stack) == encoder.config.num_hidden_layers), nn.ModuleList())
-    lowest = len(found) // 3 if layers is None else layers
+    lowest = _lowest(layers, len(found))
     if not lowest:
         return
     if lowest >= len(found):

@@ -52,6 +52,11 @@ def recipe_digest(models: ModelConfig, recipe: TrainingConfig, dataset_sha256: s
     return digest(models, replace(recipe, seed=TrainingConfig.seed), dataset_sha256)
 
 
+def seedless(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Resolved settings of a study, for its record, without `training.seed`: it has seeds of its own."""
+    return {**settings, "training": {key: value for key, value in settings["training"].items() if key != "seed"}}
+
+
 @contextmanager
 def noted(memory: Path) -> Iterator[Callable[[str], str]]:
     """Keep the id of a study's run beside its memory while the study goes on.

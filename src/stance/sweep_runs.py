@@ -6,20 +6,21 @@ store of its own gets one there.
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from stance import tracking
+from stance import engine, tracking
 from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.runs import Run
 from stance.settings.tracking import TrackingConfig
 from stance.space import Settings
 from stance.stores import scrubbed
+from stance.studies import seedless
 from stance.study import Opened, wait_for
 
 
@@ -62,9 +63,11 @@ def child(
     """
     ended = False
     try:
-        with tracking.run(config, stage="trial", settings=asdict(settings), name=f"trial {number}") as active:
+        with tracking.run(config, stage="trial", settings=seedless(asdict(settings)), name=f"trial {number}") as active:
             active.tag(study=opened.key, trial=str(number))
             active.dataset(manifest, path, "training")
+            with suppress(StanceError):  # the trial meets the same error, and tells of it
+                active.tag(**engine.settled(settings.model, settings.training))
             yield active
             ended = True
     except StanceError as error:

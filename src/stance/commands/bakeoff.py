@@ -14,7 +14,7 @@ from stance.records import Example
 from stance.rehearsal import rehearse
 from stance.runs import Run
 from stance.show import columns
-from stance.studies import Sets, learned, noted
+from stance.studies import Sets, learned, noted, seedless
 
 Datasets = dict[str, tuple[dict[str, list[Example]], Manifest]]
 """What was read, by its directory."""
@@ -81,11 +81,13 @@ def run(job: BakeoffJob) -> Path:
     for contender in (c for c in compared if c.dataset != manifest.sha256):
         bakeoff.check_unseen(contender, rows["validation"])
     print(f"bake-off: {', '.join(job.bakeoff.contenders)}, seeds {job.bakeoff.seeds} -> {memory}")
-    with noted(memory) as begin, tracking.run(job.tracking, stage="bakeoff", settings=asdict(job)) as active:
+    settings = seedless(asdict(job))
+    with noted(memory) as begin, tracking.run(job.tracking, stage="bakeoff", settings=settings) as active:
         tracking.give_up(begin(active.id))
         active.dataset(manifest, Path(job.dataset), "validation")
         recipes = {
-            c.name: {"dataset": c.dataset, "model": asdict(c.model), "training": asdict(c.training)} for c in compared
+            c.name: seedless({"dataset": c.dataset, "model": asdict(c.model), "training": asdict(c.training)})
+            for c in compared
         }
         active.document(recipes, "contenders.json")
         active.warn(_doubts(compared, public))

@@ -49,7 +49,7 @@ def run(job: CurveJob) -> Path:
         return {f"{t.name} {t.headline}": t.scores[t.headline].value for t in found}
 
     print(f"learning curve: {job.curve.articles} articles of {job.dataset}, seeds {job.curve.seeds} -> {output}")
-    whole = asdict(job)
+    whole = studies.seedless(asdict(job))
     with studies.noted(memory) as begin, tracking.run(job.tracking, stage="learning_curve", settings=whole) as active:
         tracking.give_up(begin(active.id))
         active.dataset(manifest, Path(job.dataset), "training")

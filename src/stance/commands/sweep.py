@@ -12,6 +12,7 @@ from stance.jobs import DATASET
 from stance.jobs.studies import SweepJob
 from stance.runs import Run
 from stance.space import Settings, overruled
+from stance.studies import seedless
 from stance.sweep import Worker
 
 
@@ -48,7 +49,7 @@ def _search(job: SweepJob, plan: trial.Plan, manifest: Manifest, folder: Path) -
     def child(number: int, drawn: Settings) -> AbstractContextManager[Run]:
         return sweep_runs.child(job.tracking, opened, manifest, Path(job.dataset), number, settled(drawn))
 
-    settings = asdict(replace(job, sweep=replace(job.sweep, storage=where)))  # a URL may hold a password
+    settings = seedless(asdict(replace(job, sweep=replace(job.sweep, storage=where))))  # a URL may hold a password
     with sweep_runs.parent(job.tracking, opened, settings, manifest) as active:
         active.warn(_doubts(plan, manifest))
         Worker(opened, plan, child).run()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stance import ancestry, dataset, encoders, failures, launch, model, origin, resume, teacher, tracking, training
 from stance.dataset import Manifest
+from stance.engine import settled
 from stance.errors import StanceError
 from stance.files import check_outside, check_replaceable
 from stance.jobs.training import TrainJob
@@ -101,6 +102,7 @@ def _train(job: TrainJob, rows: dict[str, list[Example]], manifest: Manifest, ac
         "commit": origin.git_commit()[0],
         "learned_from": ancestry.learned_from(manifest, job.training),
     }
+    active.tag(**settled(job.model, job.training))
     result = training.train(
         rows,
         job.model,
@@ -115,7 +117,6 @@ def _train(job: TrainJob, rows: dict[str, list[Example]], manifest: Manifest, ac
     active.sink({f"best_validation_{name}": value for name, value in result.scores.items()}, 0)
     active.epoch(result.history)
     active.document(result.cuts, "cuts.json")
-    active.tag(precision=result.precision)
     return result
 
 
