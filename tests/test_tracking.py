@@ -304,7 +304,7 @@ def test_evaluation_hangs_together_with_training_export_and_version(store: Track
     assert tags["stance.export_run"] == runs(store, "export")[-1].info.run_id
     assert tags["stance.model_version"] == "1"
     held = client(store).get_model_version(store.model, "1")
-    assert held.tags["stance.evaluate_run"] == evaluated.info.run_id
+    assert held.tags["stance.evaluate_run"] == held.tags["stance.int8_test_run"] == evaluated.info.run_id
     assert held.tags["stance.int8_test_macro_f1"].startswith(f"{evaluated.data.metrics['test_macro_f1']:.3f}")
 
 

@@ -40,8 +40,9 @@ def run(job: EvaluateJob) -> float:
         jsonl.write_json(Path(job.output), jsonl.finite(report.to_json() | facts))
         _keep(report, job, active)
         macro_f1, tested = report.scores[MODEL]["macro_f1"], dataset.fingerprint({split: rows[split]})
-        tags = {f"{split}_dataset": manifest.sha256, "evaluate_run": active.id}
-        tags |= _tags(f"{job.precision}_{split}", str(macro_f1), tested)
+        what = f"{job.precision}_{split}"
+        tags = {f"{split}_dataset": manifest.sha256, "evaluate_run": active.id, f"{what}_run": active.id}
+        tags |= _tags(what, str(macro_f1), tested)
         version = registry.annotate(job.tracking.model, scored, tags)
         active.tag(model_version=version or "not registered", **{f"{split}_rows": tested})
         others = registry.rivals(job.tracking.model, split, tested)
