@@ -224,6 +224,8 @@ def test_training_has_curves_over_steps_and_a_picture_of_them(store: TrackingCon
     assert "learning_curves.png" in names(store, run)
     assert run.data.metrics["pairs_per_second"] > 0
     assert run.data.metrics["best_validation_macro_f1"] == max(metric.value for metric in history)
+    speeds = {name for name in run.data.metrics if name.endswith(("runtime", "per_second"))}
+    assert speeds == {"pairs_per_second", "train_pairs_per_second"}, "of passages is nothing said"
 
 
 def test_training_is_tagged_with_what_was_left_to_the_encoder_and_the_machine(store: TrackingConfig) -> None:
