@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Self
 
@@ -88,8 +89,9 @@ class StancePredictor:
         with _using(root / "tokenizer.json", "can't be read as a tokenizer"):
             tokenizer = Tokenizer.from_file(str(root / "tokenizer.json"))
         encoder = PairEncoder(tokenizer, encoding)
-        _check_alone(root / MODELS[precision])
-        session = _session(root / MODELS[precision], threads)
+        with _using(root / MODELS[precision], "ONNX Runtime can't open it"):
+            _check_alone(root / MODELS[precision])
+            session = _session(root / MODELS[precision], threads)
         predictor = cls(session, encoder, float(metadata["temperature"]), metadata, MAX_ROWS[precision])
         with _using(root, "the model does not answer with this encoding"):
             (row,), _ = encoder.encode([_PROBE])
@@ -182,8 +184,7 @@ def _session(model: Path, threads: int) -> onnxruntime.InferenceSession:
     # The arena keeps every peak for ever; without it the resident memory stays near the model's size.
     options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
-    with _using(model, "ONNX Runtime can't open it"):
-        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
 
 @contextmanager
@@ -191,6 +192,8 @@ def _using(path: Path, problem: str) -> Iterator[None]:
     """Name what a library can't use: ONNX Runtime has an exception for each of its codes, tokenizers a bare one."""
     try:
         yield
+    except StanceError:
+        raise
     except Exception as error:
         what = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise StanceError(f"{path}: {problem} ({what}); export again") from error
@@ -272,10 +275,13 @@ def _check_alone(path: Path) -> None:
 
     An export writes one file.
     """
-    content, found = path.read_bytes(), -1
-    while (found := content.find(b"location", found + 1)) >= 0:
-        if _KEY.search(content[max(found - 12, 0) : found]):
-            raise StanceError(f"{path}: keeps weights in another file, which has no sum in stance.json; export again")
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        found = -1
+        while (found := content.find(b"location", found + 1)) >= 0:
+            if _KEY.search(content[max(found - 12, 0) : found]):
+                raise StanceError(
+                    f"{path}: keeps weights in another file, which has no sum in stance.json; export again"
+                )
 
 
 def _batches(rows: Sequence[Encoded], most: int) -> Iterator[list[Encoded]]:
