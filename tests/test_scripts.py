@@ -998,6 +998,7 @@ def test_multirun_trains_once_for_each_seed(built: Workplace, tmp_path: Path) ->
     assert [fact["training"]["seed"] for fact in facts] == [1, 2]
     runs = recorded(tmp_path)
     assert sorted(run.data.params["training.seed"] for run in runs) == ["1", "2"]
+    assert {run.info.run_name for run in runs} == {f"train {tmp_path}/checkpoint-{n}" for n in (0, 1)}
     assert {run.info.run_id for run in runs} == {fact["train_run"] for fact in facts}
     assert {run.info.status for run in runs} == {"FINISHED"}
 
