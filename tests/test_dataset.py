@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -231,6 +232,31 @@ def test_a_label_that_does_not_exist_is_refused(small: Path) -> None:
         dataset.load(small)
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("stance", -3), ("stance", -1), ("weight", np.nan), ("weight", -np.inf), ("text", None), ("text", ""),
+        ("actor", None), ("actor_span", [10**9, -5]), ("target_span", [1]), ("actor_span", [0, None]),
+        ("labels", ["support", "loves"]), ("labels", None), ("tags", [None]), ("soft", [0.5, 0.5]),
+    ],
+)  # fmt: skip
+def test_a_row_that_is_no_example_is_refused_with_its_place_whatever_the_manifest_says(
+    small: Path, column: str, value: Any
+) -> None:
+    rewrite(small, column, [value])
+    with pytest.raises(StanceError, match=rf"test\.parquet: a row is no example \(row 1: {column} .*; build the data"):
+        dataset.load(small)
+
+
+def test_a_text_that_is_no_utf_8_is_refused(small: Path) -> None:
+    file = small / "data" / "test.parquet"
+    table = pq.read_table(file)
+    broken = pa.array([b"a", b"\xff\xfe"] + [b"a"] * (len(table) - 2)).cast(pa.string(), safe=False)
+    pq.write_table(table.set_column(table.schema.get_field_index("actor"), "actor", broken), file)
+    with pytest.raises(StanceError, match=r"test\.parquet: actor of a row is no text \(.*UTF8.* 1\); build"):
+        dataset.load(small)
+
+
 def test_a_row_without_a_label_is_refused(small: Path) -> None:
     rewrite(small, "stance", [None])
     with pytest.raises(StanceError, match=r"test\.parquet: a row is no example"):
@@ -297,6 +323,14 @@ def test_a_file_that_is_no_dataset_manifest_is_refused(small: Path) -> None:
 def test_a_manifest_with_values_of_another_kind_is_refused(small: Path, odd: dict[str, Any]) -> None:
     file = small / "manifest.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | odd))
+    with pytest.raises(StanceError, match=rf"manifest\.json: not a dataset manifest \({next(iter(odd))} is "):
+        dataset.load(small)
+
+
+@pytest.mark.parametrize("odd", [{"rows": {"train": "x"}}, {"labels": {"train": {"oppose": None}}}])
+def test_a_manifest_that_counts_no_numbers_is_refused(small: Path, odd: dict[str, Any]) -> None:
+    values = json.loads((small / "manifest.json").read_text("utf-8")) | odd
+    (small / "manifest.json").write_text(json.dumps(values), "utf-8")
     with pytest.raises(StanceError, match=rf"manifest\.json: not a dataset manifest \({next(iter(odd))} is "):
         dataset.load(small)
 

@@ -21,6 +21,7 @@ import yaml
 from stance import jsonl
 from stance.errors import StanceError
 from stance.records import LABELS, UNLABELLED, Example, Stance
+from stance.soundness import fault
 from stance.splits import PARTS, SPLITS
 
 FORMAT_VERSION = 3
@@ -179,11 +180,18 @@ def read_manifest(path: Path) -> Manifest:
             raise StanceError(f"{file}: format version {version}, this stance reads {FORMAT_VERSION}; build it again")
         found = Manifest(**values)
         for name, kind in typing.get_type_hints(Manifest).items():
-            if not isinstance(value := getattr(found, name), typing.get_origin(kind) or kind):
+            if not _fits(value := getattr(found, name), kind):
                 raise TypeError(f"{name} is {value!r}")
         return found
     except (ValueError, TypeError) as error:
         raise StanceError(f"{file}: not a dataset manifest ({error}); build the dataset again") from error
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value of a manifest is of its kind, all that is in it too."""
+    if not (inner := typing.get_args(kind)):
+        return kind is Any or isinstance(value, kind)
+    return isinstance(value, dict) and all(_fits(one, inner[1]) for one in value.values())
 
 
 def _read_split(path: Path) -> list[Example]:
@@ -196,14 +204,21 @@ def _read_split(path: Path) -> list[Example]:
     if table.schema != FEATURES.arrow_schema:
         found, expected = (", ".join(f"{f.name}: {f.type}" for f in s) for s in (table.schema, FEATURES.arrow_schema))
         raise StanceError(f"{path}: columns {found}, expected {expected}; build it again")
-    try:
-        texts: dict[str, str] = {}  # many rows ask about one passage
-        return [
-            example(row | {"stance": _stance(row["stance"]), "text": texts.setdefault(row["text"], row["text"])})
-            for row in table.to_pylist()
-        ]
-    except (IndexError, TypeError) as error:
-        raise StanceError(f"{path}: a row is no example ({error}); build the dataset again") from error
+    for name in table.column_names:
+        try:
+            table.column(name).validate(full=True)
+        except ValueError as error:
+            raise StanceError(f"{path}: {name} of a row is no text ({error}); build the dataset again") from error
+    lowest = NO_LABEL if path.stem == UNLABELLED else 0
+    texts: dict[str, str] = {}  # many rows ask about one passage
+    made = []
+    for number, row in enumerate(table.to_pylist(), 1):
+        if name := fault(row, lowest):
+            what = f"row {number}: {name} {str(row[name])[:80]!r}"
+            raise StanceError(f"{path}: a row is no example ({what}); build the dataset again")
+        text = texts.setdefault(row["text"], row["text"])
+        made.append(example(row | {"stance": _stance(row["stance"]), "text": text}))
+    return made
 
 
 def _stance(code: int) -> str:
