@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -451,7 +452,7 @@ def test_several_targets_of_one_actor_in_a_sentence_are_all_reported() -> None:
 
     whole, part = Mention("sanctions of Canada", 19, 38), Mention("Canada", 32, 38)
     resolution, again = Mention("resolution", 50, 60), Mention("resolution", 70, 80)
-    found = reader._best([triple(whole, 0.9), triple(part, 0.8), triple(again, 0.6), triple(resolution, 0.7)])
+    found = reader._best([triple(whole, 0.9), triple(part, 0.8), triple(again, 0.6), triple(resolution, 0.7)], {})
     assert {t.target for t in found} == {whole, resolution}, "of mentions that overlap, and of a pair, the surest one"
 
 
@@ -463,7 +464,7 @@ def test_the_best_of_many_triples_are_found_at_once() -> None:
         for one, two in pairwise(mentioned)
     ]
     start = time.process_time()
-    assert reader._best(triples) == triples
+    assert reader._best(triples, {}) == triples
     assert time.process_time() - start < 5
 
 
@@ -487,3 +488,32 @@ def test_a_name_that_acts_anywhere_in_an_article_may_act_everywhere() -> None:
     assert [(c.mention.name, c.actor) for c in called.candidates] == [
         ("Ronen Bar", True), ("Ronen Bar", True), ("plan", False)
     ]  # fmt: skip
+
+
+def test_parts_of_one_target_are_told_from_several_targets() -> None:
+    def wholes(text: str) -> dict[str, tuple[int, int]]:
+        (parsed,) = mentions.parse([text])
+        return {c.mention.name: c.whole for c in parsed.candidates if c.whole}
+
+    one = wholes("The Ghani administration rejected the return of the Taliban to power in Kabul.")
+    number, _ = one["return"]
+    assert one["return"] == (number, 0)
+    assert one["Taliban"][0] == number
+    assert one["Taliban"][1] > 0
+    several = wholes("Iran condemned the sanctions, rejected the resolution and the vote, and criticised Canada.")
+    assert len({several[name][0] for name in ("sanctions", "resolution", "vote", "Canada")}) == 4
+
+
+def test_of_the_parts_of_a_target_the_whole_is_reported_for_each_stance() -> None:
+    iran, sentence = Mention("Iran", 0, 4), ((0, 80),)
+    whole, part, other = Mention("return", 19, 25), Mention("Taliban", 33, 40), Mention("vote", 50, 54)
+    triples = [
+        Triple("a", iran, target, stance, confidence, sentence)
+        for target, stance, confidence in (
+            (part, Stance.OPPOSE, 0.9), (whole, Stance.OPPOSE, 0.8), (other, Stance.OPPOSE, 0.7),
+        )
+    ]  # fmt: skip
+    wholes = {whole.span: (5, 0), part.span: (5, 1), other.span: (9, 0)}
+    assert {t.target for t in reader._best(triples, wholes)} == {whole, other}
+    praised = [replace(triples[0], stance=Stance.SUPPORT), *triples[1:]]
+    assert {t.target for t in reader._best(praised, wholes)} == {whole, part, other}

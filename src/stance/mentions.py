@@ -30,6 +30,10 @@ _ACTOR_HEADS = frozenset({
     "senate", "senator", "society", "spokesman", "spokesperson", "spokeswoman", "student", "supplier", "teacher",
     "tribunal", "union", "villager", "worker",
 })  # fmt: skip
+# What spaCy calls the ways in which a noun belongs to another one.
+_PARTS = frozenset({"amod", "appos", "compound", "nmod", "npadvmod", "poss"})
+_LINKING = frozenset({"pcomp", "prep", "xcomp"})
+_CLAUSES = frozenset({"acl", "relcl"})
 _QUANTITIES = frozenset({"CARDINAL", "DATE", "MONEY", "ORDINAL", "PERCENT", "QUANTITY", "TIME"})
 _ARTICLE = re.compile(r"^(?:the|a|an)\s+", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
@@ -60,6 +64,7 @@ class Candidate:
         actor: whether it can hold a position.
         apposed: the same number for all that name one thing beside each other, "the minister, Chhim Vuthy".
         person: whether it is a person's name, mostly without what stands before it: "Morishige" of "Mayor Morishige".
+        whole: the number of the noun whose phrase it is a part of, and how deep: "the return [0] of the Taliban [1]".
     """
 
     mention: Mention
@@ -67,6 +72,7 @@ class Candidate:
     actor: bool
     apposed: int | None = None
     person: bool = False
+    whole: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +180,9 @@ def candidates(doc: Doc) -> Iterator[Candidate]:
         types = {span.label_, span.root.ent_type_}
         actor = not ACTOR_TYPES.isdisjoint(types) or not _ACTOR_HEADS.isdisjoint(_singulars(span.root.lower_))
         person = entity and span.label_ == "PERSON"
-        yield Candidate(Mention(whole[start:end], start, end), named, actor, _apposed(span.root), person)
+        yield Candidate(
+            Mention(whole[start:end], start, end), named, actor, _apposed(span.root), person, _whole(span.root)
+        )
 
 
 def _without_possessive(text: str) -> str:
@@ -188,6 +196,38 @@ def _apposed(root: Token) -> int | None:
     while first.dep_ == "appos":
         first = first.head
     return first.i if first is not root or any(child.dep_ == "appos" for child in root.children) else None
+
+
+def _whole(noun: Token) -> tuple[int, int]:
+    """The number of the noun whose phrase a noun is a part of, its own where there is none, and how deep it is there."""
+    depth, seen = 0, {noun}
+    while (above := _above(noun)) is not None and above not in seen:
+        noun, depth = above, depth + 1
+        seen.add(noun)
+    return noun.i, depth
+
+
+def _above(noun: Token) -> Token | None:
+    """The noun that a noun belongs to: as owner, part of its name, by a preposition, or in a clause about it.
+
+    What "and" joins to an object is an object of its own; what it joins to a part of a phrase is a part as well.
+    """
+    head = noun.head
+    if noun.dep_ == "conj":
+        return head if _is_noun(head) and _above(head) is not None else None
+    if noun.dep_ in _PARTS:
+        return head if _is_noun(head) else None
+    if noun.dep_.startswith("nsubj"):
+        return None
+    while head.dep_ in _LINKING:
+        head = head.head
+    if head.dep_ in _CLAUSES:
+        head = head.head
+    return head if _is_noun(head) else None
+
+
+def _is_noun(token: Token) -> bool:
+    return token.pos_ in ("NOUN", "PROPN", "PRON")
 
 
 def words(name: str) -> frozenset[str]:

@@ -8,7 +8,7 @@ of names.
 import re
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from heapq import merge
 from itertools import islice
@@ -57,6 +57,8 @@ _DATELINE = re.compile(
 )
 """Where a line comes from: "KABUL — ", "LYON, France — ", "KABUL, Jan. 14 (Reuters) - "; the place in capitals."""
 
+Wholes = Mapping[Span | None, tuple[int, int]]
+"""`Candidate.whole` by the place of the mention."""
 Question = tuple[Pair, Mention, Mention, Span]
 """What is asked of the predictor, the two mentions in the article, and their sentence."""
 
@@ -107,7 +109,10 @@ class ArticleReader:
                 for (_, actor, target, sentence), p in zip(part, predictions, strict=True)
                 if p.stance != Stance.NEUTRAL and p.confidence >= self.threshold and not p.abstained
             )
-        return sorted(_best(found), key=lambda triple: (triple.evidence, triple.actor.start, triple.target.start))
+        wholes = {c.mention.span: c.whole for c in parsed.candidates if c.whole}
+        return sorted(
+            _best(found, wholes), key=lambda triple: (triple.evidence, triple.actor.start, triple.target.start)
+        )
 
     def _questions(self, text: str, parsed: Parsed) -> Iterator[Question]:
         last = len(parsed.sentences) - 1
@@ -252,22 +257,28 @@ def _is_full(name: str) -> bool:
     )
 
 
-def _best(triples: Sequence[Triple]) -> list[Triple]:
-    """The most confident triple of a pair of names, and of overlapping mentions of them."""
+def _best(triples: Sequence[Triple], wholes: Wholes) -> list[Triple]:
+    """The most confident triple of a pair of names and of overlapping mentions of them, and none of parts of a target.
+
+    `wholes` has what a mention is a part of: "the return of the Taliban to power" is one target, not three.
+    """
     kept: dict[tuple[Span, ...], list[Triple]] = {}
     pairs = set[tuple[str, str]]()
-    for triple in sorted(triples, key=lambda t: -t.confidence):
+    for triple in sorted(triples, key=lambda t: (wholes.get(t.target.span, (0, 0))[1], -t.confidence)):
         pair, beside = (triple.actor.name, triple.target.name), kept.setdefault(triple.evidence, [])
-        if pair not in pairs and not any(_same(triple, other) for other in beside):
+        if pair not in pairs and not any(_same(triple, other, wholes) for other in beside):
             pairs.add(pair)
             beside.append(triple)
     return [triple for beside in kept.values() for triple in beside]
 
 
-def _same(one: Triple, other: Triple) -> bool:
-    """Whether two triples of one sentence are of one pair, by their names or since their mentions overlap."""
-    pairs = (one.actor, other.actor), (one.target, other.target)
-    return all(a.name == b.name or overlap(a.span, b.span) for a, b in pairs)
+def _same(one: Triple, other: Triple, wholes: Wholes) -> bool:
+    """Whether two triples of one sentence say the same."""
+    if one.actor.name != other.actor.name and not overlap(one.actor.span, other.actor.span):
+        return False
+    phrases = [wholes[t.target.span][0] for t in (one, other) if t.target.span in wholes]
+    part = one.stance == other.stance and len(phrases) == 2 and phrases[0] == phrases[1]
+    return part or one.target.name == other.target.name or overlap(one.target.span, other.target.span)
 
 
 def _within(inner: Span, outer: Span) -> bool:
