@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import CORPUS, Workplace
-from stance import jsonl, mentions, reader
+from stance import jsonl, mentions, people, reader
 from stance.errors import StanceError
 from stance.files import sha256
 from stance.forms import article_from_json
@@ -402,11 +402,13 @@ def test_a_holder_within_a_longer_name_is_no_target_that_comes_first(monkeypatch
             "Hillary Clinton met Bill Clinton. President Bill Clinton praised it.",
             {"President Bill Clinton": "Bill Clinton"},
         ),
+        ("Barack Obama left. Mrs. Obama strongly condemned the tax. Obama left.", {}),
+        ("Prince Mohammed bin Salman praised the plan. King Salman condemned the truce. Salman left.", {}),
     ],
 )
 def test_full_names_are_those_of_people_and_of_nobody_else(text: str, wanted: dict[str, str]) -> None:
     (parsed,) = mentions.parse([text])
-    found = reader._full_names(text, parsed.candidates)
+    found = people.full_names(text, parsed.candidates)
     assert {name: whole for name, whole in found.items() if name != whole}.items() >= wanted.items()
     assert wanted or all(name == whole for name, whole in found.items())
 
@@ -481,7 +483,9 @@ def test_who_is_named_beside_his_office_is_one_holder(
 def test_a_name_that_acts_anywhere_in_an_article_may_act_everywhere() -> None:
     places = [("Ronen Bar", 0, True), ("Bar", 20, False), ("plan", 30, False)]
     candidates = tuple(
-        mentions.Candidate(Mention(name, start, start + len(name)), name != "plan", acts, person=name == "Ronen Bar")
+        mentions.Candidate(
+            Mention(name, start, start + len(name)), name != "plan", acts, label="PERSON" if name == "Ronen Bar" else ""
+        )
         for name, start, acts in places
     )
     called = reader._called("x" * 40, mentions.Parsed(((0, 40),), candidates))
@@ -491,29 +495,76 @@ def test_a_name_that_acts_anywhere_in_an_article_may_act_everywhere() -> None:
 
 
 def test_parts_of_one_target_are_told_from_several_targets() -> None:
-    def wholes(text: str) -> dict[str, tuple[int, int]]:
+    def wholes(text: str) -> dict[str, int | None]:
         (parsed,) = mentions.parse([text])
-        return {c.mention.name: c.whole for c in parsed.candidates if c.whole}
+        return {c.mention.name: c.whole for c in parsed.candidates}
 
     one = wholes("The Ghani administration rejected the return of the Taliban to power in Kabul.")
-    number, _ = one["return"]
-    assert one["return"] == (number, 0)
-    assert one["Taliban"][0] == number
-    assert one["Taliban"][1] > 0
+    assert one["return"] == one["Taliban"] != one["Ghani administration"]
     several = wholes("Iran condemned the sanctions, rejected the resolution and the vote, and criticised Canada.")
-    assert len({several[name][0] for name in ("sanctions", "resolution", "vote", "Canada")}) == 4
+    assert len({several[name] for name in ("sanctions", "resolution", "vote", "Canada")}) == 4
 
 
-def test_of_the_parts_of_a_target_the_whole_is_reported_for_each_stance() -> None:
+def test_of_the_parts_of_a_target_the_surest_is_reported_for_each_stance() -> None:
     iran, sentence = Mention("Iran", 0, 4), ((0, 80),)
     whole, part, other = Mention("return", 19, 25), Mention("Taliban", 33, 40), Mention("vote", 50, 54)
     triples = [
         Triple("a", iran, target, stance, confidence, sentence)
         for target, stance, confidence in (
-            (part, Stance.OPPOSE, 0.9), (whole, Stance.OPPOSE, 0.8), (other, Stance.OPPOSE, 0.7),
+            (part, Stance.OPPOSE, 0.8), (whole, Stance.OPPOSE, 0.9), (other, Stance.OPPOSE, 0.7),
         )
     ]  # fmt: skip
-    wholes = {whole.span: (5, 0), part.span: (5, 1), other.span: (9, 0)}
+    wholes = {whole.span: 5, part.span: 5, other.span: 9}
     assert {t.target for t in reader._best(triples, wholes)} == {whole, other}
     praised = [replace(triples[0], stance=Stance.SUPPORT), *triples[1:]]
     assert {t.target for t in reader._best(praised, wholes)} == {whole, part, other}
+
+
+@pytest.mark.parametrize("margin", ["", "    ", "> ", "\t"])
+def test_wrapped_text_goes_on_behind_its_margin(margin: str) -> None:
+    lines = ["The ministry in Ankara on Monday strongly", "opposed the new levy, while the parliament of Russia"]
+    lines += ["rejected the treaty of the", "European Union."]
+    laid = mentions.laid_out("\n".join(f"{margin}{line}" for line in lines))
+    assert mentions.PARAGRAPH not in laid
+    assert "\n" not in laid
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("The government of Pakistan on Monday condemned an\nEU embargo.", 0),
+        ("Ministers of Iran – who met in Vienna\n– rejected the tax.", 0),
+        ("The meeting that is planned for\n2. June was opposed.", 0),
+        ("Asked by reporters:\n1. Iran rejected it\n2. Iraq did not", 2),
+        ("SMITH: I oppose the tax\nJONES: I support it\nfor the sake of it", 1),
+        ("A headline about a treaty\nIsrael condemned the summit on Monday, and the king of Jordan praised it.", 1),
+    ],
+)
+def test_where_a_paragraph_ends_at_a_line_break(text: str, ends: int) -> None:
+    assert mentions.laid_out(text).count(mentions.PARAGRAPH) == ends
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("US, UK and France — all allies — strongly condemned the coup.", {"UK", "France", "coup"}),
+        ("EU, NATO and Ukraine – all allies – backed the treaty.", {"NATO", "Ukraine", "treaty"}),
+        ("Iran condemned Israel's Operation Rising Lion.", {"Israel", "Operation Rising Lion"}),
+        ("Iran praised Netanyahu rival Benny Gantz.", {"Benny Gantz"}),
+    ],
+)
+def test_names_of_a_sentence_are_asked_about(
+    predictor: StancePredictor, monkeypatch: pytest.MonkeyPatch, line: str, names: set[str]
+) -> None:
+    parts, _ = asked(predictor, Article("line", line), monkeypatch)
+    assert names <= {name for part in parts for pair in part for name in (pair.actor, pair.target)}
+
+
+def test_full_names_of_thousands_are_found_at_once() -> None:
+    """0.1 s for 8,000 people of one last name; sorting them for each took nine seconds."""
+    named = [f"A{number} Smith" for number in range(8_000)]
+    candidates = [mentions.Candidate(Mention(n, 0, 9), named=True, actor=True, label="PERSON") for n in named]
+    start = time.process_time()
+    found = people.full_names("", candidates)
+    assert time.process_time() - start < 2
+    assert all(name == whole for name, whole in found.items())

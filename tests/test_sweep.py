@@ -1236,8 +1236,8 @@ def test_the_script_keeps_a_run_a_study_and_a_child_a_trial_and_goes_on_with_bot
         assert run.data.metrics["seed_1_macro_f1"] == run.data.metrics["macro_f1"]
         assert run.data.metrics["best_validation_macro_f1"] == run.data.metrics["macro_f1"]
         assert 5e-5 <= float(run.data.params["training.learning_rate"]) <= 3e-4
-        settled = {name: run.data.tags[f"stance.{name}"] for name in ("precision", "layout", "frozen_layers")}
-        assert settled == {"precision": "fp32", "layout": "one_pass", "frozen_layers": "0"}, "two layers, no third"
+        settled = {name: run.data.tags[f"stance.{name}"] for name in ("precision", "layout")}
+        assert settled == {"precision": "fp32", "layout": "one_pass"}
         assert run.data.tags["stance.alert_never_predicted"].startswith("seed 1: the model never predicts ")
         assert run.data.metrics["seed_1_alert_never_predicted"] == 1
         assert run.data.tags["stance.dataset_sha256"] == parent.data.tags["stance.dataset_sha256"]

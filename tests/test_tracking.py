@@ -230,7 +230,7 @@ def test_training_has_curves_over_steps_and_a_picture_of_them(store: TrackingCon
 
 def test_training_is_tagged_with_what_was_left_to_the_encoder_and_the_machine(store: TrackingConfig) -> None:
     tags = runs(store, "train")[-1].data.tags
-    assert (tags["stance.layout"], tags["stance.frozen_layers"]) == ("one_pass", "2"), "a third of MiniLM's six layers"
+    assert tags["stance.layout"] == "one_pass"
     assert tags["stance.precision"] in ("fp32", "bf16")
 
 

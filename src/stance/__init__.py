@@ -4,7 +4,7 @@ The package is layered; a module imports only from the rings above it:
 
 * serving   `errors` `settings` `files` `jsonl` `records` `forms` `lookup` `layouts` `encoding` `predictor`
             (numpy, onnxruntime, tokenizers)
-* reading   `mentions` `reader`                                        (+ spacy)
+* reading   `mentions` `people` `reader`                               (+ spacy)
 * building  `corpora` `agreement` `annotators` `questions` `examples` `duplicates` `splits` `division` `ledger` `stages`
             `leaks` `soundness` `dataset` `markup` `page` `writing` `build` `versions` `lexicon` `grammar` `readings`
             `labelling` `weak` `tally`

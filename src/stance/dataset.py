@@ -20,6 +20,7 @@ import yaml
 
 from stance import jsonl
 from stance.errors import StanceError
+from stance.markup import markdown, plain
 from stance.records import LABELS, UNLABELLED, Example, Stance
 from stance.soundness import fault
 from stance.splits import PARTS, SPLITS
@@ -30,10 +31,6 @@ NO_LABEL = -1
 ENTRIES = frozenset(
     {"README.md", "page.html", "data", "dropped.jsonl", "repairs.jsonl", "leaks.json", "clean.jsonl", "manifest.json"}
 )
-_PLAIN = str.maketrans(
-    {"&": "&amp;", "<": "&lt;", ">": "&gt;", **{mark: f"\\{mark}" for mark in "[]|\\`"}, **dict.fromkeys("\r\n", " ")}
-)
-"""For `str.translate`: text that is no markup in Markdown."""
 FEATURES = datasets.Features(
     {
         "id": datasets.Value("string"),
@@ -258,20 +255,18 @@ def card(manifest: Manifest, span: tuple[str, str], leaks: Sequence[Sequence[str
         leaks: a table of what held-out rows repeat, its header first.
     """
     sources = manifest.config["corpora"]
-    dropped = (
-        "\n".join(f"* {n:,}: {reason.translate(_PLAIN)}" for reason, n in sorted(manifest.dropped.items())) or "* none"
-    )
+    dropped = "\n".join(f"* {n:,}: {plain(reason)}" for reason, n in sorted(manifest.dropped.items())) or "* none"
     dates = f"dated {span[0]} to {span[1]}" if span[0] else "without dates"
-    corpora = "\n".join(f"* {s['name']}: {s['format']}, licence {s['licence']}".translate(_PLAIN) for s in sources)
+    corpora = "\n".join(plain(f"* {s['name']}: {s['format']}, licence {s['licence']}") for s in sources)
     config = json.dumps(manifest.config, indent=2, sort_keys=True)
     return (
-        f"{_header(manifest)}\n# {manifest.name.translate(_PLAIN)}\n\nActor-target stance pairs from "
+        f"{_header(manifest)}\n# {plain(manifest.name)}\n\nActor-target stance pairs from "
         f"{sum(manifest.articles.values()):,} articles {dates}, split by {manifest.config['split']['by']}.\n\n"
-        f"sha256 of the content: `{manifest.sha256}`\n\n{_markdown(table(manifest))}\n\n{corpora}\n\n"
+        f"sha256 of the content: `{manifest.sha256}`\n\n{markdown(table(manifest))}\n\n{corpora}\n\n"
         "`neutral` holds annotated neutral pairs and sampled pairs of exhaustively annotated articles that nobody "
         "annotated. `actor_span` and `target_span` are `[start, end)` in `text`, or null when the passage does "
         "not print the name. `labels` are the stances that the row's corpus knows.\n\n## Leaks\n\n"
-        f"{_markdown(leaks)}\n\n## Dropped\n\n{dropped}\n\nEach one is in `dropped.jsonl`.\n\n"
+        f"{markdown(leaks)}\n\n## Dropped\n\n{dropped}\n\nEach one is in `dropped.jsonl`.\n\n"
         f"{_questions(manifest)}## Configuration\n\n```json\n{config}\n```\n"
     )
 
@@ -298,8 +293,3 @@ def _header(manifest: Manifest) -> str:
         "configs": [{"config_name": "default", "data_files": files}],
     }
     return f"---\n{yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)}---\n"
-
-
-def _markdown(rows: Sequence[Sequence[str]]) -> str:
-    header, *body = ["| " + " | ".join(cell.translate(_PLAIN) for cell in row) + " |" for row in rows]
-    return "\n".join([header, "|---" + "|--:" * (len(rows[0]) - 1) + "|", *body])

@@ -32,16 +32,10 @@ def settled(models: ModelConfig, recipe: TrainingConfig) -> dict[str, str]:
         StanceError: the encoder can't be found, or can't be trained so.
     """
     found = encoders.settings(models)
-    frozen = 0 if recipe.lora.rank else _lowest(recipe.frozen_layers, found.num_hidden_layers)
     return {
         "precision": choose_precision(recipe.precision),
         "layout": encoders.layout_for(models.layout, found.model_type),
-        "frozen_layers": str(frozen),
     }
-
-
-def _lowest(wanted: int | None, layers: int) -> int:
-    return layers // 3 if wanted is None else wanted
 
 
 def freeze_lowest(encoder: PreTrainedModel, layers: int | None) -> None:
@@ -59,7 +53,7 @@ def freeze_lowest(encoder: PreTrainedModel, layers: int | None) -> None:
     """
     stacks = (m for m in encoder.modules() if isinstance(m, nn.ModuleList))
     found = next((stack for stack in stacks if len(stack) == encoder.config.num_hidden_layers), nn.ModuleList())
-    lowest = _lowest(layers, len(found))
+    lowest = len(found) // 3 if layers is None else layers
     if not lowest:
         return
     if lowest >= len(found):

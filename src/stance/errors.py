@@ -8,7 +8,11 @@ _USER = re.compile(r"(?<=://)[^:/?\s]*:(?!\d+:?(?:\s|$))")  # no host with its p
 _REST = re.compile(r"[?\s]")
 _TOKEN = re.compile(r"(https?://)[^:/?@\s]+:?@", re.IGNORECASE)
 _PARAMETER = re.compile(r"([?&;]([^=&?;\s]*)=)[^&\s]+")
-_SECRET = re.compile("pass|pwd|token|secret|credential|signature|(?:api|access)_?key|odbc_connect", re.IGNORECASE)
+_SECRET = re.compile(
+    "(?:pass|password|passwd|passphrase|pwd|token|secret|credentials?|signature|(?:api|access)_?key|odbc_connect)$",
+    re.IGNORECASE,
+)
+"""How the name of a parameter ends whose value is nobody's business: `sslpassword`, `access_token`, no `max_tokens`."""
 _TORN = re.compile(r"unexpected pos \d|PytorchStreamWriter|iostream error")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LONGEST = 2000

@@ -1,4 +1,4 @@
-"""HTML as a tree of elements, so that text from outside is text and never markup; tables and bars of label counts."""
+"""HTML as a tree of elements, so that text from outside is text and never markup; tables and bars; Markdown."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,9 @@ _BAD = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff
 _NUMBER = re.compile(r"[-+]?[\d.,]+%?")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _NAME = 80
+_PLAIN = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", **{mark: f"\\{mark}" for mark in "[]|\\`"}, **dict.fromkeys("\r\n", " ")}
+)
 
 Counts = list[int]
 """Rows of each of `LABELS`."""
@@ -138,3 +141,14 @@ def _text(cell: object) -> Child:
     if isinstance(cell, Element):
         return cell
     return f"{cell:,}" if isinstance(cell, int) else str(cell)
+
+
+def plain(text: str) -> str:
+    """Text that is no markup in Markdown, on one line."""
+    return text.translate(_PLAIN)
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, the header first; all columns but the first hold numbers."""
+    header, *body = ["| " + " | ".join(map(plain, row)) + " |" for row in rows]
+    return "\n".join([header, "|---" + "|--:" * (len(rows[0]) - 1) + "|", *body])

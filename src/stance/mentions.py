@@ -44,8 +44,10 @@ PARAGRAPH = "\u2029"
 """Ends a paragraph, as two line breaks do; one character (Unicode 5.8)."""
 _LINE = re.compile(f"[\n{PARAGRAPH}]")
 _BLANK = re.compile(rf"(\n\s*\n|{PARAGRAPH})")
-_ITEM = re.compile(r"\s*(?:[*•‣◦·–—-]|\(?\d{1,3}[.)]|\(?[a-z]\))\s")
-"""How a line of a list begins."""
+_ITEM = re.compile(r"\s*(?:[*•‣◦·-]\s|[A-Z][A-Z.'’ -]{1,40}:\s)")
+"""How a line of a list begins, or of a transcript."""
+_MAYBE_ITEM = re.compile(r"\s*(?:[–—]|\(?\d{1,3}[.)]|\(?[a-z]\))\s")
+"""The same, if the line before was one or has ended."""
 _ENDED = re.compile(r"[.!?…:;][\"'”’»)\]]*$")
 _RAGGED = 0.85
 """Share of the longest wrapped line that every other one fills."""
@@ -63,16 +65,16 @@ class Candidate:
         named: whether it is a proper name.
         actor: whether it can hold a position.
         apposed: the same number for all that name one thing beside each other, "the minister, Chhim Vuthy".
-        person: whether it is a person's name, mostly without what stands before it: "Morishige" of "Mayor Morishige".
-        whole: the number of the noun whose phrase it is a part of, and how deep: "the return [0] of the Taliban [1]".
+        label: as what spaCy knows the name, such as PERSON; empty for a phrase, which may hold one: "Mayor Morishige".
+        whole: the same number for all parts of one phrase: "the return of the Taliban to power" has three.
     """
 
     mention: Mention
     named: bool
     actor: bool
     apposed: int | None = None
-    person: bool = False
-    whole: tuple[int, int] | None = None
+    label: str = ""
+    whole: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def laid_out(text: str) -> str:
     address, the end of a paragraph (`PARAGRAPH`). A line that ends a sentence is left.
     """
     lines = text.split("\n")
-    wide = max((len(line.rstrip()) for line, behind in pairwise(lines) if behind[:1].islower()), default=0)
+    wide = max((len(line.rstrip()) for line, behind in pairwise(lines) if _goes_on(behind)), default=0)
     return lines[0] + "".join(_break(line.rstrip(), behind, wide) + behind for line, behind in pairwise(lines))
 
 
@@ -140,12 +142,21 @@ def _break(line: str, behind: str, wide: int) -> str:
     """What stands for the break between two lines where the longest line that is wrapped has `wide` characters."""
     if not line or not behind.strip():
         return "\n"
-    if _ITEM.match(behind):
+    ended = _ENDED.search(line, max(len(line) - 8, 0))
+    if _ITEM.match(behind) or (_MAYBE_ITEM.match(behind) and (ended or _MAYBE_ITEM.match(line))):
         return PARAGRAPH
-    if _ENDED.search(line, max(len(line) - 8, 0)):
+    if ended:
         return "\n"
-    wrapped = behind[:1].islower() or len(line) + len(behind.split(maxsplit=1)[0]) >= _RAGGED * wide > 0
-    return " " if wrapped else PARAGRAPH
+    if _goes_on(behind) or line.rpartition(" ")[2] in _FILLERS or line.endswith(","):
+        return " "
+    if not wide:  # nothing tells whether it is wrapped, but what is longer than a line
+        return PARAGRAPH if len(behind) > 1.5 * len(line) else "\n"
+    return " " if len(line) + len(behind.split(maxsplit=1)[0]) >= _RAGGED * wide else PARAGRAPH
+
+
+def _goes_on(line: str) -> bool:
+    """Whether a line begins within a sentence, indented or quoted (">") as it may be."""
+    return line.lstrip(" \t>|")[:1].islower()
 
 
 def sentences(doc: Doc) -> Iterator[Span]:
@@ -179,10 +190,9 @@ def candidates(doc: Doc) -> Iterator[Candidate]:
         named = entity or span.root.pos_ == "PROPN"
         types = {span.label_, span.root.ent_type_}
         actor = not ACTOR_TYPES.isdisjoint(types) or not _ACTOR_HEADS.isdisjoint(_singulars(span.root.lower_))
-        person = entity and span.label_ == "PERSON"
-        yield Candidate(
-            Mention(whole[start:end], start, end), named, actor, _apposed(span.root), person, _whole(span.root)
-        )
+        label = span.label_ if entity else ""
+        mention = Mention(whole[start:end], start, end)
+        yield Candidate(mention, named, actor, _apposed(span.root), label, _whole(span.root))
 
 
 def _without_possessive(text: str) -> str:
@@ -198,13 +208,13 @@ def _apposed(root: Token) -> int | None:
     return first.i if first is not root or any(child.dep_ == "appos" for child in root.children) else None
 
 
-def _whole(noun: Token) -> tuple[int, int]:
-    """The number of the noun whose phrase a noun is a part of, its own where there is none, and how deep it is there."""
-    depth, seen = 0, {noun}
+def _whole(noun: Token) -> int:
+    """The number of the noun whose phrase a noun is a part of, its own if there is none."""
+    seen = {noun}
     while (above := _above(noun)) is not None and above not in seen:
-        noun, depth = above, depth + 1
+        noun = above
         seen.add(noun)
-    return noun.i, depth
+    return int(noun.i)
 
 
 def _above(noun: Token) -> Token | None:

@@ -13,9 +13,8 @@ from dataclasses import replace
 from heapq import merge
 from itertools import islice
 
-from stance import mentions
+from stance import mentions, people
 from stance.errors import StanceError
-from stance.lookup import LINKS, TITLES, is_state
 from stance.mentions import Candidate, Parsed
 from stance.predictor import StancePredictor
 from stance.records import Article, Mention, Pair, Span, Stance, Triple, overlap
@@ -25,39 +24,15 @@ MAX_PAIRS = 1000
 PART = 4000
 """Questions that are answered together, so that a long article takes no more memory than a short one."""
 _VAGUE = re.compile(r"(?:its|his|her|their|our|my|your|every|any|no|each|this|that|these|those|such)\b", re.IGNORECASE)
-_THE = re.compile(r"\bthe\s+$", re.IGNORECASE)
-_TITLES = TITLES | {
-    "gen",
-    "general",
-    "judge",
-    "justice",
-    "lord",
-    "mayor",
-    "mr",
-    "mrs",
-    "ms",
-    "dr",
-    "prime",
-    "prof",
-    "professor",
-    "rep",
-    "sen",
-    "sir",
-    "vice",
-}
-_PARTICLES = frozenset(
-    {"al", "bin", "da", "das", "de", "del", "della", "den", "der", "di", "dos", "du", "el", "la", "ter", "van", "von"}
-)
-"""Small words within a person's name."""
-_NO_NAME = re.compile(r"[\d,;:()\[\]\"“”–—]| -")
+_OWNER = re.compile("['’]s ")
 _DATELINE = re.compile(
     r"^[ \t]*(?P<place>[^\W\d_][\w.'’ -]{1,40}?)"
-    r"(?:, [A-Z0-9][\w.]*(?: [\w.]+){0,3}?){0,2}(?: \([A-Z][\w ]*\))? ?[—–-]+ ",
+    r"(?:, [A-Z0-9][\w.]*(?: [A-Z0-9][\w.]*){0,3}?){0,2}(?: \([A-Z][\w ]*\))? ?[—–-]+ (?=.*[^\W\d_A-Z])",
     re.MULTILINE,
 )
 """Where a line comes from: "KABUL — ", "LYON, France — ", "KABUL, Jan. 14 (Reuters) - "; the place in capitals."""
 
-Wholes = Mapping[Span | None, tuple[int, int]]
+Wholes = Mapping[Span | None, int]
 """`Candidate.whole` by the place of the mention."""
 Question = tuple[Pair, Mention, Mention, Span]
 """What is asked of the predictor, the two mentions in the article, and their sentence."""
@@ -109,7 +84,7 @@ class ArticleReader:
                 for (_, actor, target, sentence), p in zip(part, predictions, strict=True)
                 if p.stance != Stance.NEUTRAL and p.confidence >= self.threshold and not p.abstained
             )
-        wholes = {c.mention.span: c.whole for c in parsed.candidates if c.whole}
+        wholes = {c.mention.span: c.whole for c in parsed.candidates if c.whole is not None}
         return sorted(
             _best(found, wholes), key=lambda triple: (triple.evidence, triple.actor.start, triple.target.start)
         )
@@ -129,7 +104,7 @@ class ArticleReader:
 def _called(text: str, parsed: Parsed) -> Parsed:
     """The parsed text with each candidate by its full name; a name that acts anywhere may act everywhere."""
     tidy = [replace(c, mention=replace(c.mention, name=" ".join(c.mention.name.split()))) for c in parsed.candidates]
-    full = _full_names(text, tidy)
+    full = people.full_names(text, tidy)
     named = [replace(c, mention=replace(c.mention, name=full.get(c.mention.name, c.mention.name))) for c in tidy]
     acting = {c.mention.name for c in named if c.actor and c.named}
     found = (replace(c, actor=c.actor or (c.named and c.mention.name in acting)) for c in named)
@@ -147,17 +122,28 @@ def _by_sentence(parsed: Parsed, text: str) -> dict[int, list[Candidate]]:
         whole = number >= 0 and _within((start, end), parsed.sentences[number])
         if whole and not _VAGUE.match(candidate.mention.name) and not (line >= 0 and start < lines[line][1]):
             found.setdefault(number, []).append(candidate)
-    return {number: _named(inside) for number, inside in sorted(found.items())}
+    return {number: _named(inside, text) for number, inside in sorted(found.items())}
 
 
-def _named(inside: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates of a sentence but for parts of a longer name, and phrases beside what names the same.
+def _named(inside: Sequence[Candidate], text: str) -> list[Candidate]:
+    """The candidates of a sentence but for parts of names, and phrases beside what names the same.
 
-    Of "Department of Justice" that is "Department", of "the minister, Chhim Vuthy", the minister.
+    Of "Department of Justice" that is "Department", of "President Ghani" "Ghani", of "the minister, Chhim Vuthy", the
+    minister, and of "Israel's Rising Lion" all of it, since "Israel" and "Rising Lion" are there.
     """
-    names = set(_longest([c.mention for c in inside if c.named]))
+    names = sorted(c.mention.span for c in inside if c.label and c.mention.span)
+    phrases = {c.mention.end: c.mention for c in inside if c.named and not c.label}
     apposed = {c.apposed for c in inside if c.named} - {None}
-    return [c for c in inside if (c.mention in names if c.named else c.apposed not in apposed)]
+    out = set[Mention]()
+    for c in inside:
+        start, end = span = c.mention.span or (-1, -1)
+        before = names[: bisect_right(names, (start, len(text)))][-1:]
+        phrase = phrases.get(end) if c.label else None
+        if any(_within(span, name) and span != name for name in before) or (not c.named and c.apposed in apposed):
+            out.add(c.mention)
+        elif phrase and phrase.start is not None and phrase.start < start:
+            out.add(phrase if _OWNER.search(text, phrase.start, start) else c.mention)
+    return [c for c in inside if c.mention not in out]
 
 
 def _pairs(inside: Sequence[Candidate]) -> list[tuple[Mention, Mention]]:
@@ -165,7 +151,7 @@ def _pairs(inside: Sequence[Candidate]) -> list[tuple[Mention, Mention]]:
 
     What stands in apposition ("the minister, Chhim Vuthy") is no other.
     """
-    actors, targets = _longest([c.mention for c in inside if c.actor]), [c.mention for c in inside]
+    actors, targets = _longest([c.mention for c in inside if c.actor]), _longest([c.mention for c in inside])
     apposed = {c.mention: c.apposed for c in inside if c.apposed is not None}
     others = (
         (actor, target)
@@ -215,56 +201,14 @@ def _longest(names: Sequence[Mention]) -> list[Mention]:
     return [name for name in names if name.span in kept]
 
 
-def _full_names(text: str, candidates: Sequence[Candidate]) -> dict[str, str]:
-    """The full name of each person whom the text also calls by less or by more of it: "Dostum", "General Abdul Dostum".
-
-    A last name stands for no full one where there are two ("Bill Clinton", "Hillary Clinton"), after "the", or where
-    it is that of a state.
-    """
-    starts = [(c.mention.name, c.mention.start or 0) for c in candidates]
-    common = {name for name, start in starts if _THE.search(text, max(start - 5, 0), start)}
-    full: dict[str, set[str]] = {}
-    for bare in {_untitled(c.mention.name) for c in candidates if c.person}:
-        if _is_full(bare):
-            full.setdefault(bare.split()[-1], set()).add(bare)
-    found: dict[str, str] = {}
-    for name in {c.mention.name for c in candidates if c.named}:
-        known, bare = sorted(full.get(name.split()[-1], ()), key=len, reverse=True), _untitled(name)
-        inside = next((whole for whole in known if name.endswith(f" {whole}")), "")
-        sure = known and bare not in common and all(f" {known[0]}".endswith(f" {other}") for other in (*known, bare))
-        if whole := known[0] if sure and not is_state(bare) else inside:
-            found[name] = whole
-    return found
-
-
-def _untitled(name: str) -> str:
-    """A name without the titles before it: "Trump" of "President Trump"."""
-    words = name.split()
-    while len(words) > 1 and words[0].casefold().rstrip(".") in _TITLES:
-        del words[0]
-    return " ".join(words)
-
-
-def _is_full(name: str) -> bool:
-    """Whether a person's name is a full one, and nothing beside it: no "France's Emmanuel Macron", no "one Fondo"."""
-    first, *rest = words = name.split()
-    return (
-        bool(rest)
-        and first[0].isupper()
-        and not any(word.endswith(("'s", "’s")) or word.casefold() in LINKS for word in words)
-        and all(word[0].isupper() or word in _PARTICLES for word in rest)
-        and not _NO_NAME.search(name)
-    )
-
-
 def _best(triples: Sequence[Triple], wholes: Wholes) -> list[Triple]:
-    """The most confident triple of a pair of names and of overlapping mentions of them, and none of parts of a target.
+    """The most confident triple of a pair of names, of overlapping mentions, and of the parts of one target.
 
     `wholes` has what a mention is a part of: "the return of the Taliban to power" is one target, not three.
     """
     kept: dict[tuple[Span, ...], list[Triple]] = {}
     pairs = set[tuple[str, str]]()
-    for triple in sorted(triples, key=lambda t: (wholes.get(t.target.span, (0, 0))[1], -t.confidence)):
+    for triple in sorted(triples, key=lambda t: -t.confidence):
         pair, beside = (triple.actor.name, triple.target.name), kept.setdefault(triple.evidence, [])
         if pair not in pairs and not any(_same(triple, other, wholes) for other in beside):
             pairs.add(pair)
@@ -276,8 +220,7 @@ def _same(one: Triple, other: Triple, wholes: Wholes) -> bool:
     """Whether two triples of one sentence say the same."""
     if one.actor.name != other.actor.name and not overlap(one.actor.span, other.actor.span):
         return False
-    phrases = [wholes[t.target.span][0] for t in (one, other) if t.target.span in wholes]
-    part = one.stance == other.stance and len(phrases) == 2 and phrases[0] == phrases[1]
+    part = one.stance == other.stance and wholes.get(one.target.span, -1) == wholes.get(other.target.span)
     return part or one.target.name == other.target.name or overlap(one.target.span, other.target.span)
 
 
