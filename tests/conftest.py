@@ -10,7 +10,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +19,7 @@ from typing import Any
 import hypothesis
 import pytest
 from filelock import FileLock
+from sqlalchemy import Engine, event
 
 ROOT = Path(__file__).resolve().parents[1]
 CORPUS = ROOT / "data" / "corpus"
@@ -26,6 +27,17 @@ CORPUS = ROOT / "data" / "corpus"
 # What an example may take depends on what else the machine does; how slow code may be is told by tests of its own.
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
+
+
+@event.listens_for(Engine, "connect")
+def wait_for_no_disk(connection: Any, _: Any) -> None:
+    """Neither MLflow nor Optuna waits until SQLite's rows are on the disk: no test cuts the power."""
+    if isinstance(connection, sqlite3.Connection):
+        ((milliseconds,),) = connection.execute("PRAGMA busy_timeout")
+        connection.execute("PRAGMA busy_timeout=0")
+        with suppress(sqlite3.Error):  # it is locked or no database, which is for the test to find
+            connection.execute("PRAGMA synchronous=OFF")
+        connection.execute(f"PRAGMA busy_timeout={milliseconds}")
 
 
 def pytest_collection_finish() -> None:
@@ -113,9 +125,28 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database in which nothing is kept, for copying: MLflow takes seconds to make one."""
+    own = tmp_path_factory.getbasetemp()
+    kept = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "empty.db"
+    with FileLock(f"{kept}.lock"):  # not the pipeline's, which takes far longer
+        if not kept.exists():
+            shutil.copy(_made_store(tmp_path_factory.mktemp("store")), kept)
+    return kept
+
+
+@pytest.fixture
+def fresh_store(empty_store: Path, tmp_path: Path) -> None:
+    """The test's folder has an MLflow database in which nothing is kept."""
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+
+
+@pytest.fixture(scope="session")
+def built(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """A dataset of 14 articles, built by the script."""
     place = Workplace(tmp_path_factory.mktemp("place"))
+    (place.root / "mlruns").mkdir()
+    shutil.copy(empty_store, place.root / "mlruns" / "mlflow.db")
     if "PYTEST_XDIST_WORKER" in os.environ:
         _shared(place, tmp_path_factory.getbasetemp().parent / "pipeline")
     else:
@@ -137,6 +168,22 @@ def exported(trained: Workplace) -> Workplace:
     if not trained.artifact.exists():
         _export(trained)
     return trained
+
+
+def _made_store(folder: Path) -> Path:
+    """A database that the program makes itself; MLflow is pointed at the store of before again."""
+    import mlflow
+
+    from stance import tracking
+    from stance.settings.tracking import TrackingConfig
+
+    before = mlflow.get_tracking_uri()
+    path = folder / "mlflow.db"
+    there = {"uri": f"sqlite:///{path}", "artifacts": f"{folder}/artifacts", "system_metrics_seconds": 0}
+    tracking.connect(TrackingConfig(**there, experiment="Default"))  # which MLflow makes anyway
+    mlflow.set_tracking_uri(before)
+    mlflow.set_registry_uri(before)
+    return path
 
 
 def _shared(place: Workplace, kept: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,9 +43,9 @@ def train(
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for one MLflow database, which takes seconds to set up."""
-    return tmp_path_factory.mktemp("store")
+def store(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an MLflow database."""
+    return Path(shutil.copy(empty_store, tmp_path_factory.mktemp("store") / "mlflow.db")).parent
 
 
 @pytest.fixture

@@ -260,6 +260,7 @@ class Peeks:
         self.pictures.append((Path(folder) / "learning_curves.png").read_bytes())
 
 
+@pytest.mark.usefixtures("fresh_store")
 def test_curves_and_alerts_are_in_mlflow_while_the_run_lasts(encoder: str, tmp_path: Path) -> None:
     database = tmp_path / "mlflow.db"
     config = TrackingConfig(
@@ -288,6 +289,7 @@ def test_curves_and_alerts_are_in_mlflow_while_the_run_lasts(encoder: str, tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("fresh_store")
 def test_a_locked_database_does_not_end_a_training(
     encoder: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -485,6 +485,7 @@ def test_a_default_in_yaml_that_does_not_exist_names_the_options(yaml: Path) -> 
         compose(yaml)
 
 
+@pytest.mark.usefixtures("fresh_store")
 def test_a_corpus_of_ones_own_needs_a_path(tmp_path: Path) -> None:
     with pytest.raises(StanceError, match=r"corpora\.KEY\.path of the corpus 'jsonl': not set"):
         script("build_dataset").main(["corpus=jsonl", f"output={tmp_path}/dataset", *store(tmp_path)])
@@ -511,6 +512,7 @@ def test_a_typo_ends_a_script_with_code_2_and_one_line(tmp_path: Path) -> None:
 # Calls from Python
 
 
+@pytest.mark.usefixtures("fresh_store")
 def test_build_returns_the_folder_of_the_dataset(tmp_path: Path) -> None:
     output = tmp_path / "dataset"
     overrides = [
@@ -537,9 +539,10 @@ def tiny_training(folder: Path, place: Workplace) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def small(built: Workplace, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+def small(built: Workplace, empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     """A folder with a tiny checkpoint, and what scripts/train.py returned."""
     folder = tmp_path_factory.mktemp("small")
+    shutil.copy(empty_store, folder / "mlflow.db")
     return folder, script("train").main(tiny_training(folder, built))
 
 
@@ -598,6 +601,7 @@ def test_what_is_left_to_a_wide_encoder_is_no_setting_without_effect(
     assert "no effect" not in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("fresh_store")
 def test_settings_without_effect_are_said(built: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script("train").main([*tiny_training(tmp_path, built), "training.lora.alpha=3", "training.teacher_weight=0.2"])
     said = [line for line in capsys.readouterr().out.splitlines() if "no effect" in line]
@@ -643,6 +647,7 @@ def test_exporting_with_a_dataset_of_another_training_is_refused(
     assert not (tmp_path / "artifact").exists()
 
 
+@pytest.mark.usefixtures("fresh_store")
 @pytest.mark.parametrize(
     ("split", "caution"),
     [("test", ""), pytest.param("validation", "these rows chose the epoch", marks=pytest.mark.slow)],
@@ -729,6 +734,7 @@ def test_a_model_whose_ancestor_learned_from_another_dataset_is_doubted(
         assert told in capsys.readouterr().err, name
 
 
+@pytest.mark.usefixtures("fresh_store")
 @pytest.mark.parametrize("name", ["export", pytest.param("evaluate", marks=pytest.mark.slow)])
 def test_a_model_is_not_judged_by_a_dataset_it_was_not_trained_with(
     exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
