@@ -18,7 +18,7 @@ import pytest
 
 from stance import build, corpora, dataset, division, duplicates, jsonl, leaks, ledger, stages
 from stance.errors import StanceError, no_room
-from stance.records import PARTIAL, Article, Example
+from stance.records import PARTIAL, Article, Example, folded
 from stance.settings.building import CorpusConfig, ExamplesConfig, LeaksConfig, SplitConfig
 from stance.splits import SPLITS
 
@@ -202,8 +202,8 @@ def test_zero_shot_no_name_of_the_test_is_ever_trained_on(tmp_path: Path, by: st
     other = {"actor": "target", "target": "actor"}[by]
     rows += [row(n, list(VERBS)[n % 3], note={other: {"name": f"Name{n % 25}"}}) for n in range(90, 180)]
     got = made(tmp_path / "out", corpus(tmp_path / "c.jsonl", rows, splits="none"), split=SplitConfig(by=by))
-    names = {split: {getattr(e, by).casefold() for e in part} for split, part in got.items()}
-    either = {split: {name.casefold() for e in part for name in (e.actor, e.target)} for split, part in got.items()}
+    names = {split: {folded(getattr(e, by)) for e in part} for split, part in got.items()}
+    either = {split: {folded(name) for e in part for name in (e.actor, e.target)} for split, part in got.items()}
     assert not names["test"] & (either["train"] | either["validation"])
     assert not names["validation"] & either["train"]
     assert manifest_drops(tmp_path / "out", f"it has {'an' if by == 'actor' else 'a'} {by} of the test split") > 0
@@ -438,6 +438,23 @@ def test_rows_about_what_their_article_lost_are_partial() -> None:
     )  # fmt: skip
     rows.drop(np.flatnonzero(columns[5]), "gone")
     assert np.flatnonzero(leaks.partial(rows, rows.rank == gold)).tolist() == [0, 3]
+
+
+def test_rows_of_an_article_of_validation_or_test_are_in_no_other_split_whatever_their_passage() -> None:
+    train, validation, test, none = 0, 1, 2, leaks.NONE
+    given = [  # article, split, and the split that is left; each row has a passage and a target of its own
+        (0, train, none), (0, test, test), (1, train, none), (1, validation, validation), (2, validation, none),
+        (2, test, test), (3, train, train), (3, train, train),
+    ]  # fmt: skip
+    columns, own = np.array(given).T, np.arange(len(given))
+    rows = leaks.Rows(
+        split=columns[1].astype(np.int8), article=columns[0], passage=own, actor=own.astype(np.uint64),
+        target=own.astype(np.uint64), stance=np.zeros(len(own), np.int8), rank=np.zeros(len(own), np.int8),
+    )  # fmt: skip
+    texts = [sentence(number, "support") for number in own.tolist()]
+    index = duplicates.Index(texts.__getitem__, duplicates.sketches(texts, len(texts)), 0.5)
+    leaks.mend(rows, index, LeaksConfig())
+    assert rows.split.tolist() == columns[2].tolist()
 
 
 def test_leaks_between_corpora_are_found(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import onnx
 import pytest
 
 from conftest import CORPUS, Workplace
-from stance import encoding, jsonl
+from stance import encoding, jsonl, predictor
 from stance.errors import StanceError
 from stance.files import sha256
 from stance.forms import MAX_NAME_CHARACTERS, MAX_TEXT_CHARACTERS
@@ -407,6 +407,17 @@ def test_a_place_that_the_text_does_not_have_is_refused(
 def test_what_can_not_be_read_is_refused(fp32: StancePredictor, pair: Pair, message: str) -> None:
     with pytest.raises(StanceError, match=message):
         fp32.predict([pair])
+
+
+def test_no_batch_of_a_service_is_padded_to_more_tokens_than_it_may_have() -> None:
+    lengths = [7, 1000, 300, 1000, 1000, 900, *[500] * 40, 1000, 3000, 3000, 9000, *[12] * 900]
+    rows = [encoding.Encoded([0] * length, [], [], [], [number]) for number, length in enumerate(lengths)]
+    batches = list(predictor._batches(rows, 600))
+    assert sorted(row.pairs[0] for batch in batches for row in batch) == list(range(len(rows)))
+    assert max(map(len, batches)) == 600
+    sizes = [len(batch) * max(len(row.ids) for row in batch) for batch in batches if len(batch) > 1]
+    assert max(sizes) <= predictor.MAX_PADDED_TOKENS
+    assert [len(batch) for batch in batches if len(batch[-1].ids) == 9000] == [1], "alone, there is no other way"
 
 
 BROKEN = [

@@ -71,6 +71,12 @@ def test_a_label_that_is_no_choice_changes_nothing() -> None:
     assert float(consistency(logits, moved, wanted)) == pytest.approx(0, abs=1e-6)
 
 
+def test_the_smoothed_loss_of_a_pair_is_torchs_over_the_labels_that_are_choices() -> None:
+    lost = cross_entropy(torch.tensor([[[0.5, 3.0, -0.5]]]), torch.tensor([[[1.0, -1.0, 0.0]]]), 0.2)
+    known = functional.cross_entropy(torch.tensor([[0.5, -0.5]]), torch.tensor([0]), label_smoothing=0.2)
+    assert float(lost) == pytest.approx(float(known))
+
+
 def test_consistency_is_the_mean_of_both_divergences() -> None:
     a, b = torch.tensor([[[1.0, 0.0, -1.0]]]), torch.tensor([[[0.0, 2.0, 0.5]]])
     p, q = a.log_softmax(-1), b.log_softmax(-1)
@@ -157,6 +163,17 @@ def test_answers_are_kept_and_belong_to_their_questions(taught_by: Path, tmp_pat
     recipe = replace(RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path / "cache"))
     teacher.teach(SPLITS["train"][:10], recipe)
     assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_answers_in_another_precision_are_kept_apart(
+    taught_by: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("stance.recipe.bf16_instructions", lambda: ["avx512_bf16"])  # every CPU can, if slowly
+    recipe = replace(RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path / "cache"))
+    for number, precision in enumerate(("fp32", "bf16"), 1):
+        teacher.teach(SPLITS["train"][:4], replace(recipe, precision=precision))
+        assert len(list((tmp_path / "cache").iterdir())) == number
 
 
 def test_answers_of_other_code_are_asked_anew(

@@ -339,6 +339,17 @@ def test_the_report_of_sampled_pairs_alone_has_no_scores_of_annotated_ones(
     assert found.to_json()["annotated_baselines"] == {}
 
 
+def test_the_seed_of_the_evaluation_draws_the_intervals_of_calibration_too() -> None:
+    draw = np.random.default_rng(0)
+    groups = np.repeat(np.arange(20), 3).astype(str)
+    answers = Answers(draw.dirichlet([1, 1, 1], 60), draw.integers(0, 3, 60), groups)
+    found = evaluation._estimates(answers, EvaluationConfig(resamples=50, seed=3), scores.rates)
+    own, other = (calibration.estimates(answers, resamples=50, seed=seed) for seed in (3, 0))
+    assert {name: found[name] for name in own} == own
+    assert own["brier"].value == other["brier"].value
+    assert own["brier"] != other["brier"]
+
+
 def test_the_baselines_of_the_report_learned_from_train_alone(report: Report, rows: dict[str, list[Example]]) -> None:
     labels = Counter(e.stance for e in rows["train"])
     right = sum(e.stance == labels.most_common(1)[0][0] for e in rows["test"])

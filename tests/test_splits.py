@@ -149,6 +149,15 @@ def test_the_shares_are_kept_to_the_article() -> None:
     assert counts == {"train": 26, "validation": 4, "test": 10}
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_shares_are_kept_to_the_article_though_some_have_far_more_annotations(seed: int) -> None:
+    note = replace(ARTICLES[0].annotations[0], tags=())
+    same = [replace(article, theme="", region="", outlet_kind="", annotations=(note,)) for article in ARTICLES]
+    uneven = [*(replace(article, annotations=(note,) * 12) for article in same[:4]), *same[4:]]
+    chosen = splits.complete(uneven, SplitConfig(validation=0.1, test=0.25, seed=seed), {})
+    assert Counter(chosen.values()) == {"train": 26, "validation": 4, "test": 10}
+
+
 def test_a_cluster_that_is_too_large_for_the_small_splits_goes_to_train() -> None:
     cluster = [replace(ARTICLES[0], id=f"copy-{n}") for n in range(12)]
     chosen = assign([*ARTICLES[1:], *cluster], SplitConfig())

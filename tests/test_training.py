@@ -163,6 +163,15 @@ def test_every_epoch_of_the_trainer_draws_other_batches(encoder: str, tmp_path: 
     assert len(epoch(0)) == len(epoch(1))
 
 
+def test_the_seed_of_the_training_decides_its_first_batch(encoder: str, tmp_path: Path) -> None:
+    def first(name: str, seed: int) -> list[list[int]]:
+        loader = assemble(encoder, tmp_path / name, seed=seed).get_train_dataloader()
+        ids: list[list[int]] = next(iter(loader))["input_ids"].tolist()
+        return ids
+
+    assert first("one", 1) == first("again", 1) != first("other", 2)
+
+
 def test_no_training_batch_exceeds_the_token_budget(encoder: str, tmp_path: Path) -> None:
     sizes = [b["input_ids"].numel() for b in assemble(encoder, tmp_path).get_train_dataloader()]
     assert len(sizes) > 1
