@@ -5,7 +5,7 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import killed
 import tiny
 from conftest import Workplace, script
 from killed import SERVER, SPLITS, train
-from stance import checkpoints, files, recipe, resume, tracking
+from stance import checkpoints, files, recipe, resume, tracking, training
 from stance.errors import StanceError
 from stance.recipe import choose_precision
 from stance.records import LABELS
@@ -51,6 +51,22 @@ def stopped(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Result:
     assert len(scores) < STOPS["epochs"]
     assert 0 < scores.index(max(scores)) < len(scores) - 1
     return result
+
+
+@pytest.fixture(scope="module")
+def interrupt(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
+    """Leaves what a training killed at a moment leaves beside its output; the same moment is trained up to once."""
+    left: dict[str, Path] = {}
+
+    def leave(moment: str, count: int, output: Path, **settings: Any) -> None:
+        which = f"{moment} {count} {settings}"
+        if which not in left:
+            folder = tmp_path_factory.mktemp("interrupted")
+            killed.killed(moment, count, encoder, folder / output.name, **settings)
+            left[which] = folder
+        shutil.copytree(left[which], output.parent, dirs_exist_ok=True)
+
+    return leave
 
 
 def weights(folder: Path) -> str:
@@ -112,10 +128,11 @@ def test_checkpoints_within_an_epoch_change_nothing(encoder: str, whole: Result,
     ],
 )
 def test_a_killed_training_goes_on_to_the_same_weights_and_history(
-    encoder: str, whole: Result, tmp_path: Path, moment: str, count: int, settings: dict[str, int], left: list[int]
-) -> None:
+    encoder: str, interrupt: Callable[..., None], whole: Result, tmp_path: Path, moment: str, count: int,
+    settings: dict[str, int], left: list[int],
+) -> None:  # fmt: skip
     output = tmp_path / "checkpoint"
-    killed.killed(moment, count, encoder, output, **settings)
+    interrupt(moment, count, output, **settings)
     assert steps(output) == (left if left != KEPT else sorted({best_step(whole), 30}))
     result = train(encoder, output, resume="auto", **settings)
     assert weights(output) == weights(whole.checkpoint)
@@ -185,10 +202,10 @@ def test_a_checkpoint_whose_best_one_is_gone_is_not_used(encoder: str, stopped: 
     "name", ["whole.json", slow("optimizer.pt"), slow("model.safetensors"), slow("trainer_state.json")]
 )
 def test_a_truncated_checkpoint_is_passed_over_and_removed(
-    encoder: str, whole: Result, tmp_path: Path, name: str
+    encoder: str, interrupt: Callable[..., None], whole: Result, tmp_path: Path, name: str
 ) -> None:
     output = tmp_path / "checkpoint"
-    killed.killed("step", 18, encoder, output, **EVERY)
+    interrupt("step", 18, output, **EVERY)
     file = work_of(output) / "checkpoint-15" / name
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     seen: list[list[int]] = []
@@ -198,9 +215,9 @@ def test_a_truncated_checkpoint_is_passed_over_and_removed(
 
 
 @pytest.mark.slow
-def test_every_pair_counts_once_for_the_speed(encoder: str, tmp_path: Path) -> None:
+def test_every_pair_counts_once_for_the_speed(encoder: str, interrupt: Callable[..., None], tmp_path: Path) -> None:
     output = tmp_path / "checkpoint"
-    killed.killed("step", 18, encoder, output, **EVERY)
+    interrupt("step", 18, output, **EVERY)
     killed.killed("best checkpoint read", 1, encoder, output, resume="auto", **EVERY)
     progress = json.loads((work_of(output) / "checkpoint-30" / "progress-0.json").read_text())
     assert progress["pairs"] == 3 * len(SPLITS["train"])
@@ -208,9 +225,24 @@ def test_every_pair_counts_once_for_the_speed(encoder: str, tmp_path: Path) -> N
     assert result.pairs_per_second == pytest.approx(progress["pairs"] / progress["seconds"], rel=0.5)
 
 
-def test_the_sink_gets_what_the_killed_process_may_have_lost(encoder: str, whole: Result, tmp_path: Path) -> None:
+def test_a_checkpoint_s_progress_is_gone_on_from(encoder: str, tmp_path: Path) -> None:
+    trainer, _ = training.assemble(SPLITS, *killed.job(encoder), work=tmp_path)
+    progress = {"logged": 2, "loss": 0.25, "total_loss": 1.5, "pairs": 40, "seconds": 8.5}
+    (tmp_path / "checkpoint-3").mkdir()
+    (tmp_path / "checkpoint-3" / "progress-0.json").write_text(json.dumps(progress))
+    keeper = checkpoints.Keeper(trainer, save_steps=3)
+    trainer.state.global_step = 3
+    keeper.on_train_begin(trainer.args, trainer.state, trainer.control)
+    assert (trainer.pairs_seen, trainer.pace.seconds) == (40, 8.5)
+    assert (trainer._globalstep_last_logged, trainer._total_loss_scalar) == (2, 1.5)
+    assert float(trainer._tr_loss) == 0.25
+
+
+def test_the_sink_gets_what_the_killed_process_may_have_lost(
+    encoder: str, interrupt: Callable[..., None], tmp_path: Path
+) -> None:
     output = tmp_path / "checkpoint"
-    killed.killed("step", 18, encoder, output, **EVERY)
+    interrupt("step", 18, output, **EVERY)
     seen: list[tuple[str, int]] = []
     train(encoder, output, resume="auto", sink=lambda metrics, step: seen.extend((n, step) for n in metrics), **EVERY)
     assert [step for name, step in seen if name == "validation_macro_f1"] == [10, 20, 30]
@@ -248,10 +280,10 @@ def test_a_training_from_what_an_earlier_one_rescued_can_be_killed(encoder: str,
 
 
 @pytest.fixture(scope="module")
-def interrupted(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def interrupted(interrupt: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output of a training that was killed after its first epoch; the refusals leave it as it is."""
-    output = tmp_path_factory.mktemp("interrupted") / "checkpoint"
-    killed.killed("step", 12, encoder, output)
+    output = tmp_path_factory.mktemp("refused") / "checkpoint"
+    interrupt("step", 12, output)
     return output
 
 
@@ -316,6 +348,17 @@ def described(output: Path) -> dict[str, Any]:
     return resume.describe(model, config, before["dataset"])
 
 
+@pytest.mark.parametrize("rewriting", [{"deny": 0.5}, {"passive": 0.5}])
+def test_a_training_whose_pairs_a_lexicon_changes_is_another_one_with_another_lexicon(
+    tmp_path: Path, rewriting: dict[str, float]
+) -> None:
+    words = tmp_path / "words.yaml"
+    words.write_text("back: support")
+    assert resume.weights(ModelConfig(), TrainingConfig(lexicon=str(words))).keys() == set()
+    found = resume.weights(ModelConfig(), TrainingConfig(lexicon=str(words), **rewriting))  # type: ignore[arg-type]
+    assert found == {str(words): hashlib.sha256(words.read_bytes()).hexdigest()}
+
+
 def test_the_precision_that_auto_takes_is_what_counts() -> None:
     model, config = killed.job("encoder", precision="auto")
     taken = replace(config, precision=choose_precision("auto"))
@@ -340,9 +383,11 @@ def test_a_resume_takes_the_precision_that_was_measured_before(tmp_path: Path, m
     assert resume.settled(model, replace(config, precision="fp32"), "0", output, "auto").precision == "fp32"
 
 
-def test_a_setting_that_changes_no_weight_may_change(encoder: str, whole: Result, tmp_path: Path) -> None:
+def test_a_setting_that_changes_no_weight_may_change(
+    encoder: str, interrupt: Callable[..., None], whole: Result, tmp_path: Path
+) -> None:
     output = tmp_path / "checkpoint"
-    killed.killed("step", 12, encoder, output)
+    interrupt("step", 12, output)
     train(encoder, output, resume="auto", save_steps=4, disk_budget_gb=1.0, teacher_cache=str(tmp_path / "other"))
     assert weights(output) == weights(whole.checkpoint)
 
@@ -433,15 +478,16 @@ def test_only_the_last_and_the_best_checkpoint_are_kept(encoder: str, tmp_path: 
     assert most == 2
 
 
-def needed(encoder: str, output: Path) -> int:
+def needed(output: Path) -> int:
     """The bytes of a real checkpoint with its moments."""
-    killed.killed("step", 12, encoder, output)
     folder = work_of(output) / "checkpoint-10"
     return sum((folder / name).stat().st_size for name in ("model.safetensors", "optimizer.pt"))
 
 
-def test_checkpoints_over_the_budget_are_refused_before_training(encoder: str, tmp_path: Path) -> None:
-    one = needed(encoder, tmp_path / "real") / 1e9
+def test_checkpoints_over_the_budget_are_refused_before_training(
+    encoder: str, interrupted: Path, tmp_path: Path
+) -> None:
+    one = needed(interrupted) / 1e9
     calls: list[int] = []
     with pytest.raises(
         StanceError,
@@ -450,7 +496,7 @@ def test_checkpoints_over_the_budget_are_refused_before_training(encoder: str, t
     ):
         train(encoder, tmp_path / "a", disk_budget_gb=2.5 * one, sink=lambda metrics, step: calls.append(step))
     assert calls == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["real.partial"]
+    assert list(tmp_path.iterdir()) == []
     train(encoder, tmp_path / "b", disk_budget_gb=3.2 * one, epochs=1)
     train(encoder, tmp_path / "c", disk_budget_gb=1.2 * one, epochs=1)
 
@@ -463,6 +509,16 @@ def test_checkpoints_over_the_free_space_are_refused_before_training(
     with pytest.raises(StanceError, match=r"the disk has 0\.00 GB for them: set output elsewhere \(.*\), choose a "):
         train(encoder, tmp_path / "checkpoint")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_output_too_needs_room_beside_the_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = torch.nn.Linear(1000, 1000, bias=False)
+    size, usage = model.weight.nbytes, shutil.disk_usage(tmp_path)  # a checkpoint has it thrice, and three are kept
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10 * size))
+    checkpoints.check_disk(tmp_path, model, TrainingConfig(save_steps=1))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10 * size - 1))
+    with pytest.raises(StanceError, match=r"the checkpoints need 0\.04 GB .*, the disk has 0\.04 GB for them"):
+        checkpoints.check_disk(tmp_path, model, TrainingConfig(save_steps=1))
 
 
 @pytest.mark.parametrize("setting", ["save_steps", "disk_budget_gb"])
