@@ -46,7 +46,7 @@ from stance.space import Settings, draw, overruled, parse
 from stance.study import Opened
 from stance.sweep import Worker
 from stance.trainer import StanceTrainer
-from stance.trial import facts, plan
+from stance.trial import Plan, TrialError, facts, plan
 from tiny import one_thread  # noqa: F401
 
 pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage")  # for trials that these tests begin by hand
@@ -747,7 +747,7 @@ def test_a_training_that_fails_is_marked_with_its_reason_and_the_sweep_goes_on(e
 
 
 def test_a_full_disk_costs_no_trial(encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(tmp_path, encoder, pruner="none")
+    bench = Bench(tmp_path, encoder, pruner="none", trials=1)
     usage = shutil.disk_usage(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=0))
@@ -796,6 +796,7 @@ def test_an_error_of_pytorch_in_a_step_fails_the_trial_alone(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("fresh_store")
 def test_runs_in_mlflow_tell_a_poor_trial_and_one_whose_loss_diverges(encoder: str, tmp_path: Path) -> None:
     rates = (1e30, 5e-3, 1e-9)
     choices = {"training": {"learning_rate": {"type": "categorical", "choices": list(rates)}}}
@@ -825,7 +826,15 @@ def test_a_sweep_stops_when_trials_fail_in_a_row(encoder: str, tmp_path: Path) -
         findings.write(bench.opened.study, bench.plan, tmp_path, extra={})
 
 
-def test_failures_with_successes_between_stop_no_sweep(encoder: str, tmp_path: Path) -> None:
+def test_failures_with_successes_between_stop_no_sweep(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half_fail(plan: Plan, settings: Settings, *_: Any) -> float:
+        if settings.training.learning_rate > 1:
+            raise TrialError("training stopped: the loss is nan")  # a real one does: the test before this one
+        return settings.training.learning_rate
+
+    monkeypatch.setattr("stance.trial._train", half_fail)
     bench = Bench(tmp_path, encoder, space={"training.learning_rate": chosen(1e30, 3e-3)}, trials=4, pruner="none")
     for rate in (1e30, 3e-3, 1e30, 3e-3):
         bench.opened.study.enqueue_trial({"training.learning_rate": rate})
@@ -1219,6 +1228,7 @@ def recorded(folder: Path, stage: str) -> list[Recorded]:
     return list(client.search_runs([experiment.experiment_id], f"tags.`stance.stage` = '{stage}'"))
 
 
+@pytest.mark.usefixtures("fresh_store")
 @pytest.mark.filterwarnings("error:.*xperimental")
 def test_the_script_keeps_a_run_a_study_and_a_child_a_trial_and_goes_on_with_both(
     toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
