@@ -157,6 +157,15 @@ def test_the_intraclass_correlation_is_that_of_the_draw() -> None:
     assert abstention.upper_bound(np.arange(60) == 0, articles[:60], 0.95, alike=1) > bound
 
 
+def test_the_intraclass_correlation_of_two_articles_is_that_by_hand() -> None:
+    wrong = np.array([True, False, False, True, True])  # a third of the three of one, both of the other
+    between, within = 3 * (1 / 3 - 3 / 5) ** 2 + 2 * (1 - 3 / 5) ** 2, (2 / 3 + 0) / (5 - 2)
+    usual = 5 - (9 + 4) / 5
+    by_hand = (between - within) / (between + (usual - 1) * within)
+    assert by_hand == pytest.approx(7 / 19)
+    assert abstention.intraclass(wrong, np.array([0, 0, 0, 1, 1])) == pytest.approx(by_hand, abs=1e-12)
+
+
 def test_a_stricter_target_never_answers_more() -> None:
     answers = population(2000, 7)
     found = [abstention.choose(answers, target_risk=r, risk_confidence=0.95) for r in (0.04, 0.1, 0.15, 0.2, 0.3)]
@@ -396,7 +405,7 @@ def test_evaluation_reports_coverage_and_risk_at_the_threshold_of_the_artifact(
 
 
 @pytest.fixture
-def served(exported: Workplace, careful: Path, tmp_path: Path) -> mlflow.pyfunc.PyFuncModel:
+def served(exported: Workplace, careful: Path, fresh_store: None, tmp_path: Path) -> mlflow.pyfunc.PyFuncModel:
     """An artifact with a threshold, logged and loaded as any MLflow user loads it."""
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     config = TrackingConfig(uri=uri, artifacts=str(tmp_path / "artifacts"), system_metrics_seconds=0)

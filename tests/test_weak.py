@@ -145,6 +145,16 @@ def test_functions_say_who_is_for_or_against_what(sentence: str, words: Lexicon)
     assert sorted(said(sentence, words)) == sorted(SENTENCES[sentence])
 
 
+def test_no_name_has_a_stance_on_itself(words: Lexicon) -> None:
+    assert said("Iran said Iran opposes Chile.", words) == ["active: Iran oppose Chile"]
+    assert said("Iran said Iran opposes Iran.", words) == []
+
+
+def test_what_stands_on_both_sides_of_a_blank_line_is_not_one_sentence(words: Lexicon) -> None:
+    assert said("Pakistan on Monday\nbacked the peace plan.", words) == ["active: Pakistan support peace plan"]
+    assert said("Pakistan on Monday\n\nbacked the peace plan.", words) == []
+
+
 def test_every_function_is_shown_by_a_sentence() -> None:
     assert {vote.partition(":")[0] for found in SENTENCES.values() for vote in found} == set(FUNCTIONS)
 
@@ -504,6 +514,7 @@ def weak_label(tmp_path: Path, *overrides: str) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("fresh_store")
 def test_script_writes_labelled_articles_and_logs_the_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -526,6 +537,7 @@ def test_script_writes_labelled_articles_and_logs_the_report(
     assert {file.path for file in client.list_artifacts(run.info.run_id)} >= {"functions.json", "weak.json"}
 
 
+@pytest.mark.usefixtures("fresh_store")
 def test_script_takes_the_lexicon_s_accuracies_without_gold(tmp_path: Path) -> None:
     jsonl.write(tmp_path / "in.jsonl", [article_to_json(Article("one", TEXT))])
     out = script("weak_label").main(weak_label(tmp_path, "weak.gold=''"))
