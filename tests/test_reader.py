@@ -17,14 +17,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import CORPUS, Workplace
+from conftest import CORPUS, Workplace, script
 from stance import jsonl, mentions, people, reader
 from stance.errors import StanceError
 from stance.files import sha256
 from stance.forms import article_from_json
 from stance.predictor import Prediction, StancePredictor
 from stance.reader import ArticleReader
-from stance.records import Article, Mention, Pair, Stance, Triple
+from stance.records import Annotation, Article, Mention, Pair, Stance, Triple
 
 SENTENCES = [
     "Pakistan backed the Russian peace plan.", "Dr. Ruiz did not.", "“Never!” said the union's leader…", "Why?",
@@ -568,3 +568,41 @@ def test_full_names_of_thousands_are_found_at_once() -> None:
     found = people.full_names("", candidates)
     assert time.process_time() - start < 2
     assert all(name == whole for name, whole in found.items())
+
+
+# How much is read
+
+
+def test_triples_are_counted_against_annotations() -> None:
+    benchmark = script("benchmark_reading")
+    iran, plan, tax = Mention("Iran", 0, 4), Mention("the plan", 10, 18), Mention("tax")
+    notes = [(iran, plan, "support"), (Mention("Iran", 40, 44), plan, "support"), (iran, tax, "oppose")]
+    notes.append((iran, Mention("vote", 20, 24), "neutral"))
+    article = Article(
+        "a", "x" * 60, annotations=tuple(Annotation(a, t, Stance(stance), ((0, 30),)) for a, t, stance in notes)
+    )
+    read = [
+        Triple("a", iran, Mention("plan", 50, 54), Stance.SUPPORT, 0.9, ((40, 60),)),  # of the same name elsewhere
+        Triple("a", Mention("Tehran", 2, 4), Mention("peace plan", 14, 18), Stance.SUPPORT, 0.8, ((0, 30),)),  # there
+        Triple("a", iran, tax, Stance.SUPPORT, 0.7, ((0, 30),)),
+        Triple("a", iran, Mention("vote", 20, 24), Stance.OPPOSE, 0.7, ((0, 30),)),
+    ]
+    assert benchmark.counts(article, read) == [4, 2, 2, 1]
+    found = benchmark.rates(np.array([[4, 2, 2, 1], [0, 0, 2, 0]]))
+    assert {name: float(value) for name, value in found.items()} == pytest.approx(
+        {"precision": 0.5, "recall": 0.25, "F1": 1 / 3}
+    )
+    assert float(benchmark.rates(np.zeros((2, 4)))["F1"]) == 0
+
+
+def test_the_script_counts_what_is_read_of_a_split(exported: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = ["--artifact", str(exported.artifact), "--dataset", str(exported.dataset)]
+    assert script("benchmark_reading").main([*paths, "--corpus", str(CORPUS)]) == 0
+    annotated, header, *rows = filter(None, capsys.readouterr().out.splitlines())
+    assert re.fullmatch(r"\d+ articles, \d+ annotated triples that are not neutral", annotated)
+    assert header.split()[:2] == ["threshold", "triples"]
+    assert [row.split()[0] for row in rows if row.split()[0][0] == "0"] == ["0.5", "0.6", "0.7", "0.8", "0.9"]
+    assert (
+        script("benchmark_reading").main([*paths, "--corpus", str(CORPUS / "part-01.jsonl"), "--split", "train"]) == 2
+    )
+    assert "no article of it is exhaustive and in train" in capsys.readouterr().err
