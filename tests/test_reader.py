@@ -595,14 +595,15 @@ def test_triples_are_counted_against_annotations() -> None:
     assert float(benchmark.rates(np.zeros((2, 4)))["F1"]) == 0
 
 
-def test_the_script_counts_what_is_read_of_a_split(exported: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_script_counts_what_is_read_of_a_split(
+    exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     paths = ["--artifact", str(exported.artifact), "--dataset", str(exported.dataset)]
     assert script("benchmark_reading").main([*paths, "--corpus", str(CORPUS)]) == 0
     annotated, header, *rows = filter(None, capsys.readouterr().out.splitlines())
     assert re.fullmatch(r"\d+ articles, \d+ annotated triples that are not neutral", annotated)
     assert header.split()[:2] == ["threshold", "triples"]
     assert [row.split()[0] for row in rows if row.split()[0][0] == "0"] == ["0.5", "0.6", "0.7", "0.8", "0.9"]
-    assert (
-        script("benchmark_reading").main([*paths, "--corpus", str(CORPUS / "part-01.jsonl"), "--split", "train"]) == 2
-    )
-    assert "no article of it is exhaustive and in train" in capsys.readouterr().err
+    jsonl.write(tmp_path / "other.jsonl", [{"id": "other", "text": "Iran met.", "exhaustive": True, "annotations": []}])
+    assert script("benchmark_reading").main([*paths, "--corpus", str(tmp_path / "other.jsonl")]) == 2
+    assert "no article of it is exhaustive and in validation" in capsys.readouterr().err
