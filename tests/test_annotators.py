@@ -260,6 +260,10 @@ def test_decisions_fix_a_pair_drop_it_or_wait(tmp_path: Path) -> None:
     decided = dict(zip(("Iran", "Oman", "union"), ("neutral", "drop", None), strict=True))
     jsonl.write(path, [row | {"decision": decided[row["actor"]]} for row in queue])
     result = annotators.combine(corpus, "soft", annotators.read_decisions(path))
+    rounds = [tmp_path / "first.jsonl", tmp_path / "second.jsonl"]
+    for number, file in enumerate(rounds):
+        jsonl.write(file, [row | {"decision": decided[row["actor"]]} for row in queue][number::2])
+    assert annotators.combine(corpus, "soft", annotators.read_decisions(*rounds)).articles == result.articles
     assert labels(result.articles[0]) == [("Iran", "neutral"), ("union", "support")]
     assert all(n.soft == () for n in result.articles[0].annotations)
     assert result.articles[0].exhaustive

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import unicodedata
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -312,7 +313,7 @@ def test_nothing_is_asked_about_a_raw_copy_of_a_held_out_article(tmp_path: Path)
     source = corpus(tmp_path / "c.jsonl", rows, splits="none")
     config = ExamplesConfig(context=1, alone=0.5, neutral_ratio=0, unlabelled=4)
     copies = corpus(tmp_path / "raw.jsonl", raw, splits="none")
-    build.build([source, copies], config, SplitConfig(), LeaksConfig(), output=tmp_path / "out")
+    build.build([source, copies], config, SplitConfig(seed=2), LeaksConfig(), output=tmp_path / "out")
     got = dataset.load(tmp_path / "out")[0]
     held = {e.article_id.removeprefix("c/a") for e in (*got["test"], *got["validation"])}
     asked = {e.article_id.removeprefix("raw/raw") for e in got["unlabelled"] if e.corpus == "raw"}
@@ -384,7 +385,7 @@ def test_articles_that_nobody_annotated_are_all_for_training(tmp_path: Path) -> 
     ]
     got = asking(
         tmp_path / "out",
-        corpus(tmp_path / "c.jsonl", plain(), splits="none"),
+        corpus(tmp_path / "c.jsonl", plain(90), splits="none"),
         corpus(tmp_path / "raw.jsonl", raw, splits="none"),
     )
     mine = [e for e in got["unlabelled"] if e.corpus == "raw"]
@@ -433,7 +434,8 @@ def test_rows_about_what_their_article_lost_are_partial() -> None:
     ]  # fmt: skip
     columns = np.array(given).T
     rows = leaks.Rows(
-        split=np.zeros(len(given), np.int8), article=columns[0], passage=columns[0], actor=columns[1].astype(np.uint64),
+        split=np.zeros(len(given), np.int8), article=columns[0], group=columns[0], passage=columns[0],
+        actor=columns[1].astype(np.uint64),
         target=columns[2].astype(np.uint64), stance=columns[3].astype(np.int8), rank=columns[4].astype(np.int8),
     )  # fmt: skip
     rows.drop(np.flatnonzero(columns[5]), "gone")
@@ -448,13 +450,60 @@ def test_rows_of_an_article_of_validation_or_test_are_in_no_other_split_whatever
     ]  # fmt: skip
     columns, own = np.array(given).T, np.arange(len(given))
     rows = leaks.Rows(
-        split=columns[1].astype(np.int8), article=columns[0], passage=own, actor=own.astype(np.uint64),
+        split=columns[1].astype(np.int8), article=columns[0], group=columns[0], passage=own,
+        actor=own.astype(np.uint64),
         target=own.astype(np.uint64), stance=np.zeros(len(own), np.int8), rank=np.zeros(len(own), np.int8),
     )  # fmt: skip
     texts = [sentence(number, "support") for number in own.tolist()]
     index = duplicates.Index(texts.__getitem__, duplicates.sketches(texts, len(texts)), 0.5)
     leaks.mend(rows, index, LeaksConfig())
     assert rows.split.tolist() == columns[2].tolist()
+
+
+@pytest.mark.parametrize("action", ["drop", "fail"])
+def test_a_copy_of_a_held_out_article_is_not_trained_on_where_official_splits_tear_them_apart(
+    tmp_path: Path, action: str
+) -> None:
+    """Their annotated passages share nothing, the articles all."""
+    text = " ".join(sentence(900 + n, "support") for n in range(4))
+    first, last = sentence(900, "support"), sentence(903, "support")
+    notes = [
+        {"actor": {"name": f"Town{n}"}, "target": {"name": f"project{n}"}, "stance": "support",
+         "evidence": [[text.index(part), text.index(part) + len(part)]]}
+        for n, part in ((900, first), (903, last))
+    ]  # fmt: skip
+    copies = [
+        {"id": f"copy-{split}", "text": text, "split": split, "annotations": [note]}
+        for split, note in zip(("train", "test"), notes, strict=True)
+    ]
+    source = corpus(tmp_path / "c.jsonl", [*plain(), *copies])
+    if action == "fail":
+        with pytest.raises(StanceError, match="1 of 4 test rows have the same or nearly the same article as train"):
+            made(tmp_path / "out", source, leaks=LeaksConfig(action="fail"))
+        return
+    got = made(tmp_path / "out", source)
+    assert "copy-train" not in {e.article_id for e in got["train"]}
+    assert "copy-test" in {e.article_id for e in got["test"]}
+
+
+def test_another_corpus_changes_the_division_of_none(tmp_path: Path) -> None:
+    mine = corpus(tmp_path / "mine.jsonl", plain(90), splits="none")
+    others = [r | {"id": f"b-{r['id']}"} for r in plain(60, start=100)]
+    other = corpus(tmp_path / "other.jsonl", others, splits="none")
+    alone = ids(made(tmp_path / "alone", mine))
+    for number, both in enumerate(((mine, other), (other, mine))):
+        found = ids(made(tmp_path / f"both{number}", *both))
+        mine_alone = {
+            split: {name.removeprefix("mine/") for name in names if name.startswith("mine/")}
+            for split, names in found.items()
+        }
+        assert mine_alone == alone
+
+
+def test_names_and_texts_are_the_same_however_their_accents_are_written() -> None:
+    name, text = "José  Müller", f"José Müller praised the café while {' '.join(f'w{i}' for i in range(12))}."
+    assert folded(unicodedata.normalize("NFD", name)) == folded("jose\u0301 müller")
+    assert duplicates.shingles(unicodedata.normalize("NFD", text)) == duplicates.shingles(text)
 
 
 def test_leaks_between_corpora_are_found(tmp_path: Path) -> None:

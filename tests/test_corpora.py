@@ -403,6 +403,11 @@ def test_a_repeated_triple_is_a_problem(problem: Problem) -> None:
     assert found.endswith(":2: annotation 3: repeats annotation 1 (roads ministry, toll plan, oppose)")
 
 
+def test_annotators_who_agree_repeat_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path, article(annotation(annotator="A"), annotation(annotator="B")))
+    assert not [told for told in check(corpora.read(path), words=(1, 1000)) if "repeats" in told]
+
+
 def test_a_triple_repeated_in_other_case_is_a_problem(problem: Problem) -> None:
     shouted = annotation(actor=mention("Roads Ministry", at("roads ministry")), target=mention("TOLL plan"))
     assert "annotation 2: repeats annotation 1 (" in problem(article(annotation(), shouted))

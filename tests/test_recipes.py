@@ -958,7 +958,7 @@ def test_a_contender_that_learns_what_is_scored_is_refused(encoder: str, tmp_pat
     folder = tiny.dataset(tmp_path / "dataset", {**SPLITS, "test": tiny.examples(6, seed=3)})
     swapped = {"train": SPLITS["validation"], "validation": SPLITS["train"], "test": tiny.examples(6, seed=3)}
     other = tiny.dataset(tmp_path / "other", swapped)
-    with pytest.raises(StanceError, match=rf"contenders\.b: it learns the passages of {len(SPLITS['validation'])} of"):
+    with pytest.raises(StanceError, match=rf"contenders\.b: it learns the articles of {len(SPLITS['validation'])} of"):
         script("bakeoff").main(
             [
                 f"dataset={folder}",

@@ -8,6 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -169,16 +170,15 @@ def queue(cases: Sequence[Case]) -> Iterator[dict[str, Any]]:
             }
 
 
-def read_decisions(path: Path) -> dict[str, Decision]:
-    """The decisions of a queue that came back, by pair; rows whose `decision` is null are left for later.
+def read_decisions(*paths: Path) -> dict[str, Decision]:
+    """The decisions of queues that came back, by pair; rows whose `decision` is null are left for later.
 
     Raises:
         StanceError: a row is no row of a queue, has an unknown decision, or contradicts another one.
     """
     found: dict[str, Decision] = {}
-    if path.is_file() and not path.stat().st_size:  # annotators who agree leave an empty queue
-        return found
-    for where, row in jsonl.read(path):
+    full = (path for path in paths if not path.is_file() or path.stat().st_size)  # who agree leave an empty queue
+    for where, row in chain.from_iterable(map(jsonl.read, full)):
         key, value = row.get("pair"), row.get("decision")
         if not isinstance(key, str):
             raise StanceError(f"{where}: 'pair' is missing; expected a row that `combine --queue` wrote")

@@ -16,7 +16,7 @@ from stance import studies
 from stance.errors import StanceError
 from stance.inference import Logits
 from stance.recipe import MAX_SEED
-from stance.records import LABELS, Example, without_places
+from stance.records import LABELS, UNLABELLED, Example, without_places
 from stance.scores import UNKNOWN, choices, confusion, known, rates
 from stance.settings.studies import BakeoffConfig
 from stance.settings.training import ModelConfig, TrainingConfig
@@ -76,15 +76,16 @@ def check(config: BakeoffConfig) -> None:
 
 
 def check_unseen(contender: Contender, validation: Sequence[Example]) -> None:
-    """Refuse a contender that learns passages which all are scored on: its dataset has other splits.
+    """Refuse a contender that learns passages or articles which all are scored on: its dataset has other splits.
 
     Raises:
         StanceError: it does.
     """
-    learned = {row.text for row in contender.splits["train"]}
-    if seen := [row.id for row in validation if row.text in learned]:
+    learned = [row for part in ("train", UNLABELLED) for row in contender.splits.get(part, ())]
+    texts, articles = {row.text for row in learned}, {(row.corpus, row.article_id) for row in learned}
+    if seen := [row.id for row in validation if row.text in texts or (row.corpus, row.article_id) in articles]:
         raise StanceError(
-            f"bakeoff.contenders.{contender.name}: it learns the passages of {len(seen)} of the {len(validation)} "
+            f"bakeoff.contenders.{contender.name}: it learns the articles of {len(seen)} of the {len(validation)} "
             f"validation pairs that are scored, first {seen[0]}; build its dataset with the same splits"
         )
 

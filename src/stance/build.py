@@ -80,7 +80,7 @@ def _build(
     texts = Texts(made)
     units = _units(sources, made, texts, split_config)
     chosen = division.divide(units, split_config)
-    rows = _rows(made, texts, chosen, _labels(sources))
+    rows = _rows(made, texts, units.groups, chosen, _labels(sources))
     _hold_back(rows, units, chosen)
     if split_config.by == "time":
         for place, reason in rows.reasons.items():
@@ -229,7 +229,9 @@ def _labels(sources: Sequence[CorpusConfig]) -> list[list[int]]:
     return [[LABELS.index(label) for label in source.known_labels()] for source in sources]
 
 
-def _rows(made: Sequence[Stage], texts: Texts, chosen: Sequence[str], labels: Sequence[list[int]]) -> Rows:
+def _rows(
+    made: Sequence[Stage], texts: Texts, groups: Numbers, chosen: Sequence[str], labels: Sequence[list[int]]
+) -> Rows:
     """The numbers of every row. Weak labels and questions without one are for training only.
 
     A label that its corpus does not know is none.
@@ -241,6 +243,7 @@ def _rows(made: Sequence[Stage], texts: Texts, chosen: Sequence[str], labels: Se
     rows = Rows(
         split=codes[article],
         article=article,
+        group=groups[article],
         passage=np.concatenate([texts.numbers(i, _numbers(table, "passage")) for i, table in enumerate(tables)]),
         actor=np.concatenate([_names(table, "actor") for table in tables]),
         target=np.concatenate([_names(table, "target") for table in tables]),

@@ -92,8 +92,11 @@ def _members(units: Units, config: SplitConfig) -> list[list[int]]:
         label = [stories[int(group)] for group in units.groups]
     for place, key in enumerate(label):
         found[key].append(place)
-    several = len(set(units.corpus)) > 1
-    names = [f"{c}\x1f{name}" if several else name for name, c in zip(units.ids, units.corpus, strict=True)]
+    before = Counter[str]()
+    names = []
+    for name in units.ids:  # corpora may have the same ids; another corpus changes the order of none of the others
+        names.append(f"{before[name]}\x1f{name}" if before[name] else name)
+        before[name] += 1
     by_first = {min(names[place] for place in group): group for group in found.values()}
     return [by_first[name] for name in splits.shuffled(by_first, config.seed)]
 

@@ -16,6 +16,8 @@ from datasketch import MinHash
 from tqdm import tqdm
 from xxhash import xxh32_intdigest, xxh64_intdigest
 
+from stance.lookup import composed
+
 Hashes = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.int64]
 BANDS, ROWS = 32, 3
@@ -26,8 +28,8 @@ _FIRST = MinHash(num_perm=BANDS * ROWS, seed=1, hashfunc=xxh32_intdigest)  # per
 
 
 def shingles(text: str, size: int = 5) -> frozenset[str]:
-    """Sequences of `size` words of a text in small letters; a shorter text is one sequence."""
-    words = _WORD.findall(text.casefold())
+    """Sequences of `size` words of a text in small letters and NFC; a shorter text is one sequence."""
+    words = _WORD.findall(composed(text).casefold())
     return frozenset(" ".join(words[i : i + size]) for i in range(max(len(words) - size + 1, 1)))
 
 

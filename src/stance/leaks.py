@@ -25,7 +25,7 @@ KINDS = {
     "question": "same text and pair",
     "text": "same text",
     "near": "the same or nearly the same text",
-    "article": "same article",
+    "article": "the same or nearly the same article",
     "pair": "same pair of names",
 }
 HELD = {TEST: (TRAIN, VALIDATION, UNLABELLED), VALIDATION: (TRAIN, UNLABELLED)}
@@ -38,11 +38,13 @@ LEAKS = ("text", "near", "article")
 class Rows:
     """What is compared, one place a row. `split` is an index of PARTS, or NONE; `actor` and `target` are hashes.
 
+    `group` is the same number for articles that are nearly the same, which official splits may tear apart.
     Of rows that repeat or contradict each other the ones of the lowest `rank` stay.
     """
 
     split: npt.NDArray[np.int8]
     article: Numbers
+    group: Numbers
     passage: Numbers
     actor: npt.NDArray[np.uint64]
     target: npt.NDArray[np.uint64]
@@ -247,7 +249,7 @@ def _marked(rows: Rows, index: Index, groups: Numbers, mine: Numbers, theirs: Nu
         "question": np.isin(question[mine], question[theirs]),
         "text": np.isin(rows.passage[mine], rows.passage[theirs]),
         "near": near[back] if len(mine) else np.zeros(0, np.bool_),
-        "article": np.isin(rows.article[mine], rows.article[theirs]),
+        "article": np.isin(rows.group[mine], rows.group[theirs]),
         "pair": np.isin(pair[mine], pair[theirs]),
     }
 

@@ -92,6 +92,11 @@ def find_mention(text: str, name: str) -> Span | None:
     return found and (starts[found[0]], ends[found[1] - 1])
 
 
+def composed(text: str) -> str:
+    """The text in NFC, in a time that grows with its length, whatever marks it has (see `MAX_MARKS`)."""
+    return text if is_normalized("NFC", text) else _composed(text)[0]
+
+
 @lru_cache(maxsize=8)  # many names are looked up in one text
 def _composed(text: str) -> "tuple[str, array[int], array[int]]":
     """The text in NFC, and where in `text` each of its characters is, or the letter that it is a part of.

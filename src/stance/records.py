@@ -8,6 +8,7 @@ import re
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
+from unicodedata import normalize
 
 Span = tuple[int, int]
 
@@ -187,8 +188,8 @@ SOMEONE = "someone"
 
 
 def folded(name: str) -> str:
-    """A name as it is compared with others: small letters, straight quotes, no leading article."""
-    return _ARTICLE.sub("", name.translate(QUOTES).casefold().strip())
+    """A name as it is compared with others: small letters, straight quotes, single spaces, NFC, no leading article."""
+    return _ARTICLE.sub("", " ".join(normalize("NFC", name).translate(QUOTES).casefold().split()))
 
 
 def overlap(one: Span | None, other: Span | None) -> bool:

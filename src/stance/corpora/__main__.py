@@ -63,7 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--method", choices=annotators.METHODS, default="majority", help="default %(default)s")
     command.add_argument("--output", type=Path, required=True, help="JSON Lines of the articles with combined labels")
     command.add_argument("--queue", type=Path, help="write the pairs that they disagree on, for adjudication")
-    command.add_argument("--adjudicated", type=Path, help="a queue with `decision` filled in")
+    adjudicated = "a queue with `decision` filled in; given again for each further one"
+    command.add_argument("--adjudicated", type=Path, action="append", default=[], help=adjudicated)
     command = add("export", _export, "Write a corpus in another format: for an annotation tool, or back to JSON Lines.")
     command.add_argument("--format", default="jsonl", choices=corpora.FORMATS, help="of PATH (default jsonl)")
     command.add_argument("--to", required=True, choices=convert.WRITERS, help="the format to write")
@@ -201,13 +202,13 @@ def _named(annotator: str) -> str:
 
 def _combine(options: argparse.Namespace) -> int:
     for file in filter(None, (options.output, options.queue)):
-        jsonl.check_output(file, options.path, options.adjudicated or "")
+        jsonl.check_output(file, options.path, *options.adjudicated)
     if options.queue:
         if target(options.queue) == target(options.output):
             raise StanceError(f"{options.queue}: --output and --queue are the same file; give the queue one of its own")
         annotators.check_queue(options.queue)
     articles = corpora.read(options.path)
-    decisions = annotators.read_decisions(options.adjudicated) if options.adjudicated else {}
+    decisions = annotators.read_decisions(*options.adjudicated)
     result = annotators.combine(articles, options.method, decisions)
     jsonl.write(options.output, map(article_to_json, result.articles))
     if options.queue:

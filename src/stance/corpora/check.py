@@ -48,12 +48,12 @@ def _article(article: Article, words: Span) -> Iterator[str]:
         yield f"{where}: {count} words, expected {words[0]} to {words[1]}"
     if text != text.strip() or "\r" in text or re.search(r"\n{3,}|(?<!\n)\n(?!\n)| {2}", text):
         yield f"{where}: paragraphs must be separated by one blank line, words by one space"
-    seen: dict[tuple[str, str, str], int] = {}
+    seen: dict[tuple[str, ...], int] = {}
     for number, annotation in enumerate(article.annotations, 1):
         at = f"{where}: annotation {number}"
         yield from (f"{at}: {problem}" for problem in _annotation(annotation, text))
         triple = (annotation.actor.name, annotation.target.name, annotation.stance.value)
-        key = (triple[0].casefold(), triple[1].casefold(), triple[2])
+        key = (triple[0].casefold(), triple[1].casefold(), triple[2], annotation.annotator)
         if key in seen:
             yield f"{at}: repeats annotation {seen[key]} ({', '.join(triple)})"
         seen.setdefault(key, number)
