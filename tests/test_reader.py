@@ -505,6 +505,15 @@ def test_parts_of_one_target_are_told_from_several_targets() -> None:
     assert len({several[name] for name in ("sanctions", "resolution", "vote", "Canada")}) == 4
 
 
+def test_a_list_of_very_many_names_is_parsed() -> None:
+    """What hangs on what in it is a chain as long as the list."""
+    text = f"The truce was signed by {', '.join(f'Minister A{number}' for number in range(1500))} and Iran."
+    start = time.process_time()
+    (parsed,) = mentions.parse([text])
+    assert len(parsed.candidates) > 1000
+    assert time.process_time() - start < 30
+
+
 def test_of_the_parts_of_a_target_the_surest_is_reported_for_each_stance() -> None:
     iran, sentence = Mention("Iran", 0, 4), ((0, 80),)
     whole, part, other = Mention("return", 19, 25), Mention("Taliban", 33, 40), Mention("vote", 50, 54)

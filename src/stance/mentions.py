@@ -222,9 +222,9 @@ def _above(noun: Token) -> Token | None:
 
     What "and" joins to an object is an object of its own; what it joins to a part of a phrase is a part as well.
     """
+    while noun.dep_ == "conj":
+        noun = noun.head
     head = noun.head
-    if noun.dep_ == "conj":
-        return head if _is_noun(head) and _above(head) is not None else None
     if noun.dep_ in _PARTS:
         return head if _is_noun(head) else None
     if noun.dep_.startswith("nsubj"):
