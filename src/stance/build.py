@@ -26,6 +26,7 @@ from stance.duplicates import Hashes, Index, Numbers
 from stance.errors import StanceError
 from stance.files import check_outside, check_replaceable, remove_leftovers, replace_directory
 from stance.leaks import NONE, TRAIN, UNLABELLED, Rows
+from stance.lookup import composed
 from stance.records import LABELS, folded
 from stance.settings.building import CorpusConfig, ExamplesConfig, LeaksConfig, SplitConfig
 from stance.splits import SPLITS
@@ -269,7 +270,9 @@ def _hold_back(rows: Rows, units: Units, chosen: Sequence[str]) -> None:
 def _names(table: pa.Table, role: str) -> Hashes:
     """A hash of each name, as names are compared."""
     names = tqdm(table.column(role), f"{role}s", len(table), unit="row", disable=len(table) < 100_000)
-    return np.fromiter((xxh64_intdigest(folded(name.as_py()).encode()) for name in names), np.uint64, len(table))
+    return np.fromiter(
+        (xxh64_intdigest(folded(composed(name.as_py())).encode()) for name in names), np.uint64, len(table)
+    )
 
 
 def _codes(table: pa.Table, name: str, values: Sequence[str]) -> npt.NDArray[np.int8]:

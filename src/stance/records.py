@@ -8,7 +8,6 @@ import re
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
-from unicodedata import normalize
 
 Span = tuple[int, int]
 
@@ -188,8 +187,8 @@ SOMEONE = "someone"
 
 
 def folded(name: str) -> str:
-    """A name as it is compared with others: small letters, straight quotes, single spaces, NFC, no leading article."""
-    return _ARTICLE.sub("", " ".join(normalize("NFC", name).translate(QUOTES).casefold().split()))
+    """A name as it is compared with others: small letters, straight quotes, single spaces, no leading article."""
+    return _ARTICLE.sub("", " ".join(name.translate(QUOTES).casefold().split()))
 
 
 def overlap(one: Span | None, other: Span | None) -> bool:
