@@ -604,6 +604,7 @@ def test_triples_are_counted_against_annotations() -> None:
     assert float(benchmark.rates(np.zeros((2, 4)))["F1"]) == 0
 
 
+@pytest.mark.slow
 def test_the_script_counts_what_is_read_of_a_split(
     exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
