@@ -97,18 +97,13 @@ def metric(contender: str, scored: str) -> str:
 
 def alerts(found: Iterable[Outcome]) -> dict[str, str]:
     """What the trainings warned of, joined by alert."""
-    told: dict[str, list[str]] = {}
-    for outcome in found:
-        for name, text in outcome.alerts.items():
-            told.setdefault(name, []).append(f"{outcome.name}, seed {outcome.seed}: {text}")
-    return {name: "; ".join(texts) for name, texts in told.items()}
+    return studies.joined((name, f"{o.name}, seed {o.seed}: {text}") for o in found for name, text in o.alerts.items())
 
 
 def metrics(found: Sequence[Outcome]) -> dict[str, float]:
     """What MLflow compares: of each contender the mean on each set, and the deviation where it has several seeds."""
     flat: dict[str, float] = {}
-    for name in dict.fromkeys(outcome.name for outcome in found):
-        here = [outcome for outcome in found if outcome.name == name]
+    for name, here in _by_contender(found).items():
         for scored in here[0].scores:
             values = [outcome.scores[scored] for outcome in here]
             flat[metric(name, scored)] = fmean(values)
@@ -188,13 +183,17 @@ def table(found: Sequence[Outcome]) -> list[list[str]]:
     """Rows for a reader: for each contender the mean and the standard deviation over the seeds."""
     names = list(found[0].scores)
     rows = [["contender", "seeds", "pairs/s", *names, "mean"]]
-    for contender in dict.fromkeys(outcome.name for outcome in found):
-        here = [outcome for outcome in found if outcome.name == contender]
+    for contender, here in _by_contender(found).items():
         columns = [[o.scores[name] for o in here] for name in names]
         speed = fmean(o.pairs_per_second for o in here)
         means = [fmean(o.scores.values()) for o in here]
         rows.append([contender, str(len(here)), f"{speed:.0f}", *map(_spread, [*columns, means])])
     return rows
+
+
+def _by_contender(found: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+    names = dict.fromkeys(outcome.name for outcome in found)
+    return {name: [outcome for outcome in found if outcome.name == name] for name in names}
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -3,6 +3,8 @@
 import errno
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 _USER = re.compile(r"(?<=://)[^:/?\s]*:(?!\d+:?(?:\s|$))")  # no host with its port
 _REST = re.compile(r"[?\s]")
@@ -88,6 +90,18 @@ def _passwords(line: str) -> Iterator[tuple[int, int]]:
             return
         if end > start:
             yield start, end
+
+
+@contextmanager
+def naming(path: Path, problem: str, remedy: str) -> Iterator[None]:
+    """Name the file that a library can't use: some raise whatever they like."""
+    try:
+        yield
+    except StanceError:
+        raise
+    except Exception as error:
+        said = (" ".join(str(error).split()) or type(error).__name__)[:200]
+        raise StanceError(f"{path}: {problem} ({said}); {remedy}") from error
 
 
 def install(extra: str) -> str:

@@ -3,8 +3,7 @@
 Saving and loading of a checkpoint directory is here too. Training, export and scoring are elsewhere.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from stance import encoders, heads, jsonl, narrow, relative
-from stance.errors import StanceError
+from stance.errors import StanceError, naming
 from stance.layouts import Encoding, read_encoding
 from stance.records import LABELS
+
+AGAIN = "train again or copy the whole directory"
 
 ENTRIES = frozenset({"model.safetensors", "config.json", "tokenizer.json", "checkpoint.json"})
 """What a checkpoint's directory holds."""
@@ -119,12 +120,12 @@ def load(directory: Path) -> Checkpoint:
     for name in ("config.json", "tokenizer.json"):
         _document(directory / name)
     kind = facts.get("head", "markers")
-    with _reading(directory / "config.json", "configuration of an encoder"):
+    with naming(directory / "config.json", "no configuration of an encoder", AGAIN):
         encoder = encoders.from_config(directory)
     encoders.check_reach(encoder, encoding)
     model = StanceModel(encoder, encoding.layout, head=kind)
     load_weights(model, directory / "model.safetensors")
-    with _reading(directory / "tokenizer.json", "tokenizer"):
+    with naming(directory / "tokenizer.json", "no tokenizer", AGAIN):
         tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
     return Checkpoint(model.eval(), tokenizer, encoding, facts)
 
@@ -140,23 +141,11 @@ def about(directory: Path) -> dict[str, Any]:
     return facts
 
 
-@contextmanager
-def _reading(path: Path, what: str) -> Iterator[None]:
-    """Name the file that a library can't use; the ones here raise whatever they like."""
-    try:
-        yield
-    except StanceError:
-        raise
-    except Exception as error:
-        said = " ".join(str(error).split())[:200]
-        raise StanceError(f"{path}: no {what} ({said}); train again or copy the whole directory") from error
-
-
 def _document(path: Path) -> dict[str, Any]:
     """A JSON object that must be there; the libraries that read it say less about what is wrong with it."""
     if not path.is_file():
-        raise StanceError(f"{path}: missing from the checkpoint; train again or copy the whole directory")
-    return jsonl.document(path, "train again or copy the whole directory")
+        raise StanceError(f"{path}: missing from the checkpoint; {AGAIN}")
+    return jsonl.document(path, AGAIN)
 
 
 def start_from(model: StanceModel, pretrained: encoders.Pretrained, directory: Path) -> None:
@@ -182,7 +171,7 @@ def start_from(model: StanceModel, pretrained: encoders.Pretrained, directory: P
         special = {name: number for name, number in there.get("encoding", {}).items() if name.endswith("_id")}
         _check_ids({name: own.get(name) for name in special}, special, directory)
     if (file := directory / "tokenizer.json").is_file():
-        with _reading(file, "tokenizer"):
+        with naming(file, "no tokenizer", AGAIN):
             vocabulary = Tokenizer.from_file(str(file)).get_vocab()
         _check_ids(pretrained.tokenizer.get_vocab(), vocabulary, directory)
     load_weights(model, directory / "model.safetensors")
@@ -200,7 +189,7 @@ def _check_ids(ours: Mapping[str, Any], theirs: Mapping[str, Any], directory: Pa
 def load_weights(model: nn.Module, path: Path) -> None:
     """Fill `model` from a safetensors file that must fit it exactly."""
     if not path.is_file():
-        raise StanceError(f"{path}: missing from the checkpoint; train again or copy the whole directory")
+        raise StanceError(f"{path}: missing from the checkpoint; {AGAIN}")
     try:
         state = load_file(path)
     except SafetensorError as error:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -15,7 +14,7 @@ from tokenizers import Tokenizer
 
 from stance import jsonl
 from stance.encoding import Cuts, Encoded, PairEncoder, collate
-from stance.errors import StanceError
+from stance.errors import StanceError, naming
 from stance.files import sha256
 from stance.forms import check_pairs
 from stance.layouts import read_encoding
@@ -34,6 +33,7 @@ MAX_ROWS = {"int8": 1, "fp32": 4}
 In int8 all that is scored together shares a scale, so that an answer would hang on its neighbours by up to 0.2.
 """
 MAX_THREADS = 1024
+AGAIN = "export again"
 _KEY = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)\Z")
 """What protobuf writes before a key of eight letters: its field and its length, either with zeros behind it."""
 _PROBE = Pair("Iran praised the plan.", "Iran", "plan")
@@ -85,15 +85,15 @@ class StancePredictor:
             raise StanceError(f"threads={threads}: expected 1 to {MAX_THREADS} threads; 0 takes one a core")
         for name in ("tokenizer.json", MODELS[precision]):
             _check_file(root / name, metadata["files"].get(name))
-        encoding = read_encoding(metadata["encoding"], root / "stance.json", "export again")
-        with _using(root / "tokenizer.json", "can't be read as a tokenizer"):
+        encoding = read_encoding(metadata["encoding"], root / "stance.json", AGAIN)
+        with naming(root / "tokenizer.json", "can't be read as a tokenizer", AGAIN):
             tokenizer = Tokenizer.from_file(str(root / "tokenizer.json"))
         encoder = PairEncoder(tokenizer, encoding)
-        with _using(root / MODELS[precision], "ONNX Runtime can't open it"):
+        with naming(root / MODELS[precision], "ONNX Runtime can't open it", AGAIN):
             _check_alone(root / MODELS[precision])
             session = _session(root / MODELS[precision], threads)
         predictor = cls(session, encoder, float(metadata["temperature"]), metadata, MAX_ROWS[precision])
-        with _using(root, "the model does not answer with this encoding"):
+        with naming(root, "the model does not answer with this encoding", AGAIN):
             (row,), _ = encoder.encode([_PROBE])
             far = replace(row, positions=[*row.positions[:-1], encoder.settings.longest_position])
             session.run(None, dict(collate([row, far], encoder.settings.pad_id)))
@@ -185,18 +185,6 @@ def _session(model: Path, threads: int) -> onnxruntime.InferenceSession:
     options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-
-
-@contextmanager
-def _using(path: Path, problem: str) -> Iterator[None]:
-    """Name what a library can't use: ONNX Runtime has an exception for each of its codes, tokenizers a bare one."""
-    try:
-        yield
-    except StanceError:
-        raise
-    except Exception as error:
-        what = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise StanceError(f"{path}: {problem} ({what}); export again") from error
 
 
 def read_metadata(root: Path) -> dict[str, Any]:

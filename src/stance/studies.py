@@ -3,7 +3,7 @@
 import gc
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -50,6 +50,14 @@ def free() -> None:
 def recipe_digest(models: ModelConfig, recipe: TrainingConfig, dataset_sha256: str) -> str:
     """What a study knows a recipe by: all of it but the seed, in whose place it has seeds of its own."""
     return digest(models, replace(recipe, seed=TrainingConfig.seed), dataset_sha256)
+
+
+def joined(alerts: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """What several trainings warned of, for one record: for each alert all its texts, each once."""
+    told: dict[str, dict[str, None]] = {}
+    for name, text in alerts:
+        told.setdefault(name, {})[text] = None
+    return {name: "; ".join(texts) for name, texts in told.items()}
 
 
 def seedless(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from transformers import (
 
 from stance import distributed, launch, lora, objective
 from stance.batches import ANSWERS, IGNORED, Row, Rows, TokenBudget
-from stance.callbacks import LiveView, Pace, Sink, SinkCallback
+from stance.callbacks import PACES, LiveView, Pace, Sink, SinkCallback
 from stance.failures import Guard
 from stance.records import LABELS
 from stance.settings.training import TrainingConfig
@@ -131,7 +131,9 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         """The number of the best epoch so far, whose weights are kept, and its validation scores."""
         best = self.state.best_global_step
         entry = next(e for e in self.state.log_history if "eval_macro_f1" in e and e["step"] == best)
-        return entry["epoch"], {k.removeprefix("eval_"): float(v) for k, v in entry.items() if k != "step"}
+        return entry["epoch"], {
+            k.removeprefix("eval_"): float(v) for k, v in entry.items() if k not in {"step", *PACES}
+        }
 
     def _pairs(self, batches: Sequence[Mapping[str, Tensor]]) -> Tensor:
         """The number of pairs in `batches`, over all processes."""

@@ -17,7 +17,7 @@ from optuna import Trial, TrialPruned
 from optuna.distributions import distribution_to_json
 from optuna.exceptions import OptunaError
 
-from stance import recipe, rehearsal, training
+from stance import recipe, rehearsal, studies, training
 from stance.callbacks import Sink
 from stance.errors import MachineError, StanceError, no_room
 from stance.records import Example
@@ -54,12 +54,12 @@ class Alerts:
 
     record: Record
     seed: int = 0
-    told: dict[str, list[str]] = field(default_factory=dict)
+    told: list[tuple[str, str]] = field(default_factory=list)
 
     def alert(self, name: str, text: str) -> None:
         """Add an alert of the seed that is trained now."""
-        self.told.setdefault(name, []).append(f"seed {self.seed}: {text}")
-        self.record.alert(name, "; ".join(self.told[name]))
+        self.told.append((name, f"seed {self.seed}: {text}"))
+        self.record.alert(name, studies.joined(self.told)[name])
 
     def epoch(self, history: Sequence[Mapping[str, float]]) -> None:
         """The sink has the numbers."""

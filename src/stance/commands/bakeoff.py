@@ -14,7 +14,7 @@ from stance.records import Example
 from stance.rehearsal import rehearse
 from stance.runs import Run
 from stance.show import columns
-from stance.studies import Sets, learned, noted, seedless
+from stance.studies import Sets, joined, learned, noted, seedless
 
 Datasets = dict[str, tuple[dict[str, list[Example]], Manifest]]
 """What was read, by its directory."""
@@ -60,12 +60,11 @@ def _contender(job: BakeoffJob, name: str, changes: Sequence[str], read: Dataset
 
 def _doubts(compared: Sequence[bakeoff.Contender], public: Sets) -> dict[str, str]:
     """What each contender or its ancestors may know of what is scored, joined by alert."""
-    found: dict[str, list[str]] = {}
+    found = []
     for contender in compared:
-        alerts = ancestry.doubts(contender.training, contender.dataset)
-        for name, text in (alerts | learned(contender.splits["train"], public)).items():
-            found.setdefault(name, []).append(f"{contender.name}: {text}")
-    return {name: "; ".join(texts) for name, texts in found.items()}
+        alerts = ancestry.doubts(contender.training, contender.dataset) | learned(contender.splits["train"], public)
+        found += [(name, f"{contender.name}: {text}") for name, text in alerts.items()]
+    return joined(found)
 
 
 def run(job: BakeoffJob) -> Path:

@@ -12,7 +12,7 @@ from stance.jobs import DATASET
 from stance.jobs.studies import SweepJob
 from stance.runs import Run
 from stance.space import Settings, overruled
-from stance.studies import seedless
+from stance.studies import joined, seedless
 from stance.sweep import Worker
 
 
@@ -69,11 +69,8 @@ def _search(job: SweepJob, plan: trial.Plan, manifest: Manifest, folder: Path) -
 
 def _doubts(plan: trial.Plan, manifest: Manifest) -> dict[str, str]:
     """What the ancestors of some trials may know of the validation rows."""
-    found: dict[str, list[str]] = {}
-    for settings in trial.beginnings(plan):
-        for name, text in ancestry.doubts(settings.training, manifest.sha256).items():
-            found.setdefault(name, []).append(text)
-    return {name: "; ".join(dict.fromkeys(texts)) for name, texts in found.items()}
+    found = (ancestry.doubts(settings.training, manifest.sha256) for settings in trial.beginnings(plan))
+    return joined(alert for alerts in found for alert in alerts.items())
 
 
 def settled(drawn: Settings) -> Settings:

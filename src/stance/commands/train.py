@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from stance import ancestry, dataset, encoders, failures, launch, model, origin, resume, teacher, tracking, training
-from stance.callbacks import PACES
 from stance.dataset import Manifest
 from stance.engine import settled
 from stance.errors import StanceError
@@ -115,8 +114,7 @@ def _train(job: TrainJob, rows: dict[str, list[Example]], manifest: Manifest, ac
         resume=job.resume,
     )
     active.sink({"pairs_per_second": result.pairs_per_second}, 0)
-    kept = {name: value for name, value in result.scores.items() if f"eval_{name}" not in PACES}
-    active.sink({f"best_validation_{name}": value for name, value in kept.items()}, 0)
+    active.sink({f"best_validation_{name}": value for name, value in result.scores.items()}, 0)
     active.epoch(result.history)
     active.document(result.cuts, "cuts.json")
     return result
