@@ -1,11 +1,10 @@
-"""Who does what to whom in a spaCy parse: subjects, objects, governing verbs, negation, and the mentions they head.
+"""Who does what to whom in a spaCy parse: subjects, objects, governing verbs, and the mentions they head.
 
 Labels are those of spaCy's English pipelines (ClearNLP's). Knows nothing of stances but the lexicon's word lists.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from itertools import islice, pairwise
+from itertools import islice
 
 from spacy.tokens import Doc, Token
 
@@ -14,35 +13,20 @@ from stance.mentions import ACTOR_TYPES, Candidate
 
 SUBJECTS = frozenset({"nsubj", "nsubjpass", "csubj"})
 _RELATIVE = frozenset({"who", "which", "that", "whom", "what"})
-_REFUSING = frozenset({"will", "would", "can", "could", "shall", "wo", "ca", "'ll", "'d"})
-_OUGHT = frozenset({"should", "must", "ought", "shall", "need"})
 _MODIFIERS = frozenset({"poss", "amod", "compound", "nmod"})
 _NO_PART = SUBJECTS | {"aux", "mark"}
 _DEEPEST = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Mood:
-    """What the words around a verb make of it: negated, with "will" or "has" beside, turned, weakened, supposed.
-
-    `request` is the verb by which its subject asks another to do it; `turned` holds for "refused to", `weak` for
-    "declined to", `unsure` for "whether to"; nothing can be said of what is only `supposed` ("if X opposes").
-    """
-
-    negated: bool = False
-    refusing: bool = False
-    perfect: bool = False
-    turned: bool = False
-    weak: bool = False
-    unsure: bool = False
-    supposed: bool = False
-    clausal: bool = False
-    request: Token | None = None
+_VERBS = {
+    "boycotts": "boycott", "defunde": "defund", "fin": "fine", "greenlighte": "greenlight", "hat": "hate",
+    "hop": "hope", "rag": "rage", "slat": "slate", "stag": "stage", "voids": "void", "wag": "wage",
+}  # fmt: skip
+"""Base forms that spaCy's rules give verbs of the lexicon, and the right ones."""
 
 
 def word(token: Token) -> str:
     """The base form in `normal` spelling."""
-    return normal(token.lemma_)
+    lemma = normal(token.lemma_)
+    return _VERBS.get(lemma, lemma) if token.pos_ == "VERB" else lemma
 
 
 def children(token: Token, *labels: str) -> list[Token]:
@@ -199,93 +183,6 @@ def speaker(verb: Token, lexicon: Lexicon) -> list[Token]:
             return []
     inside = [t for t in verb.children if t.dep_ in ("parataxis", "ccomp") and word(t) in lexicon.reports]
     return [t for said in inside if not children(said, "ccomp") for t in holders(said)]
-
-
-def ought(verb: Token) -> bool:
-    """Whether a clause says what should be: "must be scrapped"."""
-    return any(t.dep_ == "aux" and t.lower_ in _OUGHT for t in verb.children)
-
-
-def mood(verb: Token, lexicon: Lexicon) -> Mood:
-    """What stands around a verb, see `Mood`."""
-    perfect = verb.dep_ == "pcomp" or any(word(t) == "have" for t in children(verb, "aux"))
-    found = Mood(negated=negated(verb, lexicon), refusing=_refusing(verb), perfect=perfect)
-    chain = list(governors(verb))
-    for lower, upper in pairwise(chain):
-        if lower.dep_ == "conj":
-            or_ = any(t.lower_ in ("or", "nor") for t in children(upper, "cc"))
-            found = _with(found, negated=or_ and negated(upper, lexicon), refusing=or_ and _refusing(upper))
-            continue
-        if lower.dep_ == "ccomp" and word(upper) in lexicon.reports and word(upper) not in lexicon.requests:
-            break
-        names = _names(upper, lower)
-        found = _with(
-            found,
-            negated=negated(upper, lexicon),
-            refusing=_refusing(upper),
-            turned=not names.isdisjoint(lexicon.turners),
-            weak=not names.isdisjoint(lexicon.weakeners)
-            or (lower.dep_ == "xcomp" and word(upper) in lexicon.enders)
-            or ("have" in names and "yet" in {t.lower_ for t in (*upper.children, *lower.children)}),
-            clausal=True,
-            request=upper if _asks(upper, lower, names, lexicon) else found.request,
-        )
-    marks = {t.lower_ for v in chain for t in v.children if t.dep_ in ("mark", "advmod")}
-    return _with(found, unsure="whether" in marks, supposed=not marks.isdisjoint(("if", "unless", "lest")))
-
-
-def negated(token: Token, lexicon: Lexicon) -> bool:
-    """Whether a verb, adjective or noun is denied: "not", "no longer", "without", "no country", "little support"."""
-    before = [t for t in token.children if t.i <= token.i + 1]  # "is not", but no "backs A but not B"
-    near = [t for t in before if t.dep_ in ("neg", "det", "advmod", "preconj", "cc", "aux")]
-    near += [t for t in near if t.lower_ == "longer" for t in t.children]
-    subjects = children(token, "nsubj", "nsubjpass")
-    near += [t for s in subjects for t in (s, *s.children) if t.dep_ in ("det", "nsubj", "nsubjpass", "neg")]
-    if token.dep_ == "pcomp":
-        near.append(token.head)
-    scarce = _scarce(token, "few", "little") or any(_scarce(s, "few") for s in subjects)
-    return scarce or any(normal(t.text) in lexicon.negators for t in near)
-
-
-def _scarce(noun: Token, *words: str) -> bool:
-    """Whether there is hardly any of it: "little support", but not "a little support"."""
-    before = {t.lower_ for t in noun.subtree if t.i <= noun.i} if noun.pos_ not in ("VERB", "AUX") else set()
-    return not before.isdisjoint(words) and before.isdisjoint(("a", "the"))
-
-
-def _refusing(verb: Token) -> bool:
-    return any(t.dep_ == "aux" and t.lower_ in _REFUSING for t in verb.children)
-
-
-def _names(upper: Token, lower: Token) -> set[str]:
-    """How a governing word may stand in a list: with its particle, its preposition, or alone."""
-    own = word(upper)
-    parts = [normal(t.text) for t in upper.children if t.dep_ in ("prt", "advmod", "acomp") and t.i < lower.i]
-    prep = [normal(lower.head.text)] if lower.dep_ == "pcomp" else []  # "stop short of"
-    parts += [normal(t.text) for t in upper.children if t.dep_ == "prep" and t.i < lower.i and not prep]
-    return {own, *(f"{own} {part}" for part in (*parts, *prep)), *(f"{own} {p} {q}" for p in parts for q in prep)}
-
-
-def _asks(upper: Token, lower: Token, names: set[str], lexicon: Lexicon) -> bool:
-    """Whether the subject of the upper verb wants somebody else to do the lower one."""
-    if names.isdisjoint(lexicon.requests):
-        return False
-    asked = [t for t in upper.children if t.dep_ in ("dobj", "dative", "prep") and t.i < lower.i]
-    wanted = lower.tag_ == "VB" or any(
-        t.lower_ in ("to", "be", "should", "must") for t in children(lower, "aux", "auxpass")
-    )
-    return wanted and bool(asked or children(lower, *SUBJECTS))
-
-
-def _with(old: Mood, *, request: Token | None = None, **new: bool) -> Mood:
-    """A mood with what a further word adds; two turns ("did not refuse") only weaken."""
-    flags = {name: getattr(old, name) or value for name, value in new.items()}
-    kept = {f.name: getattr(old, f.name) for f in fields(Mood) if f.name != "request"}
-    both = (old.turned or old.negated or new.get("turned", False)) and new.get("negated", False)
-    both = both or (old.negated and new.get("turned", False))
-    return Mood(
-        **(kept | flags | {"weak": kept["weak"] or flags.get("weak", False) or both}), request=request or old.request
-    )
 
 
 def heads(doc: Doc, candidates: Sequence[Candidate]) -> dict[int, Candidate]:

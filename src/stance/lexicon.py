@@ -54,13 +54,16 @@ class Lexicon:
     weakeners: frozenset[str]
     negators: frozenset[str]
     enders: frozenset[str] = frozenset()
+    doubters: frozenset[str] = frozenset()
+    resolvers: frozenset[str] = frozenset()
+    undergone: frozenset[str] = frozenset()
     accuracy: Mapping[str, float] = field(default_factory=dict)
     """Share of a function's votes for a stance that are right, under `function` or `function/stance`."""
 
 
 _BY_STANCE = ("verbs", "deeds", "nouns", "adjectives", "judgements")
 _LISTS = tuple(f.name for f in fields(Lexicon) if f.name not in (*_BY_STANCE, "accuracy"))
-_LATER = ("enders",)
+_LATER = ("enders", "doubters", "resolvers", "undergone")
 """Sections that a file of an earlier version lacks."""
 
 

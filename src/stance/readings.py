@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from spacy.tokens import Doc, Token
 
 from stance import grammar
-from stance.grammar import Mood
 from stance.lexicon import Lexicon, Patterns, normal
+from stance.mood import Mood, mood, negated, ought
 from stance.records import Stance
 
 FUNCTIONS = {
@@ -30,7 +30,7 @@ FUNCTIONS = {
     "quoted": '"We oppose Y," X said',
     "judged": "X said Y was a mistake",
     "labelled": "X called Y a mistake",
-    "within": "X criticised the decision of Y",
+    "within": "X criticised Y's decision",
 }
 """The functions by name, each with what it finds."""
 _COPULAS = frozenset({"be", "seem", "remain", "become", "represent", "constitute", "look", "sound"})
@@ -66,7 +66,7 @@ def _verb(verb: Token, lexicon: Lexicon) -> Iterator[Reading]:
     fits = [(name, *fit) for name, patterns in sections for fit in grammar.matches(verb, patterns)]
     if not fits:
         return
-    around = grammar.mood(verb, lexicon)
+    around = mood(verb, lexicon)
     actors, how = _doers(verb, around, lexicon)
     used: set[int] = set()
     for section, pattern, last, places in sorted(fits, key=lambda fit: -len(fit[1].words)):
@@ -82,7 +82,7 @@ def _verb(verb: Token, lexicon: Lexicon) -> Iterator[Reading]:
         )
         yield Reading(name, stance, actors, targets, verb)
         if name in ("active", "passive", "prepositional"):
-            yield Reading("within", stance, actors, [t for target in targets for t in _inside(target)], verb)
+            yield Reading("within", stance, actors, [t for target in targets for t in _whose(target, lexicon)], verb)
 
 
 def _only_asks(verb: Token, lexicon: Lexicon) -> bool:
@@ -97,7 +97,7 @@ def _doers(verb: Token, around: Mood, lexicon: Lexicon) -> tuple[list[Token], st
     if around.request is not None:
         asking = around.request
         return (grammar.agents(asking) if grammar.passive(asking) else grammar.holders(asking)), "request"
-    if grammar.ought(verb):
+    if ought(verb):
         return grammar.speaker(verb, lexicon), "request"
     if grammar.passive(verb):
         return grammar.agents(verb), "passive"
@@ -142,7 +142,7 @@ def _ends(verb: Token, lexicon: Lexicon) -> bool:
 
 def _noun(noun: Token, lexicon: Lexicon) -> Iterator[Reading]:
     """Nouns of stance: who has them or voices them, and whom they hit."""
-    around = grammar.mood(noun, lexicon)
+    around = mood(noun, lexicon)
     if noun.dep_ in ("dobj", "nsubjpass") and _ends(noun.head, lexicon):
         around = replace(around, weak=True)
     head, owners = noun.head, grammar.possessors(noun)
@@ -153,13 +153,13 @@ def _noun(noun: Token, lexicon: Lexicon) -> Iterator[Reading]:
         if not targets:
             continue
         if carried:
-            around, owners, name = grammar.mood(head, lexicon), owners or grammar.holders(head), "light_verb"
+            around, owners, name = mood(head, lexicon), owners or grammar.holders(head), "light_verb"
         elif noun.dep_ == "pobj" and noun.head.lower_ in ("in", "with", "at", "of", "out") and not owners:
             owners, name = grammar.holders(noun.head.head), "nominalisation"
         else:
             name = "nominalisation"
-        if grammar.negated(noun, lexicon):
-            around = Mood(negated=True, perfect=True)
+        if negated(noun, lexicon):
+            around = Mood(negated=True, perfect=True, supposed=around.supposed)
         stance = outcome(pattern.stance, around)
         if stance is not None:
             name = "negated" if stance != pattern.stance else "contact" if stance == Stance.NEUTRAL else name
@@ -169,7 +169,8 @@ def _noun(noun: Token, lexicon: Lexicon) -> Iterator[Reading]:
         owners
         and noun.dep_ == "dobj"
         and grammar.word(head) in lexicon.receivers
-        and not grammar.negated(head, lexicon)
+        and not any(negated(word, lexicon) for word in (head, noun))
+        and not mood(head, lexicon).supposed
         and (patterns := lexicon.nouns.get(grammar.word(noun)))
     ):
         yield Reading("received", patterns[0].stance, owners, grammar.holders(head), noun)
@@ -184,10 +185,8 @@ def _adjective(token: Token, lexicon: Lexicon) -> Iterator[Reading]:
         after = token.dep_ in ("amod", "acl") and token.i > token.head.i
         actors = [token.head] if after else grammar.holders(token, 1)
         verb = token.head if token.dep_ in ("acomp", "attr", "oprd") else token
-        around = grammar.mood(verb, lexicon)
-        stance = outcome(
-            pattern.stance, Mood(negated=True, perfect=True) if grammar.negated(token, lexicon) else around
-        )
+        around = mood(verb, lexicon)
+        stance = outcome(pattern.stance, Mood(negated=True, perfect=True) if negated(token, lexicon) else around)
         if stance is not None:
             name = "adjective" if stance == pattern.stance else "negated"
             yield Reading(name, stance, actors, targets, token)
@@ -199,7 +198,7 @@ def _judged(verb: Token, lexicon: Lexicon) -> Iterator[Reading]:
     if grammar.word(verb) not in _COPULAS:
         return
     said = _judgement(grammar.children(verb, "acomp", "attr", "oprd"), lexicon)
-    around = grammar.mood(verb, lexicon)
+    around = mood(verb, lexicon)
     if said in (None, Stance.NEUTRAL) or around.supposed or around.unsure or around.weak:
         return
     if around.negated:
@@ -213,9 +212,7 @@ def _judged(verb: Token, lexicon: Lexicon) -> Iterator[Reading]:
 
 def _labelled(verb: Token, lexicon: Lexicon) -> Iterator[Reading]:
     """What somebody calls a thing: "called it a mistake", "described it as reckless"."""
-    if grammar.word(verb) not in lexicon.labels or grammar.mood(verb, lexicon) != Mood(
-        refusing=grammar.mood(verb, lexicon).refusing
-    ):
+    if grammar.word(verb) not in lexicon.labels or mood(verb, lexicon) != Mood(refusing=mood(verb, lexicon).refusing):
         return
     small = [t for t in grammar.children(verb, "ccomp", "xcomp", "oprd", "attr", "acomp") if t.pos_ != "AUX"]
     as_ = [t for t in grammar.children(verb, "prep") if t.lower_ == "as"]
@@ -238,13 +235,16 @@ def _judgement(tokens: Sequence[Token], lexicon: Lexicon) -> Stance | None:
             compound = " ".join(normal(t.text) for t in (*grammar.children(part, "compound", "amod")[-1:], part))
             for form in (compound, grammar.word(part), normal(part.text)):
                 for pattern in lexicon.judgements.get(form.partition(" ")[0], ()):
-                    if " ".join(pattern.words) == form and not grammar.negated(part, lexicon):
+                    if " ".join(pattern.words) == form and not negated(part, lexicon):
                         return pattern.stance
     return None
 
 
-def _inside(target: Token) -> list[Token]:
-    """Names within the phrase of a target: whose it is, of whom it is."""
-    found = [t for t in target.children if t.dep_ in ("poss", "compound", "amod") and t.ent_type_]
-    found += [t for prep in grammar.children(target, "prep") for t in grammar.children(prep, "pobj") if t.ent_type_]
-    return found
+def _whose(target: Token, lexicon: Lexicon) -> list[Token]:
+    """Names within the phrase of a target whose it is; not those it was done to, as in "Ana Ruiz's arrest"."""
+    if grammar.word(target) in lexicon.undergone:
+        return []
+    found = [t for t in target.children if t.dep_ in ("poss", "compound", "amod")]
+    by = [prep for prep in grammar.children(target, "prep") if prep.lower_ in ("by", "from")]
+    found += [t for prep in by for t in grammar.children(prep, "pobj")]
+    return [t for t in found if t.ent_type_]
