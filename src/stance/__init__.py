@@ -6,8 +6,8 @@ The package is layered; a module imports only from the rings above it:
             (numpy, onnxruntime, tokenizers)
 * reading   `mentions` `people` `reader`                               (+ spacy)
 * building  `corpora` `agreement` `annotators` `questions` `examples` `duplicates` `splits` `division` `ledger` `stages`
-            `leaks` `soundness` `dataset` `markup` `page` `writing` `build` `versions` `lexicon` `grammar` `mood` `readings`
-            `labelling` `weak` `tally`
+            `leaks` `soundness` `dataset` `markup` `page` `writing` `build` `versions` `lexicon` `grammar` `mood`
+            `readings` `labelling` `weak` `tally`
             (+ datasets, datasketch, filelock, pyarrow, tqdm, xxhash, yaml, krippendorff, scipy, trafilatura,
             charset_normalizer, requests)
 * training  `launch` `encoders` `heads` `narrow` `relative` `model` `inference` `objective` `teacher` `ancestry`
