@@ -143,6 +143,19 @@ def test_few_articles_whose_pairs_fare_alike_promise_nothing() -> None:
         assert given <= 0.05 * 200, (articles, each)
 
 
+def test_unsure_answers_do_not_say_how_much_alike_sure_ones_fare() -> None:
+    draw, articles, each, given = np.random.default_rng(0), 14, 15, 0
+    for _ in range(200):
+        sure_wrong = np.repeat(draw.random(articles) < 0.11, each)  # all of an article, above the target
+        wrong = np.concatenate([sure_wrong, draw.random(articles * each) < 0.4])
+        sure = np.concatenate([draw.uniform(0.8, 0.95, articles * each), draw.uniform(0.4, 0.6, articles * each)])
+        shares = np.stack([sure, (1 - sure) / 2, (1 - sure) / 2], 1)
+        groups = np.tile(np.repeat(np.arange(articles), each), 2).astype(str)
+        found = abstention.choose(Answers(shares, wrong.astype(int), groups), target_risk=0.1, risk_confidence=0.95)
+        given += found.threshold is not None
+    assert given <= 0.05 * 200
+
+
 def test_the_intraclass_correlation_is_that_of_the_draw() -> None:
     draw, articles = np.random.default_rng(1), np.repeat(np.arange(2000), 6)
     apart, alike = draw.random(12_000) < 0.2, np.repeat(draw.random(2000) < 0.2, 6)
@@ -219,6 +232,15 @@ def test_a_threshold_that_nothing_reaches_answers_nothing() -> None:
     found = abstention.estimates(population(9, 3), 1.0, resamples=20, seed=1)
     assert found["coverage"] == Estimate(0, 0, 0)
     assert np.isnan(astuple(found["selective_risk"])).all(), "the share of wrong ones among none is not 0"
+
+
+def test_draws_in_which_nothing_is_answered_have_no_risk_of_zero() -> None:
+    sure = np.repeat([0.9] + [0.4] * 19, 4)  # one article of twenty is answered, half of it wrongly
+    shares = np.stack([sure, (1 - sure) / 2, (1 - sure) / 2], 1)
+    answers = Answers(shares, np.tile([0, 0, 1, 1], 20), np.repeat(np.arange(20), 4).astype(str))
+    found = abstention.estimates(answers, 0.8, resamples=200, seed=1)
+    assert found["selective_risk"] == Estimate(0.5, 0.5, 0.5)
+    assert found["coverage"].low == 0
 
 
 @pytest.mark.parametrize(("risk", "verdict"), [(0.11, "missed"), (0.1, "kept")])

@@ -812,7 +812,9 @@ def test_mlflow_compares_the_means_over_the_seeds_and_not_the_last_seed() -> Non
     assert bakeoff.metrics(found) == {
         "a.x_y": pytest.approx(0.6),
         "a.x_y.std": pytest.approx(0.02**0.5),
+        "a.seeds": 2,
         "a.pairs_per_second": 20.0,
+        "b.seeds": 1,
         "b.x_y": 0.1,
         "b.pairs_per_second": 5.0,
     }

@@ -337,6 +337,24 @@ def test_the_report_of_sampled_pairs_alone_has_no_scores_of_annotated_ones(
     found = evaluation.score(predictor, given, EvaluationConfig(resamples=20))
     assert found.scores[MODEL].keys() == found.scores[baselines.MAJORITY].keys()
     assert found.to_json()["annotated_baselines"] == {}
+    assert all(math.isnan(estimate.value) for estimate in found.annotated_only.values()), "0 would be a score"
+    assert scores.flat("test", found.annotated_only) == {}
+
+
+def test_annotated_pairs_are_scored_over_the_labels_that_they_have(
+    predictor: StancePredictor, rows: dict[str, list[Example]]
+) -> None:
+    given = {
+        split: [replace(e, provenance="sampled") if e.stance == "neutral" else e for e in part]
+        for split, part in rows.items()
+    }
+    found = evaluation.score(predictor, given, EvaluationConfig(resamples=20))
+    f1 = [found.annotated_only[f"{label}_f1"].value for label in ("oppose", "support")]
+    assert found.annotated_only["macro_f1"].value == pytest.approx(np.mean(f1))
+    for values in found.annotated_baselines.values():
+        assert values["macro_f1"].value == pytest.approx(
+            np.mean([values[f"{label}_f1"].value for label in ("oppose", "support")])
+        )
 
 
 def test_the_seed_of_the_evaluation_draws_the_intervals_of_calibration_too() -> None:

@@ -385,6 +385,22 @@ def test_names_are_compared_on_annotated_pairs_as_in_the_evaluation() -> None:
     assert found["above_names_low"] < found["above_names"] < found["above_names_high"]
 
 
+def test_names_are_compared_over_the_labels_that_annotated_pairs_have() -> None:
+    part = {name: [replace(e, provenance="sampled") if e.stance == "neutral" else e for e in examples]
+            for name, examples in SPLITS.items()}  # fmt: skip
+    truth = [LABELS.index(e.stance) for e in part["validation"]]
+    found = asked(Validation(part["train"], part["validation"], seed=1), truth, range(24))
+    assert found["names_macro_f1"] + found["above_names"] == pytest.approx(1)
+
+
+def test_the_best_of_many_passes_needs_wider_intervals() -> None:
+    examples = SPLITS["validation"]
+    answers = answers_of(examples, 0.5)
+    one, ten = (asked(Validation(SPLITS["train"], examples, seed=1, passes=n), answers, range(24)) for n in (1, 10))
+    assert ten["above_guess_low"] < one["above_guess_low"] <= one["above_guess_high"] < ten["above_guess_high"]
+    assert ten["above_guess"] == one["above_guess"]
+
+
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_without_annotated_pairs_only_a_guess_is_the_rival(split: str) -> None:
     part = {**SPLITS, split: [replace(e, provenance="sampled") for e in SPLITS[split]]}

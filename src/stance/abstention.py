@@ -5,7 +5,6 @@ an upper confidence bound within the target. Coverage is the share of the pairs 
 wrong answers among these.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
@@ -60,7 +59,8 @@ def choose(answers: Answers, *, target_risk: float, risk_confidence: float) -> A
     that pass hold at once with the probability `risk_confidence`.
 
     Args:
-        answers: calibrated, as the shipped model gives them; of none there is no threshold.
+        answers: calibrated, as the shipped model gives them; of none there is no threshold. How much alike the pairs of
+            an article fare is what all of them say or the surer half of those answered, whichever is more.
         target_risk: the largest share of wrong answers, above 0 and below 1.
         risk_confidence: how probable it is that new pairs of the same kind keep to the target, above 0 and below 1.
     """
@@ -68,11 +68,13 @@ def choose(answers: Answers, *, target_risk: float, risk_confidence: float) -> A
         return Abstention(target_risk, risk_confidence, None, coverage=0.0, risk=0.0, bound=1.0, pairs=0)
     confidence, wrong = answers.confidence, answers.wrong
     articles = np.unique(answers.groups, return_inverse=True)[1]
-    alike = intraclass(wrong, articles)
+    all_alike = intraclass(wrong, articles)
     tried, allowed = [], 0.0
     for threshold in _thresholds(confidence):
         allowed += (1 - risk_confidence) / COVERAGES
         answered = confidence >= threshold
+        surest = confidence >= np.median(confidence[answered])  # which may fare more alike than all do
+        alike = max(all_alike, intraclass(wrong[surest], articles[surest]))
         bound = upper_bound(wrong[answered], articles[answered], 1 - allowed, alike=alike)
         coverage, risk = float(answered.mean()), float(wrong[answered].mean())
         tried.append(Abstention(target_risk, risk_confidence, threshold, coverage, risk, bound, len(wrong)))
@@ -97,6 +99,7 @@ def intraclass(wrong: npt.NDArray[np.bool_], articles: npt.NDArray[np.int64]) ->
     From 0, each for itself, to 1, all of an article right or all wrong (Donner, 1986, Int. Stat. Review 54); 1 where
     the answers don't tell, since all are right or all wrong, or no article has two pairs or there is but one.
     """
+    articles = np.unique(articles, return_inverse=True)[1]
     sizes = np.bincount(articles)
     pairs, number = len(wrong), len(sizes)
     between_freedom, within_freedom = number - 1, pairs - number
@@ -187,7 +190,6 @@ def estimates(
 
     def of(drawn: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
         pairs, kept, missed = np.moveaxis(sums[drawn].sum(-2), -1, 0)
-        return {"coverage": kept / pairs, "selective_risk": missed / kept.clip(1)}
+        return {"coverage": kept / pairs, "selective_risk": np.where(kept > 0, missed / kept.clip(1), np.nan)}
 
-    found = intervals(of, len(names), resamples=resamples, seed=seed)
-    return found if answered.any() else found | {"selective_risk": Estimate(math.nan, math.nan, math.nan)}
+    return intervals(of, len(names), resamples=resamples, seed=seed)

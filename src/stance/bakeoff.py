@@ -101,7 +101,10 @@ def alerts(found: Iterable[Outcome]) -> dict[str, str]:
 
 
 def metrics(found: Sequence[Outcome]) -> dict[str, float]:
-    """What MLflow compares: of each contender the mean on each set, and the deviation where it has several seeds."""
+    """What MLflow compares: of each contender how many seeds it has, the mean on each set, and their deviation.
+
+    The standard deviation is that of a sample, where there are several seeds.
+    """
     flat: dict[str, float] = {}
     for name, here in _by_contender(found).items():
         for scored in here[0].scores:
@@ -109,6 +112,7 @@ def metrics(found: Sequence[Outcome]) -> dict[str, float]:
             flat[metric(name, scored)] = fmean(values)
             if len(values) > 1:
                 flat[metric(name, f"{scored}.std")] = stdev(values)
+        flat[metric(name, "seeds")] = len(here)
         flat[metric(name, "pairs_per_second")] = fmean(outcome.pairs_per_second for outcome in here)
     return flat
 

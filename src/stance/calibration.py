@@ -77,7 +77,9 @@ def calibrate(logits: npt.NDArray[Any], examples: Sequence[Example]) -> Calibrat
 def measures(answers: Answers) -> dict[str, float]:
     """Errors of calibration, proper scores and the area under risk over coverage.
 
-    * `calibration_error`: expected calibration error with ten equal-width bins of confidence (Naeini et al., 2015).
+    * `calibration_error`: expected calibration error with ten equal-width bins of confidence (Naeini et al., 2015). A
+      mean of absolute gaps is above 0 by chance alone, the more the fewer pairs (Kumar et al., 2019), and so are all
+      samples of it: its interval says what would be measured again, not how small the true gap may be.
     * `overconfidence`: mean confidence less accuracy; below 0 the model is more often right than it says.
     * `brier`: squared distance to the true label, summed over labels, 0 to 2 (Brier, 1950).
     * `nll`: mean negative log-likelihood.

@@ -27,6 +27,7 @@ from stance.scores import (
     estimates,
     flat,
     known,
+    present,
     rates,
     slice_rates,
 )
@@ -51,7 +52,8 @@ class Report:
     `without_places` asks by canonical names alone, `as_printed` by the passage's own words, `phenomena` takes the
     annotated pairs with one tag. `annotated_baselines` learn from annotated pairs and answer annotated pairs. `kept`
     says how the artifact's thresholds fare, by way of asking, and is empty when it has none. All but that is over the
-    labels that each row's corpus knows; macro-F1 is over those that some corpus knows.
+    labels that each row's corpus knows; macro-F1 is over those that some corpus knows, of annotated pairs over those
+    that they have: without sampled pairs there may be no neutral one.
     """
 
     split: str
@@ -129,6 +131,7 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
     for name, found in baselines.probabilities(rows["train"], examples, seed=config.seed).items():
         systems[name] = replace(answers, probabilities=found)
     annotated = np.array([example.provenance != "sampled" for example in examples], np.bool_)
+    held = partial(estimate, of=partial(rates, labels=present(answers.references[annotated])))
     tagged = {tag: np.array([tag in example.tags for example in examples], np.bool_) for tag in PHENOMENA}
     return Report(
         split=config.split,
@@ -138,12 +141,12 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
         scores={name: estimate(found) for name, found in systems.items()},
         kept=_kept(predictor, asked, given, config),
         articles=len(set(answers.groups.tolist())),
-        annotated_only=estimate(answers.only(annotated)),
+        annotated_only=held(answers.only(annotated)),
         sampled_only={} if annotated.all() else estimate_slice(~annotated),
         without_places=estimate(unplaced),
         as_printed=estimate(Answers.to(examples, printed)),
         phenomena={tag: (int(kept.sum()), estimate_slice(kept)) for tag, kept in tagged.items() if kept.any()},
-        annotated_baselines=_annotated_baselines(rows["train"], examples, answers, estimate, seed=config.seed),
+        annotated_baselines=_annotated_baselines(rows["train"], examples, answers, held, seed=config.seed),
     )
 
 

@@ -25,7 +25,12 @@ _VERBS = {
 
 def word(token: Token) -> str:
     """The base form in `normal` spelling."""
-    lemma = normal(token.lemma_)
+    return normal(base(token))
+
+
+def base(token: Token) -> str:
+    """The base form as it is spelled: spaCy's lemma, but for verbs that its rules get wrong."""
+    lemma = str(token.lemma_)
     return _VERBS.get(lemma, lemma) if token.pos_ == "VERB" else lemma
 
 

@@ -114,7 +114,7 @@ def _clause(example: Example, reading: Reading) -> _Clause | None:
     actor, target, verb = next(actors, None), next(targets, None), reading.at
     if actor is None or target is None or target.i < verb.i or grammar.passive(verb):
         return None
-    if _paired(target) or _done_before(actor, example.actor_span, verb):
+    if _paired(target, verb) or _done_before(actor, example.actor_span, verb):
         return None
     span = _phrase(target, example.target_span or (0, 0), whole=True)
     between = verb.doc.text[verb.idx + len(verb) : span[0]]
@@ -126,19 +126,20 @@ def _clause(example: Example, reading: Reading) -> _Clause | None:
     own = example.target_span
     many = "Plur" in target.morph.get("Number") or any(_inside(t, own) for t in grammar.children(target, "conj"))
     named = _name(example.target, target, own)
-    return _Clause(example, names[0], verb.lemma_, between.strip(), names[1], named, participle, many)
+    return _Clause(example, names[0], grammar.base(verb), between.strip(), names[1], named, participle, many)
 
 
-def _paired(target: Token) -> bool:
+def _paired(target: Token, verb: Token) -> bool:
     """Whether it is one of several things and a word says so: "both the plan and", "not only the plan but"."""
     while target.dep_ == "conj":
         target = target.head
-    return bool(grammar.children(target, "conj")) and any(t.lower_ in _PAIRING for t in target.children)
+    before = target.doc[verb.i + 1 : target.i]
+    return bool(grammar.children(target, "conj")) and any(t.lower_ in _PAIRING for t in before)
 
 
 def _done_before(actor: Token, span: Span | None, verb: Token) -> bool:
     """Whether the actor's phrase itself says what is denied next: "states that had backed it refused to back it"."""
-    return any(t.lemma_ == verb.lemma_ for t in actor.subtree if _inside(t, span))
+    return any(grammar.base(t) == grammar.base(verb) for t in actor.subtree if _inside(t, span))
 
 
 def _inside(token: Token, span: Span | None) -> bool:

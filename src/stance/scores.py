@@ -59,6 +59,11 @@ def rates(matrix: npt.NDArray[Any], labels: Sequence[int] = ALL) -> dict[str, np
     return scores
 
 
+def present(references: npt.NDArray[np.int64]) -> tuple[int, ...]:
+    """The classes that some row has; of no rows all."""
+    return tuple(np.unique(references).tolist()) or ALL
+
+
 def slice_rates(references: npt.NDArray[np.int64]) -> Rates:
     """What computes `f1` and `accuracy` of a slice, which may lack a label: `f1` is over the labels that it has.
 
@@ -67,10 +72,10 @@ def slice_rates(references: npt.NDArray[np.int64]) -> Rates:
     Args:
         references: the true classes of the slice, shape `(rows,)`.
     """
-    present = np.unique(references).tolist() or ALL
+    labels = present(references)
 
     def of(matrix: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.float64]]:
-        found = rates(matrix, present)
+        found = rates(matrix, labels)
         return {"f1": found["macro_f1"], "accuracy": found["accuracy"]}
 
     return of
@@ -212,6 +217,8 @@ def estimates(
 def intervals(of: Rates, articles: int, *, resamples: int, seed: int, level: float = 0.95) -> dict[str, Estimate]:
     """Every score with its percentile interval; whole articles are drawn, since their pairs are not independent.
 
+    A draw of which a score is NaN, as of a risk where nothing is answered, does not count for the score's interval.
+
     Args:
         of: the scores of drawn articles: from their indices, shape `(..., articles)`, to values of shape `(...)`.
         articles: how many there are.
@@ -221,23 +228,26 @@ def intervals(of: Rates, articles: int, *, resamples: int, seed: int, level: flo
     """
     whole = of(np.arange(articles))
     if articles < 2:
-        return {name: Estimate(float(v), float("nan"), float("nan")) for name, v in whole.items()}
+        return {name: Estimate(float(v) if articles else math.nan, math.nan, math.nan) for name, v in whole.items()}
 
     def statistic(drawn: npt.NDArray[np.int64], axis: int = -1) -> npt.NDArray[np.float64]:
         return np.stack(list(of(np.moveaxis(drawn, axis, -1)).values()))
 
-    interval = bootstrap(
+    drawn = bootstrap(
         (np.arange(articles),),
         statistic,
         n_resamples=resamples,
         batch=DRAWN_AT_ONCE,
-        confidence_level=level,
         method="percentile",
         vectorized=True,
         rng=np.random.default_rng(seed),
-    ).confidence_interval
-    bounds = zip(whole.items(), interval.low, interval.high, strict=True)
-    return {name: Estimate(float(value), float(low), float(high)) for (name, value), low, high in bounds}
+    ).bootstrap_distribution
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    return {
+        name: Estimate(float(value), *(np.quantile(told, tails).tolist() if len(told) else (math.nan, math.nan)))
+        for (name, value), values in zip(whole.items(), drawn, strict=True)
+        for told in (values[~np.isnan(values)],)
+    }
 
 
 def difference(

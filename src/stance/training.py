@@ -200,7 +200,7 @@ def assemble(
         config=config,
         arguments=_arguments(config, work, precision),
         sink=sink,
-        validation=Validation(splits["train"], splits["validation"], seed=config.seed),
+        validation=Validation(splits["train"], splits["validation"], seed=config.seed, passes=config.epochs),
         watch=Watch(detectors(config, splits), sink=sink, listener=listener),
     )
     trainer.add_callback(Keeper(trainer, config.save_steps))

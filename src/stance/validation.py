@@ -17,7 +17,7 @@ from stance import baselines
 from stance.batches import IGNORED, target
 from stance.objective import cross_entropy
 from stance.records import LABELS, Example
-from stance.scores import StanceScore, by_group, choices, difference, rates, score
+from stance.scores import StanceScore, by_group, choices, difference, present, rates, score
 
 NAMES, GUESS = "names", "guess"
 RESAMPLES = 1000
@@ -38,12 +38,15 @@ class Validation:
         train: what the baselines learn from.
         examples: the validation split.
         seed: of the baselines and of the bootstrap.
+        passes: how many there will be. The best one is kept, so the intervals hold for all of them at once
+            (Bonferroni): each has its share of the 5 %.
     """
 
-    def __init__(self, train: Sequence[Example], examples: Sequence[Example], *, seed: int) -> None:
+    def __init__(self, train: Sequence[Example], examples: Sequence[Example], *, seed: int, passes: int = 1) -> None:
         self.train = train
         self.examples = examples
         self.seed = seed
+        self.level = 1 - 0.05 / passes
 
     def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
         """Loss, all scores, the share of the answers that is each label, and how far the model is above each rival.
@@ -82,9 +85,10 @@ class Validation:
         groups = [self.examples[i].article_id for i in rival.asked]
         truth = self._truth[rival.asked].tolist()
         ours, theirs = (by_group(truth, found.tolist(), groups) for found in (answers, rival.answers))
-        above = difference(ours, theirs, resamples=RESAMPLES, seed=self.seed, labels=self._labels)
+        labels = self._labels if name == GUESS else present(self._truth[rival.asked])
+        above = difference(ours, theirs, resamples=RESAMPLES, seed=self.seed, level=self.level, labels=labels)
         scores = {
-            f"{name}_macro_f1": float(rates(theirs.sum(0), self._labels)["macro_f1"]),
+            f"{name}_macro_f1": float(rates(theirs.sum(0), labels)["macro_f1"]),
             f"above_{name}": above.value,
             f"above_{name}_low": above.low,
             f"above_{name}_high": above.high,
