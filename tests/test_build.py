@@ -17,6 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stance import build, corpora, dataset, division, duplicates, jsonl, leaks, ledger, stages
 from stance.errors import StanceError, no_room
@@ -485,6 +487,68 @@ def test_a_copy_of_a_held_out_article_is_not_trained_on_where_official_splits_te
     got = made(tmp_path / "out", source)
     assert "copy-train" not in {e.article_id for e in got["train"]}
     assert "copy-test" in {e.article_id for e in got["test"]}
+
+
+def holding() -> list[dict[str, Any]]:
+    """A training text that holds one of the test, and one that is part of one of validation."""
+    inner, outer = sentence(901, "support"), f"{sentence(902, 'oppose')} {sentence(903, 'oppose')}"
+    return [
+        *plain(36),
+        row(901, "support", "inner", "test"),
+        row(901, "support", "holds", "train", text=f"{sentence(904, 'oppose')} {inner} {sentence(905, 'oppose')}"),
+        row(903, "oppose", "outer", "validation", text=outer),
+        row(903, "oppose", "within", "train"),
+        row(903, "oppose", "other", "train", text=f"Town903 rejected project903. {sentence(906, 'oppose')}"),
+    ]
+
+
+def test_what_is_part_of_a_held_out_text_or_holds_one_is_not_trained_on(tmp_path: Path) -> None:
+    source = corpus(tmp_path / "c.jsonl", holding())
+    left = ids(made(tmp_path / "out", source))
+    assert not left["train"] & {"holds", "within"}
+    assert "other" in left["train"], "two words of another text are no part of it"
+    assert "inner" in left["test"]
+    assert "outer" in left["validation"]
+    found = report(tmp_path / "out")
+    assert found["test", "train", "part"] == found["validation", "train", "part"] == (1, 1)
+    assert found["test", "train", "near"] == found["validation", "train", "near"] == (0, 0)
+    after = json.loads((tmp_path / "out" / "leaks.json").read_text("utf-8"))["after"]
+    assert not any(n["rows"] for n in after if n["kind"] == "part")
+    everything = made(tmp_path / "kept", source, leaks=LeaksConfig(action="keep"))
+    assert {"holds", "within"} <= ids(everything)["train"]
+    clean = {r["id"].rpartition("-")[0] for _, r in jsonl.read(tmp_path / "kept" / "clean.jsonl")}
+    assert not clean & {"inner", "outer"}
+    with pytest.raises(StanceError, match=r"1 of \d+ validation rows have a text that is part of the other as train"):
+        made(tmp_path / "failed", source, leaks=LeaksConfig(action="fail"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    texts=st.lists(st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=24), min_size=2, max_size=12),
+    share=st.sampled_from([0.3, 0.7, 1.0]),
+)
+def test_parts_are_those_of_every_pair_counted(texts: list[list[str]], share: float) -> None:
+    joined = [" ".join(words) for words in texts]
+    sets = [duplicates.shingles(text) for text in joined]
+    index = duplicates.Index(joined.__getitem__, np.zeros((len(texts), duplicates.BANDS), np.uint64), 0.5)
+    held = np.arange(0, len(texts), 2)
+    found = index.parts(np.arange(len(texts)), held, share)
+    expected = {
+        (one, other)
+        for one in range(len(texts))
+        for other in held.tolist()
+        if one != other and len(sets[one] & sets[other]) >= max(4, share * min(len(sets[one]), len(sets[other])))
+    }
+    assert {(one, other) for one, other in found.tolist()} == expected
+
+
+def test_a_turn_of_phrase_of_very_many_texts_makes_none_part_of_another() -> None:
+    phrase = "the ministry did not at once respond to a request for comment on the matter"
+    texts = [f"{phrase} w{n} x{n}" for n in range(300)]
+    index = duplicates.Index(texts.__getitem__, np.zeros((300, duplicates.BANDS), np.uint64), 0.5)
+    assert not len(index.parts(np.arange(300), np.arange(300), 0.7))
+    few = index.parts(np.arange(50), np.arange(50), 0.7)
+    assert len(few) == 50 * 49
 
 
 def test_another_corpus_changes_the_division_of_none(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def _build(
     index = texts.index(leaks_config.near_duplicate)
     mended = leaks.mend(rows, index, leaks_config)
     _cap(rows, sources, made)
-    report = leaks.report(rows, index, mended)
+    report = leaks.report(rows, mended)
     settings = {"examples": asdict(example_config), "split": asdict(split_config), "leaks": asdict(leaks_config)}
     config = {"corpora": [asdict(source) for source in sources], **settings}
     partial = leaks.partial(rows, rows.rank != RANKS.index("sampled"))

@@ -76,7 +76,8 @@ def check_labels(labels: Mapping[str, Mapping[str, int]], known: Iterable[str], 
         if missing and (counts or tested or split != "test"):
             raise StanceError(
                 f"the {split} split of {sum(counts.values())} examples has none of {', '.join(missing)}; give more "
-                "articles, other shares (split.validation, split.test) or another split.seed"
+                "articles, other shares (split.validation, split.test) or another split.seed; a corpus that does not "
+                "know a label says so with corpora.KEY.label_set=[oppose,support]"
             )
 
 

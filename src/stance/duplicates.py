@@ -2,7 +2,8 @@
 
 A text is the set of its word 5-grams; two are near duplicates when these sets overlap by a Jaccard similarity. MinHash
 (Broder, 1997) in bands (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, ch. 3) finds candidates; every one of
-them is then counted exactly. Knows nothing of articles or splits.
+them is then counted exactly. A text is part of another one when the larger set has most of the smaller one's 5-grams.
+Knows nothing of articles or splits.
 """
 
 import re
@@ -23,6 +24,10 @@ Numbers = npt.NDArray[np.int64]
 BANDS, ROWS = 32, 3
 """A pair of similarity 0.5 shares a band with probability 0.986, one of 0.6 with 0.9996, one of 0.1 with 0.03."""
 _REPRESENTATIVES = 24
+MIN_SHARED = 4
+"""Fewest word 5-grams that a text and one which it is part of share: eight words in a row."""
+MAX_OWNERS = 100
+"""A 5-gram of more texts than this is a turn of phrase, and says of none that it is part of another."""
 _WORD = re.compile(r"\w+")
 _FIRST = MinHash(num_perm=BANDS * ROWS, seed=1, hashfunc=xxh32_intdigest)  # permutations are drawn once
 
@@ -119,6 +124,77 @@ class Index:
             others = dict.fromkeys(chain.from_iterable(shared.get(key, ()) for key in mine))
             found[place] = any(self.near(number, other) for other in others)
         return found
+
+    def parts(self, numbers: Numbers, held: Numbers, share: float) -> Numbers:
+        """Pairs of texts one of which is part of the other, shape `(pairs, 2)`: one of `numbers` and one of `held`.
+
+        Args:
+            numbers: what is looked at.
+            held: what it is compared with; their 5-grams are in memory, 12 bytes each.
+            share: of the 5-grams of the smaller text, how many the other has too (Chowdhery et al., PaLM, 2022, take
+                0.7 of the 8-grams).
+        """
+        own = [self._hashes(number) for number in _shown(held, "held-out texts")]
+        grams, owners, usual = _owned(own)
+        sizes = np.bincount(owners, minlength=len(held))
+        found: list[tuple[int, int]] = []
+        for number in _shown(numbers, "texts that hold another one"):
+            mine = self._hashes(number)
+            places = np.searchsorted(grams, mine), np.searchsorted(grams, mine, "right")
+            there = [owners[a:b] for a, b in zip(*map(np.ndarray.tolist, places), strict=True) if a < b]
+            if len(there) < MIN_SHARED:
+                continue
+            near, counts = np.unique(np.concatenate(there), return_counts=True)
+            smaller = np.minimum(len(mine) - np.isin(mine, usual).sum(), sizes[near])
+            near = near[(counts >= MIN_SHARED) & (counts >= share * smaller)]
+            found += [(number, other) for other in held[near].tolist() if other != number]
+        return np.array(found, np.int64).reshape(-1, 2)
+
+    def _hashes(self, number: int) -> Hashes:
+        """The hashes of a text's 5-grams."""
+        grams = self.shingles(number)
+        return np.fromiter((xxh64_intdigest(gram.encode()) for gram in grams), np.uint64, len(grams))
+
+
+def _owned(hashes: Sequence[Hashes]) -> tuple[Hashes, npt.NDArray[np.int32], Hashes]:
+    """All hashes in order with the place of the text that has each, and apart from them the usual ones, each once."""
+    owners = np.repeat(np.arange(len(hashes), dtype=np.int32), [len(own) for own in hashes])
+    grams = np.concatenate([np.zeros(0, np.uint64), *hashes])
+    order = np.argsort(grams, kind="stable")
+    each, counts = np.unique(grams[order], return_counts=True)
+    rare = np.repeat(counts <= MAX_OWNERS, counts)
+    return grams[order][rare], owners[order][rare], each[counts > MAX_OWNERS]
+
+
+def _shown(numbers: Numbers, what: str) -> Iterable[int]:
+    """The numbers, with a progress bar where there are many."""
+    shown: Iterable[int] = tqdm(numbers.tolist(), what, disable=len(numbers) < 100_000, unit="text")
+    return shown
+
+
+class Links:
+    """Which texts repeat each other, among some that are given by their numbers.
+
+    Args:
+        index: of all texts.
+        numbers: the texts that are looked at.
+        held: those of them that none of the others may be part of, or hold.
+        share: of the smaller one's 5-grams, from which on a text is part of another one.
+    """
+
+    def __init__(self, index: Index, numbers: Numbers, held: Numbers, *, share: float) -> None:
+        self.index = index
+        self.groups = index.groups(numbers)
+        found = index.parts(numbers, held, share)
+        self.parts: Numbers = np.concatenate([found, found[:, ::-1]])
+
+    def near(self, asked: Numbers, known: Numbers) -> npt.NDArray[np.bool_]:
+        """For each of `asked`, whether some text of `known` is the same or nearly the same."""
+        return self.index.repeats(asked, known, self.groups)
+
+    def part(self, asked: Numbers, known: Numbers) -> npt.NDArray[np.bool_]:
+        """For each of `asked`, whether it is part of some text of `known` or holds one; one of the two is held."""
+        return np.isin(asked, self.parts[np.isin(self.parts[:, 1], known), 0])
 
 
 class Union:

@@ -5,12 +5,12 @@ Rows are known by numbers here: the split, the article, the text, the pair of na
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from stance.duplicates import Index, Numbers
+from stance.duplicates import Index, Links, Numbers
 from stance.errors import StanceError
 from stance.settings.building import LeaksConfig
 from stance.splits import PARTS, SPLITS
@@ -25,12 +25,13 @@ KINDS = {
     "question": "same text and pair",
     "text": "same text",
     "near": "the same or nearly the same text",
+    "part": "a text that is part of the other",
     "article": "the same or nearly the same article",
     "pair": "same pair of names",
 }
 HELD = {TEST: (TRAIN, VALIDATION, UNLABELLED), VALIDATION: (TRAIN, UNLABELLED)}
 """The splits that are held out, and what must not repeat them."""
-LEAKS = ("text", "near", "article")
+LEAKS = ("text", "near", "part", "article")
 """Kinds that are dropped; the others are reported (`row` and `question` are part of `text`)."""
 
 
@@ -82,12 +83,12 @@ class Leak:
 
 @dataclass(frozen=True)
 class Mended:
-    """What `mend` has seen: leaks before the action, of how many rows, repetitions, and near duplicates' numbers."""
+    """What `mend` has seen: leaks before the action, of how many rows, repetitions, and which texts repeat others."""
 
     before: list[Leak]
     rows: int
     within: dict[str, dict[str, int]]
-    groups: Numbers
+    links: Links
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,9 @@ def check(config: LeaksConfig) -> None:
             f"leaks.action={config.action}, leaks.repeated={config.repeated}: expected drop, keep or fail, and drop or "
             "keep"
         )
-    if not 0 < config.near_duplicate <= 1:
-        raise StanceError(f"leaks.near_duplicate={config.near_duplicate}: expected a similarity above 0, up to 1")
+    for name in ("near_duplicate", "part"):
+        if not 0 < (value := getattr(config, name)) <= 1:
+            raise StanceError(f"leaks.{name}={value}: expected a similarity above 0, up to 1")
 
 
 def only_unseen(rows: Rows, role: str) -> None:
@@ -155,30 +157,31 @@ def mend(rows: Rows, index: Index, config: LeaksConfig) -> Mended:
         StanceError: the action is to fail, and there is a leak.
     """
     check(config)
-    groups = index.groups(np.unique(rows.passage[rows.split != NONE]))
-    within = {name: _within(rows, groups, number) for number, name in enumerate(SPLITS)}
+    held = np.unique(rows.passage[np.isin(rows.split, list(HELD))])
+    links = Links(index, np.unique(rows.passage[rows.split != NONE]), held, share=config.part)
+    within = {name: _within(rows, links.groups, number) for number, name in enumerate(SPLITS)}
     if config.repeated == "drop":
         again = _again(rows, np.flatnonzero(rows.split == TRAIN))
         rows.drop(again, "repeats text, pair and stance of another training row")
         rows.drop(_overruled(rows), CONTRADICTS)
     rows.drop(_answered(rows), "")
-    before, there = _leaks(rows, index, groups), rows.there()
+    before, there = _leaks(rows, links), rows.there()
     if config.action == "fail":
         _refuse(before)
     if config.action == "drop":
-        for held, others in HELD.items():
+        for split, others in HELD.items():
             for other in others:
-                _drop(rows, index, groups, held=held, other=other)
-    return Mended(before, there, within, groups)
+                _drop(rows, links, held=split, other=other)
+    return Mended(before, there, within, links)
 
 
-def report(rows: Rows, index: Index, mended: Mended) -> Report:
+def report(rows: Rows, mended: Mended) -> Report:
     """The leaks of the rows that the dataset has in the end, beside those that `mend` met."""
-    groups = mended.groups
+    links = mended.links
     judged = np.flatnonzero((rows.split == VALIDATION) | (rows.split == TEST))
-    dirty = _marked(rows, index, groups, judged, np.flatnonzero((rows.split == TRAIN) | (rows.split == UNLABELLED)))
-    clean = judged[~(dirty["near"] | dirty["article"])]
-    after = mended.before if rows.there() == mended.rows else _leaks(rows, index, groups)  # rows only ever leave
+    dirty = _marked(rows, links, judged, np.flatnonzero((rows.split == TRAIN) | (rows.split == UNLABELLED)))
+    clean = judged[~(dirty["near"] | dirty["part"] | dirty["article"])]
+    after = mended.before if rows.there() == mended.rows else _leaks(rows, links)  # rows only ever leave
     return Report(mended.before, after, mended.within, dict(Counter(rows.reasons.values())), clean)
 
 
@@ -222,7 +225,7 @@ def _within(rows: Rows, groups: Numbers, split: int) -> dict[str, int]:
     }
 
 
-def _leaks(rows: Rows, index: Index, groups: Numbers) -> list[Leak]:
+def _leaks(rows: Rows, links: Links) -> list[Leak]:
     found = []
     for held, of in ((VALIDATION, TRAIN), (TEST, TRAIN), (TEST, VALIDATION), *((h, UNLABELLED) for h in HELD)):
         mine, theirs = np.flatnonzero(rows.split == held), np.flatnonzero(rows.split == of)
@@ -230,35 +233,36 @@ def _leaks(rows: Rows, index: Index, groups: Numbers) -> list[Leak]:
             continue
         articles = rows.article[mine]
         size = len(np.unique(articles))
-        for kind, mask in _marked(rows, index, groups, mine, theirs).items():
+        for kind, mask in _marked(rows, links, mine, theirs).items():
             whole = np.setdiff1d(articles, articles[~mask]) if kind == "row" else np.unique(articles[mask])
             counts = int(mask.sum()), len(whole), len(mine), size
             found.append(Leak(SPLITS[held], PARTS[of], kind, *counts))
     return found
 
 
-def _marked(rows: Rows, index: Index, groups: Numbers, mine: Numbers, theirs: Numbers) -> dict[str, Mask]:
+def _marked(rows: Rows, links: Links, mine: Numbers, theirs: Numbers) -> dict[str, Mask]:
     """For each kind which of the rows `mine` repeat one of `theirs`."""
     pair = rows.actor * np.uint64(31) + rows.target
     question = pair * np.uint64(1_000_003) + rows.passage.astype(np.uint64)
     whole = question * np.uint64(7) + rows.stance.astype(np.uint64)
     passages, back = np.unique(rows.passage[mine], return_inverse=True)
-    near = index.repeats(passages, np.unique(rows.passage[theirs]), groups)
+    others = np.unique(rows.passage[theirs])
     return {
         "row": np.isin(whole[mine], whole[theirs]),
         "question": np.isin(question[mine], question[theirs]),
         "text": np.isin(rows.passage[mine], rows.passage[theirs]),
-        "near": near[back] if len(mine) else np.zeros(0, np.bool_),
+        "near": links.near(passages, others)[back],
+        "part": links.part(passages, others)[back],
         "article": np.isin(rows.group[mine], rows.group[theirs]),
         "pair": np.isin(pair[mine], pair[theirs]),
     }
 
 
-def _drop(rows: Rows, index: Index, groups: Numbers, *, held: int, other: int) -> None:
-    """Take the rows of `other` that repeat a text or share an article with `held` out of it."""
+def _drop(rows: Rows, links: Links, *, held: int, other: int) -> None:
+    """Take the rows of `other` that repeat a text, or a part of one, or share an article with `held` out of it."""
     mine, theirs = np.flatnonzero(rows.split == other), np.flatnonzero(rows.split == held)
-    marked = _marked(rows, index, groups, mine, theirs)
-    rows.drop(mine[marked["near"] | marked["article"]], f"repeats a text of the {SPLITS[held]} split")
+    marked = _marked(rows, links, mine, theirs)
+    rows.drop(mine[marked["near"] | marked["part"] | marked["article"]], f"repeats a text of the {SPLITS[held]} split")
 
 
 def _refuse(found: Sequence[Leak]) -> None:
@@ -285,14 +289,5 @@ def _counted(part: int, whole: int) -> tuple[str, str]:
 
 def to_json(report: Report) -> Mapping[str, object]:
     """The report as a document, without the clean rows."""
-
-    def plain(found: Sequence[Leak]) -> list[dict[str, object]]:
-        return [
-            {"split": n.split, "of": n.of, "kind": n.kind, "rows": n.rows, "articles": n.articles}
-            | {"all_rows": n.all_rows, "all_articles": n.all_articles}
-            for n in found
-        ]
-
-    return {"before": plain(report.before), "after": plain(report.after), "within": report.within} | {
-        "dropped": report.dropped
-    }
+    before, after = ([asdict(leak) for leak in found] for found in (report.before, report.after))
+    return {"before": before, "after": after, "within": report.within, "dropped": report.dropped}

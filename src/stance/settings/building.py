@@ -115,6 +115,8 @@ class LeaksConfig:
     report; fail: stop the build."""
     near_duplicate: float = 0.5
     """Passages whose word 5-grams overlap by at least this Jaccard similarity (0 to 1) are nearly the same."""
+    part: float = 0.7
+    """A passage is part of another one that has at least this share (0 to 1) of its word 5-grams."""
     repeated: str = "drop"
     """Training rows with the text, pair and stance of an earlier one, and those that contradict a surer one (gold
     before sampled before weak): drop or keep."""
