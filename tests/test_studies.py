@@ -402,6 +402,19 @@ def test_no_model_is_asked_about_an_article_that_it_learned(monkeypatch: pytest.
     assert found.scores["model"] == estimates(counts, resamples=1000, seed=11), "articles are drawn"
 
 
+def test_the_queue_goes_by_articles_and_begins_with_the_surest_doubt() -> None:
+    doubt = review.Doubt("c", "a", "label", "X", "Y", "support", "oppose", 0.6, 0.1, "")
+    given = [
+        doubt, replace(doubt, article_id="b", confidence=0.9), replace(doubt, kind="missed", confidence=0.8),
+        replace(doubt, confidence=0.7), replace(doubt, article_id="b", kind="missed", confidence=0.5),
+        replace(doubt, corpus="d", confidence=0.95),
+    ]  # fmt: skip
+    assert [(d.corpus, d.article_id, d.kind, d.confidence) for d in review.queue(given)] == [
+        ("d", "a", "label", 0.95), ("c", "b", "label", 0.9), ("c", "b", "missed", 0.5),
+        ("c", "a", "label", 0.7), ("c", "a", "label", 0.6), ("c", "a", "missed", 0.8),
+    ]  # fmt: skip
+
+
 def test_folds_without_a_label_are_refused_before_one_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = tiny.examples(60)
     fold_of = review.folds(rows, 3)

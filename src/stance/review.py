@@ -115,9 +115,17 @@ def review(
     systems = {"model": probabilities.argmax(1), **systems}
     doubts = [*_labels(asked, gold, probabilities), *_missed(asked, probabilities, config)]
     return Review(
-        sorted(doubts, key=lambda doubt: (doubt.corpus, doubt.article_id, doubt.kind, -doubt.confidence)),
+        queue(doubts),
         _scores([asked[i] for i in gold], {name: answers[gold] for name, answers in systems.items()}),
     )
+
+
+def queue(doubts: Sequence[Doubt]) -> list[Doubt]:
+    """Doubts as a person works through them: article by article, those with the surest doubt first."""
+    surest: dict[tuple[str, str], float] = {}
+    for doubt in doubts:
+        surest[_article(doubt)] = max(surest.get(_article(doubt), 0), doubt.confidence)
+    return sorted(doubts, key=lambda doubt: (-surest[_article(doubt)], _article(doubt), doubt.kind, -doubt.confidence))
 
 
 def _check_folds(rows: Sequence[Example], fold_of: Mapping[tuple[str, str], int], config: ReviewConfig) -> None:
@@ -143,7 +151,7 @@ def _scores(gold: Sequence[Example], systems: Mapping[str, npt.NDArray[np.int64]
     }
 
 
-def _article(row: Example) -> tuple[str, str]:
+def _article(row: Example | Doubt) -> tuple[str, str]:
     return row.corpus, row.article_id
 
 
