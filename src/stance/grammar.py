@@ -15,7 +15,8 @@ SUBJECTS = frozenset({"nsubj", "nsubjpass", "csubj"})
 _RELATIVE = frozenset({"who", "which", "that", "whom", "what"})
 _MODIFIERS = frozenset({"poss", "amod", "compound", "nmod"})
 _NO_PART = SUBJECTS | {"aux", "mark"}
-_DEEPEST = 40
+DEEPEST = 40
+"""Words that stand above one in a tree of a sentence that means anything, at most."""
 _VERBS = {
     "boycotts": "boycott", "defunde": "defund", "fin": "fine", "greenlighte": "greenlight", "hat": "hate",
     "hop": "hope", "rag": "rage", "slat": "slate", "stag": "stage", "voids": "void", "wag": "wage",
@@ -108,7 +109,7 @@ def agents(verb: Token) -> list[Token]:
 
 def governors(verb: Token) -> Iterator[Token]:
     """The verb, then the words whose complement it is, up to one with a subject: "sign", "refuse"."""
-    for _ in range(_DEEPEST):  # a tree can't be deeper than this and mean anything
+    for _ in range(DEEPEST):  # a tree can't be deeper than this and mean anything
         yield verb
         if children(verb, *SUBJECTS) and verb.dep_ not in ("ccomp", "xcomp"):
             return
@@ -128,7 +129,7 @@ def holders(verb: Token, depth: int = 0) -> list[Token]:
     head = verb.head
     if own:
         return coordinated([antecedent(t) for t in own if t.dep_ != "expl"])
-    if depth > _DEEPEST or head.i == verb.i:
+    if depth > DEEPEST or head.i == verb.i:
         return []
     if verb.dep_ == "pcomp":
         if _charged(verb):
@@ -177,7 +178,7 @@ def possessors(noun: Token) -> list[Token]:
 
 def speaker(verb: Token, lexicon: Lexicon) -> list[Token]:
     """Who says the clause of a verb: the subject of the verb of report above it."""
-    for _ in range(_DEEPEST):
+    for _ in range(DEEPEST):
         head = verb.head
         if head.i == verb.i:
             break

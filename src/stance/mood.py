@@ -4,11 +4,11 @@ Knows nothing of stances but the lexicon's word lists; what is left of a stance 
 """
 
 from dataclasses import dataclass, fields
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 
 from spacy.tokens import Token
 
-from stance.grammar import SUBJECTS, children, governors, word
+from stance.grammar import DEEPEST, SUBJECTS, children, governors, word
 from stance.lexicon import Lexicon, normal
 
 _REFUSING = frozenset({"will", "would", "can", "could", "shall", "wo", "ca", "'ll", "'d"})
@@ -48,8 +48,8 @@ def mood(verb: Token, lexicon: Lexicon) -> Mood:
     """What stands around a verb, see `Mood`."""
     perfect = verb.dep_ == "pcomp" or any(word(t) == "have" for t in children(verb, "aux"))
     found = Mood(negated=negated(verb, lexicon), refusing=_refusing(verb), perfect=perfect)
-    chain = list(governors(verb))
-    for lower, upper in pairwise(chain):
+    verbs = list(governors(verb))
+    for lower, upper in pairwise(verbs):
         if lower.dep_ == "conj":
             or_ = any(t.lower_ in ("or", "nor") for t in children(upper, "cc"))
             found = _with(found, negated=or_ and negated(upper, lexicon), refusing=or_ and _refusing(upper))
@@ -73,14 +73,15 @@ def mood(verb: Token, lexicon: Lexicon) -> Mood:
             clausal=True,
             request=upper if _asks(upper, lower, names, lexicon) else found.request,
         )
-    marks = {t.lower_ for v in chain for t in v.children if t.dep_ in ("mark", "advmod")}
-    supposed = not marks.isdisjoint(_IF) or any(_open(v, lexicon) for v in chain) or asked(verb)
+    marks = {t.lower_ for v in verbs for t in v.children if t.dep_ in ("mark", "advmod")}
+    supposed = not marks.isdisjoint(_IF) or any(_open(v, lexicon) for v in verbs) or _asked(verb)
     return _with(found, unsure="whether" in marks, supposed=supposed)
 
 
-def asked(token: Token) -> bool:
+def _asked(token: Token) -> bool:
     """Whether it is said in a question."""
-    return any(t.lower_ == "?" for above in (token, *token.ancestors) for t in above.children if t.i > token.i)
+    above = chain([token], islice(token.ancestors, DEEPEST))
+    return any(t.lower_ == "?" for head in above for t in head.children if t.i > token.i)
 
 
 def _open(verb: Token, lexicon: Lexicon) -> bool:
