@@ -943,6 +943,44 @@ def test_an_interrupted_trial_is_tried_again_with_its_values_and_its_finished_se
     assert "1 of 1 done" in bench.lines[-1]
 
 
+def warned(record: Kept) -> set[str]:
+    """The numbers of a record that stand for alerts."""
+    return {name for name, _, _ in record.metrics if "_alert_" in name}
+
+
+def test_a_trial_that_is_tried_again_keeps_what_its_finished_seeds_warned_of(encoder: str, tmp_path: Path) -> None:
+    calm, bench = (Bench(tmp_path / name, encoder, seeds=[1, 2], trials=1) for name in ("calm", "cut"))
+    for each in (calm, bench):
+        each.opened.study.enqueue_trial({"training.learning_rate": 5e-3})
+    calm.worker().run()
+    sink = Kept.sink
+
+    def interrupted(self: Kept, metrics: Mapping[str, float], step: int) -> None:
+        sink(self, metrics, step)
+        if "seed_2_validation_macro_f1" in metrics:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Kept, "sink", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bench.worker().run()
+    bench.worker().run()
+    assert any(text.startswith("seed 1: ") for text in calm.records[0].alerts.values()), "so few examples"
+    assert bench.records[1].alerts == calm.records[0].alerts
+    assert warned(bench.records[1]) == warned(calm.records[0])
+
+
+def test_a_seed_that_was_cut_off_after_its_alerts_were_kept_has_them_once(encoder: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, encoder, trials=1)
+    number = dead(bench, begun=False)
+    trial = Trial(bench.opened.study, bench.trials()[number]._trial_id)
+    trial.set_user_attr("alerts", {"1": {"stale": "of a training that was not counted"}})
+    study.give_back(bench.opened.study, number)
+    bench.worker().run()
+    (again,) = study.counted(bench.trials())
+    assert "stale" not in {*bench.records[again.number].alerts, *again.user_attrs["alerts"].get("1", {})}
+
+
 def dead(bench: Bench, *, begun: bool) -> int:
     """A running trial whose process is gone."""
     trial = bench.opened.study.ask()

@@ -50,16 +50,27 @@ class Record(Protocol):
 
 @dataclass
 class Alerts:
-    """Listens to the trainings of a trial: its record has each alert once, of all seeds that raised it."""
+    """Listens to the trainings of a trial: its record has each alert once, of all seeds that raised it.
+
+    `told` are the texts by name, by seed.
+    """
 
     record: Record
+    told: dict[str, dict[str, str]] = field(default_factory=dict)
     seed: int = 0
-    told: list[tuple[str, str]] = field(default_factory=list)
 
     def alert(self, name: str, text: str) -> None:
         """Add an alert of the seed that is trained now."""
-        self.told.append((name, f"seed {self.seed}: {text}"))
-        self.record.alert(name, studies.joined(self.told)[name])
+        self.told.setdefault(str(self.seed), {})[name] = text
+        joined = studies.joined((n, f"seed {seed}: {t}") for seed, texts in self.told.items() for n, t in texts.items())
+        self.record.alert(name, joined[name])
+
+    def repeat(self, seed: int) -> None:
+        """Tell the record what a seed warned of that was finished before the trial was tried again."""
+        self.seed = seed
+        for name, text in dict(self.told.get(str(seed), {})).items():
+            self.record.sink({f"seed_{seed}_alert_{name}": 1.0}, 0)
+            self.alert(name, text)
 
     def epoch(self, history: Sequence[Mapping[str, float]]) -> None:
         """The sink has the numbers."""
@@ -204,7 +215,7 @@ def value(trial: Trial, plan: Plan, settings: Settings, record: Record, *, folde
     """Train a model for each seed that has none yet; the median of their scores.
 
     Args:
-        trial: of the study; one that is tried again keeps the scores of its finished seeds.
+        trial: of the study; one that is tried again keeps the scores and the alerts of its finished seeds.
         plan: seeds, metric and splits.
         settings: of the trainings, with the drawn values.
         record: keeps the numbers of each epoch as `seed_SEED_NAME`.
@@ -216,13 +227,17 @@ def value(trial: Trial, plan: Plan, settings: Settings, record: Record, *, folde
     """
     metric = plan.config.metric
     scores: dict[str, float] = trial.user_attrs.get("scores", {})
-    alerts = Alerts(record)
+    kept = trial.user_attrs.get("alerts", {})
+    alerts = Alerts(record, {seed: texts for seed, texts in kept.items() if seed in scores})
     for index, seed in enumerate(plan.config.seeds):
-        if str(seed) not in scores:
+        if str(seed) in scores:
+            alerts.repeat(seed)
+        else:
             sink = _reporter(trial, plan, index, settings.training.epochs, list(scores.values()), record)
             alerts.seed = seed
             scores[str(seed)] = _train(plan, settings, folder, sink, alerts)
-            trial.set_user_attr("scores", scores)
+            trial.set_user_attr("alerts", alerts.told)
+            trial.set_user_attr("scores", scores)  # last: who finds them takes the seed for finished
         record.sink({f"seed_{seed}_{metric}": scores[str(seed)]}, 0)
     median = statistics.median(scores.values())
     record.sink({metric: median, f"best_validation_{metric}": median}, 0)  # as a training calls it
