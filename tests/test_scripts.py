@@ -592,6 +592,26 @@ def test_a_study_is_not_written_into_its_dataset(built: Workplace, name: str) ->
         script(name).main([f"dataset={built.dataset}", f"output={output}", *more])
 
 
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [('{"id": "article-1"}\n', "not the finished parts of a study"), ("Dear diary,\n", "broken JSON"), ("", "empty")],
+)
+@pytest.mark.parametrize("name", ["bakeoff", "learning_curve"])
+def test_a_study_beside_a_foreign_file_leaves_no_run(
+    built: Workplace, tmp_path: Path, name: str, text: str, match: str
+) -> None:
+    memory = tmp_path / "memory.jsonl"
+    memory.write_text(text)
+    more = {
+        "bakeoff": [f"output={memory}", "+bakeoff.contenders={a: []}"],
+        "learning_curve": [f"output={memory.with_suffix('.png')}", "curve.articles=[99]"],
+    }
+    with pytest.raises(StanceError, match=rf"memory\.jsonl.*{match}"):
+        script(name).main([*tiny_training(tmp_path, built), *more[name]])
+    assert {path.name for path in tmp_path.iterdir()} <= {"memory.jsonl", "encoder"}
+    assert memory.read_text() == text
+
+
 @pytest.mark.slow
 def test_what_is_left_to_a_wide_encoder_is_no_setting_without_effect(
     built: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

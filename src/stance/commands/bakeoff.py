@@ -14,7 +14,7 @@ from stance.records import Example
 from stance.rehearsal import rehearse
 from stance.runs import Run
 from stance.show import columns
-from stance.studies import Sets, joined, learned, noted, seedless
+from stance.studies import Memory, Sets, joined, learned, noted, seedless
 
 Datasets = dict[str, tuple[dict[str, list[Example]], Manifest]]
 """What was read, by its directory."""
@@ -70,13 +70,14 @@ def _doubts(compared: Sequence[bakeoff.Contender], public: Sets) -> dict[str, st
 def run(job: BakeoffJob) -> Path:
     """Train every contender with every seed, score all on the same development sets and print the table."""
     bakeoff.check(job.bakeoff)
-    jsonl.check_output(Path(job.output), job.dataset, job.transfer.root if job.public else "")
+    memory = Path(job.output)
+    jsonl.check_output(memory, job.dataset, job.transfer.root if job.public else "")
     rows, manifest = dataset.load(Path(job.dataset))
     public = transfer.load(job.transfer) if job.public else {}
     sets = bakeoff.own(rows["validation"]) | public
     bakeoff.check_names(job.bakeoff.contenders, sets)
-    memory = Path(job.output)
     compared = list(contenders(job))
+    Memory(memory)  # refuses what is none
     for contender in (c for c in compared if c.dataset != manifest.sha256):
         bakeoff.check_unseen(contender, rows["validation"])
     print(f"bake-off: {', '.join(job.bakeoff.contenders)}, seeds {job.bakeoff.seeds} -> {memory}")

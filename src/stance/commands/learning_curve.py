@@ -26,6 +26,7 @@ def _outputs(job: CurveJob) -> tuple[Path, Path]:
         read = job.dataset, job.training.lexicon, job.model.name, job.transfer.root if job.public else ""
         jsonl.check_output(path, *read)
         resume.check_apart(job.training, path)
+    studies.Memory(memory)  # refuses what is none
     return output, memory
 
 
