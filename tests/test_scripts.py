@@ -975,6 +975,32 @@ def test_an_output_that_is_a_directory_is_refused_before_the_work(
             script(name).main([*inputs, f"output={output}"])
 
 
+@pytest.mark.parametrize("name", ["train", "export", "build_dataset", "sweep", "bakeoff", "learning_curve", "predict"])
+def test_an_output_that_cannot_be_made_is_refused_before_the_work(
+    exported: Workplace, tmp_path: Path, name: str
+) -> None:
+    inputs = {
+        "export": [f"checkpoint={exported.checkpoint}"],
+        "build_dataset": [f"corpora.stance_news.path={ROOT}/data/corpus", "corpora.stance_news.limit=14"],
+        "bakeoff": ["bakeoff=speed"],
+        "predict": [f"artifact={exported.artifact}", f"input={exported.artifact}/stance.json"],
+    }.get(name, [])
+    inputs += [] if name in ("build_dataset", "predict") else [f"dataset={exported.dataset}"]
+    inputs += [] if name == "predict" else store(tmp_path)
+    output = Path("/sys/made.png" if name in ("bakeoff", "learning_curve", "predict") else "/proc/made")
+    reason = r"(can't be made \((No such file or directory|Operation not permitted|Permission denied)\)|no permission)"
+    with pytest.raises(StanceError, match=rf"^output={output.parent}/.*: {reason}.*; choose another output$"):
+        script(name).main([*inputs, f"output={output}"])
+    assert list(tmp_path.iterdir()) == [] or name == "build_dataset", "a build's run tells of it"
+
+
+def test_an_output_that_cannot_be_made_ends_a_script_with_code_2_and_one_line(built: Workplace, tmp_path: Path) -> None:
+    done = run("train", *tiny_training(tmp_path, built), "output=/proc/made", cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: output=/proc/made: ")
+
+
 def test_predict_says_what_of_long_texts_is_not_read(
     exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

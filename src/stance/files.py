@@ -122,7 +122,7 @@ def check_above(path: Path) -> Path:
 
 
 def check_permitted(path: Path) -> None:
-    """Refuse an output that can't be written for want of permission, or on a read-only file system.
+    """Refuse an output that can't be written: for want of permission, or where the system makes no file, as in /proc.
 
     Raises:
         StanceError: so it is, or see `check_above`.
@@ -130,6 +130,10 @@ def check_permitted(path: Path) -> None:
     above = check_above(path)
     if not os.access(above, os.W_OK | os.X_OK):
         raise StanceError(f"output={path}: no permission to write into {above}; choose another output")
+    try:
+        tempfile.TemporaryFile(dir=above).close()
+    except OSError as error:
+        raise StanceError(f"output={path}: can't be made ({error.strerror}); choose another output") from error
 
 
 def check_replaceable(path: Path, *, marker: str, own: Set[str] | None = None) -> None:
