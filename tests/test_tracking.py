@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -20,6 +21,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run as Recorded
 from mlflow.exceptions import MlflowException
@@ -27,7 +29,7 @@ from mlflow.tracking import MlflowClient
 
 import tiny
 from conftest import ROOT, Workplace, script
-from stance import dataset, encoders, export, jsonl, origin, predictor, registry, resume, tracking
+from stance import dataset, encoders, export, jsonl, origin, predictor, registry, resume, stores, tracking
 from stance import model as models
 from stance.errors import StanceError
 from stance.evaluation import MODEL
@@ -693,6 +695,27 @@ def test_a_file_in_place_of_the_database_s_folder_is_refused(tmp_path: Path) -> 
     for name in ("notes/mlflow.db", "notes/deeper/mlflow.db"):
         with pytest.raises(StanceError, match=rf"{name}: .*/notes is a file, no directory"):
             tracking.connect(TrackingConfig(uri=f"sqlite:///{tmp_path}/{name}"))
+
+
+@pytest.mark.parametrize("name", ["mlflow.db", "deeper/mlflow.db"])
+def test_a_place_that_takes_no_database_is_told_at_once(name: str) -> None:
+    begun = time.monotonic()
+    with pytest.raises(StanceError, match=rf"^tracking\.uri=sqlite:////proc/{name}: can't be made \(") as caught:
+        tracking.connect(TrackingConfig(uri=f"sqlite:////proc/{name}"))
+    assert time.monotonic() - begun < stores.MAKING_SECONDS / 10
+    assert "No such file or directory" in str(caught.value) or "Permission denied" in str(caught.value)
+    assert "another process" not in str(caught.value)
+
+
+def test_a_database_that_another_process_makes_for_very_long_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "MAKING_SECONDS", 0.1)
+    with (
+        FileLock(tmp_path / ".mlflow.db.lock"),
+        pytest.raises(StanceError, match=r"\.mlflow\.db\.lock: another process has been opening the tracking database"),
+    ):
+        tracking.connect(TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db"))
 
 
 def test_an_experiment_that_another_process_has_just_made_is_taken(

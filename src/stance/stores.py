@@ -56,9 +56,10 @@ def opening(uri: str) -> Iterator[None]:
     if not path.name:
         raise StanceError(f"tracking.uri={uri}: names no file; expected sqlite:///FILE")
     check_above(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f".{path.name}.lock")
     done = path.exists() and not lock.exists()  # whoever made it did not wait for others
+    if not done:
+        _make(lock, uri)
     try:
         with nullcontext() if done else FileLock(lock, timeout=MAKING_SECONDS):
             check_sqlite(path)
@@ -67,6 +68,17 @@ def opening(uri: str) -> Iterator[None]:
         raise StanceError(
             f"{lock}: another process has been opening the tracking database for {MAKING_SECONDS:.0f} s; wait for it, "
             "or set tracking.uri to another file"
+        ) from error
+
+
+def _make(lock: Path, uri: str) -> None:
+    """Make the lock file, and its folder: where there can be none, `FileLock` waits as if another process held it."""
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+    except OSError as error:
+        raise StanceError(
+            f"tracking.uri={uri}: can't be made ({error.strerror}: {error.filename}); set it to another file"
         ) from error
 
 
