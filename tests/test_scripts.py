@@ -621,6 +621,42 @@ def test_what_is_left_to_a_wide_encoder_is_no_setting_without_effect(
     assert "no effect" not in capsys.readouterr().out
 
 
+def warned(folder: Path) -> dict[str, str]:
+    """The alerts of the only run of a store, by the names of their tags."""
+    (tags,) = [run.data.tags for run in recorded(folder)]
+    return {name.removeprefix("stance.alert_"): text for name, text in tags.items() if "alert_" in name}
+
+
+@pytest.mark.usefixtures("fresh_store")
+def test_what_the_trainings_of_a_learning_curve_warned_of_is_kept(built: Workplace, tmp_path: Path) -> None:
+    output = tmp_path / "curve.png"
+    settings = [*tiny_training(tmp_path, built), f"output={output}", "curve.articles=[99]", "curve.seeds=[1,2]"]
+    script("learning_curve").main(settings)
+    kept = [row for _, row in jsonl.read(output.with_suffix(".jsonl"))]
+    told = [(row["seed"], name, text) for row in kept for name, text in row["alerts"].items()]
+    assert {seed for seed, _, _ in told} == {1, 2}, "one epoch of a random encoder"
+    number = kept[0]["articles"]
+    found = {
+        name: "; ".join(f"{number} articles, seed {seed}: {text}" for seed, other, text in told if other == name)
+        for _, name, _ in told
+    }
+    assert warned(tmp_path) == found
+
+
+@pytest.mark.usefixtures("fresh_store")
+def test_what_the_trainings_of_a_review_warned_of_is_kept(tmp_path: Path) -> None:
+    script("review").main(
+        [
+            f"corpora.stance_news.path={ROOT}/data/corpus", "corpora.stance_news.limit=14", "review.folds=2",
+            f"output={tmp_path}/review.jsonl", f"model.name={tiny.folder('bert', tmp_path / 'encoder')}",
+            "model.max_passage_tokens=64", "training.epochs=1", "training.precision=fp32", *store(tmp_path),
+        ]
+    )  # fmt: skip
+    found = warned(tmp_path)
+    assert found, "one epoch of a random encoder"
+    assert {text[:7] for text in found.values()} <= {"fold 1:", "fold 2:"}
+
+
 @pytest.mark.usefixtures("fresh_store")
 def test_settings_without_effect_are_said(built: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script("train").main([*tiny_training(tmp_path, built), "training.lora.alpha=3", "training.teacher_weight=0.2"])

@@ -209,7 +209,8 @@ def test_the_learning_curve_plots_every_point_and_goes_on_where_it_was_cut_off(
     script("learning_curve").main([*settings, "curve.articles=[3]"])
     (first,) = [row for _, row in jsonl.read(out.with_suffix(".jsonl"))]
     assert first["articles"] == 3
-    assert not any(name.startswith("stance.alert") for name in runs(built, "learning_curve")[0].data.tags)
+    tagged = {name for name in runs(built, "learning_curve")[0].data.tags if name.startswith("stance.alert_")}
+    assert tagged == {f"stance.alert_{name}" for name in first["alerts"]}, "no set is scored that was learned"
     script("learning_curve").main([*settings, "curve.articles=[3,99]", "public=true", f"transfer.root={public}"])
     rows = [row for _, row in jsonl.read(out.with_suffix(".jsonl"))]
     everything, _ = dataset.load(built.dataset)
@@ -262,9 +263,9 @@ def test_a_point_is_trained_once_for_each_seed_recipe_and_validation_split(
 ) -> None:
     trained: list[int] = []
 
-    def train(splits: Any, models: Any, recipe: TrainingConfig, *_: Any) -> dict[str, float]:
+    def train(splits: Any, models: Any, recipe: TrainingConfig, *_: Any) -> tuple[dict[str, float], dict[str, str]]:
         trained.append(recipe.seed)
-        return {"macro_f1": 0.5}
+        return {"macro_f1": 0.5}, {}
 
     monkeypatch.setattr(curve, "_train", train)  # what is tested is what is trained, and what is known already
     splits = {"train": tiny.examples(12, seed=1), "validation": tiny.examples(12, seed=2)}
@@ -321,6 +322,13 @@ def test_a_curve_of_a_model_that_knows_all_articles_is_refused(exported: Workpla
     with pytest.raises(StanceError, match="one has learned from all articles of this dataset"):
         script("learning_curve").main([*settings, "curve.seeds=[1]", f"training.initial={exported.checkpoint}"])
     assert not (exported.root / "known.jsonl").exists()
+
+
+def test_a_point_that_was_kept_before_alerts_were_is_read(tmp_path: Path) -> None:
+    Memory(tmp_path / "memory.jsonl").keep("a", {"articles": 8, "pairs": 100, "seed": 1, "scores": {"f1": 0.5}})
+    (row,) = Memory(tmp_path / "memory.jsonl").known.values()
+    warned = Point(8, 100, 2, {"f1": 0.5}, {"memory": "full"})
+    assert curve.alerts([Point(**row), warned]) == {"memory": "8 articles, seed 2: full"}
 
 
 def test_the_table_of_a_curve_gives_mean_and_range_over_seeds() -> None:
@@ -380,17 +388,18 @@ def test_no_model_is_asked_about_an_article_that_it_learned(monkeypatch: pytest.
     alone = replace(sampled[0], id="alone", article_id="nothing to learn from", text="Nobody met a mayor.")
     given: dict[str, np.ndarray[Any, Any]] = {}
 
-    def answers(learned: Any, held: Any, asked: Any, *_: Any) -> np.ndarray[Any, Any]:
+    def answers(learned: Any, held: Any, asked: Any, *_: Any) -> tuple[np.ndarray[Any, Any], dict[str, str]]:
         assert {row.article_id for row in held} == {row.article_id for row in asked} - {alone.article_id}
         seen.append(({row.article_id for row in learned}, {row.article_id for row in asked}))
         drawn = random.dirichlet([1, 1, 1], len(asked))
         given.update(zip((row.id for row in asked), drawn, strict=True))
-        return drawn
+        return drawn, {"guessing": "no better"} if len(seen) > 1 else {}
 
     monkeypatch.setattr(review, "_answers", answers)  # what is tested is who is asked and what becomes of the answers
     config = ReviewConfig(folds=3, confidence=0.5, per_article=2)
     found = review.review(rows, [*rows, *sampled, alone], tiny.config(name="none"), TrainingConfig(), config)
     assert len(seen) == 3
+    assert found.alerts == {"guessing": "fold 2: no better; fold 3: no better"}
     assert set.union(*(asked for _, asked in seen)) == {row.article_id for row in [*rows, alone]}
     assert all(learned and not learned & asked for learned, asked in seen)
     missed = [doubt for doubt in found.doubts if doubt.kind == "missed"]

@@ -1,8 +1,8 @@
 """Learning curve: what models learn from ever more articles, to see whether a larger corpus would still help."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,16 @@ Score = Callable[[Mapping[str, Logits]], Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Point:
-    """One trained model: its number of articles and pairs, its seed and its scores."""
+    """One trained model: its number of articles and pairs, its seed and its scores.
+
+    `alerts` is what its training warned of, by name; empty in what was kept before they were.
+    """
 
     articles: int
     pairs: int
     seed: int
     scores: dict[str, float]
+    alerts: dict[str, str] = field(default_factory=dict)
 
 
 def check(config: CurveConfig) -> None:
@@ -90,8 +94,8 @@ def points(
     for seed, number, learned in _subsets(splits, config):
         key = _key([*chain(*learned.values()), *splits["validation"]], known, seed, asked, *altered)
         if key not in done.known:
-            scores = _train({**splits, **learned}, models, replace(recipe, seed=seed), others, score)
-            done.keep(key, asdict(Point(number, len(learned["train"]), seed, scores)))
+            scores, alerts = _train({**splits, **learned}, models, replace(recipe, seed=seed), others, score)
+            done.keep(key, asdict(Point(number, len(learned["train"]), seed, scores, alerts)))
         yield Point(**done.known[key])
 
 
@@ -101,15 +105,21 @@ def _train(
     recipe: TrainingConfig,
     others: Mapping[str, Sequence[Example]],
     score: Score,
-) -> dict[str, float]:
+) -> tuple[dict[str, float], dict[str, str]]:
     result, answers = studies.answers(splits, models, recipe, others)
-    return {"validation_macro_f1": result.scores["macro_f1"], **score(answers)}
+    return {"validation_macro_f1": result.scores["macro_f1"], **score(answers)}, result.alerts
 
 
 def _key(examples: Sequence[Example], *settings: Any) -> str:
     """A digest of all that a point depends on."""
     rows = [example.to_json() for example in examples]
     return hashlib.sha256(jsonl.dumps({"settings": settings, "rows": rows}).encode()).hexdigest()
+
+
+def alerts(found: Iterable[Point]) -> dict[str, str]:
+    """What the trainings warned of, joined by alert."""
+    told = [(f"{p.articles} articles, seed {p.seed}", p.alerts) for p in found]
+    return studies.joined((name, f"{which}: {text}") for which, texts in told for name, text in texts.items())
 
 
 def table(found: Sequence[Point]) -> list[list[str]]:

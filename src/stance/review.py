@@ -53,10 +53,11 @@ class Doubt:
 
 @dataclass(frozen=True)
 class Review:
-    """The queue, and the out-of-fold scores of the model and the baselines on annotated pairs."""
+    """The queue, out-of-fold scores of the model and the baselines on annotated pairs, and what trainings warned of."""
 
     doubts: list[Doubt]
     scores: dict[str, dict[str, Estimate]]
+    alerts: dict[str, str]
 
 
 def check(config: ReviewConfig) -> None:
@@ -94,13 +95,11 @@ def review(
         StanceError: a setting has no meaning, all annotations have one stance, or there are fewer articles than folds.
     """
     check(config)
-    gold = np.array([i for i, row in enumerate(asked) if row.provenance != "sampled"])
-    if len({asked[i].stance for i in gold}) < 2:  # cleanlab compares labels, and says so only after the training
-        raise StanceError("a review needs annotations of at least two stances, here all are of one; give more articles")
+    gold = _annotated(asked)
     fold_of = folds(rows, config.folds)
     _check_folds(rows, fold_of, config)
     probabilities = np.zeros((len(asked), len(LABELS)))
-    systems: dict[str, npt.NDArray[np.int64]] = {}
+    systems, told = dict[str, npt.NDArray[np.int64]](), list[tuple[str, str]]()
     for fold in range(config.folds):
         learned = [row for row in rows if fold_of[_article(row)] != fold]
         held = [row for row in rows if fold_of[_article(row)] == fold]
@@ -108,7 +107,8 @@ def review(
         here = np.array([i for i, row in enumerate(asked) if fold_of.get(_article(row), 0) == fold])
         print(f"fold {fold + 1} of {config.folds}: {len(learned)} pairs to learn from, {len(here)} to answer")
         own = replace(recipe, seed=recipe.seed + fold)
-        probabilities[here] = _answers(learned, held, [asked[i] for i in here], models, own)
+        probabilities[here], alerts = _answers(learned, held, [asked[i] for i in here], models, own)
+        told += [(name, f"fold {fold + 1}: {text}") for name, text in alerts.items()]
         annotated, wanted = [row for row in learned if row.provenance != "sampled"], np.intersect1d(gold, here)
         for name, answers in baselines.predictions(annotated, [asked[i] for i in wanted], seed=recipe.seed).items():
             systems.setdefault(name, np.zeros(len(asked), np.int64))[wanted] = answers
@@ -117,6 +117,7 @@ def review(
     return Review(
         queue(doubts),
         _scores([asked[i] for i in gold], {name: answers[gold] for name, answers in systems.items()}),
+        studies.joined(told),
     )
 
 
@@ -126,6 +127,14 @@ def queue(doubts: Sequence[Doubt]) -> list[Doubt]:
     for doubt in doubts:
         surest[_article(doubt)] = max(surest.get(_article(doubt), 0), doubt.confidence)
     return sorted(doubts, key=lambda doubt: (-surest[_article(doubt)], _article(doubt), doubt.kind, -doubt.confidence))
+
+
+def _annotated(asked: Sequence[Example]) -> npt.NDArray[np.int64]:
+    """The places of the annotated pairs; refuses those of one stance."""
+    gold = np.array([i for i, row in enumerate(asked) if row.provenance != "sampled"])
+    if len({asked[i].stance for i in gold}) < 2:  # cleanlab compares labels, and says so only after the training
+        raise StanceError("a review needs annotations of at least two stances, here all are of one; give more articles")
+    return gold
 
 
 def _check_folds(rows: Sequence[Example], fold_of: Mapping[tuple[str, str], int], config: ReviewConfig) -> None:
@@ -179,9 +188,10 @@ def _answers(
     asked: Sequence[Example],
     models: ModelConfig,
     recipe: TrainingConfig,
-) -> npt.NDArray[np.float64]:
-    _, answers = studies.answers({"train": learned, "validation": held}, models, recipe, {"asked": asked})
-    return only_known(softmax(answers["asked"]), asked)
+) -> tuple[npt.NDArray[np.float64], dict[str, str]]:
+    """What a model that is trained on these rows says to what is asked, and what its training warned of."""
+    result, answers = studies.answers({"train": learned, "validation": held}, models, recipe, {"asked": asked})
+    return only_known(softmax(answers["asked"]), asked), result.alerts
 
 
 def _labels(

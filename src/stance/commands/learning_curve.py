@@ -1,6 +1,6 @@
 """Scores by the number of training articles."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -56,7 +56,10 @@ def run(job: CurveJob) -> Path:
         active.dataset(manifest, Path(job.dataset), "training")
         active.warn(ancestry.doubts(job.training, manifest.sha256) | studies.learned(rows["train"], others))
         points = curve.points(rows, job.model, job.training, job.curve, others=others, score=score, memory=memory)
-        found = [_told(point, active) for point in points]
+        found = list[Point]()
+        for point in points:
+            found.append(point)
+            _tell(found, active)
         series = {name: [(p.articles, p.scores[name]) for p in found] for name in found[0].scores}
         figure = plots.learning_by_size(series)
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -67,10 +70,12 @@ def run(job: CurveJob) -> Path:
     return output
 
 
-def _told(point: Point, active: Run) -> Point:
-    """The point, printed and kept."""
+def _tell(found: Sequence[Point], active: Run) -> None:
+    """Print and keep the last point."""
+    point = found[-1]
     shown = ", ".join(f"{name} {value:.3f}" for name, value in point.scores.items())
     print(f"{point.articles} articles, seed {point.seed}: {shown}")
     scores = {f"seed_{point.seed}_{name.replace(' ', '_')}": value for name, value in point.scores.items()}
     active.sink(scores, point.articles)
-    return point
+    for name, text in curve.alerts(found).items():  # which the training itself has printed
+        active.alert(name, text)

@@ -36,6 +36,8 @@ def run(job: ReviewJob) -> Path:
         found = review.review(rows, asked, job.model, job.training, job.review)
         jsonl.write(Path(job.output), (doubt.to_json() for doubt in found.doubts))
         active.sink({f"out_of_fold_{slug(name)}_macro_f1": v["macro_f1"].value for name, v in found.scores.items()}, 0)
+        for name, text in found.alerts.items():  # which the training itself has printed
+            active.alert(name, text)
         active.file(Path(job.output))
     print(columns(review.table(found)))
     for kind in ("label", "missed"):
