@@ -667,6 +667,38 @@ def test_settings_without_effect_are_said(built: Workplace, tmp_path: Path, caps
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "own", "more"),
+    [
+        ("bakeoff", "bakeoff.seeds", ["+bakeoff.contenders={a: []}", "tracking.experiment="]),
+        ("learning_curve", "curve.seeds", ["curve.articles=[99]", "tracking.experiment="]),
+        ("sweep", "sweep.seeds", ["sweep=smoke", "sweep.storage=gopher://burrow"]),
+    ],
+)
+def test_a_study_says_which_given_settings_have_no_effect(
+    built: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, own: str, more: list[str]
+) -> None:
+    output = tmp_path / ("study.png" if name == "learning_curve" else "study")
+    given = ["training.lora.alpha=3", "training.teacher_weight=0.2", "training.seed=7"]
+    with pytest.raises(StanceError, match=r"^(tracking\.experiment|sweep\.storage)="):  # after all was told
+        script(name).main([*tiny_training(tmp_path, built), *given, f"output={output}", *more])
+    assert [line for line in capsys.readouterr().err.splitlines() if line.startswith("training.")] == [
+        "training.teacher_weight=0.2 has no effect without training.teacher",
+        "training.lora.alpha=3.0 has no effect without training.lora.rank",
+        f"training.seed=7 is not used: {own} are",
+    ]
+
+
+def test_a_setting_to_which_a_contender_gives_an_effect_has_one(
+    built: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contenders = "+bakeoff.contenders={whole: [], adapters: ['training.lora.rank=2']}"
+    more = [f"output={tmp_path}/study", "training.lora.alpha=3", contenders, "tracking.experiment="]
+    with pytest.raises(StanceError, match=r"^tracking\.experiment="):
+        script("bakeoff").main([*tiny_training(tmp_path, built), *more])
+    assert "no effect" not in capsys.readouterr().err
+
+
 def test_an_export_into_what_it_reads_is_refused(built: Workplace, small: tuple[Path, float]) -> None:
     settings = export_overrides(small[0], built)
     for read in (small[0] / "checkpoint", built.dataset):

@@ -717,6 +717,26 @@ def test_a_setting_to_which_another_of_the_space_gives_an_effect_is_searched(enc
     assert set(plan(SweepConfig(space=space), settings, ROWS, scratch=tmp_path).space) == set(space)
 
 
+@pytest.mark.parametrize(
+    ("given", "searched", "said"),
+    [
+        ({"training.lora.alpha": 3.0}, {"model.dropout": floats()}, ["training.lora.alpha=3.0 has no effect"]),
+        ({"training.lora.alpha": 3.0}, {"training.lora.rank": chosen(0, 2)}, []),
+        ({"training.frozen_layers": 1}, {"training.lora.rank": chosen(0, 2)}, []),
+        ({"training.frozen_layers": 1}, {"training.lora.rank": chosen(2)}, ["training.frozen_layers=1 has no effect"]),
+        ({"training.lora.alpha": 3.0, "training.lora.rank": 2}, {"training.lora.rank": chosen(0)},
+         ["training.lora.alpha=3.0 has no effect"]),
+        ({"training.lora.alpha": 3.0}, {"training.lora.alpha": floats(), "training.lora.rank": chosen(0, 2)}, []),
+    ],
+)  # fmt: skip
+def test_a_given_setting_has_an_effect_where_a_trial_may_draw_what_gives_it_one(
+    encoder: str, capsys: pytest.CaptureFixture[str], given: dict[str, Any], searched: dict[str, Any], said: list[str]
+) -> None:
+    settings = space.changed(Settings(tiny.config(name=encoder), TrainingConfig(precision="fp32")), given)
+    commands._say_unused(settings, parse(searched))
+    assert [line.partition(" without")[0] for line in capsys.readouterr().err.splitlines()] == said
+
+
 def test_a_poor_trial_is_pruned_and_leaves_nothing(encoder: str, tmp_path: Path) -> None:
     choices = {"training": {"learning_rate": {"type": "categorical", "choices": [5e-3, 1e-9]}}}
     bench = Bench(tmp_path, encoder, space=choices, seeds=[1, 2])

@@ -74,12 +74,18 @@ def idle(key: str, config: TrainingConfig) -> str:
     return "training.lora.rank=0" if key == "frozen_layers" and config.lora.rank else ""
 
 
-def without_effect(config: TrainingConfig) -> list[str]:
-    """A line about each setting that was given and does nothing beside the others."""
+def without_effect(config: TrainingConfig, among: Sequence[TrainingConfig] = ()) -> list[str]:
+    """A line about each setting that was given and does nothing beside the others.
+
+    Args:
+        config: what was given.
+        among: what is trained with instead; one of them alone may give a setting its effect.
+    """
     given, default = (jsonl.flatten(asdict(settings)) for settings in (config, TrainingConfig()))
     changed = {key: value for key, value in given.items() if value != default[key]}
-    return [f"training.{key}={value} has no effect without {lack}" for key, value in changed.items()
-            if (lack := idle(key, config))]  # fmt: skip
+    lacks = {key: [idle(key, trained) for trained in among or (config,)] for key in changed}
+    return [f"training.{key}={changed[key]} has no effect without {lack[0]}" for key, lack in lacks.items()
+            if all(lack)]  # fmt: skip
 
 
 def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> None:

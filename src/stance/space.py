@@ -197,6 +197,13 @@ def extremes(kind: BaseDistribution) -> list[Any]:
     return list(kind.choices) if isinstance(kind, CategoricalDistribution) else []
 
 
+def ends(settings: Settings, space: Space) -> list[Settings]:
+    """What trials may train with: all that is searched once at each end, the rest as given where that can be drawn."""
+    given = values(settings)
+    base = changed(settings, {key: extremes(kind)[0] for key, kind in space.items() if not within(given[key], kind)})
+    return [base, *(changed(base, {key: end}) for key, kind in space.items() for end in extremes(kind))]
+
+
 def within(value: Any, kind: BaseDistribution) -> bool:
     """Whether a value lies in a range or among choices, whatever the steps."""
     if isinstance(kind, FloatDistribution | IntDistribution):

@@ -2,6 +2,7 @@
 
 import gc
 import hashlib
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from filelock import FileLock, Timeout
 from stance import inference, jsonl, model, training
 from stance.errors import StanceError
 from stance.inference import Logits
-from stance.recipe import MAX_SEED
+from stance.recipe import MAX_SEED, without_effect
 from stance.records import Example
 from stance.resume import digest, note
 from stance.scores import ALL, choices
@@ -63,6 +64,21 @@ def joined(alerts: Iterable[tuple[str, str]]) -> dict[str, str]:
 def seedless(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Resolved settings of a study, for its record, without `training.seed`: it has seeds of its own."""
     return {**settings, "training": {key: value for key, value in settings["training"].items() if key != "seed"}}
+
+
+def say_unused(config: TrainingConfig, seeds: str, *, among: Sequence[TrainingConfig] = ()) -> None:
+    """Say on stderr which given settings a study has no use for.
+
+    Args:
+        config: what was given.
+        seeds: the setting that a study has in place of `training.seed`.
+        among: see `recipe.without_effect`.
+    """
+    said = without_effect(config, among)
+    if config.seed != TrainingConfig.seed:
+        said.append(f"training.seed={config.seed} is not used: {seeds} are")
+    for line in said:
+        print(line, file=sys.stderr)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from stance.records import Example
 from stance.rehearsal import rehearse
 from stance.runs import Run
 from stance.show import columns
-from stance.studies import Memory, Sets, joined, learned, noted, seedless
+from stance.studies import Memory, Sets, joined, learned, noted, say_unused, seedless
 
 Datasets = dict[str, tuple[dict[str, list[Example]], Manifest]]
 """What was read, by its directory."""
@@ -81,6 +81,7 @@ def run(job: BakeoffJob) -> Path:
     for contender in (c for c in compared if c.dataset != manifest.sha256):
         bakeoff.check_unseen(contender, rows["validation"])
     print(f"bake-off: {', '.join(job.bakeoff.contenders)}, seeds {job.bakeoff.seeds} -> {memory}")
+    say_unused(job.training, "bakeoff.seeds", among=[contender.training for contender in compared])
     settings = seedless(asdict(job))
     with noted(memory) as begin, tracking.run(job.tracking, stage="bakeoff", settings=settings) as active:
         tracking.give_up(begin(active.id))

@@ -34,7 +34,7 @@ def run(job: CurveJob) -> Path:
     """Train on ever more articles over seeds, and plot what each model scores."""
     curve.check(job.curve)
     output, memory = _outputs(job)
-    job = replace(job, training=training.suit(job.model, job.training))
+    given, job = job.training, replace(job, training=training.suit(job.model, job.training))
     rows, manifest = dataset.load(Path(job.dataset))
     rehearse(job.model, job.training, rows)
     curve.check_subsets(rows, job.training, job.curve)
@@ -50,6 +50,7 @@ def run(job: CurveJob) -> Path:
         return {f"{t.name} {t.headline}": t.scores[t.headline].value for t in found}
 
     print(f"learning curve: {job.curve.articles} articles of {job.dataset}, seeds {job.curve.seeds} -> {output}")
+    studies.say_unused(given, "curve.seeds")
     whole = studies.seedless(asdict(job))
     with studies.noted(memory) as begin, tracking.run(job.tracking, stage="learning_curve", settings=whole) as active:
         tracking.give_up(begin(active.id))

@@ -11,8 +11,9 @@ from stance.files import check_outside, check_permitted
 from stance.jobs import DATASET
 from stance.jobs.studies import SweepJob
 from stance.runs import Run
-from stance.space import Settings, overruled
-from stance.studies import joined, seedless
+from stance.settings.training import ModelConfig, TrainingConfig
+from stance.space import Settings, Space, changed, ends, overruled, values
+from stance.studies import joined, say_unused, seedless
 from stance.sweep import Worker
 
 
@@ -31,8 +32,16 @@ def run(job: SweepJob) -> float:
     plan = trial.plan(job.sweep, Settings(job.model, job.training), rows, scratch=folder)
     for key, value in overruled(plan.settings, plan.space).items():
         print(f"{key}={value} is not used: sweep.space searches it")
+    _say_unused(plan.settings, plan.space)
     with study.reached(job.sweep):
         return _search(job, plan, manifest, folder)
+
+
+def _say_unused(settings: Settings, space: Space) -> None:
+    """Say which given settings, but for those that are searched, no trial has a use for."""
+    default = values(Settings(ModelConfig(), TrainingConfig()))
+    given = changed(settings, {key: default[key] for key in space})
+    say_unused(given.training, "sweep.seeds", among=[drawn.training for drawn in ends(settings, space)])
 
 
 def _search(job: SweepJob, plan: trial.Plan, manifest: Manifest, folder: Path) -> float:
