@@ -612,6 +612,24 @@ def test_a_study_beside_a_foreign_file_leaves_no_run(
     assert memory.read_text() == text
 
 
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        ([], "holds files but no manifest\\.json"),
+        (["output={tmp}/new", "split.by=colour"], r"split\.by=colour"),
+        (["output={tmp}/new", "leaks.part=2"], r"leaks\.part=2(\.0)?: expected a similarity above 0, up to 1"),
+        (["output={tmp}/new", "corpora.stance_news.cap=-1"], r"corpora\.KEY\.cap=-1"),
+    ],
+)
+def test_a_build_that_is_refused_leaves_no_run(tmp_path: Path, more: list[str], match: str) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "diary.txt").write_text("dear", "utf-8")
+    settings = [setting.format(tmp=tmp_path) for setting in more] or [f"output={tmp_path}/mine"]
+    with pytest.raises(StanceError, match=match):
+        script("build_dataset").main([*settings, f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"])
+    assert {path.name for path in tmp_path.iterdir()} == {"mine"}
+
+
 @pytest.mark.slow
 def test_what_is_left_to_a_wide_encoder_is_no_setting_without_effect(
     built: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -56,13 +56,7 @@ def build(
     Raises:
         StanceError: a corpus can't be used, or a split would be empty or miss a label; nothing is written.
     """
-    check_replaceable(output, marker="manifest.json", own=dataset.ENTRIES)
-    check(sources)
-    for source in sources:
-        if Path(source.path).exists():
-            check_outside(output, Path(source.path))
-    splits.check(split_config)
-    leaks.check(leaks_config)
+    check_all(sources, split_config, leaks_config, output=output)
     work = output.with_name(f"{output.name}.stages")
     with stages.alone(work, of=output):
         return _build(sources, example_config, split_config, leaks_config, output=output, work=work)
@@ -100,6 +94,19 @@ def _build(
     remove_leftovers(output)
     with replace_directory(output, marker="manifest.json") as folder:
         return writing.write(folder, made, Plan(sources, units, rows, partial, report, config))
+
+
+def check_all(
+    sources: Sequence[CorpusConfig], split_config: SplitConfig, leaks_config: LeaksConfig, *, output: Path
+) -> None:
+    """Refuse settings without a meaning, and an output that is read or holds something else."""
+    check_replaceable(output, marker="manifest.json", own=dataset.ENTRIES)
+    check(sources)
+    for source in sources:
+        if Path(source.path).exists():
+            check_outside(output, Path(source.path))
+    splits.check(split_config)
+    leaks.check(leaks_config)
 
 
 def check(sources: Sequence[CorpusConfig]) -> None:

@@ -13,6 +13,7 @@ from stance.show import columns
 def run(job: BuildJob) -> Path:
     """Build a labelled dataset from annotated articles: examples, splits without leaks, card, manifest."""
     output, sources = Path(job.output), building.sources(job.corpora)
+    build.check_all(sources, job.split, job.leaks, output=output)  # before there is a run
     print(f"build: {', '.join(f'{s.name} ({s.path})' for s in sources)} -> dataset in {output}")
     with tracking.run(job.tracking, stage="build", settings=asdict(job)) as active:
         manifest = build.build(sources, job.examples, job.split, job.leaks, output=output)
