@@ -65,7 +65,8 @@ class ReviewJob:
 
     corpora: dict[str, CorpusConfig] = field(default_factory=dict)
     """KEY is the name of a file of conf/corpus/ that is chosen, as in corpus=jsonl corpora.jsonl.path=my.jsonl; several
-    are chosen as in corpus=[stance_news,dse]. Cap, max_dropped and licence matter to datasets alone."""
+    are chosen as in corpus=[stance_news,dse]. Cap, max_dropped, licence, splits (but for official) and
+    examples.unlabelled matter to datasets alone."""
     examples: ExamplesConfig = field(default_factory=ExamplesConfig)
     review: ReviewConfig = field(default_factory=ReviewConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
