@@ -156,6 +156,18 @@ def test_unsure_answers_do_not_say_how_much_alike_sure_ones_fare() -> None:
     assert given <= 0.05 * 200
 
 
+def test_sure_answers_without_an_error_are_no_reason_for_silence() -> None:
+    draw, groups = np.random.default_rng(1), np.repeat(np.arange(100), 30).astype(str)
+    for error in (0.0, 0.01):
+        surest = draw.random(3000) < 0.6
+        sure = np.where(surest, draw.uniform(0.85, 0.99, 3000), draw.uniform(0.4, 0.7, 3000))
+        wrong = draw.random(3000) < np.where(surest, error, 0.3)
+        shares = np.stack([sure, (1 - sure) / 2, (1 - sure) / 2], 1)
+        found = abstention.choose(Answers(shares, wrong.astype(int), groups), target_risk=0.05, risk_confidence=0.95)
+        assert found.threshold is not None
+        assert found.coverage >= 0.55
+
+
 def test_the_intraclass_correlation_is_that_of_the_draw() -> None:
     draw, articles = np.random.default_rng(1), np.repeat(np.arange(2000), 6)
     apart, alike = draw.random(12_000) < 0.2, np.repeat(draw.random(2000) < 0.2, 6)

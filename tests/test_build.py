@@ -524,13 +524,18 @@ def test_what_is_part_of_a_held_out_text_or_holds_one_is_not_trained_on(tmp_path
 
 @settings(max_examples=60, deadline=None)
 @given(
-    texts=st.lists(st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=24), min_size=2, max_size=12),
+    cuts=st.lists(
+        st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30), st.integers(1, 30)), min_size=1, max_size=3),
+        min_size=2, max_size=10,
+    ),
     share=st.sampled_from([0.3, 0.7, 1.0]),
-)
-def test_parts_are_those_of_every_pair_counted(texts: list[list[str]], share: float) -> None:
-    joined = [" ".join(words) for words in texts]
-    sets = [duplicates.shingles(text) for text in joined]
-    index = duplicates.Index(joined.__getitem__, np.zeros((len(texts), duplicates.BANDS), np.uint64), 0.5)
+)  # fmt: skip
+def test_parts_are_those_of_every_pair_counted(cuts: list[list[tuple[int, int, int]]], share: float) -> None:
+    texts = [
+        " ".join(f"w{base}x{n}" for base, start, size in text for n in range(start, start + size)) for text in cuts
+    ]
+    sets = [duplicates.shingles(text) for text in texts]
+    index = duplicates.Index(texts.__getitem__, np.zeros((len(texts), duplicates.BANDS), np.uint64), 0.5)
     held = np.arange(0, len(texts), 2)
     found = index.parts(np.arange(len(texts)), held, share)
     expected = {
@@ -547,6 +552,7 @@ def test_a_turn_of_phrase_of_very_many_texts_makes_none_part_of_another() -> Non
     texts = [f"{phrase} w{n} x{n}" for n in range(300)]
     index = duplicates.Index(texts.__getitem__, np.zeros((300, duplicates.BANDS), np.uint64), 0.5)
     assert not len(index.parts(np.arange(300), np.arange(300), 0.7))
+    assert not len(index.parts(np.arange(300), np.arange(1), 0.7)), "it is usual among all, not only the held ones"
     few = index.parts(np.arange(50), np.arange(50), 0.7)
     assert len(few) == 50 * 49
 

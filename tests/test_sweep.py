@@ -734,7 +734,7 @@ def test_a_given_setting_has_an_effect_where_a_trial_may_draw_what_gives_it_one(
 ) -> None:
     settings = space.changed(Settings(tiny.config(name=encoder), TrainingConfig(precision="fp32")), given)
     commands._say_unused(settings, parse(searched))
-    assert [line.partition(" without")[0] for line in capsys.readouterr().err.splitlines()] == said
+    assert [line.partition(" without")[0] for line in capsys.readouterr().out.splitlines()] == said
 
 
 def test_a_poor_trial_is_pruned_and_leaves_nothing(encoder: str, tmp_path: Path) -> None:

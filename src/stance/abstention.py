@@ -19,6 +19,8 @@ from stance.scores import Answers, Estimate, intervals
 
 COVERAGES = 20
 """Coverages that are tried, in equal steps. Fixed beforehand: no search that follows the labels."""
+UNTOLD = 0.3
+"""How much alike the pairs of an article are taken to fare among answers of which none is wrong, at least."""
 DIGITS = 4
 """Decimals of a threshold."""
 
@@ -60,7 +62,8 @@ def choose(answers: Answers, *, target_risk: float, risk_confidence: float) -> A
 
     Args:
         answers: calibrated, as the shipped model gives them; of none there is no threshold. How much alike the pairs of
-            an article fare is what all of them say or the surer half of those answered, whichever is more.
+            an article fare is what all of them say or the surer half of those answered, whichever is more (`UNTOLD`
+            where nothing of it is wrong).
         target_risk: the largest share of wrong answers, above 0 and below 1.
         risk_confidence: how probable it is that new pairs of the same kind keep to the target, above 0 and below 1.
     """
@@ -74,7 +77,8 @@ def choose(answers: Answers, *, target_risk: float, risk_confidence: float) -> A
         allowed += (1 - risk_confidence) / COVERAGES
         answered = confidence >= threshold
         surest = confidence >= np.median(confidence[answered])  # which may fare more alike than all do
-        alike = max(all_alike, intraclass(wrong[surest], articles[surest]))
+        untold = not wrong[surest].any()
+        alike = max(all_alike, UNTOLD if untold else intraclass(wrong[surest], articles[surest]))
         bound = upper_bound(wrong[answered], articles[answered], 1 - allowed, alike=alike)
         coverage, risk = float(answered.mean()), float(wrong[answered].mean())
         tried.append(Abstention(target_risk, risk_confidence, threshold, coverage, risk, bound, len(wrong)))

@@ -130,14 +130,13 @@ class Index:
 
         Args:
             numbers: what is looked at.
-            held: what it is compared with; their 5-grams are in memory, 12 bytes each.
+            held: what it is compared with, some of `numbers`; their 5-grams are in memory.
             share: of the 5-grams of the smaller text, how many the other has too (Chowdhery et al., PaLM, 2022, take
                 0.7 of the 8-grams).
         """
-        own = [self._hashes(number) for number in _shown(held, "held-out texts")]
-        grams, owners, usual = _owned(own)
+        grams, owners, usual = self._owned(numbers, held)
         sizes = np.bincount(owners, minlength=len(held))
-        found: list[tuple[int, int]] = []
+        found = [np.zeros((0, 2), np.int64)]
         for number in _shown(numbers, "texts that hold another one"):
             mine = self._hashes(number)
             places = np.searchsorted(grams, mine), np.searchsorted(grams, mine, "right")
@@ -146,24 +145,32 @@ class Index:
                 continue
             near, counts = np.unique(np.concatenate(there), return_counts=True)
             smaller = np.minimum(len(mine) - np.isin(mine, usual).sum(), sizes[near])
-            near = near[(counts >= MIN_SHARED) & (counts >= share * smaller)]
-            found += [(number, other) for other in held[near].tolist() if other != number]
-        return np.array(found, np.int64).reshape(-1, 2)
+            others = held[near[(counts >= MIN_SHARED) & (counts >= share * smaller)]]
+            others = others[others != number]
+            found.append(np.stack([np.full_like(others, number), others], 1))
+        return np.concatenate(found)
+
+    def _owned(self, numbers: Numbers, held: Numbers) -> tuple[Hashes, npt.NDArray[np.int32], Hashes]:
+        """The 5-grams of held texts in order, with the place of the text that has each; the usual ones, each once."""
+        own = [self._hashes(number) for number in _shown(held, "held-out texts")]
+        owners = np.repeat(np.arange(len(own), dtype=np.int32), [len(grams) for grams in own])
+        grams = np.concatenate([np.zeros(0, np.uint64), *own])
+        del own
+        order = np.argsort(grams, kind="stable")
+        grams, owners = grams[order], owners[order]
+        each, repeated = np.unique(grams, return_counts=True)
+        counts, ended = np.zeros(len(each) + 1, np.int64), np.append(each, np.uint64(0))
+        for number in _shown(numbers, "turns of phrase"):
+            mine = self._hashes(number)
+            places = np.searchsorted(each, mine)
+            counts[places[ended[places] == mine]] += 1
+        rare = np.repeat(counts[:-1] <= MAX_OWNERS, repeated)
+        return grams[rare], owners[rare], each[counts[:-1] > MAX_OWNERS]
 
     def _hashes(self, number: int) -> Hashes:
         """The hashes of a text's 5-grams."""
         grams = self.shingles(number)
         return np.fromiter((xxh64_intdigest(gram.encode()) for gram in grams), np.uint64, len(grams))
-
-
-def _owned(hashes: Sequence[Hashes]) -> tuple[Hashes, npt.NDArray[np.int32], Hashes]:
-    """All hashes in order with the place of the text that has each, and apart from them the usual ones, each once."""
-    owners = np.repeat(np.arange(len(hashes), dtype=np.int32), [len(own) for own in hashes])
-    grams = np.concatenate([np.zeros(0, np.uint64), *hashes])
-    order = np.argsort(grams, kind="stable")
-    each, counts = np.unique(grams[order], return_counts=True)
-    rare = np.repeat(counts <= MAX_OWNERS, counts)
-    return grams[order][rare], owners[order][rare], each[counts > MAX_OWNERS]
 
 
 def _shown(numbers: Numbers, what: str) -> Iterable[int]:

@@ -3,6 +3,7 @@
 Knows nothing of stances but the lexicon's word lists; what is left of a stance is `stance.readings.outcome`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import chain, islice, pairwise
 
@@ -15,8 +16,8 @@ _REFUSING = frozenset({"will", "would", "can", "could", "shall", "wo", "ca", "'l
 _OUGHT = frozenset({"should", "must", "ought", "shall", "need"})
 _MAYBE = frozenset({"may", "might"})
 _IF = frozenset({"if", "unless", "lest"})
-_MORE = frozenset({"only", "just", "merely", "simply", "solely"})
-"""What makes "not" no denial: "not only rejected"."""
+_MORE, _MAYBE_MORE = frozenset({"only", "merely", "solely"}), frozenset({"just", "simply"})
+"""What makes "not" no denial: "not only rejected"; the latter only where it is not "can't just"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ def mood(verb: Token, lexicon: Lexicon) -> Mood:
     perfect = verb.dep_ == "pcomp" or any(word(t) == "have" for t in children(verb, "aux"))
     found = Mood(negated=negated(verb, lexicon), refusing=_refusing(verb), perfect=perfect)
     verbs = list(governors(verb))
-    for lower, upper in pairwise(verbs):
+    whole = True
+    for place, (lower, upper) in enumerate(pairwise(verbs), 1):
         if lower.dep_ == "conj":
             or_ = any(t.lower_ in ("or", "nor") for t in children(upper, "cc"))
             found = _with(found, negated=or_ and negated(upper, lexicon), refusing=or_ and _refusing(upper))
@@ -57,9 +59,11 @@ def mood(verb: Token, lexicon: Lexicon) -> Mood:
         if lower.dep_ == "ccomp" and word(upper) in lexicon.reports and word(upper) not in lexicon.requests:
             found = _with(found, supposed=negated(upper, lexicon))  # "did not say that it opposed"
             break
-        if lower.dep_ == "ccomp" and lower.i < upper.i:  # "Brazil opposed it; Chile denies that"
-            break
         names = _names(upper, lower)
+        asks = _asks(upper, lower, names, lexicon)
+        if lower.dep_ == "ccomp" and lower.i < upper.i and not asks:  # "Brazil opposed it; Chile denies that"
+            verbs, whole = verbs[:place], False
+            break
         found = _with(
             found,
             negated=negated(upper, lexicon),
@@ -67,28 +71,34 @@ def mood(verb: Token, lexicon: Lexicon) -> Mood:
             turned=not names.isdisjoint(lexicon.turners),
             weak=not names.isdisjoint(lexicon.weakeners)
             or (lower.dep_ == "xcomp" and word(upper) in lexicon.enders)
-            or (
-                not names.isdisjoint(("have", "be")) and "yet" in {t.lower_ for t in (*upper.children, *lower.children)}
-            ),
+            or (not names.isdisjoint(("have", "be")) and _yet(upper, lower)),
             clausal=True,
-            request=upper if _asks(upper, lower, names, lexicon) else found.request,
+            request=upper if asks else found.request,
         )
     marks = {t.lower_ for v in verbs for t in v.children if t.dep_ in ("mark", "advmod")}
-    supposed = not marks.isdisjoint(_IF) or any(_open(v, lexicon) for v in verbs) or _asked(verb)
+    supposed = not marks.isdisjoint(_IF) or any(_open(v, lexicon) for v in verbs) or _asked(verbs, whole=whole)
     return _with(found, unsure="whether" in marks, supposed=supposed)
 
 
-def _asked(token: Token) -> bool:
-    """Whether it is said in a question."""
-    above = chain([token], islice(token.ancestors, DEEPEST))
-    return any(t.lower_ == "?" for head in above for t in head.children if t.i > token.i)
+def _asked(verbs: Sequence[Token], *, whole: bool) -> bool:
+    """Whether it is said in a question; if they are the `whole`, in that of a word above the last of them too."""
+    above = chain(verbs, islice(verbs[-1].ancestors, DEEPEST) if whole else ())
+    return any(t.lower_ == "?" for head in above for t in head.children if t.i > verbs[0].i)
+
+
+def _yet(upper: Token, lower: Token) -> bool:
+    """Whether it is still to come: "has yet to", but not "was quick to sign, yet"."""
+    near = (*upper.children, *lower.children)
+    return any(t.lower_ == "yet" and t.dep_ == "advmod" and t.i < lower.i for t in near)
 
 
 def _open(verb: Token, lexicon: Lexicon) -> bool:
     """Whether it is left open that it is so: "may oppose", "used to oppose", "claims that X opposes"."""
     if not _MAYBE.isdisjoint(t.lower_ for t in children(verb, "aux")):
         return True
-    if verb.dep_ == "xcomp" and verb.head.lower_ == "used" and verb.doc[verb.head.i + 1].lower_ == "to":
+    above = verb.head
+    behind = above.doc[above.i + 1 : above.i + 2].text.lower()
+    if verb.dep_ == "xcomp" and above.lower_ == "used" and behind == "to" and not children(above, "auxpass"):
         return True
     said = verb.i > verb.head.i and bool(children(verb, *SUBJECTS))
     doubted = verb.dep_ == "ccomp" and word(verb.head) in lexicon.doubters
@@ -110,8 +120,9 @@ def negated(token: Token, lexicon: Lexicon) -> bool:
 
 def _and_more(negator: Token) -> bool:
     """Whether what is denied is that it is all: "not only", but not "can't just"."""
-    behind = negator.doc[negator.i + 1 : negator.i + 2]
-    return bool(len(behind)) and behind[0].lower_ in _MORE and not _refusing(negator.head)
+    behind = negator.doc[negator.i + 1 : negator.i + 2].text.lower()
+    plain = negator.lower_ in ("not", "n't", "n’t") and not _refusing(negator.head)
+    return behind in _MORE or (behind in _MAYBE_MORE and plain)
 
 
 def _scarce(noun: Token, *words: str) -> bool:

@@ -186,7 +186,9 @@ def _adjective(token: Token, lexicon: Lexicon) -> Iterator[Reading]:
         actors = [token.head] if after else grammar.holders(token, 1)
         verb = token.head if token.dep_ in ("acomp", "attr", "oprd") else token
         around = mood(verb, lexicon)
-        stance = outcome(pattern.stance, Mood(negated=True, perfect=True) if negated(token, lexicon) else around)
+        if negated(token, lexicon):
+            around = Mood(negated=True, perfect=True, supposed=around.supposed)
+        stance = outcome(pattern.stance, around)
         if stance is not None:
             name = "adjective" if stance == pattern.stance else "negated"
             yield Reading(name, stance, actors, targets, token)
@@ -212,7 +214,7 @@ def _judged(verb: Token, lexicon: Lexicon) -> Iterator[Reading]:
 
 def _labelled(verb: Token, lexicon: Lexicon) -> Iterator[Reading]:
     """What somebody calls a thing: "called it a mistake", "described it as reckless"."""
-    if grammar.word(verb) not in lexicon.labels or mood(verb, lexicon) != Mood(refusing=mood(verb, lexicon).refusing):
+    if grammar.word(verb) not in lexicon.labels or replace(mood(verb, lexicon), refusing=False) != Mood():
         return
     small = [t for t in grammar.children(verb, "ccomp", "xcomp", "oprd", "attr", "acomp") if t.pos_ != "AUX"]
     as_ = [t for t in grammar.children(verb, "prep") if t.lower_ == "as"]
@@ -242,9 +244,8 @@ def _judgement(tokens: Sequence[Token], lexicon: Lexicon) -> Stance | None:
 
 def _whose(target: Token, lexicon: Lexicon) -> list[Token]:
     """Names within the phrase of a target whose it is; not those it was done to, as in "Ana Ruiz's arrest"."""
-    if grammar.word(target) in lexicon.undergone:
-        return []
-    found = [t for t in target.children if t.dep_ in ("poss", "compound", "amod")]
+    done = grammar.word(target) in lexicon.undergone
+    found = [] if done else [t for t in target.children if t.dep_ in ("poss", "compound", "amod")]
     by = [prep for prep in grammar.children(target, "prep") if prep.lower_ in ("by", "from")]
     found += [t for prep in by for t in grammar.children(prep, "pobj")]
     return [t for t in found if t.ent_type_]

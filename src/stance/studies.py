@@ -2,7 +2,6 @@
 
 import gc
 import hashlib
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -67,7 +66,7 @@ def seedless(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def say_unused(config: TrainingConfig, seeds: str, *, among: Sequence[TrainingConfig] = ()) -> None:
-    """Say on stderr which given settings a study has no use for.
+    """Say which given settings a study has no use for.
 
     Args:
         config: what was given.
@@ -78,7 +77,7 @@ def say_unused(config: TrainingConfig, seeds: str, *, among: Sequence[TrainingCo
     if config.seed != TrainingConfig.seed:
         said.append(f"training.seed={config.seed} is not used: {seeds} are")
     for line in said:
-        print(line, file=sys.stderr)
+        print(line)
 
 
 @contextmanager

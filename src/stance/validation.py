@@ -20,7 +20,8 @@ from stance.records import LABELS, Example
 from stance.scores import StanceScore, by_group, choices, difference, present, rates, score
 
 NAMES, GUESS = "names", "guess"
-RESAMPLES = 1000
+RESAMPLES, IN_TAIL = 1000, 5
+"""Bootstrap samples of a difference: so many at least, and so many of them outside the interval on each side."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ class Validation:
         truth = self._truth[rival.asked].tolist()
         ours, theirs = (by_group(truth, found.tolist(), groups) for found in (answers, rival.answers))
         labels = self._labels if name == GUESS else present(self._truth[rival.asked])
-        above = difference(ours, theirs, resamples=RESAMPLES, seed=self.seed, level=self.level, labels=labels)
+        drawn = max(RESAMPLES, round(2 * IN_TAIL / (1 - self.level)))
+        above = difference(ours, theirs, resamples=drawn, seed=self.seed, level=self.level, labels=labels)
         scores = {
             f"{name}_macro_f1": float(rates(theirs.sum(0), labels)["macro_f1"]),
             f"above_{name}": above.value,

@@ -78,5 +78,5 @@ def _tell(found: Sequence[Point], active: Run) -> None:
     print(f"{point.articles} articles, seed {point.seed}: {shown}")
     scores = {f"seed_{point.seed}_{name.replace(' ', '_')}": value for name, value in point.scores.items()}
     active.sink(scores, point.articles)
-    for name, text in curve.alerts(found).items():  # which the training itself has printed
+    for name, text in curve.alerts(found).items():  # which its training has printed
         active.alert(name, text)
