@@ -199,9 +199,14 @@ def extremes(kind: BaseDistribution) -> list[Any]:
 
 def ends(settings: Settings, space: Space) -> list[Settings]:
     """What trials may train with: all that is searched once at each end, the rest as given where that can be drawn."""
-    given = values(settings)
-    base = changed(settings, {key: extremes(kind)[0] for key, kind in space.items() if not within(given[key], kind)})
+    base = changed(settings, undrawn(settings, space))
     return [base, *(changed(base, {key: end}) for key, kind in space.items() for end in extremes(kind))]
+
+
+def undrawn(settings: Settings, space: Space) -> dict[str, Any]:
+    """An end of each range that the given value lies outside of: it counts only where it can be drawn."""
+    given = values(settings)
+    return {key: extremes(kind)[0] for key, kind in space.items() if not within(given[key], kind)}
 
 
 def within(value: Any, kind: BaseDistribution) -> bool:

@@ -23,7 +23,7 @@ from stance.errors import MachineError, StanceError, no_room
 from stance.records import Example
 from stance.resume import FREE, weights
 from stance.settings.studies import SweepConfig
-from stance.space import Settings, Space, changed, extremes, grid, parse, values, within
+from stance.space import Settings, Space, changed, extremes, grid, parse, undrawn, values
 from stance.studies import free
 from stance.study import check
 
@@ -122,8 +122,8 @@ def plan(config: SweepConfig, settings: Settings, rows: Mapping[str, Sequence[Ex
     _check_effects(space, settings)
     _check_pruner(config, space)
     found = Plan(config, settings, space, splits, scratch)
-    out = {key: extremes(kind)[0] for key, kind in space.items() if not within(values(settings)[key], kind)}
-    base = changed(settings, out)  # what is given for a searched setting counts only where it can be drawn
+    out = undrawn(settings, space)
+    base = changed(settings, out)
     try:
         _check(found, base)
         _check_dropout(found, base)
