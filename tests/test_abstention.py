@@ -386,6 +386,8 @@ def test_a_reader_that_can_not_abstain_is_refused(exported: Workplace, tmp_path:
     predictor = StancePredictor.load(altered(exported, tmp_path, abstention=None))
     with pytest.raises(StanceError, match="no threshold to abstain by"):
         ArticleReader(predictor, abstain=True)
+    with pytest.raises(StanceError, match="none kept to the target risk on validation"):  # it asks with places alone
+        ArticleReader(StancePredictor.load(altered(exported, tmp_path, abstention=promise(None, 0.5))), abstain=True)
 
 
 def test_predict_writes_what_it_abstains_from(careful: Path, tmp_path: Path) -> None:

@@ -317,6 +317,13 @@ def test_mention_is_the_whole_name_or_a_run_of_its_words_and_cuts_no_word(before
         assert not cuts.match(text[end : end + 1])
 
 
+def test_a_long_name_is_found_behind_zero_bytes() -> None:
+    clause = " ".join(f"word{number}" for number in range(MAX_NAME_WORDS + 1))
+    for text in (f"\x00 {clause}", f"\x00\x00 it says {clause} and so on", f"{clause} \x00"):
+        start = text.index("word0")
+        assert find_mention(text, clause) == (start, start + len(clause))
+
+
 def test_a_name_of_very_many_words_is_looked_for_as_it_is_printed_and_at_once() -> None:
     clause = " ".join(f"word{number}" for number in range(MAX_NAME_WORDS + 1))
     assert find_mention(f"He said {clause}.", clause) == (8, 8 + len(clause))

@@ -421,7 +421,11 @@ def test_a_score_is_of_no_export_that_takes_the_artifacts_place_meanwhile(
     def gone(*_: Any, **__: Any) -> StancePredictor:
         raise FileNotFoundError(facts)
 
-    for other in (meanwhile, gone):
+    def mixed(*given: Any, **named: Any) -> StancePredictor:
+        meanwhile(*given, **named)
+        raise StanceError("model.int8.onnx: truncated or was altered")
+
+    for other in (meanwhile, gone, mixed):
         monkeypatch.setattr(StancePredictor, "load", other)
         with pytest.raises(StanceError, match="another export took its place while it was read; run this again"):
             script("evaluate").main([f"artifact={artifact}", f"dataset={exported.dataset}", *exported.tracking])

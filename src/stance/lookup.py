@@ -148,10 +148,10 @@ def _find(text: str, name: str) -> Span | None:
 def _clause(text: str, name: str) -> Span | None:
     """Where a text prints all words of a name, in any case: in one go, since a pattern of very many takes long."""
     words, own = (list(_WORDS.finditer(part)) for part in (text, name))
-    folded, wanted = ("\0".join(["", *(word[0].casefold() for word in part), ""]) for part in (words, own))
+    folded, wanted = (" ".join(["", *(word[0].casefold() for word in part), ""]) for part in (words, own))
     if (place := folded.find(wanted)) < 0:
         return None
-    first = folded.count("\0", 0, place)
+    first = folded.count(" ", 0, place)
     return words[first].start(), words[first + len(own) - 1].end()
 
 

@@ -79,8 +79,7 @@ class StancePredictor:
         """
         root = Path(directory)
         metadata = read_metadata(root)
-        if precision not in MODELS:
-            raise StanceError(f"unknown precision {precision!r}; expected one of {', '.join(MODELS)}")
+        check_precision(precision)
         if not 0 <= threads <= MAX_THREADS:
             raise StanceError(f"threads={threads}: expected 1 to {MAX_THREADS} threads; 0 takes one a core")
         for name in ("tokenizer.json", MODELS[precision]):
@@ -106,7 +105,8 @@ class StancePredictor:
 
         Args:
             pairs: the questions.
-            abstain: say of each answer whether its confidence is below the threshold.
+            abstain: say of each answer whether its confidence is below the threshold of its way of asking; where that
+                way alone has none, it always is.
             report: is called with what the lengths that the model reads take away from the pairs.
 
         Raises:
@@ -133,13 +133,16 @@ class StancePredictor:
         """Whether there is a threshold to abstain by, for one way of asking at least."""
         return any(value is not None for value in self._thresholds)
 
-    def check_abstains(self) -> None:
+    def check_abstains(self, *, placed: bool | None = None) -> None:
         """Refuse to abstain without a threshold.
+
+        Args:
+            placed: whether only pairs with, or without, the mentions' places will be asked, if that is known.
 
         Raises:
             StanceError: none was chosen at export, or none kept to the target risk.
         """
-        if not self.abstains:
+        if not (self.abstains if placed is None else self._thresholds[placed] is not None):
             chosen = self.metadata.get("abstention") or {}
             why = "none kept to the target risk on validation" if chosen else "none was chosen"
             if chosen and not any(way.get("pairs", 1) for way in chosen.values()):
@@ -241,6 +244,12 @@ def verify(root: Path) -> None:
     """
     for name, expected in read_metadata(root)["files"].items():
         _check_file(root / name, expected)
+
+
+def check_precision(precision: str) -> None:
+    """Refuse a precision that an artifact has no model of."""
+    if precision not in MODELS:
+        raise StanceError(f"unknown precision {precision!r}; expected one of {', '.join(MODELS)}")
 
 
 def parts(artifact: Path, metadata: Mapping[str, Any]) -> list[Path]:

@@ -3,6 +3,7 @@
 Executing it declares the model to MLflow; do not import it for anything else.
 """
 
+from threading import Lock
 from typing import Any
 
 import mlflow
@@ -13,7 +14,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from stance.errors import StanceError, printable
 from stance.forms import pair_from_json
-from stance.predictor import StancePredictor
+from stance.predictor import StancePredictor, check_precision
 from stance.records import LABELS
 
 
@@ -29,6 +30,7 @@ class StancePyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         """Open the artifact that was logged with the model; its fp32 model when it is first asked for."""
         self.artifact = context.artifacts["artifact"]
         self.predictors = {"int8": StancePredictor.load(self.artifact)}
+        self.loading = Lock()
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Score every row; the answers come in the same order, under the rows' index.
@@ -40,8 +42,13 @@ class StancePyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         abstain, precision = bool((params or {}).get("abstain")), str((params or {}).get("precision", "int8"))
         try:
             pairs = [pair_from_json(row, f"row {number}") for number, row in enumerate(rows, 1)]
+            check_precision(precision)
+        except StanceError as error:
+            raise MlflowException(printable(str(error)), error_code=INVALID_PARAMETER_VALUE) from error
+        with self.loading:  # outside of that: a damaged file is no mistake of the one who asks
             if precision not in self.predictors:
                 self.predictors[precision] = StancePredictor.load(self.artifact, precision=precision)
+        try:
             answers = [answer.to_json() for answer in self.predictors[precision].predict(pairs, abstain=abstain)]
         except StanceError as error:
             raise MlflowException(printable(str(error)), error_code=INVALID_PARAMETER_VALUE) from error

@@ -60,14 +60,19 @@ def opened(artifact: str, precision: str) -> tuple[StancePredictor, str]:
     """
     read_metadata(Path(artifact))  # says what is missing
     facts = Path(artifact) / "stance.json"
+    replaced = f"{artifact}: another export took its place while it was read; run this again"
     try:
         before = sha256(facts)
-        predictor = StancePredictor.load(artifact, precision=precision)
-        same = sha256(facts) == before
-    except FileNotFoundError:  # between the old one and the new one
-        same = False
-    if not same:
-        raise StanceError(f"{artifact}: another export took its place while it was read; run this again")
+        try:
+            predictor = StancePredictor.load(artifact, precision=precision)
+        except StanceError as error:  # a file of the one, the facts of the other
+            if sha256(facts) != before:
+                raise StanceError(replaced) from error
+            raise
+        if sha256(facts) != before:
+            raise StanceError(replaced)
+    except FileNotFoundError as error:  # between the old one and the new one
+        raise StanceError(replaced) from error
     return predictor, before
 
 
