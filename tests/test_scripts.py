@@ -25,7 +25,7 @@ from mlflow.tracking import MlflowClient
 import tiny
 from conftest import CORPUS, ROOT, Workplace, script
 from stance import calibration, corpora, dataset, errors, jsonl, recipe, registry, show, transfer, usage
-from stance.config import Script
+from stance.config import Script, override
 from stance.corpora import tables, web
 from stance.dataset import Manifest
 from stance.errors import StanceError
@@ -194,7 +194,10 @@ def test_nobody_need_read_what_is_printed(printed: str) -> None:
 
 def test_a_path_below_the_home_is_one_in_a_file_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    job = script("train").main.compose(['output="~/run"', 'training.teacher=["~/a","b~/c"]', 'dataset="~other/d"'])
+    job = script("train").main.compose(
+        ['output="~/run"', 'training.teacher=["~/a","b~/c"]', 'dataset="~other/d"', 'tracking.uri="sqlite:///~/m.db"']
+    )
+    assert job.tracking.uri == f"sqlite:///{tmp_path}/m.db"
     assert (job.output, job.training.teacher, job.dataset) == (
         f"{tmp_path}/run",
         [f"{tmp_path}/a", "b~/c"],
@@ -983,6 +986,27 @@ def test_a_text_that_looks_like_a_number_stays_as_it_is_written(word: str, kept:
     assert usage.quoted(TrainJob, word) == kept
     if word.startswith("output"):
         assert script("train").main.compose([kept]).output == word.partition("=")[2]
+
+
+def test_a_contender_s_text_that_looks_like_a_number_stays_as_it_is_written() -> None:
+    job = override(TrainJob(), ["dataset=2026_11_29", "model.revision=0123456", "training.epochs=3"])
+    assert (job.dataset, job.model.revision, job.training.epochs) == ("2026_11_29", "0123456", 3)
+
+
+@pytest.mark.parametrize("value", ["größe", "outputs/größe", ["a b", "größe"], "plain/path-1.5"])
+def test_what_a_sweep_writes_for_the_command_line_is_read_by_it(value: str | list[str]) -> None:
+    key = "training.teacher" if isinstance(value, list) else "dataset"
+    job = script("train").main.compose([f"{key}={usage.written(value)}"])
+    assert (job.training.teacher if isinstance(value, list) else job.dataset) == value
+
+
+def test_what_hydra_keeps_of_several_jobs_has_no_password(tmp_path: Path) -> None:
+    done = run("evaluate", "-m", "precision=int8,fp32", "artifact=none", "tracking.uri=http://me:HUSHHUSH@127.0.0.1:9/x",
+               cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 2
+    kept = (tmp_path / "outputs" / "multirun" / "multirun.yaml").read_text("utf-8")
+    assert "precision=int8,fp32" in kept or "int8" in kept
+    assert "HUSHHUSH" not in kept + done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(("name", "key"), [("train", "dataset"), ("export", "checkpoint"), ("predict", "artifact")])

@@ -1132,6 +1132,35 @@ def test_a_trial_that_two_processes_queued_again_counts_once(encoder: str, tmp_p
     assert [trial.state for trial in study.counted(bench.trials())] == [TrialState.COMPLETE]
 
 
+def test_a_surplus_trial_that_was_killed_before_its_end_is_not_trained_again(encoder: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, encoder, trials=1)
+    number = dead(bench, begun=True)
+    Trial(bench.opened.study, bench.trials()[number]._trial_id).set_user_attr("surplus", True)
+    study.give_back(bench.opened.study, number)
+    bench.worker().run()
+    assert [trial.state for trial in study.counted(bench.trials())] == [TrialState.COMPLETE]
+    assert len(bench.records) == 1, "the copy of the surplus one was not trained"
+
+
+@pytest.mark.parametrize(
+    ("space", "match"),
+    [
+        (
+            {"training": {"epochs": chosen(1, 2)}, "training.epochs": chosen(3, 4)},
+            r"sweep\.space\.training\.epochs: stands",
+        ),
+    ],
+)
+def test_a_range_that_is_given_twice_is_refused(space: dict[str, Any], match: str) -> None:
+    with pytest.raises(StanceError, match=match):
+        parse(space)
+
+
+def test_signs_of_life_come_once_a_day_at_least() -> None:
+    with pytest.raises(StanceError, match=r"sweep\.heartbeat=10000000000: expected at most 86,400 seconds, a day"):
+        study.check(SweepConfig(heartbeat=10**10))
+
+
 def test_the_memory_of_a_failed_trial_is_free_when_the_next_one_starts(
     encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

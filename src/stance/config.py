@@ -172,6 +172,8 @@ class Script(Generic[Job]):
 
     def _task(self, config: DictConfig) -> float | str | None:
         many = HydraConfig.get().mode == RunMode.MULTIRUN
+        if many:
+            _without_passwords(Path(HydraConfig.get().sweep.dir) / "multirun.yaml")
         elsewhere = many and "submitit" in HydraConfig.get().launcher._target_
         try:
             if elsewhere:
@@ -203,7 +205,14 @@ class Script(Generic[Job]):
         if not isinstance(job, self.job):
             raise StanceError(f"{self.conf / self.name}.yaml: its defaults must begin with {self.name}_schema")
         usage.check_settings(job)
-        return typing.cast(Job, _at_home(job))
+        return typing.cast(Job, usage.at_home(job))
+
+
+def _without_passwords(kept: Path) -> None:
+    """Take the passwords out of what Hydra has kept of the configuration of several jobs."""
+    text = kept.read_text("utf-8") if kept.is_file() else ""
+    if text != hidden(text):
+        kept.write_text(hidden(text), "utf-8")
 
 
 def _end(number: int, _: Any) -> None:
@@ -222,20 +231,6 @@ def _said(error: Exception) -> str:
     return no_room(error)
 
 
-def _at_home(value: Any) -> Any:
-    """The same with `~/` as the home: a value in a file, or in quotes, was seen by no shell."""
-    if isinstance(value, str):
-        return str(Path(value).expanduser()) if value.startswith("~/") else value
-    if isinstance(value, list):
-        return [_at_home(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _at_home(item) for key, item in value.items()}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value)]
-        return dataclasses.replace(value, **{name: _at_home(getattr(value, name)) for name in names})
-    return value
-
-
 def override(job: Job, overrides: Sequence[str]) -> Job:
     """A copy of a job with settings given as `key=value`, as on a command line.
 
@@ -243,8 +238,9 @@ def override(job: Job, overrides: Sequence[str]) -> Job:
         StanceError: a key that the job does not have, or a value of another type.
     """
     try:
-        changed = OmegaConf.merge(OmegaConf.structured(job), OmegaConf.from_dotlist(list(overrides)))
-        return typing.cast(Job, _at_home(OmegaConf.to_object(changed)))
+        words = [usage.quoted(type(job), word) for word in overrides]
+        changed = OmegaConf.merge(OmegaConf.structured(job), OmegaConf.from_dotlist(words))
+        return typing.cast(Job, usage.at_home(OmegaConf.to_object(changed)))
     except CONFIGURATION_ERRORS as error:
         raise StanceError(explain(error)) from error
 

@@ -101,6 +101,8 @@ def parse(tree: Mapping[str, Any]) -> dict[str, BaseDistribution]:
             raise StanceError(f"{where}: holds a collection; only single values can be searched, take it out")
         if not isinstance(entry, Mapping):
             raise StanceError(f"{where}={entry}: expected {{type: float|int|categorical, ...}}")
+        if key in found:
+            raise StanceError(f"{where}: stands twice, with dots and nested; keep one of the two")
         found[key] = _distribution(where, entry, kinds[key])
     if not found:
         raise StanceError("sweep.space is empty: name settings of model.* or training.* to search, as conf/sweep/ does")

@@ -39,6 +39,7 @@ from stance.studies import are_seeds
 
 LOCK_SECONDS = 120.0
 OPENING_SECONDS = 30.0
+MAX_HEARTBEAT = 86_400
 MISSED_BEATS = 3
 HANDED_BACK = "handed_back_"
 LEAST = 3
@@ -78,6 +79,8 @@ def check(config: SweepConfig) -> None:
         raise StanceError(f"sweep.seeds={config.seeds}: expected different numbers from 0 to {MAX_SEED}, at least one")
     if min(config.trials, config.heartbeat, config.max_failures) < 1:
         raise StanceError("sweep.trials, heartbeat and max_failures must be at least 1")
+    if config.heartbeat > MAX_HEARTBEAT:
+        raise StanceError(f"sweep.heartbeat={config.heartbeat}: expected at most {MAX_HEARTBEAT:,} seconds, a day")
     if min(config.startup, config.retries, config.seed) < 0:
         raise StanceError("sweep.startup, retries and seed must not be negative")
     if not 0 <= config.timeout < math.inf:

@@ -144,6 +144,8 @@ class Worker:
 
     def _value(self, trial: Trial) -> float:
         """The value of a trial, with a record of its own."""
+        if "surplus" in trial.user_attrs:  # of a try before, killed between the mark and its end
+            raise SurplusError
         known = self.opened.study.get_trials(deepcopy=False)
         before = retried(known[trial.number])
         twice = before and any(t.number < trial.number and retried(t)[-1:] == before[-1:] for t in known)

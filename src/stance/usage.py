@@ -9,6 +9,7 @@ import re
 import textwrap
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from stance.errors import StanceError
@@ -117,11 +118,27 @@ def written(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if not isinstance(value, str):
         return repr(value)
-    if re.fullmatch(r"[A-Za-z_/.][\w./@+:-]*", value) and value.lower() != "null" and not _NO_TEXT.fullmatch(value):
+    plain = re.fullmatch(r"[A-Za-z_/.][\w./@+:-]*", value, re.ASCII)  # Hydra's words have no other letters
+    if plain and value.lower() != "null" and not _NO_TEXT.fullmatch(value):
         return value
     # Inside quotes a backslash stands for itself, unless a quote follows it.
     escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
     return f"'{escaped}'"
+
+
+def at_home(value: Any) -> Any:
+    """The same with `~/` as the home, also of a SQLite file: a value in a file, or in quotes, was seen by no shell."""
+    if isinstance(value, str):
+        value = re.sub(r"^(sqlite(?:\+\w+)?:///)~/", lambda found: f"{found[1]}{Path.home()}/", value)
+        return str(Path(value).expanduser()) if value.startswith("~/") else value
+    if isinstance(value, list):
+        return [at_home(item) for item in value]
+    if isinstance(value, dict):
+        return {key: at_home(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value)]
+        return dataclasses.replace(value, **{name: at_home(getattr(value, name)) for name in names})
+    return value
 
 
 def check_settings(job: Any) -> None:
