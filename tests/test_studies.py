@@ -1,6 +1,7 @@
 """Studies over many trainings, in miniature but with the real encoder: learning curve, review queue, transfer."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -409,6 +410,14 @@ def test_no_model_is_asked_about_an_article_that_it_learned(monkeypatch: pytest.
     truth, answered = [LABELS.index(row.stance) for row in rows], [int(given[row.id].argmax()) for row in rows]
     counts = by_group(truth, answered, [row.article_id for row in rows])
     assert found.scores["model"] == estimates(counts, resamples=1000, seed=11), "articles are drawn"
+
+
+def test_no_process_is_forked_to_doubt_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = tiny.examples(90)
+    gold = np.arange(len(rows))
+    probabilities = np.random.default_rng(1).dirichlet([1, 1, 1], len(rows))
+    monkeypatch.setattr(os, "fork", lambda: pytest.fail("a process with threads was forked"))
+    assert list(review._labels(rows, gold, probabilities))
 
 
 def test_the_queue_goes_by_articles_and_begins_with_the_surest_doubt() -> None:

@@ -199,7 +199,8 @@ def _labels(
 ) -> Iterator[Doubt]:
     labels = np.array([LABELS.index(asked[i].stance) for i in gold])
     quality = get_label_quality_scores(labels, probabilities[gold])
-    for place in find_label_issues(labels, probabilities[gold], return_indices_ranked_by="self_confidence"):
+    # In one process: cleanlab would fork others, and one that is forked from several threads may wait for ever.
+    for place in find_label_issues(labels, probabilities[gold], return_indices_ranked_by="self_confidence", n_jobs=1):
         i = int(gold[place])
         yield _doubt(asked[i], "label", probabilities[i], asked[i].stance, float(quality[place]))
 
