@@ -934,10 +934,8 @@ def test_the_last_trial_of_a_grid_is_handed_back_too(encoder: str, tmp_path: Pat
     assert bench.trials()[1].state == TrialState.COMPLETE
 
 
-def test_an_interrupted_trial_is_tried_again_with_its_values_and_its_finished_seeds(
-    encoder: str, tmp_path: Path
-) -> None:
-    bench = Bench(tmp_path, encoder, seeds=[1, 2], trials=1)
+def interrupted_in_its_second_seed(bench: Bench) -> None:
+    """Ctrl-C after an epoch of a trial's second seed."""
     calm = Kept.sink
 
     def interrupted(self: Kept, metrics: Mapping[str, float], step: int) -> None:
@@ -949,6 +947,13 @@ def test_an_interrupted_trial_is_tried_again_with_its_values_and_its_finished_se
         patch.setattr(Kept, "sink", interrupted)
         with pytest.raises(KeyboardInterrupt):
             bench.worker().run()
+
+
+def test_an_interrupted_trial_is_tried_again_with_its_values_and_its_finished_seeds(
+    encoder: str, tmp_path: Path
+) -> None:
+    bench = Bench(tmp_path, encoder, seeds=[1, 2], trials=1)
+    interrupted_in_its_second_seed(bench)
     first, waiting = bench.trials()
     assert (first.state, waiting.state) == (TrialState.FAIL, TrialState.WAITING)
     assert bench.left() == []
@@ -973,17 +978,7 @@ def test_a_trial_that_is_tried_again_keeps_what_its_finished_seeds_warned_of(enc
     for each in (calm, bench):
         each.opened.study.enqueue_trial({"training.learning_rate": 5e-3})
     calm.worker().run()
-    sink = Kept.sink
-
-    def interrupted(self: Kept, metrics: Mapping[str, float], step: int) -> None:
-        sink(self, metrics, step)
-        if "seed_2_validation_macro_f1" in metrics:
-            raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Kept, "sink", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            bench.worker().run()
+    interrupted_in_its_second_seed(bench)
     bench.worker().run()
     assert any(text.startswith("seed 1: ") for text in calm.records[0].alerts.values()), "so few examples"
     assert bench.records[1].alerts == calm.records[0].alerts

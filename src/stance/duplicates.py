@@ -134,10 +134,10 @@ class Index:
             share: of the 5-grams of the smaller text, how many the other has too (Chowdhery et al., PaLM, 2022, take
                 0.7 of the 8-grams).
         """
-        grams, owners, usual = self._owned(numbers, held)
+        grams, owners, usual, sharing = self._owned(numbers, held)
         sizes = np.bincount(owners, minlength=len(held))
         found = [np.zeros((0, 2), np.int64)]
-        for number in _shown(numbers, "texts that hold another one"):
+        for number in _shown(sharing, "parts of texts"):
             mine = self._hashes(number)
             places = np.searchsorted(grams, mine), np.searchsorted(grams, mine, "right")
             there = [owners[a:b] for a, b in zip(*map(np.ndarray.tolist, places), strict=True) if a < b]
@@ -150,8 +150,11 @@ class Index:
             found.append(np.stack([np.full_like(others, number), others], 1))
         return np.concatenate(found)
 
-    def _owned(self, numbers: Numbers, held: Numbers) -> tuple[Hashes, npt.NDArray[np.int32], Hashes]:
-        """The 5-grams of held texts in order, with the place of the text that has each; the usual ones, each once."""
+    def _owned(self, numbers: Numbers, held: Numbers) -> tuple[Hashes, npt.NDArray[np.int32], Hashes, Numbers]:
+        """The 5-grams of held texts in order, with the place of the text that has each; the usual ones, each once.
+
+        And the numbers of the texts that have enough of them to be worth a closer look.
+        """
         own = [self._hashes(number) for number in _shown(held, "held-out texts")]
         owners = np.repeat(np.arange(len(own), dtype=np.int32), [len(grams) for grams in own])
         grams = np.concatenate([np.zeros(0, np.uint64), *own])
@@ -160,12 +163,16 @@ class Index:
         grams, owners = grams[order], owners[order]
         each, repeated = np.unique(grams, return_counts=True)
         counts, ended = np.zeros(len(each) + 1, np.int64), np.append(each, np.uint64(0))
+        sharing = list[int]()
         for number in _shown(numbers, "turns of phrase"):
             mine = self._hashes(number)
             places = np.searchsorted(each, mine)
-            counts[places[ended[places] == mine]] += 1
+            there = places[ended[places] == mine]
+            counts[there] += 1
+            if len(there) >= MIN_SHARED:
+                sharing.append(number)
         rare = np.repeat(counts[:-1] <= MAX_OWNERS, repeated)
-        return grams[rare], owners[rare], each[counts[:-1] > MAX_OWNERS]
+        return grams[rare], owners[rare], each[counts[:-1] > MAX_OWNERS], np.array(sharing, np.int64)
 
     def _hashes(self, number: int) -> Hashes:
         """The hashes of a text's 5-grams."""

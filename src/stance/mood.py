@@ -40,6 +40,11 @@ class Mood:
     request: Token | None = None
 
 
+def denied(around: Mood) -> Mood:
+    """What a noun or adjective that is itself denied is left with: "no support", "hardly critical"."""
+    return Mood(negated=True, perfect=True, supposed=around.supposed)
+
+
 def ought(verb: Token) -> bool:
     """Whether a clause says what should be: "must be scrapped"."""
     return any(t.dep_ == "aux" and t.lower_ in _OUGHT for t in verb.children)

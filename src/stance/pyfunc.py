@@ -3,6 +3,8 @@
 Executing it declares the model to MLflow; do not import it for anything else.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
@@ -40,20 +42,25 @@ class StancePyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         """
         rows = [{str(k): _plain(v) for k, v in row.items()} for row in model_input.to_dict("records")]
         abstain, precision = bool((params or {}).get("abstain")), str((params or {}).get("precision", "int8"))
-        try:
+        with _asking():
             pairs = [pair_from_json(row, f"row {number}") for number, row in enumerate(rows, 1)]
             check_precision(precision)
-        except StanceError as error:
-            raise MlflowException(printable(str(error)), error_code=INVALID_PARAMETER_VALUE) from error
         with self.loading:  # outside of that: a damaged file is no mistake of the one who asks
             if precision not in self.predictors:
                 self.predictors[precision] = StancePredictor.load(self.artifact, precision=precision)
-        try:
+        with _asking():
             answers = [answer.to_json() for answer in self.predictors[precision].predict(pairs, abstain=abstain)]
-        except StanceError as error:
-            raise MlflowException(printable(str(error)), error_code=INVALID_PARAMETER_VALUE) from error
         columns = ["stance", "confidence", *LABELS, *(["abstained"] if abstain else [])]
         return pd.DataFrame(answers, model_input.index, columns)
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Answer a mistake of the one who asks as such."""
+    try:
+        yield
+    except StanceError as error:
+        raise MlflowException(printable(str(error)), error_code=INVALID_PARAMETER_VALUE) from error
 
 
 def _plain(value: Any) -> Any:

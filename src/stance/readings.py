@@ -10,7 +10,7 @@ from spacy.tokens import Doc, Token
 
 from stance import grammar
 from stance.lexicon import Lexicon, Patterns, normal
-from stance.mood import Mood, mood, negated, ought
+from stance.mood import Mood, denied, mood, negated, ought
 from stance.records import Stance
 
 FUNCTIONS = {
@@ -159,7 +159,7 @@ def _noun(noun: Token, lexicon: Lexicon) -> Iterator[Reading]:
         else:
             name = "nominalisation"
         if negated(noun, lexicon):
-            around = Mood(negated=True, perfect=True, supposed=around.supposed)
+            around = denied(around)
         stance = outcome(pattern.stance, around)
         if stance is not None:
             name = "negated" if stance != pattern.stance else "contact" if stance == Stance.NEUTRAL else name
@@ -187,7 +187,7 @@ def _adjective(token: Token, lexicon: Lexicon) -> Iterator[Reading]:
         verb = token.head if token.dep_ in ("acomp", "attr", "oprd") else token
         around = mood(verb, lexicon)
         if negated(token, lexicon):
-            around = Mood(negated=True, perfect=True, supposed=around.supposed)
+            around = denied(around)
         stance = outcome(pattern.stance, around)
         if stance is not None:
             name = "adjective" if stance == pattern.stance else "negated"

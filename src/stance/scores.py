@@ -242,12 +242,10 @@ def intervals(of: Rates, articles: int, *, resamples: int, seed: int, level: flo
         vectorized=True,
         rng=np.random.default_rng(seed),
     ).bootstrap_distribution
+    told = (values[~np.isnan(values)] for values in drawn)
     tails = [(1 - level) / 2, (1 + level) / 2]
-    return {
-        name: Estimate(float(value), *(np.quantile(told, tails).tolist() if len(told) else (math.nan, math.nan)))
-        for (name, value), values in zip(whole.items(), drawn, strict=True)
-        for told in (values[~np.isnan(values)],)
-    }
+    bounds = (np.quantile(values, tails).tolist() if len(values) else (math.nan, math.nan) for values in told)
+    return {name: Estimate(float(v), *found) for (name, v), found in zip(whole.items(), bounds, strict=True)}
 
 
 def difference(

@@ -64,16 +64,12 @@ def opened(artifact: str, precision: str) -> tuple[StancePredictor, str]:
     try:
         before = sha256(facts)
         try:
-            predictor = StancePredictor.load(artifact, precision=precision)
-        except StanceError as error:  # a file of the one, the facts of the other
+            return StancePredictor.load(artifact, precision=precision), before
+        finally:  # also where it fails: a file of the one, the facts of the other
             if sha256(facts) != before:
-                raise StanceError(replaced) from error
-            raise
-        if sha256(facts) != before:
-            raise StanceError(replaced)
+                raise StanceError(replaced)
     except FileNotFoundError as error:  # between the old one and the new one
         raise StanceError(replaced) from error
-    return predictor, before
 
 
 def _tags(what: str, macro_f1: str, tested: str) -> dict[str, str]:
