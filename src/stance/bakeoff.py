@@ -97,7 +97,7 @@ def metric(contender: str, scored: str) -> str:
 
 def alerts(found: Iterable[Outcome]) -> dict[str, str]:
     """What the trainings warned of, joined by alert."""
-    return studies.joined((name, f"{o.name}, seed {o.seed}: {text}") for o in found for name, text in o.alerts.items())
+    return studies.told((f"{o.name}, seed {o.seed}", o.alerts) for o in found)
 
 
 def metrics(found: Sequence[Outcome]) -> dict[str, float]:

@@ -118,8 +118,7 @@ def _key(examples: Sequence[Example], *settings: Any) -> str:
 
 def alerts(found: Iterable[Point]) -> dict[str, str]:
     """What the trainings warned of, joined by alert."""
-    told = [(f"{p.articles} articles, seed {p.seed}", p.alerts) for p in found]
-    return studies.joined((name, f"{which}: {text}") for which, texts in told for name, text in texts.items())
+    return studies.told((f"{p.articles} articles, seed {p.seed}", p.alerts) for p in found)
 
 
 def table(found: Sequence[Point]) -> list[list[str]]:

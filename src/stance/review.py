@@ -99,7 +99,7 @@ def review(
     fold_of = folds(rows, config.folds)
     _check_folds(rows, fold_of, config)
     probabilities = np.zeros((len(asked), len(LABELS)))
-    systems, told = dict[str, npt.NDArray[np.int64]](), list[tuple[str, str]]()
+    systems, told = dict[str, npt.NDArray[np.int64]](), list[tuple[str, dict[str, str]]]()
     for fold in range(config.folds):
         learned = [row for row in rows if fold_of[_article(row)] != fold]
         held = [row for row in rows if fold_of[_article(row)] == fold]
@@ -108,7 +108,7 @@ def review(
         print(f"fold {fold + 1} of {config.folds}: {len(learned)} pairs to learn from, {len(here)} to answer")
         own = replace(recipe, seed=recipe.seed + fold)
         probabilities[here], alerts = _answers(learned, held, [asked[i] for i in here], models, own)
-        told += [(name, f"fold {fold + 1}: {text}") for name, text in alerts.items()]
+        told.append((f"fold {fold + 1}", alerts))
         annotated, wanted = [row for row in learned if row.provenance != "sampled"], np.intersect1d(gold, here)
         for name, answers in baselines.predictions(annotated, [asked[i] for i in wanted], seed=recipe.seed).items():
             systems.setdefault(name, np.zeros(len(asked), np.int64))[wanted] = answers
@@ -117,7 +117,7 @@ def review(
     return Review(
         queue(doubts),
         _scores([asked[i] for i in gold], {name: answers[gold] for name, answers in systems.items()}),
-        studies.joined(told),
+        studies.told(told),
     )
 
 

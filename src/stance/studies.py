@@ -60,6 +60,11 @@ def joined(alerts: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {name: "; ".join(texts) for name, texts in told.items()}
 
 
+def told(found: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
+    """What each of several trainings, by its name, warned of, joined by alert."""
+    return joined((alert, f"{name}: {text}") for name, alerts in found for alert, text in alerts.items())
+
+
 def seedless(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Resolved settings of a study, for its record, without `training.seed`: it has seeds of its own."""
     return {**settings, "training": {key: value for key, value in settings["training"].items() if key != "seed"}}

@@ -62,8 +62,7 @@ class Alerts:
     def alert(self, name: str, text: str) -> None:
         """Add an alert of the seed that is trained now."""
         self.told.setdefault(str(self.seed), {})[name] = text
-        joined = studies.joined((n, f"seed {seed}: {t}") for seed, texts in self.told.items() for n, t in texts.items())
-        self.record.alert(name, joined[name])
+        self.record.alert(name, studies.told((f"seed {seed}", texts) for seed, texts in self.told.items())[name])
 
     def repeat(self, seed: int) -> None:
         """Tell the record what a seed warned of that was finished before the trial was tried again."""

@@ -14,7 +14,7 @@ from stance.records import Example
 from stance.rehearsal import rehearse
 from stance.runs import Run
 from stance.show import columns
-from stance.studies import Memory, Sets, joined, learned, noted, say_unused, seedless
+from stance.studies import Memory, Sets, learned, noted, say_unused, seedless, told
 
 Datasets = dict[str, tuple[dict[str, list[Example]], Manifest]]
 """What was read, by its directory."""
@@ -60,11 +60,7 @@ def _contender(job: BakeoffJob, name: str, changes: Sequence[str], read: Dataset
 
 def _doubts(compared: Sequence[bakeoff.Contender], public: Sets) -> dict[str, str]:
     """What each contender or its ancestors may know of what is scored, joined by alert."""
-    found = []
-    for contender in compared:
-        alerts = ancestry.doubts(contender.training, contender.dataset) | learned(contender.splits["train"], public)
-        found += [(name, f"{contender.name}: {text}") for name, text in alerts.items()]
-    return joined(found)
+    return told((c.name, ancestry.doubts(c.training, c.dataset) | learned(c.splits["train"], public)) for c in compared)
 
 
 def run(job: BakeoffJob) -> Path:
