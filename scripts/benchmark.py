@@ -23,9 +23,10 @@ import torch
 from benchmark_figures import Bench, markdown, positive, progress, report
 from benchmark_scoring import COLD_STARTS, cold_starts, scored_rows, scoring_speed, started_rows
 from benchmark_training import STOCK, quality, trained_rows, training_speed
-from stance import dataset, jsonl, origin
+from stance import dataset, origin
 from stance.config import Script
 from stance.errors import StanceError
+from stance.files import write_text
 from stance.jobs import ARTIFACT, DATASET
 from stance.jobs.training import TrainJob
 from stance.predictor import StancePredictor, read_metadata
@@ -126,7 +127,7 @@ def run(options: argparse.Namespace) -> str:
     tables = markdown(("measure", "stance", "stock", "ratio", "mark", "met"), table)
     trainings = len(scores[STOCK].values) if scores else 0
     tables += "\n\n" + markdown(("with", ""), facts(bench, options, trainings))
-    jsonl.write_text(options.output, f"{before}\n{tables}\n{behind}")
+    write_text(options.output, f"{before}\n{tables}\n{behind}")
     return tables
 
 

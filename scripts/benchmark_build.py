@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from stance import corpora, jsonl
+from stance.files import write_text
 from stance.forms import article_to_json
 from stance.records import Annotation, Article, Mention
 from stance.settings.building import CorpusConfig
@@ -124,7 +125,7 @@ def main() -> None:
     if options.write:
         document = DOCUMENT.read_text("utf-8")
         before, _, rest = document.partition(START)
-        jsonl.write_text(DOCUMENT, f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}")
+        write_text(DOCUMENT, f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}")
 
 
 if __name__ == "__main__":

@@ -464,7 +464,7 @@ def test_outputs_have_the_rights_that_the_user_s_mask_leaves(tmp_path: Path) -> 
     code = (
         "import os; os.umask(0o077); from pathlib import Path; from stance import files, jsonl\n"
         f"with files.replace_directory(Path({str(tmp_path / 'private')!r}), marker='mark') as folder:\n"
-        "    jsonl.write_text(folder / 'mark', '')"
+        "    files.write_text(folder / 'mark', '')"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert [(tmp_path / "private" / name).stat().st_mode & 0o777 for name in (".", "mark")] == [0o700, 0o600]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from stance import jsonl
 from stance.errors import StanceError, hidden, password, printable
-from stance.files import check_replaceable
+from stance.files import check_output, check_replaceable, write_text
 from stance.forms import annotation_from_json, pair_from_json
 from stance.records import Pair
 
@@ -155,7 +155,7 @@ def test_passwords_are_looked_for_in_a_time_that_grows_with_the_text(part: str) 
 
 def test_a_name_as_long_as_the_file_system_takes_is_written(tmp_path: Path) -> None:
     path = tmp_path / ("ä" * 127)
-    jsonl.check_output(path)
+    check_output(path)
     jsonl.write(path, [{"a": 1}])
     assert [row for _, row in jsonl.read(path)] == [{"a": 1}]
     assert list(tmp_path.iterdir()) == [path]
@@ -259,9 +259,9 @@ def test_rows_that_fail_on_the_way_leave_the_old_file(tmp_path: Path) -> None:
 
 def test_text_that_cannot_be_encoded_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "out.txt"
-    jsonl.write_text(path, "old")
+    write_text(path, "old")
     with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
-        jsonl.write_text(path, "new" * 100_000 + "\ud83d")
+        write_text(path, "new" * 100_000 + "\ud83d")
     assert path.read_text("utf-8") == "old"
     assert [path.name for path in path.parent.iterdir()] == ["out.txt"]
 
@@ -285,11 +285,11 @@ def test_of_an_output_that_is_a_link_the_target_is_checked(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to(tmp_path / "file" / "below")
     with pytest.raises(StanceError, match=r"link: \S+/file is a file, no directory"):
-        jsonl.check_output(tmp_path / "link")
+        check_output(tmp_path / "link")
     (tmp_path / "one").symlink_to(tmp_path / "two")
     (tmp_path / "two").symlink_to(tmp_path / "one")
     for write in (
-        jsonl.check_output,
+        check_output,
         lambda path: jsonl.write(path, []),
         lambda path: check_replaceable(path, marker="m"),
     ):
@@ -318,7 +318,7 @@ def test_an_output_that_is_no_regular_file_is_refused_and_left(tmp_path: Path, p
         os.mkfifo(path)
     elif place == "link":
         path.symlink_to("/dev/nothing-of-this-name")
-    for write in (jsonl.check_output, lambda path: jsonl.write(path, [])):
+    for write in (check_output, lambda path: jsonl.write(path, [])):
         with pytest.raises(StanceError, match=rf"^output=\S*{path.name}: is no regular file"):
             write(path)
     assert path.is_fifo() or place != "pipe"

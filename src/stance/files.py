@@ -1,7 +1,4 @@
-"""Directories that appear whole or not at all, what an output may replace, sums of files.
-
-Writing single files: see `stance.jsonl`.
-"""
+"""Files and directories that appear whole or not at all, what an output may replace, sums of files."""
 
 import glob
 import hashlib
@@ -13,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Set
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import TextIO
 
 from stance.errors import StanceError
 
@@ -32,7 +30,7 @@ def replace_directory(path: Path, *, marker: str, own: Set[str] | None = None) -
         StanceError: `path` exists and is something else, which is left as it is.
     """
     check_replaceable(path, marker=marker, own=own)
-    path = target(path)
+    path = resolved(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     folder.mkdir()  # with the rights that the user's umask leaves
@@ -90,14 +88,14 @@ def check_outside(output: Path, source: Path) -> None:
     Raises:
         StanceError: it is, or it does.
     """
-    place, read = target(output), target(source)
+    place, read = resolved(output), resolved(source)
     if place == read or read in place.parents:
         raise StanceError(
             f"{output}: is read as part of {source}; nothing was overwritten: choose a place outside of it"
         )
 
 
-def target(path: Path) -> Path:
+def resolved(path: Path) -> Path:
     """What is written when `path` is: itself, or what it points at as a link.
 
     Raises:
@@ -115,7 +113,7 @@ def check_above(path: Path) -> Path:
     Raises:
         StanceError: a file stands in its place, or links point at each other.
     """
-    above = next((folder for folder in target(path).parents if folder.exists()), path)
+    above = next((folder for folder in resolved(path).parents if folder.exists()), path)
     if not above.is_dir():
         raise StanceError(f"{path}: {above} is a file, no directory; choose another output")
     return above
@@ -162,3 +160,66 @@ def check_replaceable(path: Path, *, marker: str, own: Set[str] | None = None) -
             f"{path}: holds {foreign[0]}, which is no part of an earlier output; "
             "nothing was overwritten: choose another output or move it away"
         )
+
+
+def check_output(path: Path, *read: str | Path) -> None:
+    """Refuse, before the work, a file that can't be written, or is or lies in what is `read`; an empty name is nothing.
+
+    Raises:
+        StanceError: it is a directory, a pipe or a device, something above it is a file, there is no permission to
+            write there, or see `check_outside`.
+    """
+    if path.is_dir():
+        raise StanceError(f"output={path}: is a directory; expected the name of a file to write")
+    _check_regular(path)
+    check_permitted(path)
+    for place in read:
+        if place:
+            check_outside(path, Path(place))
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse what a finished file must not take the place of: a pipe or a device, a process's own descriptors too."""
+    systems = [place.parts[1:3] for place in (path.absolute(), resolved(path))]
+    system = any(parts[:1] in (("dev",), ("proc",)) and parts != ("dev", "shm") for parts in systems)
+    if system or (path.exists() and not path.is_file()):
+        raise StanceError(f"output={path}: is no regular file, and it would be replaced; expected the name of a file")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text, whole or not at all."""
+    with replacing(path) as out:
+        out.write(text)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a binary file, whole or not at all."""
+    with _renamed(path) as handle, os.fdopen(handle, "wb") as out:
+        out.write(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """A UTF-8 file with a temporary name beside `path`, renamed to it when the block ends well."""
+    with _renamed(path) as handle, os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
+        yield out
+
+
+@contextmanager
+def _renamed(path: Path) -> Iterator[int]:
+    """The descriptor of a temporary file beside `path`, renamed to it when the block, which closes it, ends well.
+
+    A link stays, and what it points at is replaced.
+    """
+    _check_regular(path)
+    path = resolved(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = os.fsdecode(os.fsencode(path.name)[:200])  # the file system takes 255 bytes
+    temporary = path.with_name(f".{name}.{secrets.token_hex(4)}")
+    handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)  # less what the user's umask takes
+    try:
+        yield handle
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

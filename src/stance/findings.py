@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from stance import jsonl
 from stance.errors import StanceError
+from stance.files import replacing, write_text
 from stance.settings.studies import SweepConfig
 from stance.space import changed, overrides
 from stance.study import counted, retried, tally
@@ -152,12 +152,12 @@ def write(study: Study, plan: Plan, folder: Path, *, extra: Mapping[str, Any]) -
             node = node.setdefault(part, {})
         node[name] = value
     head = f"# @package _global_\n# Trial {winner.number} of study {study.study_name}: {winner.value:.4f}\n"
-    jsonl.write_text(folder / "best.yaml", head + yaml.safe_dump(tree, sort_keys=True))
+    write_text(folder / "best.yaml", head + yaml.safe_dump(tree, sort_keys=True))
     line = [_word(f"{key}={written(value)}") for key, value in sorted(settings.items())]
-    jsonl.write_text(folder / "best.overrides", " ".join(line) + "\n")
+    write_text(folder / "best.overrides", " ".join(line) + "\n")
     rows = table(study)
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with jsonl.replacing(folder / "trials.csv") as out:
+    with replacing(folder / "trials.csv") as out:
         writer = csv.DictWriter(out, columns)
         writer.writeheader()
         writer.writerows(rows)

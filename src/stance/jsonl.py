@@ -1,21 +1,15 @@
-"""Reading and writing JSON and JSON Lines, with the file and the line in every error. Knows nothing of records.
-
-Files that are written appear whole or not at all, here also those of other kinds (`write_bytes`).
-"""
+"""Reading and writing JSON and JSON Lines, with the file and the line in every error. Knows nothing of records."""
 
 import json
 import math
-import os
 import re
-import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from stance.errors import StanceError
-from stance.files import check_outside, check_permitted, target
+from stance.files import replacing, write_text
 
 MAX_LINE_BYTES = 16_000_000
 MAX_ELEMENT_CHARACTERS = 64_000_000
@@ -203,30 +197,6 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     return sorted(key for key in first.keys() | second.keys() if first.get(key) != second.get(key))
 
 
-def check_output(path: Path, *read: str | Path) -> None:
-    """Refuse, before the work, a file that can't be written, or is or lies in what is `read`; an empty name is nothing.
-
-    Raises:
-        StanceError: it is a directory, a pipe or a device, something above it is a file, there is no permission to
-            write there, or see `check_outside`.
-    """
-    if path.is_dir():
-        raise StanceError(f"output={path}: is a directory; expected the name of a file to write")
-    _check_regular(path)
-    check_permitted(path)
-    for place in read:
-        if place:
-            check_outside(path, Path(place))
-
-
-def _check_regular(path: Path) -> None:
-    """Refuse what a finished file must not take the place of: a pipe or a device, a process's own descriptors too."""
-    systems = [place.parts[1:3] for place in (path.absolute(), target(path))]
-    system = any(parts[:1] in (("dev",), ("proc",)) and parts != ("dev", "shm") for parts in systems)
-    if system or (path.exists() and not path.is_file()):
-        raise StanceError(f"output={path}: is no regular file, and it would be replaced; expected the name of a file")
-
-
 def check_writable(row: Mapping[str, Any], where: str) -> None:
     """Refuse a row that can't be written again: half a surrogate pair, or a number that JSON does not have."""
     try:
@@ -256,42 +226,3 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text, whole or not at all."""
-    with replacing(path) as out:
-        out.write(text)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a binary file, whole or not at all."""
-    with _renamed(path) as handle, os.fdopen(handle, "wb") as out:
-        out.write(data)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
-    """A UTF-8 file with a temporary name beside `path`, renamed to it when the block ends well."""
-    with _renamed(path) as handle, os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
-        yield out
-
-
-@contextmanager
-def _renamed(path: Path) -> Iterator[int]:
-    """The descriptor of a temporary file beside `path`, renamed to it when the block, which closes it, ends well.
-
-    A link stays, and what it points at is replaced.
-    """
-    _check_regular(path)
-    path = target(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    name = os.fsdecode(os.fsencode(path.name)[:200])  # the file system takes 255 bytes
-    temporary = path.with_name(f".{name}.{secrets.token_hex(4)}")
-    handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)  # less what the user's umask takes
-    try:
-        yield handle
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -17,6 +17,7 @@ import pyarrow as pa
 from stance import duplicates, jsonl
 from stance.corpora.source import Dropped, Repair
 from stance.duplicates import BANDS
+from stance.files import replacing
 from stance.records import UNLABELLED, Article, Example
 
 _DETAIL = re.compile(r"""'[^']*'|"[^"]*"|\S*:\d+|\d[\d,.]*""")
@@ -62,7 +63,7 @@ class Writer:
     def __enter__(self) -> "Writer":
         self.bands = self.open.enter_context((self.folder / "bands.raw").open("wb"))
         self.remarks = {
-            kind: self.open.enter_context(jsonl.replacing(self.folder / f"{name}.jsonl"))
+            kind: self.open.enter_context(replacing(self.folder / f"{name}.jsonl"))
             for kind, name in ((Dropped, "dropped"), (Repair, "repairs"))
         }
         self.files = {

@@ -21,7 +21,7 @@ from stance import distributed, jsonl, launch
 from stance import model as models
 from stance.checkpoints import keep, newest, step_of
 from stance.errors import StanceError
-from stance.files import check_outside, check_replaceable, sha256, target
+from stance.files import check_outside, check_replaceable, resolved, sha256, write_text
 from stance.recipe import choose_precision, teachers
 from stance.settings.training import ModelConfig, TrainingConfig
 
@@ -199,7 +199,7 @@ def note(path: Path, run: str) -> str:
         That of a process that was killed; empty for none.
     """
     left = path.read_text("utf-8") if path.is_file() else ""
-    jsonl.write_text(path, run)
+    write_text(path, run)
     return "" if left == run else left
 
 
@@ -211,7 +211,7 @@ def check_apart(config: TrainingConfig, output: Path) -> None:
     """
     sources = [("initial", Path(config.initial))] if config.initial else []
     for name, folder in [*sources, *(("teacher", folder) for _, folder in teachers(config))]:
-        if target(folder) == target(output):
+        if resolved(folder) == resolved(output):
             raise StanceError(
                 f"output={output}: is what training.{name} names, and would be replaced by what learns from it; "
                 "choose another output"

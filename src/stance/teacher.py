@@ -25,7 +25,7 @@ from tqdm import tqdm
 from stance import failures, inference, jsonl, model
 from stance.calibration import softmax
 from stance.errors import MachineError, StanceError
-from stance.files import sha256
+from stance.files import sha256, write_bytes
 from stance.recipe import choose_precision, teachers
 from stance.records import LABELS, SOMEONE, UNLABELLED, Example, Pair, Span, Stance, folded
 from stance.scores import UNKNOWN, known, only_known
@@ -231,7 +231,7 @@ def _ask(folder: Path, pairs: Sequence[Pair], config: TrainingConfig) -> Shares:
                 if said is None:
                     said = inference.logits(checkpoint, parts[i], precision=precision)
                     with _keeping(config):
-                        jsonl.write_bytes(paths[i], save({"logits": said}))
+                        write_bytes(paths[i], save({"logits": said}))
                 kept[i] = said
                 bar.update(len(said))
     learned = np.isin(LABELS, knows(folder))

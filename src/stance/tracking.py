@@ -29,7 +29,7 @@ from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from stance.errors import StanceError
-from stance.files import target
+from stance.files import resolved
 from stance.jsonl import flatten
 from stance.origin import git_commit, versions
 from stance.runs import Run
@@ -208,7 +208,7 @@ def _told_where(client: MlflowClient, config: TrackingConfig) -> None:
 def _location(config: TrackingConfig) -> str | None:
     if "://" in config.artifacts or config.artifacts.lower().startswith("file:"):
         return _settled(config.artifacts)
-    return None if config.uri.startswith("http") else target(Path(config.artifacts)).as_uri()
+    return None if config.uri.startswith("http") else resolved(Path(config.artifacts)).as_uri()
 
 
 def _settled(location: str) -> str:
@@ -218,7 +218,7 @@ def _settled(location: str) -> str:
     parts = urlparse(location)
     if parts.netloc not in ("", "localhost"):
         raise StanceError(f"tracking.artifacts={location}: {parts.hostname} is no folder; expected file:///FOLDER")
-    return target(Path(url2pathname(parts.path))).as_uri()
+    return resolved(Path(url2pathname(parts.path))).as_uri()
 
 
 def _describe(client: MlflowClient, active: Run, settings: Mapping[str, Any]) -> None:

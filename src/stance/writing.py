@@ -17,6 +17,7 @@ from stance import dataset, jsonl, leaks, ledger, page, records
 from stance.corpora import cells
 from stance.dataset import FEATURES, Fingerprint, Manifest
 from stance.division import Units
+from stance.files import write_text
 from stance.leaks import NONE, UNLABELLED, Report, Rows
 from stance.records import LABELS, PARTIAL
 from stance.settings.building import CorpusConfig
@@ -177,9 +178,9 @@ def _describe(folder: Path, plan: Plan, counts: _Counts, lost: Counter[str]) -> 
     jsonl.write(folder / "clean.jsonl", _clean(folder, plan))
     dates = [day for day in map(cells.day, plan.units.dates) if day]
     span = (min(dates), max(dates)) if dates else ("", "")
-    jsonl.write_text(folder / "README.md", dataset.card(manifest, span, leaks.table(plan.report.after)))
+    write_text(folder / "README.md", dataset.card(manifest, span, leaks.table(plan.report.after)))
     found = page.html(manifest, counts.summary, leaks=leaks.table(plan.report.before))
-    jsonl.write_text(folder / "page.html", found)
+    write_text(folder / "page.html", found)
     jsonl.write_json(folder / "manifest.json", asdict(manifest))
     return manifest
 

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import ancestry, bakeoff, dataset, jsonl, recipe, resume, tracking, training, transfer
+from stance import ancestry, bakeoff, dataset, recipe, resume, tracking, training, transfer
 from stance.config import override
 from stance.dataset import Manifest
 from stance.errors import StanceError
+from stance.files import check_output
 from stance.jobs.studies import BakeoffJob
 from stance.records import Example
 from stance.rehearsal import rehearse
@@ -45,7 +46,7 @@ def _contender(job: BakeoffJob, name: str, changes: Sequence[str], read: Dataset
             own = override(own, [change])
         except StanceError as error:
             raise StanceError(f"{change!r}: {error}") from error
-    jsonl.check_output(Path(job.output), own.dataset, own.training.lexicon, own.model.name)
+    check_output(Path(job.output), own.dataset, own.training.lexicon, own.model.name)
     resume.check_apart(own.training, Path(job.output))
     if own.dataset not in read:
         read[own.dataset] = dataset.load(Path(own.dataset))
@@ -67,7 +68,7 @@ def run(job: BakeoffJob) -> Path:
     """Train every contender with every seed, score all on the same development sets and print the table."""
     bakeoff.check(job.bakeoff)
     memory = Path(job.output)
-    jsonl.check_output(memory, job.dataset, job.transfer.root if job.public else "")
+    check_output(memory, job.dataset, job.transfer.root if job.public else "")
     rows, manifest = dataset.load(Path(job.dataset))
     public = transfer.load(job.transfer) if job.public else {}
     sets = bakeoff.own(rows["validation"]) | public

@@ -6,7 +6,7 @@ from pathlib import Path
 from stance import dataset, evaluation, jsonl, plots, registry, tracking
 from stance.errors import StanceError
 from stance.evaluation import MODEL
-from stance.files import sha256
+from stance.files import check_output, sha256
 from stance.jobs.training import EvaluateJob
 from stance.predictor import StancePredictor, parts, read_metadata
 from stance.runs import Run
@@ -22,7 +22,7 @@ def run(job: EvaluateJob) -> float:
     rows, manifest = dataset.load(Path(job.dataset))
     predictor, scored = opened(job.artifact, job.precision)
     registry.check_name(job.tracking.model)
-    jsonl.check_output(Path(job.output), job.dataset, *parts(Path(job.artifact), predictor.metadata))
+    check_output(Path(job.output), job.dataset, *parts(Path(job.artifact), predictor.metadata))
     split = job.evaluation.split
     evaluation.check(job.evaluation, rows)
     origin, exported = predictor.metadata.get("checkpoint", {}), predictor.metadata.get("export_run", "")

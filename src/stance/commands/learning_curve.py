@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import ancestry, curve, dataset, jsonl, plots, resume, studies, tracking, training, transfer
+from stance import ancestry, curve, dataset, plots, resume, studies, tracking, training, transfer
 from stance.curve import Point
 from stance.errors import StanceError
+from stance.files import check_output
 from stance.inference import Logits
 from stance.jobs.studies import CurveJob
 from stance.rehearsal import rehearse
@@ -24,7 +25,7 @@ def _outputs(job: CurveJob) -> tuple[Path, Path]:
     memory = output.with_suffix(".jsonl")
     for path in (output, memory):
         read = job.dataset, job.training.lexicon, job.model.name, job.transfer.root if job.public else ""
-        jsonl.check_output(path, *read)
+        check_output(path, *read)
         resume.check_apart(job.training, path)
     studies.Memory(memory)  # refuses what is none
     return output, memory

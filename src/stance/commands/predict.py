@@ -7,6 +7,7 @@ from tqdm import tqdm
 from stance import jsonl
 from stance.encoding import Cuts
 from stance.errors import StanceError
+from stance.files import check_output
 from stance.forms import pair_from_json
 from stance.jobs.serving import PredictJob
 from stance.predictor import StancePredictor, parts
@@ -20,7 +21,7 @@ ABSTAINED = {"abstained"}
 def run(job: PredictJob) -> Path:
     """Score a JSON Lines file of {text, actor, target}; the answers come in the same order."""
     predictor = StancePredictor.load(job.artifact, precision=job.precision, threads=job.threads)
-    jsonl.check_output(Path(job.output), job.input, *parts(Path(job.artifact), predictor.metadata))
+    check_output(Path(job.output), job.input, *parts(Path(job.artifact), predictor.metadata))
     rows = list(jsonl.read(Path(job.input)))
     try:
         pairs = [pair_from_json(row, where) for where, row in rows]

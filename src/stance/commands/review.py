@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stance import build, corpora, examples, jsonl, review, studies, tracking, training
 from stance.evaluation import slug
+from stance.files import check_output
 from stance.jobs.building import sources
 from stance.jobs.studies import ReviewJob
 from stance.records import Article, Example
@@ -20,7 +21,7 @@ def run(job: ReviewJob) -> Path:
     job = replace(job, training=training.suit(job.model, job.training))
     chosen = sources(job.corpora)
     build.check(chosen)
-    jsonl.check_output(Path(job.output), job.model.name, job.training.lexicon, *(source.path for source in chosen))
+    check_output(Path(job.output), job.model.name, job.training.lexicon, *(source.path for source in chosen))
     read = {source.name: (source, corpora.sound(source, mend=True)) for source in chosen}
 
     def made(ratio: float) -> list[Example]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from stance import jsonl, registry, tracking, transfer
 from stance.commands.evaluate import opened
+from stance.files import check_output
 from stance.jobs.training import TransferJob
 from stance.predictor import parts
 from stance.scores import flat
@@ -20,7 +21,7 @@ def run(job: TransferJob) -> float:
     predictor, scored = opened(job.artifact, job.precision)
     registry.check_name(job.tracking.model)
     origin = predictor.metadata.get("checkpoint", {})
-    jsonl.check_output(Path(job.output), job.transfer.root, *parts(Path(job.artifact), predictor.metadata))
+    check_output(Path(job.output), job.transfer.root, *parts(Path(job.artifact), predictor.metadata))
     rows = transfer.load(job.transfer)
     print(f"transfer: {job.artifact} ({job.precision}) on {', '.join(f'{n} ({len(r)})' for n, r in rows.items())}")
     known = {name: transfer.learned(name, predictor.metadata) for name in rows}

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from stance import corpora, jsonl, lexicon, tally, tracking, weak
 from stance.corpora.source import Dropped, Found
 from stance.errors import StanceError
+from stance.files import check_output
 from stance.forms import article_to_json
 from stance.jobs.building import WeakJob
 from stance.records import Article
@@ -23,7 +24,7 @@ from stance.tally import Outcome, Tally
 def run(job: WeakJob) -> Path:
     """Let labelling functions annotate articles, and report how often each votes and is right against gold."""
     weak.check(job.weak)
-    jsonl.check_output(Path(job.output), job.source.path, job.weak.gold, job.weak.lexicon)
+    check_output(Path(job.output), job.source.path, job.weak.gold, job.weak.lexicon)
     words = lexicon.load(Path(job.weak.lexicon))
     stated = weak.given(words)
     found = _opened(job.source)

@@ -14,7 +14,7 @@ from stance import agreement, annotators, corpora, jsonl, splits
 from stance.corpora import check, convert, coverage, variety
 from stance.corpora.source import Dropped
 from stance.errors import StanceError, printable
-from stance.files import target
+from stance.files import check_output, resolved, write_text
 from stance.forms import article_to_json
 from stance.records import LABELS, Article
 from stance.settings.building import SourceConfig, SplitConfig
@@ -103,7 +103,7 @@ def _coverage(options: argparse.Namespace) -> int:
         card = options.path / "README.md"
         if not card.is_file():
             raise StanceError(f"{card}: no such file; --write wants a directory with a card")
-        jsonl.write_text(card, coverage.replace(jsonl.read_text(card), block))
+        write_text(card, coverage.replace(jsonl.read_text(card), block))
     return 0
 
 
@@ -152,7 +152,7 @@ def _balance(articles: Sequence[Article], chosen: dict[str, str]) -> None:
 
 def _agreement(options: argparse.Namespace) -> int:
     if options.disagreements:
-        jsonl.check_output(options.disagreements, options.path, options.second or "")
+        check_output(options.disagreements, options.path, options.second or "")
     first = corpora.read(options.path)
     if options.second is None:
         return _panel(first, options.disagreements)
@@ -202,9 +202,9 @@ def _named(annotator: str) -> str:
 
 def _combine(options: argparse.Namespace) -> int:
     for file in filter(None, (options.output, options.queue)):
-        jsonl.check_output(file, options.path, *options.adjudicated)
+        check_output(file, options.path, *options.adjudicated)
     if options.queue:
-        if target(options.queue) == target(options.output):
+        if resolved(options.queue) == resolved(options.output):
             raise StanceError(f"{options.queue}: --output and --queue are the same file; give the queue one of its own")
         annotators.check_queue(options.queue)
     articles = corpora.read(options.path)

@@ -17,6 +17,7 @@ from stance.corpora.offsets import locate
 from stance.corpora.regions import KINDS, LINK, TARGET, Drawing, Region, Relation, Traced, draw, trace
 from stance.corpora.source import Dropped, Found, Repair, files
 from stance.errors import StanceError
+from stance.files import replacing
 from stance.forms import FIELDS, article_from_json, article_to_json
 from stance.records import LABELS, PHENOMENA, Annotation, Article, Triple
 from stance.settings.building import SourceConfig
@@ -72,7 +73,7 @@ def tasks(
 
 def write(path: Path, articles: Iterable[Article], predictions: Mapping[str, Sequence[Triple]] | None = None) -> None:
     """Write tasks as one JSON array, as they come; the file appears only when it is whole."""
-    with jsonl.replacing(path) as out:
+    with replacing(path) as out:
         between = "[\n"
         for task in tasks(articles, predictions):
             out.write(between + jsonl.dumps(task))
