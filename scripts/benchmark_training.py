@@ -133,7 +133,7 @@ def quality(bench: Bench, seeds: int, memory: Path) -> dict[str, Figure]:
     """
     data = dataset.fingerprint(bench.rows)
     facts = {
-        ours: f"{NAMES_ALONE} {resume.digest(bench.job.model, bench.job.training, data)}",
+        ours: f"{NAMES_ALONE} {resume.job_digest(bench.job.model, bench.job.training, data)}",
         stock: f"{STOCK_EPOCHS} {bench.job.model.name} {bench.job.model.revision} {data}",  # none of our settings
     }
     done, commit = Memory(memory), origin.git_commit()[0]
@@ -160,7 +160,7 @@ def ours(bench: Bench, seed: int) -> dict[str, float]:
     """The scores of a whole training of ours: given the mentions' places, and asked by names alone, as stock is."""
     rows, config = bench.rows["validation"], replace(bench.job.training, seed=seed)
     bare = [without_places(row) for row in rows]
-    result, answers = studies.answers(bench.rows, bench.job.model, config, {NAMES_ALONE: bare})
+    result, answers = studies.train_and_predict(bench.rows, bench.job.model, config, {NAMES_ALONE: bare})
     return {STANCE: result.scores["macro_f1"], NAMES_ALONE: bakeoff.score(answers[NAMES_ALONE], bare)}
 
 

@@ -170,7 +170,7 @@ def test_a_tokenizer_without_a_fast_form_is_refused() -> None:
 def test_a_translation_model_is_no_text_encoder(tmp_path: Path) -> None:
     BartConfig(d_model=16).save_pretrained(tmp_path)
     with pytest.raises(StanceError, match=r"a bart model is no text encoder"):
-        encoders.settings(tiny.config(name=str(tmp_path)))
+        encoders.pretrained_config(tiny.config(name=str(tmp_path)))
 
 
 def test_a_decoder_is_refused_since_its_names_stand_before_the_passage(folders: Path, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_all_layers_frozen_is_refused(layers: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("layers", "frozen"), [(2, 0), (3, 1), (6, 2), (12, 4)])
 def test_by_default_a_third_is_frozen(layers: int, frozen: int) -> None:
     encoder = tiny.encoder("bert", tiny.tokenizer("bert"), num_hidden_layers=layers)
-    engine.freeze_lowest(encoder, TrainingConfig().frozen_layers)
+    engine.freeze_layers(encoder, TrainingConfig().frozen_layers)
     learning = [all(p.requires_grad for p in layer.parameters()) for layer in encoder.encoder.layer]
     assert learning == [False] * frozen + [True] * (layers - frozen)
     assert encoder.get_input_embeddings().weight.requires_grad == (not frozen)

@@ -887,6 +887,22 @@ def test_a_contender_changes_what_learns_alone(encoder: str, tmp_path: Path) -> 
             script("bakeoff").main([f"dataset={folder}", f"+bakeoff.contenders={{a: [], b: ['{change}']}}"])
 
 
+def test_a_study_that_failed_leaves_no_run_to_give_up(tmp_path: Path) -> None:
+    with suppress(StanceError), studies.noted(tmp_path / "memory.jsonl") as begin:
+        begin("first")
+        raise StanceError("a training failed; its run ended so")
+    with studies.noted(tmp_path / "memory.jsonl") as begin:
+        assert begin("second") == ""
+
+
+def test_articles_are_known_by_a_dataset_of_several_corpora_too() -> None:
+    learned = [replace(row, text=f"Before. {row.text} After.", article_id=f"{row.corpus}/{row.article_id}")
+               for row in SPLITS["validation"]]  # fmt: skip
+    contender = bakeoff.Contender("b", "0", {"train": learned}, tiny.config(name="none"), TrainingConfig())
+    with pytest.raises(StanceError, match="it learns the articles of"):
+        bakeoff.check_unseen(contender, SPLITS["validation"])
+
+
 def test_a_killed_study_leaves_the_id_of_its_run(tmp_path: Path) -> None:
     memory = tmp_path / "new" / "memory.jsonl"
     with suppress(KeyboardInterrupt), studies.noted(memory) as begin:

@@ -321,8 +321,10 @@ def test_an_encoder_with_other_weights_under_the_same_name_is_refused(interrupte
     (name, digest) = next(iter(job["weights"].items()))
     changed = {**job, "weights": {name: "0" * 64}}
     with pytest.raises(StanceError, match=rf"weights\.{name} was {digest}, is {'0' * 64}\. Repeat"):
-        resume.find(work_of(interrupted), changed, "auto")
-    assert resume.find(work_of(interrupted), {**job, "weights": {}}, "auto").checkpoint, "weights that are gone"
+        resume.find_interrupted(work_of(interrupted), changed, "auto")
+    assert resume.find_interrupted(work_of(interrupted), {**job, "weights": {}}, "auto").checkpoint, (
+        "weights that are gone"
+    )
 
 
 def test_another_number_of_processes_is_refused(
@@ -330,7 +332,7 @@ def test_another_number_of_processes_is_refused(
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(StanceError, match=r"another one: processes was 1, is 2\. Repeat"):
-        resume.find(work_of(interrupted), described(interrupted), "auto")
+        resume.find_interrupted(work_of(interrupted), described(interrupted), "auto")
 
 
 def test_another_kind_of_device_is_refused(interrupted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,14 +340,14 @@ def test_another_kind_of_device_is_refused(interrupted: Path, monkeypatch: pytes
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there == "cuda")
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: False)
     with pytest.raises(StanceError, match=rf"another one: device was {here}, is {there}\. Repeat"):
-        resume.find(work_of(interrupted), described(interrupted), "auto")
+        resume.find_interrupted(work_of(interrupted), described(interrupted), "auto")
 
 
 def described(output: Path) -> dict[str, Any]:
     """The job of an interrupted training as this process would describe it."""
     before = json.loads((work_of(output) / "job.json").read_text())["job"]
     model, config = killed.job(before["model"]["name"])
-    return resume.describe(model, config, before["dataset"])
+    return resume.describe_job(model, config, before["dataset"])
 
 
 @pytest.mark.parametrize("rewriting", [{"deny": 0.5}, {"passive": 0.5}])
@@ -354,15 +356,15 @@ def test_a_training_whose_pairs_a_lexicon_changes_is_another_one_with_another_le
 ) -> None:
     words = tmp_path / "words.yaml"
     words.write_text("back: support")
-    assert resume.weights(ModelConfig(), TrainingConfig(lexicon=str(words))).keys() == set()
-    found = resume.weights(ModelConfig(), TrainingConfig(lexicon=str(words), **rewriting))  # type: ignore[arg-type]
+    assert resume.weight_digests(ModelConfig(), TrainingConfig(lexicon=str(words))).keys() == set()
+    found = resume.weight_digests(ModelConfig(), TrainingConfig(lexicon=str(words), **rewriting))  # type: ignore[arg-type]
     assert found == {str(words): hashlib.sha256(words.read_bytes()).hexdigest()}
 
 
 def test_the_precision_that_auto_takes_is_what_counts() -> None:
     model, config = killed.job("encoder", precision="auto")
     taken = replace(config, precision=choose_precision("auto"))
-    assert resume.describe(model, config, "0") == resume.describe(model, taken, "0")
+    assert resume.describe_job(model, config, "0") == resume.describe_job(model, taken, "0")
 
 
 def test_a_resume_takes_the_precision_that_was_measured_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,13 +376,13 @@ def test_a_resume_takes_the_precision_that_was_measured_before(tmp_path: Path, m
     for before, gain in (("bf16", 0.5), ("fp32", 3.0)):
         monkeypatch.setattr(recipe, "bf16_gain", lambda gain=gain: gain)
         measured = "bf16" if gain > 1 else "fp32"
-        assert resume.settled(model, config, "0", output, "never").precision == measured
+        assert resume.with_precision(model, config, "0", output, "never").precision == measured
         (work_of(output) / "job.json").write_text(json.dumps({"job": {"training": {"precision": before}}}))
-        assert resume.settled(model, config, "0", output, "auto").precision == before
-        assert resume.settled(model, config, "0", output, "never").precision == measured
+        assert resume.with_precision(model, config, "0", output, "auto").precision == before
+        assert resume.with_precision(model, config, "0", output, "never").precision == measured
         (work_of(output) / "job.json").write_text('{"job": 1}')
-        assert resume.settled(model, config, "0", output, "auto").precision == measured
-    assert resume.settled(model, replace(config, precision="fp32"), "0", output, "auto").precision == "fp32"
+        assert resume.with_precision(model, config, "0", output, "auto").precision == measured
+    assert resume.with_precision(model, replace(config, precision="fp32"), "0", output, "auto").precision == "fp32"
 
 
 def test_a_setting_that_changes_no_weight_may_change(
@@ -432,9 +434,9 @@ def test_resume_that_is_no_choice_is_refused(encoder: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("text", ['{"job": ', "[]", "{}", '{"job": null, "run": null}', '{"job": {}}'])
 def test_a_job_file_that_cannot_be_read_is_refused(interrupted: Path, tmp_path: Path, text: str) -> None:
     (tmp_path / "job.json").write_text(text)
-    assert resume.find(tmp_path, described(interrupted), "never") == resume.Before()
+    assert resume.find_interrupted(tmp_path, described(interrupted), "never") == resume.Before()
     with pytest.raises(StanceError, match=r"job\.json: not the JSON .* start anew with resume=never"):
-        resume.find(tmp_path, described(interrupted), "auto")
+        resume.find_interrupted(tmp_path, described(interrupted), "auto")
 
 
 def test_a_work_folder_that_is_something_else_is_left_alone(encoder: str, tmp_path: Path) -> None:
@@ -446,7 +448,7 @@ def test_a_work_folder_that_is_something_else_is_left_alone(encoder: str, tmp_pa
 
 
 def hold(output: Path, ready: Any) -> None:
-    with resume.hold(output):
+    with resume.hold_work(output):
         ready.set()
         time.sleep(120)
 
@@ -519,6 +521,13 @@ def test_the_output_too_needs_room_beside_the_checkpoints(tmp_path: Path, monkey
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10 * size - 1))
     with pytest.raises(StanceError, match=r"the checkpoints need 0\.04 GB .*, the disk has 0\.04 GB for them"):
         checkpoints.check_disk(tmp_path, model, TrainingConfig(save_steps=1))
+
+
+def test_one_epoch_needs_room_for_the_last_checkpoint_and_the_one_being_written(tmp_path: Path) -> None:
+    model = torch.nn.Linear(1000, 1000, bias=False)
+    checkpoints.check_disk(tmp_path, model, TrainingConfig(epochs=1, save_steps=1, disk_budget_gb=0.025))
+    with pytest.raises(StanceError, match=r"need 0\.02 GB \(2 of 0\.01 GB\), training\.disk_budget_gb=0\.023"):
+        checkpoints.check_disk(tmp_path, model, TrainingConfig(epochs=1, save_steps=1, disk_budget_gb=0.023))
 
 
 @pytest.mark.parametrize("setting", ["save_steps", "disk_budget_gb"])
@@ -694,14 +703,14 @@ def test_a_training_that_has_ended_tells_its_precision_too(
 ) -> None:
     monkeypatch.setattr(resume, "choose_precision", lambda wanted: "bf16" if wanted == "auto" else wanted)
     model, config, output = ModelConfig(), TrainingConfig(), tmp_path / "checkpoint"
-    facts, job = {"training": {"precision": "fp32"}}, resume.digest(model, replace(config, precision="fp32"), "0")
+    facts, job = {"training": {"precision": "fp32"}}, resume.job_digest(model, replace(config, precision="fp32"), "0")
     file = output / "checkpoint.json" if name == "checkpoint" else work_of(output) / "job.json"
     file.parent.mkdir()
     file.write_text(
         json.dumps({"job": job, "labels": LABELS, **facts} if name == "checkpoint" else {"job": facts, "run": ""})
     )
-    assert resume.settled(model, config, "0", output, "auto").precision == "fp32"
-    assert resume.settled(model, config, "0", output, "never").precision == "bf16"
+    assert resume.with_precision(model, config, "0", output, "auto").precision == "fp32"
+    assert resume.with_precision(model, config, "0", output, "never").precision == "bf16"
 
 
 def test_another_training_does_not_take_the_precision_of_what_stands_in_its_place(
@@ -709,15 +718,15 @@ def test_another_training_does_not_take_the_precision_of_what_stands_in_its_plac
 ) -> None:
     monkeypatch.setattr(resume, "choose_precision", lambda wanted: "bf16" if wanted == "auto" else wanted)
     model, config, output = ModelConfig(), TrainingConfig(), tmp_path / "checkpoint"
-    job = resume.digest(model, replace(config, precision="fp32"), "0")
+    job = resume.job_digest(model, replace(config, precision="fp32"), "0")
     output.mkdir()
     (output / "checkpoint.json").write_text(
         json.dumps({"job": job, "labels": LABELS, "training": {"precision": "fp32"}})
     )
-    assert resume.settled(model, config, "0", output, "auto").precision == "fp32"
-    assert resume.settled(model, config, "another dataset", output, "auto").precision == "bf16"
-    assert resume.settled(model, replace(config, epochs=9), "0", output, "auto").precision == "bf16"
-    assert resume.settled(replace(model, name="other"), config, "0", output, "auto").precision == "bf16"
+    assert resume.with_precision(model, config, "0", output, "auto").precision == "fp32"
+    assert resume.with_precision(model, config, "another dataset", output, "auto").precision == "bf16"
+    assert resume.with_precision(model, replace(config, epochs=9), "0", output, "auto").precision == "bf16"
+    assert resume.with_precision(replace(model, name="other"), config, "0", output, "auto").precision == "bf16"
 
 
 @pytest.mark.parametrize("name", ["initial", "teacher"])

@@ -225,10 +225,10 @@ def test_a_resume_with_other_words_is_another_training(tmp_path: Path) -> None:
     words = tmp_path / "words.yaml"
     words.write_text("one")
     config = TrainingConfig(deny=0.5, lexicon=str(words))
-    before = resume.digest(ModelConfig(), config, "d")
+    before = resume.job_digest(ModelConfig(), config, "d")
     words.write_text("two")
-    assert resume.digest(ModelConfig(), config, "d") != before
+    assert resume.job_digest(ModelConfig(), config, "d") != before
     unused = TrainingConfig(lexicon=str(words))
-    before = resume.digest(ModelConfig(), unused, "d")
+    before = resume.job_digest(ModelConfig(), unused, "d")
     words.write_text("three")
-    assert resume.digest(ModelConfig(), unused, "d") == before
+    assert resume.job_digest(ModelConfig(), unused, "d") == before

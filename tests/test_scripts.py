@@ -1169,8 +1169,10 @@ def test_multirun_trains_once_for_each_seed(built: Workplace, tmp_path: Path) ->
 def test_several_trainings_are_refused_where_a_later_one_was_interrupted(
     built: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for left in ("other-1", "checkpoint-old", "checkpoint-1"):
+    for left in ("other-1", "checkpoint-old", "checkpoint-0", "checkpoint-1"):
         (tmp_path / f"{left}.partial" / "checkpoint-5").mkdir(parents=True)
+        if left != "checkpoint-0":  # killed while it was cleared away: nothing in it is gone on with
+            (tmp_path / f"{left}.partial" / "job.json").write_text("{}")
     monkeypatch.setattr(sys, "argv", ["train.py", "-m", "training.seed=1,2", *tiny_training(tmp_path, built)])
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="2"):

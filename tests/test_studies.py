@@ -1,7 +1,9 @@
 """Studies over many trainings, in miniature but with the real encoder: learning curve, review queue, transfer."""
 
 import json
+import math
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -466,6 +468,7 @@ def test_a_review_of_a_corpus_of_two_labels_doubts_only_with_these(
             script("review").main([*settings, f"training.{name}={value}"])
     with pytest.raises(StanceError, match=r"review\.folds=7: there are 6 articles of different passages"):
         script("review").main([*settings, "review.folds=7"])
+    assert all(run.info.status == "FINISHED" for run in runs(built, "review")), "refused before there is a run"
     script("review").main([*settings, "review.folds=2"])
     rows = [row for _, row in jsonl.read(tmp_path / "review.jsonl")]
     assert rows
@@ -496,6 +499,19 @@ def test_a_review_of_one_stance_alone_is_refused_before_a_training() -> None:
         review.review(rows, rows, tiny.config(name="none"), recipe, ReviewConfig(folds=2))
 
 
-def test_a_review_with_one_fold_is_refused(built: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(StanceError, match=r"review\.folds must be at least 2"):
+def test_a_review_with_a_wrong_setting_is_refused_before_its_run(built: Workplace, tmp_path: Path) -> None:
+    with pytest.raises(StanceError, match=r"review\.folds=1: expected 2 or more"):
         script("review").main(["review.folds=1", *built.tracking])
+    before = len(runs(built, "review"))
+    for setting in ("examples.alone=2", "examples.context=-1"):
+        with pytest.raises(StanceError, match=re.escape(setting.partition("=")[0])):
+            script("review").main([setting, f"output={tmp_path / 'review.jsonl'}", *built.tracking])
+    assert len(runs(built, "review")) == before, "nothing was tried"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("candidates", math.nan), ("candidates", 1e12), ("confidence", 0.0), ("per_article", -1)]
+)
+def test_settings_of_a_review_without_a_meaning_are_named(name: str, value: float) -> None:
+    with pytest.raises(StanceError, match=rf"review\.{name}={value}: expected "):
+        review.check(replace(ReviewConfig(), **{name: value}))

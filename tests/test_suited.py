@@ -52,7 +52,7 @@ def test_a_rate_of_the_small_encoder_is_doubted_for_a_wide_one(width: int, rate:
 @pytest.mark.parametrize("kind", tiny.KINDS)
 def test_every_architecture_tells_its_width(kind: str, tmp_path: Path) -> None:
     config = tiny.config(name=str(tiny.folder(kind, tmp_path / "encoder")))
-    known, encoder = encoders.settings(config), encoders.load(config).encoder
+    known, encoder = encoders.pretrained_config(config), encoders.load(config).encoder
     assert known.hidden_size == encoder.config.hidden_size == 32
 
 
@@ -84,10 +84,10 @@ def test_the_run_and_the_checkpoint_tell_the_rate_that_was_taken(trained: Workpl
 @pytest.mark.parametrize("name", ["no/such/folder", pytest.param("nowhere", marks=pytest.mark.slow)])
 def test_an_encoder_that_is_not_there_is_named(name: str, no_network: list[object]) -> None:
     with pytest.raises(StanceError, match=rf"model\.name={name}: cannot load it"):
-        encoders.settings(ModelConfig(name=name))
+        encoders.pretrained_config(ModelConfig(name=name))
 
 
 def test_a_model_that_is_no_text_encoder_is_named(tmp_path: Path) -> None:
     CLIPConfig().save_pretrained(tmp_path)
     with pytest.raises(StanceError, match=r": a clip model is no text encoder"):
-        encoders.settings(ModelConfig(name=str(tmp_path)))
+        encoders.pretrained_config(ModelConfig(name=str(tmp_path)))

@@ -35,7 +35,7 @@ import tiny
 from conftest import ROOT, script
 from stance import dataset, findings, jsonl, space, study, sweep, sweep_runs, training, trial, usage
 from stance.commands import sweep as commands
-from stance.commands.sweep import settled
+from stance.commands.sweep import as_trained
 from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.records import LABELS
@@ -1351,9 +1351,9 @@ def test_the_script_keeps_a_run_a_study_and_a_child_a_trial_and_goes_on_with_bot
 
 def test_the_record_of_a_trial_has_the_rate_that_is_left_to_the_encoder(toy: Path) -> None:
     drawn = Settings(ModelConfig(name=f"{toy}/encoder"), TrainingConfig())
-    assert settled(drawn).training.learning_rate == 2e-4
+    assert as_trained(drawn).training.learning_rate == 2e-4
     unknown = replace(drawn, model=ModelConfig(name=f"{toy}/no/encoder"))
-    assert settled(unknown) == unknown, "the trial tells of it"
+    assert as_trained(unknown) == unknown, "the trial tells of it"
 
 
 def test_settings_that_make_no_sweep_are_refused_before_there_is_a_database(toy: Path, tmp_path: Path) -> None:

@@ -580,7 +580,10 @@ def test_another_export_to_the_same_folder_is_refused(exported: Workplace, tmp_p
     config = copied(exported, tmp_path)
     before = len(runs(config, "export"))
     names = [f"dataset={exported.dataset}", f"checkpoint={exported.checkpoint}", f"output={tmp_path}/artifact"]
-    with resume.hold(tmp_path / "artifact", name="export"), ThreadPoolExecutor(1) as other:  # a lock is a thread's
+    with (
+        resume.hold_work(tmp_path / "artifact", name="export"),
+        ThreadPoolExecutor(1) as other,
+    ):  # a lock is a thread's
         done = other.submit(script("export").main, [*names, *overrides(config)])
         with pytest.raises(
             StanceError, match=r"another process writes \S+/artifact at this moment; wait for it or choose"

@@ -241,6 +241,15 @@ def test_validation_loss_that_rises_over_two_epochs_is_overfitting() -> None:
     assert "macro-F1 did not get above 0.600; lower training.epochs (now 8) or set training.early_stopping" in text
 
 
+@pytest.mark.parametrize("trained", [3, 4])
+def test_overfitting_is_told_where_early_stopping_can_not_end_the_training(trained: int) -> None:
+    log = epochs([1.0, 0.5, 0.2], [0.8, 0.9, 1.4], [0.70, 0.69, 0.66])
+    place, text = first(watch.Overfitting(replace(RECIPE, epochs=trained, early_stopping=3)), log)
+    assert place == len(log) - 1
+    assert text.endswith(f"lower training.epochs (now {trained}) or lower training.early_stopping (now 3)")
+    assert first(watch.Overfitting(replace(RECIPE, epochs=5, early_stopping=3)), log) == (-1, "")
+
+
 def test_a_training_is_watched_for_all_that_can_go_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "memory_limit", lambda: 1)
     logs: dict[str, list[dict[str, float]]] = {
@@ -275,7 +284,7 @@ def test_a_label_may_be_no_answer_after_the_first_of_several_epochs(trained: int
     ],
 )
 def test_what_is_no_overfitting_is_passed_over(log: list[dict[str, float]], patience: int) -> None:
-    assert first(watch.Overfitting(replace(RECIPE, early_stopping=patience)), log) == (-1, "")
+    assert first(watch.Overfitting(replace(RECIPE, epochs=8, early_stopping=patience)), log) == (-1, "")
 
 
 def test_memory_near_its_limit_is_told_before_the_kernel_ends_the_run() -> None:
@@ -399,6 +408,8 @@ def test_the_best_of_many_passes_needs_wider_intervals() -> None:
     one, ten = (asked(Validation(SPLITS["train"], examples, seed=1, passes=n), answers, range(24)) for n in (1, 10))
     assert ten["above_guess_low"] < one["above_guess_low"] <= one["above_guess_high"] < ten["above_guess_high"]
     assert ten["above_guess"] == one["above_guess"]
+    most, beyond = (Validation(SPLITS["train"], examples, seed=1, passes=n).level for n in (50, 10**9))
+    assert beyond == most, "a validation would take longer than an epoch"
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])

@@ -10,9 +10,9 @@ The package is layered; a module imports only from the rings above it:
             `readings` `labelling` `weak` `tally`
             (+ datasets, datasketch, filelock, pyarrow, tqdm, xxhash, yaml, krippendorff, scipy, trafilatura,
             charset_normalizer, requests)
-* training  `launch` `encoders` `heads` `narrow` `relative` `model` `inference` `objective` `teacher` `ancestry`
-            `batches` `callbacks` `recipe` `renaming` `hiding` `rewriting` `augment` `failures` `validation` `watch`
-            `trainer` `checkpoints` `resume` `training` `export` `scores` `calibration` `abstention` `trust`
+* training  `launch` `multirun` `encoders` `heads` `narrow` `relative` `model` `inference` `objective` `teacher`
+            `ancestry` `batches` `callbacks` `recipe` `renaming` `hiding` `rewriting` `augment` `failures` `validation`
+            `watch` `trainer` `checkpoints` `resume` `training` `export` `scores` `calibration` `abstention` `trust`
             `baselines` `evaluation` `transfer` `studies` `rehearsal` `bakeoff` `curve` `review` `plots` `history`
             `show` `usage` `space` `study` `trial` `findings` `sweep` `distributed` `engine` `lora` `packaged`
             (+ torch, transformers, accelerate, peft, safetensors, onnx, evaluate, sklearn, cleanlab, optuna,

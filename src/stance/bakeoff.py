@@ -82,12 +82,17 @@ def check_unseen(contender: Contender, validation: Sequence[Example]) -> None:
         StanceError: it does.
     """
     learned = [row for part in ("train", UNLABELLED) for row in contender.splits.get(part, ())]
-    texts, articles = {row.text for row in learned}, {(row.corpus, row.article_id) for row in learned}
-    if seen := [row.id for row in validation if row.text in texts or (row.corpus, row.article_id) in articles]:
+    texts, articles = {row.text for row in learned}, {_article(row) for row in learned}
+    if seen := [row.id for row in validation if row.text in texts or _article(row) in articles]:
         raise StanceError(
             f"bakeoff.contenders.{contender.name}: it learns the articles of {len(seen)} of the {len(validation)} "
             f"validation pairs that are scored, first {seen[0]}; build its dataset with the same splits"
         )
+
+
+def _article(row: Example) -> tuple[str, str]:
+    """A row's corpus and its article there, whose name starts with that of the corpus where a dataset has several."""
+    return row.corpus, row.article_id.removeprefix(f"{row.corpus}/")
 
 
 def metric(contender: str, scored: str) -> str:
@@ -164,7 +169,7 @@ def outcomes(
 def run(contender: Contender, seed: int, *, sets: Sets) -> Outcome:
     """Train one contender with one seed and score it."""
     recipe = replace(contender.training, seed=seed)
-    result, answers = studies.answers(contender.splits, contender.model, recipe, sets)
+    result, answers = studies.train_and_predict(contender.splits, contender.model, recipe, sets)
     scores = {name: score(answers[name], rows) for name, rows in sets.items()}
     return Outcome(contender.name, seed, result.pairs_per_second, scores, result.alerts)
 

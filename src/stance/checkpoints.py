@@ -28,7 +28,7 @@ WHOLE, STATE = "whole.json", "trainer_state.json"
 class Keeper(TrainerCallback):  # type: ignore[misc]
     """Writes checkpoints that a killed training goes on from, and restores what the trainer itself forgets.
 
-    It must be the last callback: a checkpoint is whole when all others have put their share into it.
+    It must stand behind all callbacks that write on a save: a checkpoint is whole when they have put their share in.
     """
 
     def __init__(self, trainer: StanceTrainer, save_steps: int) -> None:
@@ -73,7 +73,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
         self.trainer.accelerator.wait_for_everyone()
         if state.is_world_process_zero:
             _seal(folder)
-            keep(self.work, folder)
+            prune(self.work, folder)
         self.trainer.pace.go_on()
 
     def _folder(self, step: int) -> Path:
@@ -108,7 +108,7 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def keep(work: Path, checkpoint: Path) -> None:
+def prune(work: Path, checkpoint: Path) -> None:
     """Remove every checkpoint but this one and the best at its time."""
     for folder in _folders(work):
         if folder not in (checkpoint, _best(checkpoint)):
@@ -126,14 +126,14 @@ def check_disk(work: Path, model: nn.Module, config: TrainingConfig, *, sharded:
     """Refuse a training whose checkpoints would not fit, before it starts.
 
     A checkpoint holds the weights, of a `sharded` training twice, and AdamW's two moments. There are at most three: the
-    best, the last, and the one that is being written.
+    best, the last, and the one that is being written; with one epoch the best is the last.
 
     Raises:
         StanceError: they need more than `training.disk_budget_gb` or than is free.
     """
     weights = sum(tensor.nbytes for tensor in model.state_dict().values())
     one = (1 + sharded) * weights + 2 * sum(p.nbytes for p in model.parameters() if p.requires_grad)
-    count = 3 if config.save_steps else min(3, config.epochs)
+    count = min(3, config.epochs + bool(config.save_steps))
     there = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
     free = shutil.disk_usage(work).free + there - weights  # the output is written while the checkpoints are there
     need = f"{work}: the checkpoints need {count * one / 1e9:.2f} GB ({count} of {one / 1e9:.2f} GB)"

@@ -29,7 +29,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from stance import launch, usage
+from stance import launch, multirun, usage
 from stance.errors import StanceError, hidden, install, no_room, printable
 
 Job = TypeVar("Job")
@@ -183,8 +183,8 @@ class Script(Generic[Job]):
             if many and output:
                 suffixed, number = bool(Path(str(getattr(self.job, "output", ""))).suffix), HydraConfig.get().job.num
                 if not number and not elsewhere and getattr(job, "resume", "") == "stop":
-                    launch.check_left(Path(output))
-                setattr(job, "output", str(launch.numbered(Path(output), number, suffixed=suffixed)))  # noqa: B010
+                    multirun.check_left(Path(output))
+                setattr(job, "output", str(multirun.numbered(Path(output), number, suffixed=suffixed)))  # noqa: B010
             if launch.rank():
                 launch.stay_quiet()
             run = self._command()

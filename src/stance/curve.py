@@ -106,7 +106,7 @@ def _train(
     others: Mapping[str, Sequence[Example]],
     score: Score,
 ) -> tuple[dict[str, float], dict[str, str]]:
-    result, answers = studies.answers(splits, models, recipe, others)
+    result, answers = studies.train_and_predict(splits, models, recipe, others)
     return {"validation_macro_f1": result.scores["macro_f1"], **score(answers)}, result.alerts
 
 

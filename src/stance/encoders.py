@@ -84,7 +84,7 @@ def check_dropout(config: ModelConfig) -> None:
             raise StanceError(f"model.{name}={share}: expected a probability, from 0 to below 1")
 
 
-def settings(config: ModelConfig) -> PretrainedConfig:
+def pretrained_config(config: ModelConfig) -> PretrainedConfig:
     """The architecture and sizes of the encoder that `config` names, without its weights.
 
     Raises:

@@ -1,15 +1,43 @@
-"""How the network is run: idle and frozen weights, recomputed activations, compilation; refused where impossible."""
+"""The network as training starts it: idle and frozen weights, adapters, recomputed activations, compilation.
+
+What an encoder can't do of it is refused.
+"""
+
+from pathlib import Path
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from stance import encoders
+from stance import distributed, encoders, lora
+from stance.encoders import Pretrained
 from stance.errors import StanceError
 from stance.layouts import Encoding
-from stance.model import StanceModel
+from stance.model import StanceModel, start_from
 from stance.recipe import choose_precision
 from stance.settings.training import ModelConfig, TrainingConfig
+
+
+def network(pretrained: Pretrained, model_config: ModelConfig, config: TrainingConfig) -> StanceModel:
+    """The model as training starts it, made of this encoder.
+
+    Raises:
+        StanceError: `training.initial` is no checkpoint that fits it, or the encoder can't be trained so.
+    """
+    layout = pretrained.encoding.layout
+    model = StanceModel(pretrained.encoder, layout, model_config.dropout, head=model_config.head)
+    if config.initial:
+        start_from(model, pretrained, Path(config.initial))
+    freeze_idle(model, pretrained.encoding)
+    if not config.lora.rank:
+        freeze_layers(pretrained.encoder, config.frozen_layers)
+    if config.gradient_checkpointing:
+        enable_gradient_checkpointing(pretrained.encoder, model_config.name)
+    distributed.name_blocks(model)
+    if config.lora.rank:
+        markers = (pretrained.encoding.actor_id, pretrained.encoding.target_id)
+        model.encoder = lora.adapt(pretrained.encoder, config.lora, markers)
+    return model
 
 
 def freeze_idle(model: StanceModel, encoding: Encoding) -> None:
@@ -25,20 +53,20 @@ def freeze_idle(model: StanceModel, encoding: Encoding) -> None:
     model.zero_grad()
 
 
-def settled(models: ModelConfig, recipe: TrainingConfig) -> dict[str, str]:
+def auto_settings(models: ModelConfig, recipe: TrainingConfig) -> dict[str, str]:
     """What a suited recipe leaves to the encoder and the machine, as a training takes it: for its record.
 
     Raises:
         StanceError: the encoder can't be found, or can't be trained so.
     """
-    found = encoders.settings(models)
+    found = encoders.pretrained_config(models)
     return {
         "precision": choose_precision(recipe.precision),
         "layout": encoders.layout_for(models.layout, found.model_type),
     }
 
 
-def freeze_lowest(encoder: PreTrainedModel, layers: int | None) -> None:
+def freeze_layers(encoder: PreTrainedModel, layers: int | None) -> None:
     """Leave the lowest layers of an encoder as they were pretrained, and all that is no layer: embeddings, biases.
 
     Neither their gradients nor the optimizer's moments are worked out then (Lee et al. 2019, arXiv:1911.03090: the
@@ -66,7 +94,7 @@ def freeze_lowest(encoder: PreTrainedModel, layers: int | None) -> None:
         parameter.requires_grad_(False)
 
 
-def recompute(encoder: PreTrainedModel, name: str) -> None:
+def enable_gradient_checkpointing(encoder: PreTrainedModel, name: str) -> None:
     """Keep a layer's input alone and compute the rest again in the backward pass (Chen et al. 2016).
 
     Raises:

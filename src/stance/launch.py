@@ -1,14 +1,10 @@
 """The processes that `torchrun`, `accelerate launch` or Slurm started, as every script sees them. Needs no torch.
 
-What they share while they train is `stance.distributed`'s matter. Also the outputs of the jobs of `-m`.
+What they share while they train is `stance.distributed`'s matter.
 """
 
 import os
-import re
 import time
-from pathlib import Path
-
-from stance.errors import StanceError
 
 PATIENCE = 30.0
 """Seconds, of which `torchrun` needs a tenth; the first process may meet the same error some seconds later."""
@@ -72,29 +68,3 @@ def leave() -> None:
 
         if distributed.is_initialized():
             distributed.destroy_process_group()
-
-
-def numbered(output: Path, number: int, *, suffixed: bool) -> Path:
-    """The output of one of several jobs; if it is `suffixed`, a file, the number stands before its suffix.
-
-    Raises:
-        StanceError: the output has no name.
-    """
-    if not output.name:
-        raise StanceError(f"output={output}: expected a name to which the number of a job can be added")
-    suffix = output.suffix if suffixed else ""
-    return output.with_name(f"{output.name.removesuffix(suffix)}-{number}{suffix}")
-
-
-def check_left(output: Path) -> None:
-    """Refuse, before the first of several trainings, what a later one would be refused for: that it was interrupted.
-
-    Raises:
-        StanceError: one was, which nobody has said to go on with.
-    """
-    for path in sorted(output.parent.glob("*.partial/checkpoint-*")):
-        if re.fullmatch(rf"{re.escape(output.name)}-\d+\.partial", path.parent.name):
-            raise StanceError(
-                f"{path.parent}: an interrupted training of several; resume=auto goes on with it and takes those "
-                "before it as they are, resume=never trains all of them anew; move it away if it is none of these"
-            )

@@ -12,15 +12,15 @@ def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Te
     """Cross-entropy against the wanted shares, over the classes that a pair's corpus knows (`targets` not below 0)."""
     known = targets >= 0
     wanted = (1 - smoothing) * targets + smoothing / known.sum(-1, keepdim=True)
-    return -(wanted * known * choices(logits, targets).log_softmax(-1)).sum(-1)
+    return -(wanted * known * mask_unknown(logits, targets).log_softmax(-1)).sum(-1)
 
 
 def consistency(first: Tensor, second: Tensor, targets: Tensor) -> Tensor:
     """R-Drop (Liang et al., 2021): the mean of both divergences between two answers of one model under dropout."""
-    a, b = (choices(logits, targets).log_softmax(-1) for logits in (first, second))
+    a, b = (mask_unknown(logits, targets).log_softmax(-1) for logits in (first, second))
     return ((a.exp() - b.exp()) * (a - b)).sum(-1) / 2
 
 
-def choices(logits: Tensor, targets: Tensor) -> Tensor:
+def mask_unknown(logits: Tensor, targets: Tensor) -> Tensor:
     """The logits in fp32, with classes that are no choice far below all others."""
     return logits.float().masked_fill(targets < 0, UNKNOWN)

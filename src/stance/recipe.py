@@ -83,6 +83,8 @@ def without_effect(config: TrainingConfig, among: Sequence[TrainingConfig] = ())
     """
     given, default = (jsonl.flatten(asdict(settings)) for settings in (config, TrainingConfig()))
     changed = {key: value for key, value in given.items() if value != default[key]}
+    if config.frozen_layers == 0:  # as adapters have it
+        changed.pop("frozen_layers", None)
     lacks = {key: [idle(key, trained) for trained in among or (config,)] for key in changed}
     return [f"training.{key}={changed[key]} has no effect without {lack[0]}" for key, lack in lacks.items()
             if all(lack)]  # fmt: skip
@@ -121,7 +123,7 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
     _check_weights(config, splits["train"])
 
 
-def check_dropout(config: TrainingConfig, model: ModelConfig) -> None:
+def check_r_drop(config: TrainingConfig, model: ModelConfig) -> None:
     """Refuse R-Drop without dropout."""
     adapters = config.lora.rank and config.lora.dropout
     if config.r_drop and not (model.dropout or model.encoder_dropout or adapters):

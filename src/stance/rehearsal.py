@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
-from stance import encoders, engine, lexicon, recipe, teacher, training
+from stance import encoders, engine, lexicon, recipe, teacher
 from stance.records import Example
 from stance.settings.training import ModelConfig, TrainingConfig
 
@@ -16,7 +16,7 @@ def rehearse(model: ModelConfig, config: TrainingConfig, splits: Mapping[str, Se
         StanceError: a setting has no meaning, a file is missing, or the model can't be had or made.
     """
     check(model, config, splits)
-    recipe.check_dropout(config, model)
+    recipe.check_r_drop(config, model)
     make(model, config)
 
 
@@ -37,4 +37,4 @@ def check(model: ModelConfig, config: TrainingConfig, splits: Mapping[str, Seque
 def make(model: ModelConfig, config: TrainingConfig) -> None:
     """The other part: the network as the training would start it."""
     pretrained = encoders.load(model)
-    training.network(pretrained, model, recipe.suited(config, pretrained.encoder.config.hidden_size))
+    engine.network(pretrained, model, recipe.suited(config, pretrained.encoder.config.hidden_size))

@@ -19,13 +19,14 @@ from filelock import FileLock, Timeout
 
 from stance import distributed, jsonl, launch
 from stance import model as models
-from stance.checkpoints import keep, newest, step_of
+from stance.checkpoints import newest, prune, step_of
 from stance.errors import StanceError
 from stance.files import check_outside, check_replaceable, resolved, sha256, write_text
+from stance.multirun import JOB, WORK
 from stance.recipe import choose_precision, teachers
 from stance.settings.training import ModelConfig, TrainingConfig
 
-LOCK, JOB, RUN = "training.lock", "job.json", "run"
+LOCK, RUN = "training.lock", "run"
 WEIGHTS, BESIDE = "model.safetensors", ("config.json", "tokenizer.json")
 FREE = ("training.save_steps", "training.disk_budget_gb", "training.teacher_cache")
 """Settings that change no weight: a resume may change them."""
@@ -44,7 +45,7 @@ class Before:
 
 
 @contextmanager
-def hold(output: Path, *, name: str = "partial") -> Iterator[Path]:
+def hold_work(output: Path, *, name: str = WORK) -> Iterator[Path]:
     """The work folder `OUTPUT.NAME`, for this process alone; removed when the outermost block ends well.
 
     Blocks may nest. The lock ends with the process, however that ends. Of several processes of one training the
@@ -80,7 +81,7 @@ def hold(output: Path, *, name: str = "partial") -> Iterator[Path]:
         lock.release()
 
 
-def settled(
+def with_precision(
     model: ModelConfig, config: TrainingConfig, dataset_sha256: str, output: Path, resume: str
 ) -> TrainingConfig:
     """The recipe with the precision that `auto` comes to: that of the training that is gone on with, or of this very
@@ -94,19 +95,19 @@ def settled(
 
     def chosen() -> str:
         if resume == "auto":
-            with suppress(OSError, ValueError, KeyError, TypeError, StanceError):  # `find` tells what can't be used
+            with suppress(OSError, ValueError, KeyError, TypeError, StanceError):  # `find_interrupted` tells of it
                 if (left := work / JOB).exists():
                     return choose_precision(json.loads(left.read_text("utf-8"))["job"]["training"]["precision"])
                 about = models.about(output)
                 before = choose_precision(about["training"]["precision"])
-                if about["job"] == digest(model, replace(config, precision=before), dataset_sha256):
+                if about["job"] == job_digest(model, replace(config, precision=before), dataset_sha256):
                     return before
         return choose_precision("auto")
 
     return replace(config, precision=distributed.on_first(chosen) if launch.processes() > 1 else chosen())
 
 
-def describe(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) -> dict[str, Any]:
+def describe_job(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) -> dict[str, Any]:
     """All that decides the weights; a resume must not change it."""
     return {
         "dataset": dataset_sha256,
@@ -114,11 +115,11 @@ def describe(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) ->
         "model": asdict(model),
         "processes": launch.processes(),
         "training": asdict(replace(config, precision=choose_precision(config.precision))),
-        "weights": weights(model, config),
+        "weights": weight_digests(model, config),
     }
 
 
-def weights(model: ModelConfig, config: TrainingConfig) -> dict[str, str]:
+def weight_digests(model: ModelConfig, config: TrainingConfig) -> dict[str, str]:
     """The sha256 of the local files that a training starts from or learns from, weights by the setting's path."""
     folders = [
         model.name,
@@ -132,14 +133,14 @@ def weights(model: ModelConfig, config: TrainingConfig) -> dict[str, str]:
     return {name: sha256(path) for name, path in files.items() if path.is_file()}
 
 
-def digest(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) -> str:
-    """Of what `describe` tells, without the settings that change no weight: what studies know a training by."""
-    told = jsonl.flatten(describe(model, config, dataset_sha256))
+def job_digest(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) -> str:
+    """Of what `describe_job` tells, without the settings that change no weight: what studies know a training by."""
+    told = jsonl.flatten(describe_job(model, config, dataset_sha256))
     return hashlib.sha256(jsonl.dumps({k: v for k, v in told.items() if k not in FREE}).encode()).hexdigest()
 
 
 def finished(output: Path, job: str) -> dict[str, float]:
-    """The validation scores of `output` if it is what the training with this `digest` made; else nothing.
+    """The validation scores of `output` if it is what the training with this `job_digest` made; else nothing.
 
     An interrupted training to the same output is newer, whatever it is.
     """
@@ -152,7 +153,7 @@ def finished(output: Path, job: str) -> dict[str, float]:
     return about["validation"] if about.get("job") == job else {}
 
 
-def find(work: Path, job: Mapping[str, Any], resume: str) -> Before:
+def find_interrupted(work: Path, job: Mapping[str, Any], resume: str) -> Before:
     """What there is to go on from. Changes nothing.
 
     Raises:
@@ -219,13 +220,13 @@ def check_apart(config: TrainingConfig, output: Path) -> None:
         check_outside(output, folder)
 
 
-def begin(work: Path, job: Mapping[str, Any], checkpoint: Path | None, *, resume: str, run: str) -> None:
-    """Make the work folder that `hold` gave ready to go on from a checkpoint that `find` found, or to start anew.
+def begin_job(work: Path, job: Mapping[str, Any], checkpoint: Path | None, *, resume: str, run: str) -> None:
+    """Make the held work folder ready to go on from the checkpoint that was found, or to start anew.
 
     What no resume can use is removed; `run`, the MLflow run of this process, is kept for the next one.
     """
     if checkpoint:
-        keep(work, checkpoint)
+        prune(work, checkpoint)
         print(f"going on from step {step_of(checkpoint)} of {work}", file=sys.stderr)
     else:
         if resume == "auto":
@@ -235,7 +236,7 @@ def begin(work: Path, job: Mapping[str, Any], checkpoint: Path | None, *, resume
     (work / RUN).unlink(missing_ok=True)
 
 
-def _beside(output: Path, name: str = "partial") -> Path:
+def _beside(output: Path, name: str = WORK) -> Path:
     if not output.name:
         raise StanceError(f"output={output}: expected the name of a directory to write, such as outputs/checkpoint")
     return output.with_name(f"{output.name}.{name}")

@@ -62,11 +62,26 @@ class Review:
 
 def check(config: ReviewConfig) -> None:
     """Refuse settings without a meaning."""
-    if config.folds < 2 or config.candidates < 1 or not 0 < config.confidence <= 1 or config.per_article < 0:
-        raise StanceError(
-            "review.folds must be at least 2, review.candidates at least 1, review.confidence a probability above 0, "
-            "review.per_article not negative"
-        )
+    for name, sensible, expected in (
+        ("folds", config.folds >= 2, "2 or more"),
+        ("candidates", 1 <= config.candidates <= 1000, "from 1 to 1000 pairs for each annotated one"),
+        ("confidence", 0 < config.confidence <= 1, "a probability above 0"),
+        ("per_article", config.per_article >= 0, "0 or more"),
+    ):
+        if not sensible:
+            raise StanceError(f"review.{name}={getattr(config, name)}: expected {expected}")
+
+
+def check_rows(rows: Sequence[Example], asked: Sequence[Example], config: ReviewConfig) -> None:
+    """Refuse settings without a meaning, and rows of which no model can learn, or none can be judged.
+
+    Raises:
+        StanceError: all annotations have one stance, there are fewer articles than folds, or one of the folds misses
+            a label.
+    """
+    check(config)
+    _annotated(asked)
+    _check_folds(rows, folds(rows, config.folds), config)
 
 
 def check_recipe(recipe: TrainingConfig) -> None:
@@ -92,12 +107,10 @@ def review(
     Articles with a passage in common are in one fold. Answers are among the labels that a row's corpus knows.
 
     Raises:
-        StanceError: a setting has no meaning, all annotations have one stance, or there are fewer articles than folds.
+        StanceError: see `check_rows`.
     """
-    check(config)
-    gold = _annotated(asked)
-    fold_of = folds(rows, config.folds)
-    _check_folds(rows, fold_of, config)
+    check_rows(rows, asked, config)
+    gold, fold_of = _annotated(asked), folds(rows, config.folds)
     probabilities = np.zeros((len(asked), len(LABELS)))
     systems, told = dict[str, npt.NDArray[np.int64]](), list[tuple[str, dict[str, str]]]()
     for fold in range(config.folds):
@@ -190,7 +203,9 @@ def _answers(
     recipe: TrainingConfig,
 ) -> tuple[npt.NDArray[np.float64], dict[str, str]]:
     """What a model that is trained on these rows says to what is asked, and what its training warned of."""
-    result, answers = studies.answers({"train": learned, "validation": held}, models, recipe, {"asked": asked})
+    result, answers = studies.train_and_predict(
+        {"train": learned, "validation": held}, models, recipe, {"asked": asked}
+    )
     return only_known(softmax(answers["asked"]), asked), result.alerts
 
 

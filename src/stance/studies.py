@@ -18,7 +18,7 @@ from stance.errors import StanceError
 from stance.inference import Logits
 from stance.recipe import MAX_SEED, without_effect
 from stance.records import Example
-from stance.resume import digest, note
+from stance.resume import job_digest, note
 from stance.scores import ALL, choices
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.training import Result
@@ -29,7 +29,9 @@ Sets = Mapping[str, Sequence[Example]]
 """Examples by the name of their set."""
 
 
-def answers(splits: Sets, models: ModelConfig, recipe: TrainingConfig, sets: Sets) -> tuple[Result, dict[str, Logits]]:
+def train_and_predict(
+    splits: Sets, models: ModelConfig, recipe: TrainingConfig, sets: Sets
+) -> tuple[Result, dict[str, Logits]]:
     """Train a model, which is thrown away, and let it answer the examples of each set, shape `(examples, 3)`."""
     recipe = replace(recipe, save_steps=0)  # nothing goes on from within a training
     free()
@@ -49,7 +51,7 @@ def free() -> None:
 
 def recipe_digest(models: ModelConfig, recipe: TrainingConfig, dataset_sha256: str) -> str:
     """What a study knows a recipe by: all of it but the seed, in whose place it has seeds of its own."""
-    return digest(models, replace(recipe, seed=TrainingConfig.seed), dataset_sha256)
+    return job_digest(models, replace(recipe, seed=TrainingConfig.seed), dataset_sha256)
 
 
 def joined(alerts: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -104,6 +106,9 @@ def noted(memory: Path) -> Iterator[Callable[[str], str]]:
     try:
         yield partial(note, path)
         path.unlink(missing_ok=True)
+    except Exception:  # a run that failed has ended too
+        path.unlink(missing_ok=True)
+        raise
     finally:
         lock.release()
 

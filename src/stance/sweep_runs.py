@@ -67,7 +67,7 @@ def child(
             active.tag(study=opened.key, trial=str(number))
             active.dataset(manifest, path, "training")
             with suppress(StanceError):  # the trial meets the same error, and tells of it
-                active.tag(**engine.settled(settings.model, settings.training))
+                active.tag(**engine.auto_settings(settings.model, settings.training))
             yield active
             ended = True
     except StanceError as error:

@@ -197,7 +197,7 @@ def _told_where(client: MlflowClient, config: TrackingConfig) -> None:
     if (asked := _location(config)) is None:
         return
     known = client.get_experiment_by_name(config.experiment)
-    if known and _settled(known.artifact_location) != asked:
+    if known and _normalised(known.artifact_location) != asked:
         print(
             f"the experiment {config.experiment!r} keeps its files in {scrubbed(known.artifact_location)}; "
             "tracking.artifacts is for a new one",
@@ -207,11 +207,11 @@ def _told_where(client: MlflowClient, config: TrackingConfig) -> None:
 
 def _location(config: TrackingConfig) -> str | None:
     if "://" in config.artifacts or config.artifacts.lower().startswith("file:"):
-        return _settled(config.artifacts)
+        return _normalised(config.artifacts)
     return None if config.uri.startswith("http") else resolved(Path(config.artifacts)).as_uri()
 
 
-def _settled(location: str) -> str:
+def _normalised(location: str) -> str:
     """A place for files as one of its ways of writing it."""
     if not location.lower().startswith("file:"):
         return location

@@ -181,7 +181,7 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
             again = model(**features)
             losses = (losses + objective.cross_entropy(again, targets, self.recipe.label_smoothing)) / 2
             losses = losses + self.recipe.r_drop * objective.consistency(logits, again, targets)
-        return objective.choices(logits, targets), losses
+        return objective.mask_unknown(logits, targets), losses
 
 
 def class_weights(mode: str, rows: Sequence[Row]) -> Tensor:

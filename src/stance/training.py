@@ -7,14 +7,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import TrainingArguments, set_seed
 
-from stance import ancestry, distributed, encoders, engine, failures, launch, lora
+from stance import ancestry, distributed, encoders, engine, failures, launch, lora, rehearsal
 from stance.augment import vary, without_labels
 from stance.batches import Rows
 from stance.callbacks import Sink
@@ -23,12 +22,12 @@ from stance.dataset import fingerprint
 from stance.encoders import Pretrained
 from stance.encoding import PairEncoder
 from stance.files import check_replaceable, remove_leftovers, replace_directory
-from stance.model import ENTRIES, Checkpoint, StanceModel, save, start_from
-from stance.recipe import check, check_dropout, choose_precision, suited
+from stance.model import ENTRIES, Checkpoint, StanceModel, save
+from stance.recipe import check_r_drop, choose_precision, suited
 from stance.records import LABELS, UNLABELLED, Example
-from stance.resume import begin, describe, digest, find, hold, settled
+from stance.resume import begin_job, describe_job, find_interrupted, hold_work, job_digest, with_precision
 from stance.settings.training import ModelConfig, TrainingConfig
-from stance.teacher import answer, check_corpora, further, say_unanswered, teach
+from stance.teacher import answer, further, say_unanswered, teach
 from stance.trainer import StanceTrainer
 from stance.validation import Validation
 from stance.watch import Listener, Watch, detectors, record
@@ -78,11 +77,11 @@ def train(
     Raises:
         StanceError: settings, data or checkpoint don't fit, `output` is taken, a loss is no number, or memory ran out.
     """
-    config = settled(model_config, config, about.get("dataset_sha256", ""), output, resume)
+    config = with_precision(model_config, config, about.get("dataset_sha256", ""), output, resume)
     check_replaceable(output, marker="checkpoint.json", own=ENTRIES)
-    with hold(output) as work:
-        job = describe(model_config, config, about.get("dataset_sha256") or fingerprint(splits))
-        start = find(work, job, resume).checkpoint
+    with hold_work(output) as work:
+        job = describe_job(model_config, config, about.get("dataset_sha256") or fingerprint(splits))
+        start = find_interrupted(work, job, resume).checkpoint
         alerts = _doubted(config, about, sink, listener, again=start is not None)
         with failures.loading(model_config):
             trainer, pretrained = assemble(splits, model_config, config, work=work, sink=sink, listener=listener)
@@ -118,7 +117,7 @@ def _keeper(
         "training": asdict(trainer.recipe),
         "ancestors": ancestry.datasets(trainer.recipe),
         "knows": [label for i, label in enumerate(LABELS) if any(shares[i] >= 0 for shares in targets)],
-        "job": digest(model_config, trainer.recipe, about.get("dataset_sha256", "")),
+        "job": job_digest(model_config, trainer.recipe, about.get("dataset_sha256", "")),
     }
 
     def keep(scores: Mapping[str, float], folder: Path) -> None:
@@ -136,7 +135,7 @@ def _begin(trainer: StanceTrainer, job: Mapping[str, Any], start: Path | None, *
     work = Path(trainer.args.output_dir)
     if trainer.args.process_index == 0:
         check_disk(work, trainer.model, trainer.recipe, sharded=trainer.is_fsdp_enabled)
-        begin(work, job, start, resume=resume, run=run)
+        begin_job(work, job, start, resume=resume, run=run)
     trainer.accelerator.wait_for_everyone()
     return start
 
@@ -180,15 +179,13 @@ def assemble(
     listener: Listener | None = None,
 ) -> tuple["StanceTrainer", Pretrained]:
     """The trainer that `train` starts and the encoder in it; `work` takes its checkpoints."""
-    check(config, splits)
-    check_dropout(config, model_config)
+    rehearsal.check(model_config, config, splits)
+    check_r_drop(config, model_config)
     precision = choose_precision(config.precision)
-    if config.compile:
-        engine.check_compiler()
     set_seed(config.seed)
     pretrained = encoders.load(model_config)
     config = suited(config, pretrained.encoder.config.hidden_size)
-    model = network(pretrained, model_config, config)
+    model = engine.network(pretrained, model_config, config)
     encoder = PairEncoder(pretrained.tokenizer, pretrained.encoding)
     rows = {
         "train": Rows(_learned(splits, config), encoder),
@@ -213,7 +210,7 @@ def suit(model_config: ModelConfig, config: TrainingConfig) -> TrainingConfig:
     Raises:
         StanceError: the encoder can't be found.
     """
-    return suited(config, encoders.settings(model_config).hidden_size)
+    return suited(config, encoders.pretrained_config(model_config).hidden_size)
 
 
 def _learned(splits: Mapping[str, Sequence[Example]], config: TrainingConfig) -> list[Example]:
@@ -223,7 +220,6 @@ def _learned(splits: Mapping[str, Sequence[Example]], config: TrainingConfig) ->
         if launch.rank() == 0:
             say_unanswered(len(unlabelled))
         return vary(examples, config)
-    check_corpora(config, chain(*splits.values()))
 
     def learned() -> list[Example]:
         opened = [*answer(further(examples, config), config), *answer(unlabelled, config)]
@@ -232,30 +228,12 @@ def _learned(splits: Mapping[str, Sequence[Example]], config: TrainingConfig) ->
     return distributed.on_first(learned)
 
 
-def network(pretrained: Pretrained, model_config: ModelConfig, config: TrainingConfig) -> StanceModel:
-    """The model as training starts it, made of this encoder."""
-    layout = pretrained.encoding.layout
-    model = StanceModel(pretrained.encoder, layout, model_config.dropout, head=model_config.head)
-    if config.initial:
-        start_from(model, pretrained, Path(config.initial))
-    engine.freeze_idle(model, pretrained.encoding)
-    if not config.lora.rank:
-        engine.freeze_lowest(pretrained.encoder, config.frozen_layers)
-    if config.gradient_checkpointing:
-        engine.recompute(pretrained.encoder, model_config.name)
-    distributed.name_blocks(model)
-    if config.lora.rank:
-        markers = (pretrained.encoding.actor_id, pretrained.encoding.target_id)
-        model.encoder = lora.adapt(pretrained.encoder, config.lora, markers)
-    return model
-
-
 def _trained(trainer: StanceTrainer, model_config: ModelConfig) -> StanceModel:
     """The trained model, whole and without adapters."""
     model: StanceModel = trainer.model
     if trainer.is_fsdp_enabled:
         state = distributed.weights(trainer)
-        model = network(encoders.load(model_config), model_config, trainer.recipe)
+        model = engine.network(encoders.load(model_config), model_config, trainer.recipe)
         if launch.rank() == 0:
             model.load_state_dict(state)
     model.encoder = lora.merge(model.encoder)

@@ -21,7 +21,7 @@ from stance import recipe, rehearsal, studies, training
 from stance.callbacks import Sink
 from stance.errors import MachineError, StanceError, no_room
 from stance.records import Example
-from stance.resume import FREE, weights
+from stance.resume import FREE, weight_digests
 from stance.settings.studies import SweepConfig
 from stance.space import Settings, Space, changed, extremes, grid, parse, undrawn, values
 from stance.studies import free
@@ -176,7 +176,7 @@ def _check_dropout(plan: Plan, base: Settings) -> None:
     decisive = (*DROPOUTS, "training.lora.rank", "training.r_drop")
     most = {key: max(extremes(plan.space[key])) for key in decisive if key in plan.space}
     best = changed(base, most)
-    recipe.check_dropout(best.training, best.model)
+    recipe.check_r_drop(best.training, best.model)
 
 
 def facts(plan: Plan, dataset: str) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def _weights(plan: Plan) -> dict[str, str]:
     """The sha256 of all local weights that a trial may start or learn from."""
     found: dict[str, str] = {}
     for settings in beginnings(plan):
-        found |= weights(settings.model, settings.training)
+        found |= weight_digests(settings.model, settings.training)
     return found
 
 

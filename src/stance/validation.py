@@ -22,6 +22,8 @@ from stance.scores import StanceScore, by_group, choices, difference, present, r
 NAMES, GUESS = "names", "guess"
 RESAMPLES, IN_TAIL = 1000, 5
 """Bootstrap samples of a difference: so many at least, and so many of them outside the interval on each side."""
+MOST_PASSES = 50
+"""Passes that the intervals hold for at once, at most: each asks for 200 samples of every difference at each pass."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,14 @@ class Validation:
         examples: the validation split.
         seed: of the baselines and of the bootstrap.
         passes: how many there will be. The best one is kept, so the intervals hold for all of them at once
-            (Bonferroni): each has its share of the 5 %.
+            (Bonferroni): each has its share of the 5 %. At most `MOST_PASSES` are reckoned with.
     """
 
     def __init__(self, train: Sequence[Example], examples: Sequence[Example], *, seed: int, passes: int = 1) -> None:
         self.train = train
         self.examples = examples
         self.seed = seed
-        self.level = 1 - 0.05 / passes
+        self.level = 1 - 0.05 / min(passes, MOST_PASSES)
 
     def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
         """Loss, all scores, the share of the answers that is each label, and how far the model is above each rival.

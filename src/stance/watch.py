@@ -209,8 +209,7 @@ class Overfitting:
             return ""
         self.epochs.append((statistics.fmean(self.losses), entry["eval_loss"], entry["eval_macro_f1"]))
         self.losses = []
-        # Early stopping ends such a run by itself, and the best epoch is the one that is kept.
-        if len(self.epochs) < 3 or self.recipe.early_stopping:
+        if len(self.epochs) < 3 or self._stops():
             return ""
         training, validation, scores = zip(*self.epochs[-3:], strict=True)
         falls, rises = training[0] > training[1] > training[2], validation[0] < validation[1] < validation[2]
@@ -218,12 +217,18 @@ class Overfitting:
         best = max(score for _, _, score in self.epochs[:-2])
         if not (falls and rises) or max(scores[1:]) > best:
             return ""
+        patience = self.recipe.early_stopping
+        sooner = f"lower training.early_stopping (now {patience})" if patience else "set training.early_stopping"
         return (
             f"the model overfits: over two epochs the validation loss rose from {validation[0]:.2f} to "
             f"{validation[2]:.2f} while the training loss fell from {training[0]:.2f} to {training[2]:.2f}, and "
-            f"macro-F1 did not get above {best:.3f}; lower training.epochs (now {self.recipe.epochs}) or set "
-            "training.early_stopping"
+            f"macro-F1 did not get above {best:.3f}; lower training.epochs (now {self.recipe.epochs}) or {sooner}"
         )
+
+    def _stops(self) -> bool:
+        """Whether early stopping ends such a run before its last epoch; the best epoch is the one that is kept."""
+        scores, patience = [score for _, _, score in self.epochs], self.recipe.early_stopping
+        return 0 < patience < self.recipe.epochs - (scores.index(max(scores)) + 1)
 
 
 class Memory:

@@ -23,7 +23,7 @@ def run(job: ExportJob) -> Path:
     doubts |= dataset.inherited(manifest, about)
     print(f"export: {job.checkpoint} -> artifact in {output}, checked on {len(rows['validation'])} validation pairs")
     with (
-        resume.hold(output, name="export") as work,
+        resume.hold_work(output, name="export") as work,
         tracking.run(job.tracking, stage="export", settings=asdict(job)) as active,
     ):
         tracking.give_up(resume.note(work / resume.RUN, active.id))  # that of an export that was killed

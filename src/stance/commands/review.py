@@ -18,6 +18,7 @@ def run(job: ReviewJob) -> Path:
     """Train on folds of the articles and write a queue of what the models doubt."""
     review.check(job.review)
     review.check_recipe(job.training)
+    examples.check(job.examples)
     job = replace(job, training=training.suit(job.model, job.training))
     chosen = sources(job.corpora)
     build.check(chosen)
@@ -30,10 +31,11 @@ def run(job: ReviewJob) -> Path:
 
     told = ", ".join(f"{len(articles)} articles of {name}" for name, (_, articles) in read.items())
     print(f"review: {told} -> {job.output}")
+    rows, asked = made(job.examples.neutral_ratio), made(job.review.candidates)
+    review.check_rows(rows, asked, job.review)
     noted = studies.noted(Path(job.output))
     with noted as begin, tracking.run(job.tracking, stage="review", settings=asdict(job)) as active:
         tracking.give_up(begin(active.id))
-        rows, asked = made(job.examples.neutral_ratio), made(job.review.candidates)
         found = review.review(rows, asked, job.model, job.training, job.review)
         jsonl.write(Path(job.output), (doubt.to_json() for doubt in found.doubts))
         active.sink({f"out_of_fold_{slug(name)}_macro_f1": v["macro_f1"].value for name, v in found.scores.items()}, 0)

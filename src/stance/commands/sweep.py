@@ -56,7 +56,7 @@ def _search(job: SweepJob, plan: trial.Plan, manifest: Manifest, folder: Path) -
     )
 
     def child(number: int, drawn: Settings) -> AbstractContextManager[Run]:
-        return sweep_runs.child(job.tracking, opened, manifest, Path(job.dataset), number, settled(drawn))
+        return sweep_runs.child(job.tracking, opened, manifest, Path(job.dataset), number, as_trained(drawn))
 
     settings = seedless(asdict(replace(job, sweep=replace(job.sweep, storage=where))))  # a URL may hold a password
     with sweep_runs.parent(job.tracking, opened, settings, manifest) as active:
@@ -82,7 +82,7 @@ def _doubts(plan: trial.Plan, manifest: Manifest) -> dict[str, str]:
     return joined(alert for alerts in found for alert in alerts.items())
 
 
-def settled(drawn: Settings) -> Settings:
+def as_trained(drawn: Settings) -> Settings:
     """What a trial trains with, for its record: with all that is left to the encoder."""
     try:
         return replace(drawn, training=training.suit(drawn.model, drawn.training))

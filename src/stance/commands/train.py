@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stance import ancestry, dataset, encoders, failures, launch, model, origin, resume, teacher, tracking, training
 from stance.dataset import Manifest
-from stance.engine import settled
+from stance.engine import auto_settings
 from stance.errors import StanceError
 from stance.files import check_outside, check_replaceable
 from stance.jobs.training import TrainJob
@@ -25,9 +25,11 @@ def run(job: TrainJob) -> float:
         That macro-F1.
     """
     _check_output(job)
-    width = encoders.settings(job.model).hidden_size
+    width = encoders.pretrained_config(job.model).hidden_size
     rows, manifest = dataset.load(Path(job.dataset))
-    recipe = resume.settled(job.model, suited(job.training, width), manifest.sha256, Path(job.output), job.resume)
+    recipe = resume.with_precision(
+        job.model, suited(job.training, width), manifest.sha256, Path(job.output), job.resume
+    )
     idle = without_effect(job.training)
     job = replace(job, training=recipe)
     if job.resume == "auto" and (made := _made(job, manifest)) is not None:
@@ -37,8 +39,10 @@ def run(job: TrainJob) -> float:
     with failures.loading(job.model):
         rehearse(job.model, recipe, rows)  # before a run is begun for what can't be trained
     _announce(job, rows, filter(None, (doubt(recipe, width), *idle)))
-    with resume.hold(Path(job.output)) as work:
-        before = resume.find(work, resume.describe(job.model, job.training, manifest.sha256), job.resume)
+    with resume.hold_work(Path(job.output)) as work:
+        before = resume.find_interrupted(
+            work, resume.describe_job(job.model, job.training, manifest.sha256), job.resume
+        )
         with tracking.run(job.tracking, stage="train", settings=asdict(job), resume=before.run) as active:
             tracking.give_up(before.given_up)
             tracking.give_up(resume.note(work / resume.RUN, active.id))
@@ -85,7 +89,7 @@ def _say_replaced(output: Path) -> None:
 
 def _made(job: TrainJob, manifest: Manifest) -> float | None:
     """The validation macro-F1 of the output, if these settings and this dataset made it already."""
-    made = resume.finished(Path(job.output), resume.digest(job.model, job.training, manifest.sha256))
+    made = resume.finished(Path(job.output), resume.job_digest(job.model, job.training, manifest.sha256))
     if made and not launch.rank():
         print(
             f"{job.output}: has been trained with these settings on this dataset, validation macro-F1 "
@@ -102,7 +106,7 @@ def _train(job: TrainJob, rows: dict[str, list[Example]], manifest: Manifest, ac
         "commit": origin.git_commit()[0],
         "learned_from": ancestry.learned_from(manifest, job.training),
     }
-    active.tag(**settled(job.model, job.training))
+    active.tag(**auto_settings(job.model, job.training))
     result = training.train(
         rows,
         job.model,
