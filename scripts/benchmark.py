@@ -29,8 +29,8 @@ from stance.errors import StanceError
 from stance.files import write_text
 from stance.jobs import ARTIFACT, DATASET
 from stance.jobs.training import TrainJob
+from stance.precision import bf16_gain, bf16_instructions, choose_precision
 from stance.predictor import StancePredictor, read_metadata
-from stance.recipe import bf16_gain, bf16_instructions, choose_precision
 
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 STATUS = Path("/proc/self/status")

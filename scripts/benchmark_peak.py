@@ -32,7 +32,7 @@ from benchmark_figures import markdown, positive, progress, report
 from stance import dataset, training
 from stance.errors import StanceError
 from stance.jobs import DATASET
-from stance.recipe import choose_precision
+from stance.precision import choose_precision
 from stance.records import Example
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.trainer import StanceTrainer

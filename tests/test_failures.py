@@ -1,4 +1,4 @@
-"""What ends a training early: numbers that are none, too little memory, inputs of no use. One line, exit code 2."""
+"""What ends a training early: NaN and infinite losses, too little memory, inputs of no use. One line, exit code 2."""
 
 import json
 import os
@@ -95,7 +95,7 @@ def recorded(folder: Path) -> Any:
 
 
 def poisoned(encoder: str, folder: Path) -> str:
-    """A checkpoint of the encoder with a weight that is no number."""
+    """A checkpoint of the encoder with a weight that is NaN."""
     train(encoder, folder, epochs=1)
     weights = load_file(folder / "model.safetensors")
     weights["head.3.bias"][1] = torch.nan

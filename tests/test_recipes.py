@@ -169,7 +169,7 @@ def test_answers_in_another_precision_are_kept_apart(
     taught_by: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr("stance.recipe.bf16_instructions", lambda: ["avx512_bf16"])  # every CPU can, if slowly
+    monkeypatch.setattr("stance.precision.bf16_instructions", lambda: ["avx512_bf16"])  # every CPU can, if slowly
     recipe = replace(RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path / "cache"))
     for number, precision in enumerate(("fp32", "bf16"), 1):
         teacher.teach(SPLITS["train"][:4], replace(recipe, precision=precision))

@@ -19,9 +19,9 @@ import killed
 import tiny
 from conftest import Workplace, script
 from killed import SERVER, SPLITS, train
-from stance import checkpoints, files, recipe, resume, tracking, training
+from stance import checkpoints, files, resume, tracking, training
 from stance.errors import StanceError
-from stance.recipe import choose_precision
+from stance.precision import choose_precision
 from stance.records import LABELS
 from stance.settings.tracking import TrackingConfig
 from stance.settings.training import LoraConfig, ModelConfig, TrainingConfig
@@ -370,11 +370,11 @@ def test_the_precision_that_auto_takes_is_what_counts() -> None:
 def test_a_resume_takes_the_precision_that_was_measured_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another measurement may come out otherwise, which would be another training."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(recipe, "bf16_instructions", lambda: ["avx512_bf16"])
+    monkeypatch.setattr("stance.precision.bf16_instructions", lambda: ["avx512_bf16"])
     model, config, output = ModelConfig(), TrainingConfig(), tmp_path / "checkpoint"
     work_of(output).mkdir()
     for before, gain in (("bf16", 0.5), ("fp32", 3.0)):
-        monkeypatch.setattr(recipe, "bf16_gain", lambda gain=gain: gain)
+        monkeypatch.setattr("stance.precision.bf16_gain", lambda gain=gain: gain)
         measured = "bf16" if gain > 1 else "fp32"
         assert resume.with_precision(model, config, "0", output, "never").precision == measured
         (work_of(output) / "job.json").write_text(json.dumps({"job": {"training": {"precision": before}}}))

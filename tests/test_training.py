@@ -18,11 +18,11 @@ from sklearn.metrics import f1_score, log_loss
 from transformers import TrainerCallback
 
 import tiny
-from stance import augment, encoders, inference, recipe, training
+from stance import augment, encoders, inference, training
 from stance import model as models
 from stance.calibration import softmax
 from stance.errors import StanceError
-from stance.recipe import choose_precision
+from stance.precision import bf16_gain, bf16_instructions, choose_precision
 from stance.records import LABELS, PARTIAL, SOMEONE, Example, Stance
 from stance.settings.training import TrainingConfig
 from stance.trainer import class_weights
@@ -573,7 +573,7 @@ def test_products_are_done_in_the_precision(
     encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, kind: torch.dtype
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(recipe, "bf16_instructions", lambda: ["avx512_bf16"])  # every CPU can, if slowly
+    monkeypatch.setattr("stance.precision.bf16_instructions", lambda: ["avx512_bf16"])  # every CPU can, if slowly
     trainer, seen = assemble(encoder, tmp_path, precision=precision, epochs=1), set[torch.dtype]()
     layer = trainer.model.encoder.encoder.layer[0].intermediate.dense
     layer.register_forward_hook(lambda module, inputs, output: seen.add(output.dtype) if module.training else None)
@@ -618,9 +618,9 @@ def test_a_seed_that_numpy_does_not_take_is_refused(encoder: str, tmp_path: Path
 @pytest.fixture
 def anew() -> Iterator[None]:
     """The machine's gain by bf16 is measured in this test, and again after it."""
-    recipe.bf16_gain.cache_clear()
+    bf16_gain.cache_clear()
     yield
-    recipe.bf16_gain.cache_clear()
+    bf16_gain.cache_clear()
 
 
 @pytest.mark.skipif(
@@ -629,7 +629,7 @@ def anew() -> Iterator[None]:
 )
 def test_bf16_instructions_are_those_that_the_processor_lists() -> None:
     flags = set(Path("/proc/cpuinfo").read_text().split())
-    assert set(recipe.bf16_instructions()) == {"avx512_bf16", "amx_bf16"} & flags
+    assert set(bf16_instructions()) == {"avx512_bf16", "amx_bf16"} & flags
 
 
 @pytest.mark.slow
@@ -646,7 +646,7 @@ def test_auto_takes_the_precision_that_multiplies_faster(
         return linear(inputs, *rest)
 
     monkeypatch.setattr(torch.nn.functional, "linear", slow)
-    assert choose_precision("auto") == (expected if recipe.bf16_instructions() else "fp32")
+    assert choose_precision("auto") == (expected if bf16_instructions() else "fp32")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU decides by what it supports")

@@ -11,10 +11,11 @@ The package is layered; a module imports only from the rings above it:
             (+ datasets, datasketch, filelock, pyarrow, tqdm, xxhash, yaml, krippendorff, scipy, trafilatura,
             charset_normalizer, requests)
 * training  `launch` `multirun` `encoders` `heads` `narrow` `relative` `model` `inference` `objective` `teacher`
-            `ancestry` `batches` `callbacks` `recipe` `renaming` `hiding` `rewriting` `augment` `failures` `validation`
-            `watch` `trainer` `checkpoints` `resume` `training` `export` `scores` `calibration` `abstention` `trust`
-            `baselines` `evaluation` `transfer` `studies` `rehearsal` `bakeoff` `curve` `review` `plots` `history`
-            `show` `usage` `space` `study` `trial` `findings` `sweep` `distributed` `engine` `lora` `packaged`
+            `ancestry` `batches` `callbacks` `precision` `recipe` `renaming` `hiding` `rewriting` `augment` `failures`
+            `validation` `watch` `trainer` `checkpoints` `resume` `training` `export` `scores` `calibration`
+            `abstention` `trust` `baselines` `evaluation` `transfer` `studies` `rehearsal` `bakeoff` `curve` `review`
+            `plots` `history` `show` `usage` `space` `study` `trial` `findings` `sweep` `distributed` `engine` `lora`
+            `packaged`
             (+ torch, transformers, accelerate, peft, safetensors, onnx, evaluate, sklearn, cleanlab, optuna,
             sqlalchemy, psutil, submitit, matplotlib, rich)
 * rim       `origin` `runs` `tracking` `registry` `pyfunc` `sweep_runs` `jobs` `commands` `config` `stores`

@@ -110,7 +110,7 @@ def check_all(
 
 
 def check(sources: Sequence[CorpusConfig]) -> None:
-    """Refuse corpora that are none, share a name, or have settings without a meaning."""
+    """Refuse an empty list of corpora, names that two of them share, and settings without a meaning."""
     if not sources:
         raise StanceError("no corpus is given; choose some, as in corpus=[stance_news,seesaw]")
     names = [source.name for source in sources]

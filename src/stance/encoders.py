@@ -78,7 +78,7 @@ def load(config: ModelConfig) -> Pretrained:
 
 
 def check_dropout(config: ModelConfig) -> None:
-    """Refuse shares that are none."""
+    """Refuse dropout probabilities outside [0, 1)."""
     for name, share in (("dropout", config.dropout), ("encoder_dropout", config.encoder_dropout)):
         if not 0 <= share < 1:
             raise StanceError(f"model.{name}={share}: expected a probability, from 0 to below 1")

@@ -14,7 +14,7 @@ from stance.encoders import Pretrained
 from stance.errors import StanceError
 from stance.layouts import Encoding
 from stance.model import StanceModel, start_from
-from stance.recipe import choose_precision
+from stance.precision import choose_precision
 from stance.settings.training import ModelConfig, TrainingConfig
 
 

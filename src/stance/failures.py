@@ -1,4 +1,7 @@
-"""What ends a training run before its time: numbers that are none, and too little memory. Says where and what to do."""
+"""What ends a training before its time: a NaN or infinite loss or gradient, and too little memory.
+
+The error names the batch and the settings to change.
+"""
 
 import math
 import re
@@ -30,11 +33,11 @@ _ONEDNN = "could not create a primitive"
 
 
 class NotFiniteError(StanceError):
-    """A loss or a gradient is infinite or no number."""
+    """A loss or a gradient is NaN or infinite."""
 
 
 class Guard(TrainerCallback):  # type: ignore[misc]
-    """Knows the batch at hand, and stops the run at a loss or gradient that is no number, before it reaches a weight.
+    """Knows the batch at hand, and stops the run at a NaN or infinite loss or gradient before it reaches a weight.
 
     The trainer tells it of every batch, loss and gradient norm. The check comes with the gradients, which all
     processes share, so that they stop together.
@@ -63,7 +66,7 @@ class Guard(TrainerCallback):  # type: ignore[misc]
         """Check the norm of a step's gradient, and the losses that it came from.
 
         Raises:
-            NotFiniteError: one of them is infinite or no number; the weights are those of the step before.
+            NotFiniteError: one of them is NaN or infinite; the weights are those of the step before.
         """
         if self.bad is None and math.isfinite(norm):
             return
@@ -100,7 +103,7 @@ class Guard(TrainerCallback):  # type: ignore[misc]
     def _advice(self, state: TrainerState) -> str:
         if state.global_step == 0:
             start = f"training.initial={self.recipe.initial}" if self.recipe.initial else "model.name"
-            return f"no step was taken yet, so the weights of {start} or these examples hold numbers that are none"
+            return f"no step was taken yet, so the weights of {start} or these examples hold NaN or infinite numbers"
         precision = "" if self.recipe.precision == "fp32" else ", or set training.precision=fp32"
         return (
             f"lower training.learning_rate (now {self.recipe.learning_rate:g}) or lengthen training.warmup (now "
@@ -127,7 +130,7 @@ def explained(
         left: the checkpoint that the next training to the same output would ask about, if any.
 
     Raises:
-        StanceError: a loss or a gradient is no number, or memory ran out.
+        StanceError: a loss or a gradient is NaN or infinite, or memory ran out.
     """
     try:
         yield
@@ -173,7 +176,7 @@ def _rescue(trainer: "StanceTrainer", keep: Callable[[Mapping[str, float], Path]
 
 
 def loading(models: ModelConfig) -> AbstractContextManager[None]:
-    """The same for what comes before training: the encoder is loaded and the dataset tokenised."""
+    """Tell of too little memory while the encoder is loaded and the dataset tokenised, before training (`_lacking`)."""
     return _lacking(
         f"model.name={models.name} was loaded and the dataset was encoded",
         "choose a smaller encoder, build a smaller dataset (corpora.KEY.cap), or free memory",
@@ -181,7 +184,7 @@ def loading(models: ModelConfig) -> AbstractContextManager[None]:
 
 
 def asking(folder: Path) -> AbstractContextManager[None]:
-    """The same for the questions to a teacher."""
+    """Tell of too little memory while a teacher is asked (`_lacking`)."""
     return _lacking(
         f"training.teacher={folder} answered",
         "choose a smaller teacher, or free memory: the answers that it has given are kept",

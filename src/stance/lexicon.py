@@ -1,6 +1,6 @@
 """The words that show a stance, from a YAML file that users edit: patterns by polarity, and words with a part to play.
 
-Knows nothing of parses: `stance.labelling` looks the patterns up. The file says how they are written.
+Knows nothing of parses: `stance.grammar` finds the patterns there. The file says how they are written.
 """
 
 import re

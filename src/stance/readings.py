@@ -38,7 +38,7 @@ _COPULAS = frozenset({"be", "seem", "remain", "become", "represent", "constitute
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """An actor's word for a stance before it is pinned to mentions."""
+    """One match of a labelling function: the tokens of actors and targets, not yet pinned to mentions."""
 
     function: str
     stance: Stance

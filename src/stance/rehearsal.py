@@ -5,6 +5,7 @@ from itertools import chain
 from pathlib import Path
 
 from stance import encoders, engine, lexicon, recipe, teacher
+from stance.precision import choose_precision
 from stance.records import Example
 from stance.settings.training import ModelConfig, TrainingConfig
 
@@ -23,7 +24,7 @@ def rehearse(model: ModelConfig, config: TrainingConfig, splits: Mapping[str, Se
 def check(model: ModelConfig, config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> None:
     """The part of it that needs no encoder, but for whether R-Drop has a dropout."""
     recipe.check(config, splits)
-    recipe.choose_precision(config.precision)
+    choose_precision(config.precision)
     encoders.check_dropout(model)
     if config.compile:
         engine.check_compiler()

@@ -23,7 +23,8 @@ from stance.checkpoints import newest, prune, step_of
 from stance.errors import StanceError
 from stance.files import check_outside, check_replaceable, resolved, sha256, write_text
 from stance.multirun import JOB, WORK
-from stance.recipe import choose_precision, teachers
+from stance.precision import choose_precision
+from stance.recipe import teachers
 from stance.settings.training import ModelConfig, TrainingConfig
 
 LOCK, RUN = "training.lock", "run"

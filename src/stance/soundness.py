@@ -11,7 +11,7 @@ NAMES = ("id", "text", "actor", "target", "article_id", "corpus", "provenance")
 
 
 def fault(row: Mapping[str, Any], lowest: int) -> str:
-    """The first field of a row that is none of an example; empty where all are.
+    """The name of the first field whose value an example can't have; empty for a sound row.
 
     Args:
         row: as Parquet has it, `stance` a class.

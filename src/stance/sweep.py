@@ -43,7 +43,7 @@ def _note(trial: Trial, verdict: str, error: Exception) -> None:
 
 
 class SurplusError(Exception):
-    """Two processes took the last free place of a study, or a trial to be tried again, at a time; this came second."""
+    """Two processes took the last free trial, or one that was to be tried again, at once; this one came second."""
 
 
 @dataclass

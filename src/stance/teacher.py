@@ -26,7 +26,8 @@ from stance import failures, inference, jsonl, model
 from stance.calibration import softmax
 from stance.errors import MachineError, StanceError
 from stance.files import sha256, write_bytes
-from stance.recipe import choose_precision, teachers
+from stance.precision import choose_precision
+from stance.recipe import teachers
 from stance.records import LABELS, SOMEONE, UNLABELLED, Example, Pair, Span, Stance, folded
 from stance.scores import UNKNOWN, known, only_known
 from stance.settings.training import TrainingConfig

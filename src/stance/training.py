@@ -23,7 +23,8 @@ from stance.encoders import Pretrained
 from stance.encoding import PairEncoder
 from stance.files import check_replaceable, remove_leftovers, replace_directory
 from stance.model import ENTRIES, Checkpoint, StanceModel, save
-from stance.recipe import check_r_drop, choose_precision, suited
+from stance.precision import choose_precision
+from stance.recipe import check_r_drop, suited
 from stance.records import LABELS, UNLABELLED, Example
 from stance.resume import begin_job, describe_job, find_interrupted, hold_work, job_digest, with_precision
 from stance.settings.training import ModelConfig, TrainingConfig
@@ -75,7 +76,7 @@ def train(
         resume: where an interrupted training into `output` stopped `auto` goes on, `stop` refuses, `never` starts anew.
 
     Raises:
-        StanceError: settings, data or checkpoint don't fit, `output` is taken, a loss is no number, or memory ran out.
+        StanceError: settings, data or checkpoint don't fit, `output` is taken, a loss is NaN, or memory ran out.
     """
     config = with_precision(model_config, config, about.get("dataset_sha256", ""), output, resume)
     check_replaceable(output, marker="checkpoint.json", own=ENTRIES)

@@ -76,7 +76,7 @@ class Alerts:
 
 
 class TrialError(Exception):
-    """A training ended with an error of its own: out of memory, a loss that is no number."""
+    """A training ended with an error of its own: out of memory, a loss that is NaN or infinite."""
 
 
 @dataclass(frozen=True, slots=True)
