@@ -14,11 +14,12 @@ import pytest
 
 from conftest import CORPUS, Workplace
 from stance import encoding, jsonl, predictor
+from stance.artifact import verify
 from stance.errors import StanceError
 from stance.files import sha256
 from stance.forms import MAX_NAME_CHARACTERS, MAX_TEXT_CHARACTERS
 from stance.lookup import find_mention
-from stance.predictor import StancePredictor, verify
+from stance.predictor import StancePredictor
 from stance.records import LABELS, Pair, Span
 
 # What the training and tracking rings bring along; a service has none of it.

@@ -2,7 +2,7 @@
 
 The package is layered; a module imports only from the rings above it:
 
-* serving   `errors` `settings` `files` `jsonl` `records` `forms` `lookup` `layouts` `encoding` `predictor`
+* serving   `errors` `settings` `files` `jsonl` `records` `forms` `lookup` `layouts` `encoding` `artifact` `predictor`
             (numpy, onnxruntime, tokenizers)
 * reading   `mentions` `people` `reader`                               (+ spacy)
 * building  `corpora` `agreement` `annotators` `questions` `examples` `duplicates` `splits` `division` `ledger` `stages`

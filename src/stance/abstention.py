@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import beta, t
 
-from stance.predictor import WAYS, StancePredictor
+from stance.artifact import WAYS
+from stance.predictor import StancePredictor
 from stance.records import Example
 from stance.scores import Answers, Estimate, intervals
 

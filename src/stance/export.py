@@ -22,13 +22,14 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 import stance
 from stance import jsonl
 from stance import model as models
+from stance.artifact import FORMAT_VERSION, MODELS
 from stance.calibration import FEW, measures, softmax
 from stance.errors import StanceError
 from stance.files import replace_directory, sha256
 from stance.inference import Logits
 from stance.inference import logits as torch_logits
 from stance.model import Checkpoint
-from stance.predictor import FORMAT_VERSION, MODELS, StancePredictor
+from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, without_places
 from stance.scores import UNKNOWN, Answers, known, score
 from stance.settings.scoring import ExportConfig

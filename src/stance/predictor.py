@@ -1,9 +1,7 @@
 """The serving runtime: load an artifact, score pairs. Needs numpy, tokenizers and onnxruntime only."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,7 +10,7 @@ import numpy.typing as npt
 import onnxruntime
 from tokenizers import Tokenizer
 
-from stance import jsonl
+from stance.artifact import AGAIN, MODELS, WAYS, check_alone, check_file, check_precision, read_metadata
 from stance.encoding import Cuts, Encoded, PairEncoder, collate
 from stance.errors import StanceError, naming
 from stance.files import sha256
@@ -20,12 +18,6 @@ from stance.forms import check_pairs
 from stance.layouts import read_encoding
 from stance.records import LABELS, Pair, Prediction, Stance
 
-FORMAT_VERSION = 1
-MODELS = {"int8": "model.int8.onnx", "fp32": "model.onnx"}
-TOLD = ("dataset_sha256", "train_run")
-"""What is asked of the checkpoint that an artifact was made of."""
-WAYS = ("without_places", "with_places")
-"""How a pair is asked, in the order of `Pair.placed`."""
 MAX_PADDED_TOKENS = 8192
 MAX_ROWS = {"int8": 1, "fp32": 4}
 """Most passages that are scored together: more gains nothing on a CPU and pads more (docs/LOG.md).
@@ -33,9 +25,6 @@ MAX_ROWS = {"int8": 1, "fp32": 4}
 In int8 all that is scored together shares a scale, so that an answer would hang on its neighbours by up to 0.2.
 """
 MAX_THREADS = 1024
-AGAIN = "export again"
-_KEY = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)\Z")
-"""What protobuf writes before a key of eight letters: its field and its length, either with zeros behind it."""
 _PROBE = Pair("Iran praised the plan.", "Iran", "plan")
 
 
@@ -83,13 +72,13 @@ class StancePredictor:
         if not 0 <= threads <= MAX_THREADS:
             raise StanceError(f"threads={threads}: expected 1 to {MAX_THREADS} threads; 0 takes one a core")
         for name in ("tokenizer.json", MODELS[precision]):
-            _check_file(root / name, metadata["files"].get(name))
+            check_file(root / name, metadata["files"].get(name))
         encoding = read_encoding(metadata["encoding"], root / "stance.json", AGAIN)
         with naming(root / "tokenizer.json", "can't be read as a tokenizer", AGAIN):
             tokenizer = Tokenizer.from_file(str(root / "tokenizer.json"))
         encoder = PairEncoder(tokenizer, encoding)
         with naming(root / MODELS[precision], "ONNX Runtime can't open it", AGAIN):
-            _check_alone(root / MODELS[precision])
+            check_alone(root / MODELS[precision])
             session = _session(root / MODELS[precision], threads)
         predictor = cls(session, encoder, float(metadata["temperature"]), metadata, MAX_ROWS[precision])
         with naming(root, "the model does not answer with this encoding", AGAIN):
@@ -180,6 +169,26 @@ class StancePredictor:
         return scores
 
 
+def load_version(artifact: str, precision: str) -> tuple[StancePredictor, str]:
+    """The model, and the sha256 that tells which version it is: another export may take its place at any time.
+
+    Raises:
+        StanceError: one did while it was read, or see `StancePredictor.load`.
+    """
+    read_metadata(Path(artifact))  # says what is missing
+    facts = Path(artifact) / "stance.json"
+    replaced = f"{artifact}: another export took its place while it was read; run this again"
+    try:
+        before = sha256(facts)
+        try:
+            return StancePredictor.load(artifact, precision=precision), before
+        finally:  # also where it fails: a file of the one, the facts of the other
+            if sha256(facts) != before:
+                raise StanceError(replaced)
+    except FileNotFoundError as error:  # between the old one and the new one
+        raise StanceError(replaced) from error
+
+
 def _session(model: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -188,97 +197,6 @@ def _session(model: Path, threads: int) -> onnxruntime.InferenceSession:
     options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-
-
-def read_metadata(root: Path) -> dict[str, Any]:
-    """The content of `stance.json`, checked for format version and labels."""
-    path = root / "stance.json"
-    if not root.is_dir():
-        raise StanceError(f"{root}: no such directory; expected an artifact written by scripts/export.py")
-    if not path.is_file():
-        raise StanceError(
-            f"{path}: missing; the export is not whole or this is no artifact. Run scripts/export.py again"
-        )
-    metadata = jsonl.document(path, "run scripts/export.py again")
-    version = metadata.get("format_version")
-    if version != FORMAT_VERSION:
-        raise StanceError(
-            f"{path}: format version {version!r}, this stance reads {FORMAT_VERSION}; "
-            "export again or install the version that wrote it"
-        )
-    missing = sorted({"labels", "encoding", "temperature", "files"} - set(metadata))
-    if missing:
-        raise StanceError(f"{path}: misses {', '.join(missing)}; run scripts/export.py again")
-    if metadata["labels"] != list(LABELS):
-        raise StanceError(f"{path}: labels {metadata['labels']}, expected {list(LABELS)}")
-    for name in ("temperature", "temperature_without_places"):
-        value = metadata.get(name, 1.0)
-        if not isinstance(value, int | float) or not 0 < value < 1e9:
-            raise StanceError(f"{path}: {name} {value!r}, expected a number above 0 and below 1e9; export again")
-    for name in ("files", "encoding"):
-        if not isinstance(metadata[name], dict):
-            raise StanceError(f"{path}: '{name}' must be an object; run scripts/export.py again")
-    origin = metadata.get("checkpoint", {})
-    if not isinstance(origin, dict) or not all(isinstance(origin.get(k, ""), str) for k in TOLD):
-        raise StanceError(f"{path}: checkpoint {origin!r}, expected an object, {' and '.join(TOLD)} text; export again")
-    _check_abstention(metadata.get("abstention"), path)
-    return metadata
-
-
-def _check_abstention(value: Any, path: Path) -> None:
-    ways = value if isinstance(value, dict) else {}
-    found = [way.get("threshold") for way in ways.values() if isinstance(way, dict)]
-    whole = len(found) == len(ways) and all(t is None or (isinstance(t, int | float) and 0 <= t <= 1) for t in found)
-    if not whole or not (value is None or set(ways) == set(WAYS)):
-        raise StanceError(
-            f"{path}: abstention {value!r}, expected null or {' and '.join(WAYS)}, each with a threshold that is null "
-            "or from 0 to 1; export again"
-        )
-
-
-def verify(root: Path) -> None:
-    """Check every file that `stance.json` lists, also those that serving does not open.
-
-    Raises:
-        StanceError: one is missing, truncated or altered.
-    """
-    for name, expected in read_metadata(root)["files"].items():
-        _check_file(root / name, expected)
-
-
-def check_precision(precision: str) -> None:
-    """Refuse a precision that an artifact has no model of."""
-    if precision not in MODELS:
-        raise StanceError(f"unknown precision {precision!r}; expected one of {', '.join(MODELS)}")
-
-
-def parts(artifact: Path, metadata: Mapping[str, Any]) -> list[Path]:
-    """The files of an artifact with this metadata, none of which an output may take the place of."""
-    return [artifact / name for name in ("stance.json", *metadata["files"])]
-
-
-def _check_file(path: Path, expected: str | None) -> None:
-    if not path.is_file():
-        raise StanceError(f"{path}: missing from the artifact; export again or copy the whole directory")
-    if sha256(path) != expected:
-        raise StanceError(
-            f"{path}: its sha256 is not the one in stance.json: the file is truncated or was altered; "
-            "export again or copy the whole directory"
-        )
-
-
-def _check_alone(path: Path) -> None:
-    """Refuse a model that reads weights from further files, whose sums nobody knows: ONNX tells each one's `location`.
-
-    An export writes one file.
-    """
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-        found = -1
-        while (found := content.find(b"location", found + 1)) >= 0:
-            if _KEY.search(content[max(found - 12, 0) : found]):
-                raise StanceError(
-                    f"{path}: keeps weights in another file, which has no sum in stance.json; export again"
-                )
 
 
 def _batches(rows: Sequence[Encoded], most: int) -> Iterator[list[Encoded]]:

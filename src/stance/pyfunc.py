@@ -14,9 +14,10 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
+from stance.artifact import check_precision
 from stance.errors import StanceError, printable
 from stance.forms import pair_from_json
-from stance.predictor import StancePredictor, check_precision
+from stance.predictor import StancePredictor
 from stance.records import LABELS
 
 

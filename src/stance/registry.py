@@ -23,9 +23,10 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 
 import stance
+from stance.artifact import read_metadata, verify
 from stance.errors import StanceError
 from stance.files import sha256
-from stance.predictor import StancePredictor, read_metadata, verify
+from stance.predictor import StancePredictor
 from stance.records import LABELS, Example
 from stance.scores import only_known, score
 from stance.stores import reason, scrubbed

@@ -1,6 +1,6 @@
 """What an artifact says about its confidence: a temperature and a threshold for each way that pairs are asked.
 
-The ways are `stance.predictor.WAYS`. A model is less often right about pairs that come without their mentions' places,
+The ways are `stance.artifact.WAYS`. A model is less often right about pairs that come without their mentions' places,
 and hardly less confident, so that one temperature can't suit both.
 """
 
@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stance.abstention import Abstention, choose
+from stance.artifact import WAYS
 from stance.calibration import FEW, Calibration, calibrate, softmax
-from stance.predictor import WAYS
 from stance.records import Example
 from stance.scores import Answers, known
 

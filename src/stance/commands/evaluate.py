@@ -4,11 +4,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stance import dataset, evaluation, jsonl, plots, registry, tracking
-from stance.errors import StanceError
+from stance.artifact import files_of
 from stance.evaluation import MODEL
-from stance.files import check_output, sha256
+from stance.files import check_output
 from stance.jobs.training import EvaluateJob
-from stance.predictor import StancePredictor, parts, read_metadata
+from stance.predictor import load_version
 from stance.runs import Run
 from stance.show import columns
 
@@ -20,9 +20,9 @@ def run(job: EvaluateJob) -> float:
         The model's macro-F1.
     """
     rows, manifest = dataset.load(Path(job.dataset))
-    predictor, scored = opened(job.artifact, job.precision)
+    predictor, scored = load_version(job.artifact, job.precision)
     registry.check_name(job.tracking.model)
-    check_output(Path(job.output), job.dataset, *parts(Path(job.artifact), predictor.metadata))
+    check_output(Path(job.output), job.dataset, *files_of(Path(job.artifact), predictor.metadata))
     split = job.evaluation.split
     evaluation.check(job.evaluation, rows)
     origin, exported = predictor.metadata.get("checkpoint", {}), predictor.metadata.get("export_run", "")
@@ -50,26 +50,6 @@ def run(job: EvaluateJob) -> float:
     if len(others) > 1:
         print(f"\n{columns(others)}")
     return macro_f1.value
-
-
-def opened(artifact: str, precision: str) -> tuple[StancePredictor, str]:
-    """The model, and the sha256 that tells which version it is: another export may take its place at any time.
-
-    Raises:
-        StanceError: one did while it was read, or see `StancePredictor.load`.
-    """
-    read_metadata(Path(artifact))  # says what is missing
-    facts = Path(artifact) / "stance.json"
-    replaced = f"{artifact}: another export took its place while it was read; run this again"
-    try:
-        before = sha256(facts)
-        try:
-            return StancePredictor.load(artifact, precision=precision), before
-        finally:  # also where it fails: a file of the one, the facts of the other
-            if sha256(facts) != before:
-                raise StanceError(replaced)
-    except FileNotFoundError as error:  # between the old one and the new one
-        raise StanceError(replaced) from error
 
 
 def _tags(what: str, macro_f1: str, tested: str) -> dict[str, str]:

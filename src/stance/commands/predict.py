@@ -5,12 +5,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from stance import jsonl
+from stance.artifact import files_of
 from stance.encoding import Cuts
 from stance.errors import StanceError
 from stance.files import check_output
 from stance.forms import pair_from_json
 from stance.jobs.serving import PredictJob
-from stance.predictor import StancePredictor, parts
+from stance.predictor import StancePredictor
 from stance.records import LABELS, Prediction
 
 CHUNK = 512
@@ -21,7 +22,7 @@ ABSTAINED = {"abstained"}
 def run(job: PredictJob) -> Path:
     """Score a JSON Lines file of {text, actor, target}; the answers come in the same order."""
     predictor = StancePredictor.load(job.artifact, precision=job.precision, threads=job.threads)
-    check_output(Path(job.output), job.input, *parts(Path(job.artifact), predictor.metadata))
+    check_output(Path(job.output), job.input, *files_of(Path(job.artifact), predictor.metadata))
     rows = list(jsonl.read(Path(job.input)))
     try:
         pairs = [pair_from_json(row, where) for where, row in rows]

@@ -4,10 +4,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stance import jsonl, registry, tracking, transfer
-from stance.commands.evaluate import opened
+from stance.artifact import files_of
 from stance.files import check_output
 from stance.jobs.training import TransferJob
-from stance.predictor import parts
+from stance.predictor import load_version
 from stance.scores import flat
 from stance.show import columns
 
@@ -18,10 +18,10 @@ def run(job: TransferJob) -> float:
     Returns:
         The mean of the scores that are published for them.
     """
-    predictor, scored = opened(job.artifact, job.precision)
+    predictor, scored = load_version(job.artifact, job.precision)
     registry.check_name(job.tracking.model)
     origin = predictor.metadata.get("checkpoint", {})
-    check_output(Path(job.output), job.transfer.root, *parts(Path(job.artifact), predictor.metadata))
+    check_output(Path(job.output), job.transfer.root, *files_of(Path(job.artifact), predictor.metadata))
     rows = transfer.load(job.transfer)
     print(f"transfer: {job.artifact} ({job.precision}) on {', '.join(f'{n} ({len(r)})' for n, r in rows.items())}")
     known = {name: transfer.learned(name, predictor.metadata) for name in rows}
