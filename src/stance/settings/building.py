@@ -26,7 +26,7 @@ class SourceConfig:
     name: str = ""
     """Name of the source; articles that have no id are numbered under it."""
     format: str = "jsonl"
-    """How the files are written: jsonl (ours, see README.md), table (CSV, TSV, Parquet or JSON Lines, a row an
+    """How the files are written: jsonl (ours, docs/DATA.md), table (CSV, TSV, Parquet or JSON Lines, a row an
     annotation), hub (a dataset of the Hugging Face hub), web (text or HTML, nothing annotated), labelstudio, doccano,
     brat, seesaw, dse or newsmtsc."""
     path: str = ""
