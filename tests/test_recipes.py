@@ -18,7 +18,7 @@ from torch.nn import functional
 
 import tiny
 from conftest import script
-from stance import ancestry, bakeoff, dataset, inference, jsonl, studies, teacher, training
+from stance import ancestry, bakeoff, inference, jsonl, studies, teacher, training
 from stance import model as models
 from stance.bakeoff import Contender, Outcome
 from stance.batches import ANSWERS, IGNORED, target
@@ -650,10 +650,10 @@ def test_what_an_ancestor_learned_from_is_not_forgotten(encoder: str, tmp_path: 
         assert "learned from another dataset (sha256 aaaaaaaaaaaa, here bbbbbb" in third.alerts[f"foreign_{name}"]
         assert models.about(third.checkpoint)["ancestors"] == ["a" * 64, "b" * 64]
         here = Manifest("toy", "b" * 64, {}, {}, {}, {}, {})
-        (alert,) = dataset.inherited(here, models.about(third.checkpoint)).items()
+        (alert,) = ancestry.check(here, models.about(third.checkpoint), allowed=False).items()
         assert alert[0] == "foreign_ancestor"
         assert "another dataset (aaaaaaaaaaaa, this one is bbbbbb" in alert[1]
-    assert dataset.inherited(here, {"ancestors": ["b" * 64]}) == {}
+    assert ancestry.check(here, {"dataset_sha256": "b" * 64, "ancestors": ["b" * 64]}, allowed=False) == {}
 
 
 def test_a_part_of_a_dataset_is_not_taken_for_another_one(

@@ -1,9 +1,12 @@
 """What a model has learned from, also by its teachers and the weights it starts from: held-out rows, perhaps."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from stance import model
 from stance.dataset import Manifest
+from stance.errors import StanceError
 from stance.recipe import teachers
 from stance.settings.training import TrainingConfig
 
@@ -26,6 +29,36 @@ def doubts(config: TrainingConfig, dataset_sha256: str) -> dict[str, str]:
     if config.initial and (initial / "checkpoint.json").is_file():
         text = _other("initial", initial, dataset_sha256)
         found |= {INITIAL: f"{text}, the scores of this training are too good"} if text else {}
+    return found
+
+
+def check(manifest: Manifest, about: Mapping[str, Any], *, allowed: bool) -> dict[str, str]:
+    """Refuse to judge a model by a dataset that it was not trained with: its rows may have been training rows.
+
+    Args:
+        manifest: of the dataset at hand.
+        about: what the model's checkpoint says of itself.
+        allowed: take another dataset all the same.
+
+    Returns:
+        The alerts about another dataset, its own or that of an ancestor: of a teacher, or of the weights it began with.
+    """
+    here, trained_on, found = manifest.sha256, str(about.get("dataset_sha256", "")), dict[str, str]()
+    if trained_on != here:
+        found["other_dataset"] = (
+            f"the model was trained with dataset {trained_on[:12] or 'unknown'}, this one is {here[:12]}: "
+            "its rows may have been training rows"
+        )
+        if not allowed:
+            raise StanceError(
+                f"{found['other_dataset']}; name the dataset of the training, train again, or set other_dataset=true "
+                "if the two share no article"
+            )
+    if others := [str(name) for name in about.get("ancestors", ()) if name != here]:
+        found["foreign_ancestor"] = (
+            f"an ancestor of the model learned from another dataset ({others[0][:12]}, this one is {here[:12]}): the "
+            "rows that it is scored on may have been among its training rows"
+        )
     return found
 
 

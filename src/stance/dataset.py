@@ -125,47 +125,6 @@ def load(path: Path) -> tuple[dict[str, list[Example]], Manifest]:
     return rows, manifest
 
 
-def check_same(manifest: Manifest, trained_on: str, *, allowed: bool) -> dict[str, str]:
-    """Refuse to judge a model by a dataset that it was not trained with: its rows may have been training rows.
-
-    Where that is allowed, the alert about it is returned.
-
-    Args:
-        manifest: of the dataset at hand.
-        trained_on: the fingerprint of the dataset that the model was trained with.
-        allowed: take it all the same.
-    """
-    if manifest.sha256 == trained_on:
-        return {}
-    doubt = (
-        f"the model was trained with dataset {trained_on[:12] or 'unknown'}, this one is {manifest.sha256[:12]}: "
-        "its rows may have been training rows"
-    )
-    if not allowed:
-        raise StanceError(
-            f"{doubt}; name the dataset of the training, train again, or set other_dataset=true if the two share no "
-            "article"
-        )
-    return {"other_dataset": doubt}
-
-
-def inherited(manifest: Manifest, about: Mapping[str, Any]) -> dict[str, str]:
-    """The alert about a model whose teachers, or the weights it began with, learned from another dataset.
-
-    Args:
-        manifest: of the dataset at hand.
-        about: what the model's checkpoint says of itself.
-    """
-    others = [name for name in about.get("ancestors", ()) if name != manifest.sha256]
-    if not others:
-        return {}
-    doubt = (
-        f"an ancestor of the model learned from another dataset ({str(others[0])[:12]}, this one is "
-        f"{manifest.sha256[:12]}): the rows that it is scored on may have been among its training rows"
-    )
-    return {"foreign_ancestor": doubt}
-
-
 def read_manifest(path: Path) -> Manifest:
     """The manifest of a dataset directory."""
     file = path / "manifest.json"

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import dataset, evaluation, jsonl, plots, registry, tracking
+from stance import ancestry, dataset, evaluation, jsonl, plots, registry, tracking
 from stance.artifact import files_of
 from stance.evaluation import MODEL
 from stance.files import check_output
@@ -26,8 +26,7 @@ def run(job: EvaluateJob) -> float:
     split = job.evaluation.split
     evaluation.check(job.evaluation, rows)
     origin, exported = predictor.metadata.get("checkpoint", {}), predictor.metadata.get("export_run", "")
-    doubts = dataset.check_same(manifest, origin.get("dataset_sha256", ""), allowed=job.other_dataset)
-    doubts |= dataset.inherited(manifest, origin)
+    doubts = ancestry.check(manifest, origin, allowed=job.other_dataset)
     print(f"evaluate: {job.artifact} ({job.precision}) on {len(rows[split])} {split} pairs of {job.dataset}")
     if split in evaluation.USED:
         print(f"scores and confidence will look too good: {evaluation.USED[split]}")

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import dataset, export, model, origin, registry, resume, tracking
+from stance import ancestry, dataset, export, model, origin, registry, resume, tracking
 from stance.files import check_outside, check_replaceable, remove_leftovers
 from stance.jobs.training import ExportJob
 
@@ -19,8 +19,7 @@ def run(job: ExportJob) -> Path:
         check_outside(output, Path(read))
     rows, manifest = dataset.load(Path(job.dataset))
     about = model.about(Path(job.checkpoint))
-    doubts = dataset.check_same(manifest, about.get("dataset_sha256", ""), allowed=job.other_dataset)
-    doubts |= dataset.inherited(manifest, about)
+    doubts = ancestry.check(manifest, about, allowed=job.other_dataset)
     print(f"export: {job.checkpoint} -> artifact in {output}, checked on {len(rows['validation'])} validation pairs")
     with (
         resume.hold_work(output, name="export") as work,
