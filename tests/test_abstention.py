@@ -19,11 +19,12 @@ from scipy.stats import binomtest
 from conftest import Workplace, script
 from stance import abstention, dataset, evaluation, export, jsonl, registry, tracking
 from stance.abstention import COVERAGES, Abstention, Kept
+from stance.bootstrap import Estimate
 from stance.errors import StanceError
 from stance.predictor import StancePredictor
 from stance.reader import ArticleReader
 from stance.records import Article, Example, Pair
-from stance.scores import Answers, Estimate
+from stance.scores import Answers
 from stance.settings.scoring import EvaluationConfig, ExportConfig
 from stance.settings.tracking import TrackingConfig
 from test_reader import biased

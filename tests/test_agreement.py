@@ -1,11 +1,15 @@
 """Agreement of two annotators: what matches, what alpha and F1 come to, and what is refused."""
 
+import time
+from dataclasses import astuple, replace
 from pathlib import Path
 
+import krippendorff
 import numpy as np
 import pytest
 
 from stance import agreement, corpora, jsonl
+from stance.bootstrap import Estimate
 from stance.corpora.__main__ import main
 from stance.errors import StanceError
 from stance.records import Annotation, Article, Mention, Stance
@@ -72,6 +76,35 @@ def test_alpha_of_full_agreement_is_one_and_of_a_single_label_is_undefined() -> 
     assert np.isnan(agreement.alpha(np.diag([4, 0, 0])))
 
 
+def test_alpha_is_that_of_the_package_for_two_annotators_and_for_more() -> None:
+    rng = np.random.default_rng(3)
+    one = np.eye(3, dtype=np.int64)
+    two = rng.integers(0, 30, (20, 3, 3))
+    rows = [np.repeat((one[:, None] + one[None]).reshape(-1, 3), counts.ravel(), axis=0) for counts in two]
+    wanted = [krippendorff.alpha(value_counts=votes, level_of_measurement="nominal") for votes in rows]
+    assert agreement.alpha(two) == pytest.approx(np.array(wanted)), "all at once"
+    for _ in range(20):
+        votes = rng.integers(0, 4, (40, 3))
+        votes[:5] = one[rng.integers(0, 3, 5)]  # a unit with a single vote
+        shared = votes[votes.sum(1) > 1]
+        wanted = krippendorff.alpha(value_counts=shared, level_of_measurement="nominal")
+        assert agreement.alpha_of_votes(votes) == pytest.approx(wanted)
+
+
+def test_a_large_corpus_is_compared_in_seconds() -> None:
+    plan = mention("plan")
+    pair = [note("Iran", plan, "support"), note("Oman", plan, "oppose", SECOND)]
+    other = [note("Iran", plan, "support"), note("Oman", plan, "neutral", SECOND)]
+    matched = one(pair, other)
+    named = [replace(n, annotator=name) for name, notes in (("x", pair), ("y", other)) for n in notes]
+    many = [article(*named, name=str(i)) for i in range(1500)]
+    start = time.process_time()
+    agreement.measure([matched] * 1500)
+    result = agreement.panel(many)
+    assert time.process_time() - start < 20, "some 3 seconds; minutes where each sample counts the pairs anew"
+    assert result.alpha.value == pytest.approx(agreement.measure([matched] * 1500, resamples=2).alpha.value)
+
+
 def test_f1_counts_pairs_and_triples_of_both_annotators() -> None:
     plan = mention("plan")
     both = [note("Iran", plan, "support"), note("Oman", plan, "oppose", SECOND)]
@@ -81,8 +114,8 @@ def test_f1_counts_pairs_and_triples_of_both_annotators() -> None:
         note("union", plan, "oppose", SECOND),
     ]
     result = agreement.measure(agreement.match([article(*both)], [article(*other)]), resamples=10)
-    assert result.pair_f1[0] == pytest.approx(2 * 2 / 5)
-    assert result.triple_f1[0] == pytest.approx(2 * 1 / 5)
+    assert result.pair_f1.value == pytest.approx(2 * 2 / 5)
+    assert result.triple_f1.value == pytest.approx(2 * 1 / 5)
     assert result.annotations == (2, 3)
     assert result.stances.sum() == 2
 
@@ -90,9 +123,9 @@ def test_f1_counts_pairs_and_triples_of_both_annotators() -> None:
 def test_f1_without_annotations_is_undefined_and_such_draws_do_not_count() -> None:
     nothing = [article(name=name) for name in "ab"]
     result = agreement.measure(agreement.match(nothing, nothing), resamples=10)
-    assert np.isnan([*result.pair_f1, *result.triple_f1]).all()
+    assert np.isnan([*astuple(result.pair_f1), *astuple(result.triple_f1)]).all()
     some = [article(note("Iran", mention("plan"), "support"), name="some"), *nothing]
-    assert agreement.measure(agreement.match(some, some), resamples=50).pair_f1 == (1, 1, 1)
+    assert agreement.measure(agreement.match(some, some), resamples=50).pair_f1 == Estimate(1, 1, 1)
 
 
 def test_intervals_come_from_drawing_articles() -> None:
@@ -101,8 +134,8 @@ def test_intervals_come_from_drawing_articles() -> None:
     bad = [article(note("Iran", plan, "support"), note("Oman", plan, "oppose"), name=f"b{i}") for i in range(6)]
     other = good + [article(note("Iran", plan, "oppose"), note("union", plan, "oppose"), name=a.id) for a in bad]
     result = agreement.measure(agreement.match(good + bad, other), resamples=300)
-    for value, low, high in (result.alpha, result.pair_f1, result.triple_f1):
-        assert low < value < high
+    for found in (result.alpha, result.pair_f1, result.triple_f1):
+        assert found.low < found.value < found.high
     again = agreement.measure(agreement.match(good + bad, other), resamples=300)
     assert again.pair_f1 == result.pair_f1
 

@@ -14,9 +14,10 @@ import tiny
 from conftest import Workplace
 from stance import calibration, dataset, plots, trust
 from stance.abstention import Kept, choose
+from stance.bootstrap import Estimate
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, Pair, Stance
-from stance.scores import UNKNOWN, Answers, Estimate, known
+from stance.scores import UNKNOWN, Answers, known
 
 
 def answers(probabilities: Sequence[Sequence[float]], references: Sequence[int], groups: Sequence[str] = ()) -> Answers:

@@ -17,6 +17,7 @@ from stance.errors import StanceError
 from stance.mentions import Candidate, Parsed
 from stance.records import PARTIAL, SOMEONE, Annotation, Article, Example, Mention, Span, Stance
 from stance.settings.building import ExamplesConfig
+from stance.unannotated import Unannotated
 
 CORPUS = Path(__file__).resolve().parents[1] / "data" / "corpus"
 SENTENCES = (
@@ -509,4 +510,25 @@ def test_questions_about_a_long_article_take_time_in_step_with_its_length() -> N
         return time.process_time() - start
 
     short, long = (min(seconds(number) for _ in range(3)) for number in (800, 8000))  # other work may slow one down
+    assert long < 40 * short  # each for each would take a hundred times as long
+
+
+def test_pairs_are_drawn_from_a_long_article_in_time_in_step_with_its_annotations() -> None:
+    def seconds(number: int) -> float:
+        places = [
+            [Mention(f"N{n}x{i}", 100 * n + 10 * i, 100 * n + 10 * i + 8) for i in range(4)] for n in range(number)
+        ]
+        spans = [(100 * n, 100 * n + 99) for n in range(number)]
+        notes = tuple(
+            Annotation(a, b, Stance("support"), (span,)) for (a, b, *_), span in zip(places, spans, strict=True)
+        )
+        one = Article(id="long", text=" " * 100 * number, annotations=notes, exhaustive=True)
+        parsed = Parsed(tuple(spans), tuple(Candidate(m, named=True, actor=True) for some in places for m in some))
+        start = time.process_time()
+        names = Unannotated(one, parsed)
+        found = [len(names.pairs(span)[0]) for span in spans]
+        assert set(found) == {3 * 4 - 3 - 1}, "all but a name with itself, and the annotated one"
+        return time.process_time() - start
+
+    short, long = (min(seconds(number) for _ in range(2)) for number in (200, 2000))
     assert long < 40 * short  # each for each would take a hundred times as long

@@ -20,12 +20,13 @@ import tiny
 from conftest import Workplace
 from stance import baselines, calibration, dataset, evaluation, jsonl, plots, scores
 from stance.abstention import Kept
+from stance.bootstrap import Estimate
 from stance.errors import StanceError
 from stance.evaluation import MODEL, Report
 from stance.history import learning_curves
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, Stance, as_printed, without_places
-from stance.scores import Answers, Estimate, StanceScore, confusion, slice_rates
+from stance.scores import Answers, StanceScore, confusion, slice_rates
 from stance.settings.scoring import EvaluationConfig
 from test_abstention import altered
 
@@ -169,8 +170,8 @@ def test_one_article_has_no_interval() -> None:
 
 
 def test_an_estimate_is_printed_with_its_interval() -> None:
-    assert str(scores.Estimate(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
-    assert str(scores.Estimate(math.nan, math.nan, math.nan)) == "–", "there was nothing to score"
+    assert str(Estimate(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
+    assert str(Estimate(math.nan, math.nan, math.nan)) == "–", "there was nothing to score"
 
 
 # Baselines.

@@ -21,7 +21,9 @@ from sklearn.metrics import f1_score
 
 import tiny
 from conftest import CORPUS, Workplace, script
-from stance import curve, dataset, jsonl, review, training, transfer
+from stance import calibration, curve, dataset, jsonl, review, training, transfer
+from stance.abstention import Kept
+from stance.bootstrap import Estimate
 from stance.curve import Point
 from stance.errors import StanceError
 from stance.jobs.training import TrainJob
@@ -33,6 +35,7 @@ from stance.settings.studies import CurveConfig, ReviewConfig
 from stance.settings.training import TrainingConfig
 from stance.splits import shuffled
 from stance.studies import Memory
+from stance.transfer import Confidence
 from test_abstention import altered
 from test_public import DSE, write_dse, write_seesaw
 
@@ -515,3 +518,10 @@ def test_a_review_with_a_wrong_setting_is_refused_before_its_run(built: Workplac
 def test_settings_of_a_review_without_a_meaning_are_named(name: str, value: float) -> None:
     with pytest.raises(StanceError, match=rf"review\.{name}={value}: expected "):
         review.check(replace(ReviewConfig(), **{name: value}))
+
+
+def test_a_set_whose_threshold_was_not_judged_keeps_its_row() -> None:
+    sure = Estimate(0.5, 0.4, 0.6)
+    measures = dict.fromkeys(calibration.MEASURES, sure)
+    both = [Confidence("judged", measures, Kept(0.1, sure, sure)), Confidence("not", measures, None)]
+    assert [line[-2:] for line in transfer.confidence_table(both)[1:]] == [[str(sure)] * 2, ["–", "–"]]

@@ -5,11 +5,11 @@ The package is layered; a module imports only from the rings above it:
 * serving   `errors` `settings` `files` `jsonl` `records` `forms` `lookup` `layouts` `encoding` `artifact` `predictor`
             (numpy, onnxruntime, tokenizers)
 * reading   `mentions` `people` `reader`                               (+ spacy)
-* building  `corpora` `agreement` `annotators` `questions` `examples` `duplicates` `splits` `division` `ledger` `stages`
-            `leaks` `soundness` `dataset` `markup` `page` `writing` `build` `versions` `lexicon` `grammar` `mood`
-            `readings` `labelling` `weak` `tally`
-            (+ datasets, datasketch, filelock, pyarrow, tqdm, xxhash, yaml, krippendorff, scipy, trafilatura,
-            charset_normalizer, requests)
+* building  `bootstrap` `corpora` `agreement` `annotators` `questions` `unannotated` `examples` `duplicates` `splits`
+            `division` `ledger` `stages` `leaks` `soundness` `dataset` `markup` `page` `writing` `build` `versions`
+            `lexicon` `grammar` `mood` `readings` `labelling` `weak` `tally`
+            (+ datasets, datasketch, filelock, pyarrow, tqdm, xxhash, yaml, scipy, trafilatura, charset_normalizer,
+            requests)
 * training  `launch` `multirun` `encoders` `heads` `narrow` `relative` `model` `inference` `objective` `teacher`
             `ancestry` `batches` `callbacks` `precision` `recipe` `renaming` `hiding` `rewriting` `augment` `failures`
             `validation` `watch` `trainer` `checkpoints` `resume` `training` `export` `scores` `calibration`

@@ -14,9 +14,10 @@ import numpy.typing as npt
 from scipy.stats import beta, t
 
 from stance.artifact import WAYS
+from stance.bootstrap import Estimate, intervals
 from stance.predictor import StancePredictor
 from stance.records import Example
-from stance.scores import Answers, Estimate, intervals
+from stance.scores import Answers
 
 COVERAGES = 20
 """Coverages that are tried, in equal steps. Fixed beforehand: no search that follows the labels."""

@@ -5,23 +5,25 @@ leading article; a target also where the two spans overlap. Each annotation is m
 are those who have an annotation in an article; whoever left a pair unmarked has no vote on it.
 """
 
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import combinations
+from typing import Any
 
-import krippendorff
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import DegenerateDataWarning, bootstrap
 
+from stance.bootstrap import Estimate, intervals
 from stance.errors import StanceError
 from stance.records import LABELS, Annotation, Article, Mention, folded, overlap
 
 Counts = npt.NDArray[np.int64]
-Interval = tuple[float, float, float]
+Shares = npt.NDArray[np.float64]
+
+_folded = lru_cache(2**16)(folded)  # a name is compared with each of the other annotators
 
 
 @dataclass(frozen=True)
@@ -36,17 +38,17 @@ class Matched:
 
 @dataclass(frozen=True)
 class Agreement:
-    """`(value, low, high)` with 95 % bootstrap intervals over articles.
+    """Estimates with 95 % bootstrap intervals over articles.
 
     `alpha` is Krippendorff's alpha (nominal; Hayes and Krippendorff, 2007) and `kappa` Cohen's (1960) on the stance
     of the pairs that both annotated; `pair_f1` is one annotator's pairs against the other's; `triple_f1` wants the
     same stance too. `stances[i, j]` counts pairs with label i by the first and j by the second.
     """
 
-    alpha: Interval
-    kappa: Interval
-    pair_f1: Interval
-    triple_f1: Interval
+    alpha: Estimate
+    kappa: Estimate
+    pair_f1: Estimate
+    triple_f1: Estimate
     articles: int
     annotations: tuple[int, int]
     stances: Counts
@@ -59,7 +61,7 @@ class Panel:
     `annotations` counts what each annotator made in the articles of several.
     """
 
-    alpha: Interval
+    alpha: Estimate
     units: int
     articles: int
     annotations: dict[str, int]
@@ -99,6 +101,7 @@ def panel(articles: Sequence[Article], *, resamples: int = 2000, seed: int = 11)
             "give the other annotator's articles as a second path"
         )
     votes = [np.array([_votes(unit) for unit in units(article)]) for article in several]
+    both_said = np.stack([coincidences(counts) for counts in votes])
     names = sorted({name for article in several for name in annotators(article)})
     pairs: dict[tuple[str, str], Agreement] = {}
     for a, b in combinations(names, 2):
@@ -106,10 +109,12 @@ def panel(articles: Sequence[Article], *, resamples: int = 2000, seed: int = 11)
         if both:
             matched = match([_only(article, a) for article in both], [_only(article, b) for article in both])
             pairs[a, b] = measure(matched, resamples=resamples, seed=seed)
+    alphas = intervals(
+        lambda drawn: {"alpha": alpha_of_coincidences(both_said[drawn].sum(-3))}, len(votes),
+        resamples=resamples, seed=seed,
+    )  # fmt: skip
     return Panel(
-        alpha=_interval(
-            lambda drawn: alpha_of_votes(np.concatenate([votes[i] for i in drawn])), len(votes), resamples, seed
-        ),
+        alpha=alphas["alpha"],
         units=sum(int((counts.sum(1) > 1).sum()) for counts in votes),
         articles=len(several),
         annotations=dict(Counter(note.annotator for article in several for note in article.annotations)),
@@ -144,51 +149,64 @@ def measure(matched: Sequence[Matched], *, resamples: int = 2000, seed: int = 11
             stances[number, LABELS.index(a.stance), LABELS.index(b.stance)] += 1
         sizes[number] = len(article.both) + np.array([len(article.first_only), len(article.second_only)])
 
-    def pair_f1(drawn: Counts) -> float:
-        return _share(2 * stances[drawn].sum(), sizes[drawn].sum())
-
-    def triple_f1(drawn: Counts) -> float:
-        return _share(2 * np.trace(stances[drawn].sum(0)), sizes[drawn].sum())
-
-    def interval(statistic: Callable[[Counts], float]) -> Interval:
-        return _interval(statistic, len(matched), resamples, seed)
+    def scores(drawn: Counts) -> dict[str, Shares]:
+        counts, made = stances[drawn].sum(-3), sizes[drawn].sum((-2, -1))
+        return {
+            "alpha": alpha(counts),
+            "kappa": kappa(counts),
+            "pair_f1": _share(2 * counts.sum((-2, -1)), made),
+            "triple_f1": _share(2 * np.trace(counts, axis1=-2, axis2=-1), made),
+        }
 
     return Agreement(
-        alpha=interval(lambda drawn: alpha(stances[drawn].sum(0))),
-        kappa=interval(lambda drawn: kappa(stances[drawn].sum(0))),
-        pair_f1=interval(pair_f1),
-        triple_f1=interval(triple_f1),
+        **intervals(scores, len(matched), resamples=resamples, seed=seed),
         articles=len(matched),
         annotations=(int(sizes[:, 0].sum()), int(sizes[:, 1].sum())),
         stances=stances.sum(0),
     )
 
 
-def alpha(stances: Counts) -> float:
-    """Krippendorff's nominal alpha of two annotators from their `(3, 3)` counts; NaN where all labels are one."""
-    one = np.eye(len(LABELS), dtype=np.int64)
-    both = (one[:, None] + one[None]).reshape(-1, len(LABELS))
-    return alpha_of_votes(np.repeat(both, stances.ravel(), axis=0))
+def alpha(stances: Counts) -> Shares:
+    """Krippendorff's nominal alpha of two annotators from counts `(..., 3, 3)`, shape `(...)`; NaN for one label."""
+    return alpha_of_coincidences(stances + np.swapaxes(stances, -1, -2))
 
 
-def alpha_of_votes(votes: Counts) -> float:
+def alpha_of_votes(votes: Counts) -> Shares:
     """Krippendorff's nominal alpha from `(units, 3)` counts of labels; NaN where all labels are one.
 
     Units with a single vote have no say in it.
     """
+    return alpha_of_coincidences(coincidences(votes))
+
+
+def coincidences(votes: Counts) -> Shares:
+    """How often two votes on one unit say `i` and `j`, shape `(3, 3)`, from `(units, 3)` counts of labels.
+
+    Each pair of votes on a unit counts both ways, a unit with `m` votes as `m` in all; with a single vote as none.
+    """
     shared = votes[votes.sum(1) > 1]
-    if np.count_nonzero(shared.sum(0)) < 2:
-        return float("nan")
-    return float(krippendorff.alpha(value_counts=shared, level_of_measurement="nominal"))
+    pairs = shared[:, :, None] * shared[:, None] - shared[:, :, None] * np.eye(len(LABELS), dtype=np.int64)
+    found: Shares = (pairs / (shared.sum(1) - 1)[:, None, None]).sum(0)
+    return found
 
 
-def kappa(stances: Counts) -> float:
-    """Cohen's kappa of two annotators from their `(3, 3)` counts; NaN where chance leaves nothing to agree on."""
-    total = int(stances.sum())
-    chance = int(stances.sum(0) @ stances.sum(1))
-    if chance == total**2:
-        return float("nan")
-    return float((total * np.trace(stances) - chance) / (total**2 - chance))
+def alpha_of_coincidences(found: npt.NDArray[Any]) -> Shares:
+    """Nominal alpha of coincidences `(..., 3, 3)`, shape `(...)`; NaN where all labels are one.
+
+    Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", C: with `n` votes of each label and `N` in all,
+    the share of pairs that differ is measured against `(N² - Σn²) / N(N - 1)`, what chance would give.
+    """
+    each = found.sum(-1)
+    total = each.sum(-1)
+    differ = total - np.trace(found, axis1=-2, axis2=-1)
+    return 1 - _share(differ * (total - 1), total**2 - (each**2).sum(-1))
+
+
+def kappa(stances: Counts) -> Shares:
+    """Cohen's kappa of two annotators from counts `(..., 3, 3)`, shape `(...)`; NaN where chance leaves nothing."""
+    total = stances.sum((-2, -1))
+    chance = (stances.sum(-2) * stances.sum(-1)).sum(-1)
+    return _share(total * np.trace(stances, axis1=-2, axis2=-1) - chance, total**2 - chance)
 
 
 def disagreements(matched: Sequence[Matched], texts: dict[str, str]) -> Iterator[dict[str, object]]:
@@ -240,24 +258,10 @@ def _only(article: Article, annotator: str) -> Article:
     return replace(article, annotations=tuple(note for note in article.annotations if note.annotator == annotator))
 
 
-def _share(part: float, whole: float) -> float:
-    return float(part / whole) if whole else float("nan")
-
-
-def _interval(statistic: Callable[[Counts], float], articles: int, resamples: int, seed: int) -> Interval:
-    """The statistic over all articles (it takes their indices) and its 95 % interval when articles are drawn."""
-    everything = np.arange(articles)
-    value = statistic(everything)
-    if articles < 2:
-        return value, float("nan"), float("nan")
-    with warnings.catch_warnings(action="ignore", category=DegenerateDataWarning):  # all draws give one value
-        drawn = bootstrap(
-            (everything,), statistic, n_resamples=resamples, method="percentile", vectorized=False,
-            rng=np.random.default_rng(seed),
-        ).bootstrap_distribution  # fmt: skip
-    known = drawn[~np.isnan(drawn)]  # draws with a single label have no alpha, those without annotations no F1
-    low, high = np.percentile(known, (2.5, 97.5)) if len(known) else (np.nan, np.nan)
-    return value, float(low), float(high)
+def _share(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Shares:
+    """The quotients, NaN where there is nothing to divide by."""
+    found: Shares = np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole != 0)
+    return found
 
 
 def _likeness(a: Annotation, b: Annotation) -> float:
@@ -270,4 +274,4 @@ def _likeness(a: Annotation, b: Annotation) -> float:
 
 
 def _same(a: Mention, b: Mention) -> bool:
-    return folded(a.name) == folded(b.name)
+    return _folded(a.name) == _folded(b.name)

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
+from stance.bootstrap import Estimate, intervals
 from stance.records import LABELS, Example
-from stance.scores import Answers, Estimate, intervals
+from stance.scores import Answers
 
 Values = npt.NDArray[np.float64]
 MEASURES = {
@@ -91,7 +92,7 @@ def measures(answers: Answers) -> dict[str, float]:
 
 
 def estimates(answers: Answers, *, resamples: int, seed: int) -> dict[str, Estimate]:
-    """`measures` with percentile intervals over articles (see `stance.scores.intervals`)."""
+    """`measures` with percentile intervals over articles (see `stance.bootstrap.intervals`)."""
     names, index = np.unique(answers.groups, return_inverse=True)
     weighted = _weighted(answers)
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from stance import abstention, baselines, calibration
 from stance.abstention import Kept
+from stance.bootstrap import Estimate, Rates
 from stance.errors import StanceError
 from stance.predictor import StancePredictor
 from stance.records import LABELS, PHENOMENA, Example, as_printed, without_places
@@ -19,8 +20,6 @@ from stance.scores import (
     SUMMARY,
     Answers,
     Counts,
-    Estimate,
-    Rates,
     by_group,
     choices,
     confusion,

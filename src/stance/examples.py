@@ -8,7 +8,7 @@ import hashlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice, product, zip_longest
+from itertools import islice, zip_longest
 from operator import itemgetter
 
 import numpy as np
@@ -16,9 +16,10 @@ import numpy as np
 from stance import mentions, questions
 from stance.corpora.source import Dropped
 from stance.errors import StanceError
-from stance.mentions import Candidate, Parsed, words
-from stance.records import PARTIAL, UNLABELLED, Annotation, Article, Example, Mention, Span, Stance, folded, overlap
+from stance.mentions import Parsed
+from stance.records import PARTIAL, UNLABELLED, Annotation, Article, Example, Mention, Span, Stance, folded
 from stance.settings.building import ExamplesConfig
+from stance.unannotated import Unannotated
 
 BATCH = 64
 """Articles that are parsed together."""
@@ -228,9 +229,9 @@ def _pools(
     reader asks about most.
     """
     random = np.random.default_rng([seed, *hashlib.sha256(article.id.encode()).digest()[:8]])
-    pools = []
+    names, pools = Unannotated(article, parsed), []
     for place in places:
-        kinds = _unannotated(article, parsed, place)
+        kinds = names.pairs(place)
         mixed = zip_longest(*([pairs[i] for i in random.permutation(len(pairs))] for pairs in kinds))
         pools.append([(place, pair) for both in mixed for pair in both if pair is not None])
     return pools
@@ -243,49 +244,3 @@ def _draw(
     turns = zip_longest(*pools)
     pairs = (pair for turn in turns for pair in turn if pair is not None)
     return islice(pairs, wanted)
-
-
-def _unannotated(article: Article, parsed: Parsed, place: Span) -> tuple[list[tuple[Mention, Mention]], ...]:
-    """Pairs of mentions inside a passage of which nobody can say that they hold an annotated stance.
-
-    Those whose target is a name or was annotated come first, then those whose target is another phrase.
-
-    A mention that shares a word with an annotated name counts as that name, since it may well be the same; so does one
-    in apposition with it, "the minister, Chhim Vuthy".
-    """
-    known: dict[Span, Mention] = {}
-    kinds: dict[str, bool] = {}
-    for annotation in article.annotations:
-        for mention, acts in ((annotation.actor, True), (annotation.target, False)):
-            kinds[mention.name] = kinds.get(mention.name, False) or acts
-            if mention.span and place[0] <= mention.span[0] and mention.span[1] <= place[1]:
-                known[mention.span] = mention
-    apposed = {c.mention: c.apposed for c in parsed.candidates if c.apposed is not None}
-    same = {n for mention, n in apposed.items() if any(overlap(mention.span, other) for other in known)}
-    others = [c for c in parsed.candidates if _free(c, place, known) and c.apposed not in same]
-    actors = [m for m in known.values() if kinds[m.name]] + [c.mention for c in others if c.actor]
-    names = [*known.values(), *(c.mention for c in others if c.named or c.actor)]
-    phrases = [c.mention for c in others if not (c.named or c.actor)]
-    taken = [(words(a.actor.name), words(a.target.name)) for a in article.annotations]
-
-    seen: set[tuple[str, str]] = set()
-
-    def pairs(targets: Sequence[Mention]) -> list[tuple[Mention, Mention]]:
-        found = []
-        for actor, target in product(actors, targets):
-            told, key = (words(actor.name), words(target.name)), (actor.name, target.name)
-            if actor in apposed and apposed[actor] == apposed.get(target):
-                continue
-            if key not in seen and not told[0] & told[1] and not any(told[0] & a and told[1] & t for a, t in taken):
-                seen.add(key)
-                found.append((actor, target))
-        return found
-
-    return pairs(names), pairs(phrases)
-
-
-def _free(candidate: Candidate, place: Span, known: dict[Span, Mention]) -> bool:
-    span = candidate.mention.span
-    if span is None or span[0] < place[0] or span[1] > place[1]:
-        return False
-    return not any(overlap(span, other) for other in known)

@@ -18,11 +18,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from stance import baselines, splits, studies
+from stance.bootstrap import Estimate
 from stance.calibration import softmax
 from stance.errors import StanceError
 from stance.recipe import lacking
 from stance.records import LABELS, Example, Stance
-from stance.scores import Estimate, by_group, choices, estimates, only_known, rates
+from stance.scores import by_group, choices, estimates, only_known, rates
 from stance.settings.building import SplitConfig
 from stance.settings.studies import ReviewConfig
 from stance.settings.training import ModelConfig, TrainingConfig

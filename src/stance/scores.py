@@ -1,28 +1,25 @@
 """Scores of predicted stances: an in-tree `evaluate.Metric` that needs no network, and bootstrap intervals."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import datasets
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import bootstrap
 from sklearn.metrics import confusion_matrix
 
 import evaluate
+from stance.bootstrap import Estimate, Rates, intervals
 from stance.records import LABELS, Example
 
 Counts = npt.NDArray[np.int64]
-Rates = Callable[[npt.NDArray[Any]], dict[str, npt.NDArray[np.float64]]]
 UNKNOWN = -1e4
 """The logit of a label that is no choice."""
 ALL = tuple(range(len(LABELS)))
 """The classes of all labels."""
 SUMMARY = ("macro_f1", "accuracy", "mcc")
-DRAWN_AT_ONCE = 50
-"""Bootstrap samples that are computed together: more need memory and save no time."""
 
 
 def confusion(references: Sequence[int], predictions: Sequence[int]) -> Counts:
@@ -170,18 +167,6 @@ def score(examples: Sequence[Example], answers: Sequence[int] | npt.NDArray[np.i
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A score with its bootstrap interval over `groups` articles; not a number where there is nothing to score."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return "–" if math.isnan(self.value) else f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
-
 def flat(prefix: str, values: Mapping[str, Estimate]) -> dict[str, float]:
     """Scores with the bounds of their intervals as names `PREFIX_NAME`, `…_low` and `…_high`, but for NaN."""
     found: dict[str, float] = {}
@@ -202,7 +187,7 @@ def by_group(references: Sequence[int], predictions: Sequence[int], groups: Sequ
 def estimates(
     counts: Counts, *, resamples: int, seed: int, level: float = 0.95, of: Rates = rates
 ) -> dict[str, Estimate]:
-    """Every score with its interval over articles (`intervals`).
+    """Every score with its interval over articles (`bootstrap.intervals`).
 
     Args:
         counts: one confusion matrix an article, `(articles, 3, 3)`.
@@ -212,40 +197,6 @@ def estimates(
         of: the scores of confusion matrices.
     """
     return intervals(lambda drawn: of(counts[drawn].sum(-3)), len(counts), resamples=resamples, seed=seed, level=level)
-
-
-def intervals(of: Rates, articles: int, *, resamples: int, seed: int, level: float = 0.95) -> dict[str, Estimate]:
-    """Every score with its percentile interval; whole articles are drawn, since their pairs are not independent.
-
-    A draw of which a score is NaN, as of a risk where nothing is answered, does not count for the score's interval.
-
-    Args:
-        of: the scores of drawn articles: from their indices, shape `(..., articles)`, to values of shape `(...)`.
-        articles: how many there are.
-        resamples: bootstrap samples drawn.
-        seed: of the draws.
-        level: share of the samples inside the interval.
-    """
-    whole = of(np.arange(articles))
-    if articles < 2:
-        return {name: Estimate(float(v) if articles else math.nan, math.nan, math.nan) for name, v in whole.items()}
-
-    def statistic(drawn: npt.NDArray[np.int64], axis: int = -1) -> npt.NDArray[np.float64]:
-        return np.stack(list(of(np.moveaxis(drawn, axis, -1)).values()))
-
-    drawn = bootstrap(
-        (np.arange(articles),),
-        statistic,
-        n_resamples=resamples,
-        batch=DRAWN_AT_ONCE,
-        method="percentile",
-        vectorized=True,
-        rng=np.random.default_rng(seed),
-    ).bootstrap_distribution
-    told = (values[~np.isnan(values)] for values in drawn)
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    bounds = (np.quantile(values, tails).tolist() if len(values) else (math.nan, math.nan) for values in told)
-    return {name: Estimate(float(v), *found) for (name, v), found in zip(whole.items(), bounds, strict=True)}
 
 
 def difference(

@@ -16,12 +16,13 @@ import numpy.typing as npt
 
 from stance import abstention, calibration, corpora, examples
 from stance.abstention import Kept
+from stance.bootstrap import Estimate
 from stance.corpora import dse
 from stance.errors import StanceError
 from stance.inference import Logits
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Article, Example, Stance
-from stance.scores import Answers, Estimate, by_group, estimates, slice_rates
+from stance.scores import Answers, by_group, estimates, slice_rates
 from stance.settings.building import ExamplesConfig
 from stance.settings.scoring import TransferConfig
 
@@ -204,5 +205,9 @@ def confidence_table(found: Sequence[Confidence]) -> list[list[str]]:
         return [header, *lines]
     return [
         [*header, "coverage [95 %]", "risk [95 %]"],
-        *([*line, str(c.kept.coverage), str(c.kept.risk)] for line, c in zip(lines, found, strict=True) if c.kept),
+        *([*line, *_told(c.kept)] for line, c in zip(lines, found, strict=True)),
     ]
+
+
+def _told(kept: Kept | None) -> tuple[str, str]:
+    return (str(kept.coverage), str(kept.risk)) if kept else ("–", "–")

@@ -159,7 +159,7 @@ def _agreement(options: argparse.Namespace) -> int:
     matched = agreement.match(first, corpora.read(options.second))
     result = agreement.measure(matched)
     _say(f"{result.articles} articles, {result.annotations[0]} and {result.annotations[1]} annotations")
-    _say(f"Krippendorff's alpha on stance: {_interval(result.alpha)}")
+    _say(f"Krippendorff's alpha on stance: {result.alpha}")
     _two(result)
     if options.disagreements:
         texts = {article.id: article.text for article in first}
@@ -173,7 +173,7 @@ def _panel(articles: Sequence[Article], disagreements: Path | None) -> int:
     _say(f"{result.articles} of {len(articles)} articles have several annotators")
     for name, count in sorted(result.annotations.items()):
         _say(f"  {_named(name)}: {count} annotations")
-    _say(f"Krippendorff's alpha on the stance of {result.units} shared pairs: {_interval(result.alpha)}")
+    _say(f"Krippendorff's alpha on the stance of {result.units} shared pairs: {result.alpha}")
     for names, pair in result.pairs.items():
         _say(f"\n{' and '.join(map(_named, names))}: {pair.articles} articles, "
               f"{pair.annotations[0]} and {pair.annotations[1]} annotations")  # fmt: skip
@@ -184,16 +184,11 @@ def _panel(articles: Sequence[Article], disagreements: Path | None) -> int:
 
 
 def _two(result: agreement.Agreement) -> None:
-    _say(f"F1 on pairs: {_interval(result.pair_f1)}")
-    _say(f"F1 on pairs with stance: {_interval(result.triple_f1)}")
-    _say(f"Cohen's kappa on stance: {_interval(result.kappa)}")
+    _say(f"F1 on pairs: {result.pair_f1}")
+    _say(f"F1 on pairs with stance: {result.triple_f1}")
+    _say(f"Cohen's kappa on stance: {result.kappa}")
     _say(f"stances of the {result.stances.sum()} shared pairs (rows first, columns second: {', '.join(LABELS)}):")
     _say("\n".join("  " + " ".join(f"{n:5}" for n in row) for row in result.stances))
-
-
-def _interval(values: agreement.Interval) -> str:
-    value, low, high = values
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _named(annotator: str) -> str:
