@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -332,6 +333,19 @@ def test_a_dateline_belongs_to_no_evidence(problem: Problem, dateline: str, tmp_
     sound = article(note | {"evidence": [ends]}, text=text)
     jsonl.write(tmp_path / "dated.jsonl", [sound])
     assert check(corpora.read(tmp_path / "dated.jsonl"), words=(1, 700)) == []
+
+
+def test_an_article_with_many_annotations_is_checked_in_seconds() -> None:
+    text = FIRST + f" {FIRST}" * 6000
+    step = len(FIRST) + 1
+    notes = tuple(
+        Annotation(Mention(f"A{n}"), Mention("toll plan"), Stance("oppose"), ((n * step, n * step + len(FIRST)),))
+        for n in range(6000)
+    )
+    start = time.process_time()
+    found = check([Article("long", text, annotations=notes)], words=(1, 10**6))
+    assert time.process_time() - start < 8, "some 1 second; minutes where each evidence is looked for in all the text"
+    assert found == []
 
 
 def test_capitals_at_the_head_are_no_dateline(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ _DATELINE = re.compile(r"(?:[A-Z][A-Z'.\- ]{2,}|[A-Z]{4,})[^\n\"]{0,40}?(?:\s[-�
 """KABUL, Jan 14 - …; LAHORE: …: where and when an agency wrote, at the head of the text."""
 _TELLING = 6  # a shorter sentence ("He declined to comment.") may well stand in two articles
 _OPENERS = "\"“‘'«(["
+_NEAR = 100  # so many characters before and behind a place tell whether a sentence ends there
 _TITLE = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|Rev|Hon|St|Gen|Col|Maj|Capt|Cmdr|Lt|Sgt|Adm|Sen|Rep|Gov)\.$")
 
 
@@ -49,9 +50,10 @@ def _article(article: Article, words: Span) -> Iterator[str]:
     if text != text.strip() or "\r" in text or re.search(r"\n{3,}|(?<!\n)\n(?!\n)| {2}", text):
         yield f"{where}: paragraphs must be separated by one blank line, words by one space"
     seen: dict[tuple[str, ...], int] = {}
+    dateline = _dateline(text)
     for number, annotation in enumerate(article.annotations, 1):
         at = f"{where}: annotation {number}"
-        yield from (f"{at}: {problem}" for problem in _annotation(annotation, text))
+        yield from (f"{at}: {problem}" for problem in _annotation(annotation, text, dateline))
         triple = (annotation.actor.name, annotation.target.name, annotation.stance.value)
         key = (triple[0].casefold(), triple[1].casefold(), triple[2], annotation.annotator)
         if key in seen:
@@ -59,14 +61,13 @@ def _article(article: Article, words: Span) -> Iterator[str]:
         seen.setdefault(key, number)
 
 
-def _annotation(annotation: Annotation, text: str) -> Iterator[str]:
+def _annotation(annotation: Annotation, text: str, dateline: int) -> Iterator[str]:
     if len(annotation.evidence) > 3:
         yield f"{len(annotation.evidence)} evidence spans, at most 3"
-    dateline = _dateline(text)
     for start, end in annotation.evidence:
         if start < dateline:
             yield f"evidence [{start}, {end}] ({_short(text[start:end])}) must not hold the dateline"
-        if not _starts_sentence(text, start) or not _ends_sentence(text, end):
+        if not _starts_sentence(text, start, dateline) or not _ends_sentence(text, end):
             yield (f"evidence [{start}, {end}] ({_short(text[start:end])}) must start and end at a sentence boundary")
     for role, mention in (("actor", annotation.actor), ("target", annotation.target)):
         yield from _mention(role, mention, annotation, text)
@@ -91,22 +92,22 @@ def _dateline(text: str) -> int:
     return found.end() if found else 0
 
 
-def _starts_sentence(text: str, start: int) -> bool:
-    before = text[:start]
-    if start and start == _dateline(text):
+def _starts_sentence(text: str, start: int, dateline: int) -> bool:
+    if start in (0, dateline):
         return True
+    before = text[max(start - _NEAR, 0) : start]
     if not before.strip():
-        return start == 0
+        return False
     if before.endswith("\n\n"):
         return True
-    return before.endswith(" ") and _between(before.rstrip(" " + _OPENERS), text[start:])
+    return before.endswith(" ") and _between(before.rstrip(" " + _OPENERS), text[start : start + _NEAR])
 
 
 def _ends_sentence(text: str, end: int) -> bool:
-    after = text[end:]
+    before, after = text[max(end - _NEAR, 0) : end], text[end : end + _NEAR]
     if not after or after.startswith("\n"):
-        return bool(_ENDS.search(text[:end]))
-    return after.startswith(" ") and _between(text[:end], after.lstrip(" "))
+        return bool(_ENDS.search(before))
+    return after.startswith(" ") and _between(before, after.lstrip(" "))
 
 
 def _between(before: str, after: str) -> bool:
