@@ -416,3 +416,24 @@ def test_the_command_forgets_no_article_of_the_other_files(tmp_path: Path, capsy
     (tmp_path / "a.jsonl").unlink()
     assert main(["splits", str(tmp_path), "--write"]) == 0
     assert splits.read(tmp_path / "splits.json").keys() == {a.id for a in ARTICLES[10:20]}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_swaps_are_those_that_a_look_at_all_others_finds(seed: int) -> None:
+    class Plain(splits._Balance):
+        def _near(self, group: int, free: np.ndarray, *_: object) -> np.ndarray:
+            return free[self.split_of[free] != self.split_of[group]]
+
+    draw = random.Random(seed)  # noqa: S311
+    groups = []
+    for _ in range(150):
+        about = Counter({"article": 1, f"theme {draw.randrange(8)}": 1, "annotation": draw.randrange(1, 5)})
+        groups.append(about + Counter(f"stance {draw.randrange(3)}" for _ in range(about["annotation"])))
+    found = []
+    for kind in (splits._Balance, Plain):
+        balance = kind(groups, SplitConfig())
+        for number in range(150):
+            balance.put(number, int(balance.costs(number).argmin()))
+        balance.improve(range(150))
+        found.append(balance.split_of.tolist())
+    assert found[0] == found[1]

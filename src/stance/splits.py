@@ -16,6 +16,8 @@ from stance.errors import StanceError
 from stance.records import UNLABELLED, Article
 from stance.settings.building import SplitConfig
 
+Numbers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 SPLITS = ("train", "validation", "test")
 PARTS = (*SPLITS, UNLABELLED)
 """What a dataset has: its splits, and questions about training articles that nobody has answered."""
@@ -64,40 +66,43 @@ class _Balance:
         self.wanted = shares[:, None] * self.own.sum(0)
         self.weights = np.array([SIZE if name == "article" else 1.0 for name in names])
         self.have = np.zeros_like(self.wanted)
-        self.split_of: dict[int, int] = {}
+        self.kind = np.unique(self.own, axis=0, return_inverse=True)[1].ravel()
+        self.squares = self.own**2 @ (self.weights / self.wanted).T
+        self.split_of = np.full(len(groups), -1)
 
     def put(self, group: int, split: int) -> None:
         self.have[split] += self.own[group]
         self.split_of[group] = split
 
-    def costs(self, group: int) -> npt.NDArray[np.float64]:
+    def costs(self, group: int) -> Floats:
         """What the distance grows by with a group that has no split yet in each split, shape `(3,)`."""
         change = 2 * (self.have - self.wanted) * self.own[group] + self.own[group] ** 2
-        costs: npt.NDArray[np.float64] = (self.weights * change / self.wanted).sum(1)
+        costs: Floats = (self.weights * change / self.wanted).sum(1)
         return costs
 
     def improve(self, free: Sequence[int]) -> None:
         """Take each group out and put it where it fits best, or in another one's place, until nothing gets better."""
-        better = True
+        others, better = np.array(free, np.int64), True
+        rows = self.own[others], self.squares[others]
         while better:
             better = False
             for group in free:
-                before = self.split_of[group]
+                before = int(self.split_of[group])
                 self.have[before] -= self.own[group]
                 costs = self.costs(group)
                 best = int(costs.argmin())
                 moved = costs[best] < costs[before] - 1e-9
                 self.put(group, best if moved else before)
-                better |= moved or self._swap(group, free)
+                better |= moved or self._swap(group, others, rows)
 
-    def _swap(self, group: int, free: Sequence[int]) -> bool:
-        """Swap a group with the first one of another split that makes the distance smaller."""
-        here = self.split_of[group]
+    def _swap(self, group: int, free: Numbers, rows: tuple[Floats, Floats]) -> bool:
+        """Swap a group with the one of another split that makes the distance smallest, if it gets smaller at all."""
+        here = int(self.split_of[group])
         error = 2 * self.weights * (self.have - self.wanted) / self.wanted
-        others = np.array([other for other in free if self.split_of[other] != here], np.int64)
+        others = self._near(group, free, rows, error)
         if not len(others):
             return False
-        theirs = np.array([self.split_of[other] for other in others])
+        theirs = self.split_of[others]
         difference = self.own[others] - self.own[group]  # what this split would gain
         square = difference**2 * self.weights
         change = (difference * (error[here] - error[theirs])).sum(1)
@@ -110,6 +115,27 @@ class _Balance:
         self.have[there] -= difference[best]
         self.split_of[group], self.split_of[other] = there, here
         return True
+
+    def _near(self, group: int, free: Numbers, rows: tuple[Floats, Floats], error: Floats) -> Numbers:
+        """The groups of other splits whose swap may be the best one, one of each kind and split; none if none helps.
+
+        The change of a swap is a product of matrices but for its rounding, by which equal ones must not be told apart.
+        """
+        here, own = int(self.split_of[group]), self.own[group]
+        weight = self.weights * (1 / self.wanted[here] + 1 / self.wanted)
+        slope = error[here] - error
+        ours, squares = rows
+        change = (slope - 2 * own * weight) @ ours.T + squares.T + squares[:, here]
+        change += (own**2 * weight - own * slope).sum(1)[:, None]
+        theirs = self.split_of[free]
+        guess = np.where(theirs == here, np.inf, np.choose(theirs, change))
+        least = guess.min(initial=np.inf)
+        slack = 1e-6 * (1 + abs(least))
+        if least >= slack:
+            return free[:0]
+        near = np.flatnonzero(guess <= least + slack)
+        first = np.unique(self.kind[free[near]] * len(SPLITS) + theirs[near], return_index=True)[1]
+        return free[near[np.sort(first)]]
 
 
 def beside(corpus: Path) -> Path:
