@@ -320,6 +320,28 @@ def test_long_lists_end_with_how_much_is_left_out() -> None:
         assert part in text
 
 
+def test_the_years_of_a_page_are_those_of_the_calendar_and_undated_rows_stand_in_the_figures() -> None:
+    dates = ["2016-05-01", "2019-01-01", "2019-02-01", ""]
+    text = page.html(
+        manifest(), summary([("train", replace(example(str(n)), date=d), "") for n, d in enumerate(dates)])
+    )
+    assert "Pairs by year of the article, from 2016 to 2019." in parsed(text).text
+    assert "<title>2017: 0 pairs</title>" in text
+    assert "<title>2018: 0 pairs</title>" in text
+    assert "undated: 1 pairs" not in text
+    assert "undated" in parsed(text).text
+    taken = [("train", replace(example(str(n)), date=d), "") for n, d in enumerate(("2019-01-01", ""))]
+    assert "from 2019 to" not in page.html(manifest(), summary(taken)), "one year is no chart"
+
+
+def test_undated_rows_take_no_place_of_a_year() -> None:
+    dates = ["", *(f"{year}-01-01" for year in range(1920, 1960))]
+    taken = [("train", replace(example(str(n)), date=d), "") for n, d in enumerate(dates)]
+    text = parsed(page.html(manifest(), summary(taken))).text
+    assert "Pairs by year of the article, from 1920 to 1959." in text
+    assert "earlier years are not shown" not in text
+
+
 # In a browser
 
 MEASURE = """<script>parent.postMessage([innerWidth, document.documentElement.scrollWidth,

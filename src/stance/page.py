@@ -32,7 +32,8 @@ BINS = 40
 MOST_THEMES, MOST_YEARS, MOST_NAMES, MOST_REASONS = 30, 40, 20, 50
 PASSAGE, AROUND = 1500, 300
 """A longer passage is shown up to so many characters around its marks, and not more than four such lengths of it."""
-_YEAR = re.compile(r"\d{4}")
+_YEAR = re.compile("[0-9]{4}")
+_UNDATED = "undated"
 
 
 class Tally:
@@ -74,7 +75,7 @@ class Summary:
         self.provenance.add(f"{example.provenance}, {split}", label)
         self.themes.add(theme or "without a theme", label)
         year = _YEAR.match(example.date)
-        self.years.add(year.group() if year else "undated", label)
+        self.years.add(year.group() if year else _UNDATED, label)
         self.actors.add(example.actor, label)
         self.targets.add(example.target, label)
         self.lengths[min(len(example.text), LONGEST)] += 1
@@ -138,13 +139,13 @@ def _section(title: str, parts: Iterable[Element]) -> Element:
 
 
 def _header(manifest: "Manifest", summary: Summary) -> Element:
-    years = sorted(year for year in summary.years.counts if year != "undated")
+    years = sorted(year for year in summary.years.counts if year != _UNDATED)
     corpora = {name.rpartition(", ")[0] for name in summary.corpora.counts}
     tiles = {
         "pairs": f"{summary.rows:,}",
         "articles": f"{sum(manifest.articles.values()):,}",
         "corpus" if len(corpora) == 1 else "corpora": f"{len(corpora):,}",
-        "years": f"{years[0]}–{years[-1]}" if years else "undated",
+        "years": f"{years[0]}–{years[-1]}" if years else _UNDATED,
     }
     return el(
         "header",
@@ -187,14 +188,20 @@ def _most(tally: Tally, most: int) -> tuple[list[tuple[str, Counts]], str]:
 
 
 def _years(tally: Tally) -> list[Element]:
-    """Pairs by year as columns and in figures."""
-    rows = sorted(tally.counts.items())[-MOST_YEARS:]
-    figures = bars("Pairs by year of the article", "year", rows)
-    if len(rows) < 2:
+    """Pairs by year as columns, one for each year up to the last, and in figures, where undated ones stand too."""
+    every = sorted(year for year in tally.counts if year != _UNDATED)
+    dated = every[-MOST_YEARS:]
+    told = [*dated, *([_UNDATED] if _UNDATED in tally.counts else [])]
+    figures = bars("Pairs by year of the article", "year", [(year, tally.counts[year]) for year in told])
+    if len(dated) < 2:
         return [figures]
-    text = f"Pairs by year of the article, from {rows[0][0]} to {rows[-1][0]}"
-    plot = columns(text, rows, (rows[0][0], "year of the article", rows[-1][0]), classes=LABELS)
-    note = f"{len(tally.counts) - len(rows):,} earlier years are not shown." if len(tally.counts) > len(rows) else ""
+    first, last = max(int(dated[0]), int(dated[-1]) - MOST_YEARS + 1), int(dated[-1])
+    names = [f"{year:04}" for year in range(first, last + 1)]
+    rows = [(year, tally.counts.get(year, [0] * len(LABELS))) for year in names]
+    text = f"Pairs by year of the article, from {names[0]} to {names[-1]}"
+    plot = columns(text, rows, (names[0], "year of the article", names[-1]), classes=LABELS)
+    earlier = sum(int(year) < first for year in every)
+    note = f"{earlier:,} earlier years are not shown." if earlier else ""
     return [el("p", f"{text}. {note}"), key(), plot, _figures(figures)]
 
 
