@@ -78,7 +78,7 @@ def test_units_of_two_annotators_are_the_matches_of_two_files() -> None:
     assert result.units == sum(len(m.both) for m in matched)
     assert result.articles == len(matched)
     assert result.pairs["first", "second"].stances.tolist() == agreement.measure(matched, resamples=2).stances.tolist()
-    assert result.alpha[0] == pytest.approx(result.pairs["first", "second"].alpha[0])
+    assert result.alpha.value == pytest.approx(result.pairs["first", "second"].alpha.value)
 
 
 def both_annotators() -> list[Article]:
@@ -129,8 +129,8 @@ def test_a_panel_compares_all_and_each_two_who_share_an_article() -> None:
     assert (result.articles, result.units) == (3, 3)
     assert result.annotations == {"ana": 4, "ben": 2, "cy": 1}
     assert set(result.pairs) == {("ana", "ben"), ("ana", "cy")}
-    assert result.pairs["ana", "ben"].pair_f1[0] == pytest.approx(2 * 2 / 5)
-    assert result.alpha[1] <= result.alpha[0] <= result.alpha[2]
+    assert result.pairs["ana", "ben"].pair_f1.value == pytest.approx(2 * 2 / 5)
+    assert result.alpha.low <= result.alpha.value <= result.alpha.high
 
 
 def test_a_corpus_of_single_annotators_has_no_panel() -> None:
@@ -250,6 +250,27 @@ def test_the_text_of_a_row_is_cut_around_the_evidence() -> None:
     assert row["text"].endswith("word…")
     assert TEXT[:22] in row["text"]
     assert len(row["text"]) < 430
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        ("伊" * 300, "朗" * 300, "…" + "伊" * 200 + TEXT[:22] + "朗" * 200 + "…"),
+        ("x" * 150 + "\n" + "y" * 199, "y" * 199 + "\n" + "x" * 150, "…" + "y" * 199 + TEXT[:22] + "y" * 199 + "…"),
+    ],
+)
+def test_the_text_of_a_row_is_cut_at_any_white_space_and_kept_where_there_is_none(
+    before: str, after: str, shown: str
+) -> None:
+    start = len(before)
+    long = article("ana Iran support", "ben Iran oppose")
+    moved = tuple(
+        replace(n, actor=Mention("Iran"), target=Mention("plan"), evidence=((start, start + 22),))
+        for n in long.annotations
+    )
+    one = replace(long, text=before + TEXT[:22] + after, annotations=moved)
+    (row,) = annotators.queue(annotators.combine([one], "majority").cases)
+    assert row["text"] == shown
 
 
 def test_decisions_fix_a_pair_drop_it_or_wait(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Who did not mark a pair has no vote on it. What they disagree on makes a queue; 
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -286,7 +287,7 @@ def _passage(text: str, places: Sequence[tuple[int, int]]) -> str:
     start, end = min(a for a, _ in places), max(b for _, b in places)
     before, after = text[max(start - CONTEXT, 0) : start], text[end : end + CONTEXT]
     if start > CONTEXT:
-        before = "…" + before.partition(" ")[2]
+        before = "…" + re.sub(r"^\S*\s", "", before)
     if end + CONTEXT < len(text):
-        after = after.rpartition(" ")[0] + "…"
+        after = re.sub(r"\s\S*\Z", "", after) + "…"
     return before + text[start:end] + after
