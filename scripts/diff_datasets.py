@@ -61,16 +61,21 @@ def _lines(found: Difference) -> Iterator[str]:
 
 
 def _example(example: dict[str, Any]) -> list[str]:
-    """The row in both versions; of texts that differ, the place where they begin to."""
+    """The row in both versions; of texts that differ, the place where they begin to, and of rows alike what is not."""
     rows = {letter: example[letter] for letter in "ab" if example[letter]}
     texts = {letter: " ".join(str(row["text"]).split()) for letter, row in rows.items()}
-    unlike = [number for number, letters in enumerate(zip(*texts.values(), strict=False)) if len(set(letters)) > 1]
-    start = max(min(unlike, default=0) - 40, 0)
-    lines = [f"  {example['kind']}: {example['id']}"]
+    lengths = [len(text) for text in texts.values()]
+    unlike = (number for number, letters in enumerate(zip(*texts.values(), strict=False)) if len(set(letters)) > 1)
+    start = max(next(unlike, min(lengths) if len(set(lengths)) > 1 else 0) - 40, 0)
+    lines = {}
     for letter, row in rows.items():
         text = "…" * (start > 0) + texts[letter][start : start + 80]
-        lines.append(f"    {letter}  {row['split']}, {row['stance']}: {row['actor']} → {row['target']}: {text}")
-    return lines
+        lines[letter] = f"{row['split']}, {row['stance']}: {row['actor']} → {row['target']}: {text}"
+    if len(rows) == 2 and lines["a"] == lines["b"]:
+        names = [name for name in rows["a"] if rows["a"][name] != rows["b"].get(name)]
+        for letter, row in rows.items():
+            lines[letter] += "".join(f"; {name} {row.get(name)}" for name in names if name != "text")
+    return [f"  {example['kind']}: {example['id']}", *(f"    {letter}  {line}" for letter, line in lines.items())]
 
 
 if __name__ == "__main__":

@@ -185,6 +185,14 @@ def test_the_script_ends_with_0_1_or_2_and_writes_all_ids(tmp_path: Path, capsys
     c, d = (write(tmp_path / name, [row("1", text=long + end)]) for name, end in (("c", "Never."), ("d", "At once.")))
     assert main([str(c), str(d)]) == 1
     assert "…raised the plan. Iran praised the plan. At once." in capsys.readouterr().out
+    e, f = (write(tmp_path / name, [row("1", text=text)]) for name, text in (("e", long), ("f", long + "Why?")))
+    assert main([str(e), str(f)]) == 1
+    assert "praised the plan. Why?\n" in capsys.readouterr().out, "one text is the beginning of the other"
+    g = write(tmp_path / "g", [row("1", text=long, target_span=[17, 21])])
+    assert main([str(e), str(g)]) == 1
+    printed = capsys.readouterr().out
+    assert "; target_span None" in printed
+    assert "; target_span [17, 21]" in printed
     odd = write(tmp_path / "odd", [row("1", text="\x1b[31mred \u202edrow") | {"stance": "\x1b[31mfor"}])
     assert main([str(a), str(odd)]) == 1
     assert not set("\x1b\u202e") & set(capsys.readouterr().out)
