@@ -7,11 +7,11 @@ SCRIPTS = str(Path(__file__).resolve().parent)
 sys.path[:] = [p for p in sys.path if p != SCRIPTS]  # evaluate.py would hide the package `evaluate`
 
 import argparse
-import json
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stance import dataset, show
+from stance import dataset, jsonl, show
 from stance.dataset import Manifest
 from stance.errors import StanceError, printable
 from stance.jobs import ARTIFACT, DATASET
@@ -22,6 +22,8 @@ from stance.records import Article
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the summary; returns the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal has all letters
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", type=Path, default=Path(DATASET))
     parser.add_argument("--artifact", type=Path, default=Path(ARTIFACT))
@@ -44,30 +46,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         show.summary(manifest, report, triples, article, artifact=options.artifact, source=options.article)
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        print(f"error: {options.report}: no report by scripts/evaluate.py ({error!r})", file=sys.stderr)
+        print(f"error: {printable(str(options.report))}: no report by scripts/evaluate.py ({error!r})", file=sys.stderr)
         return 2
     return 0
 
 
 def _text(path: Path, expected: str) -> str:
-    if not path.is_file():
-        found = "is a directory" if path.is_dir() else "no such file"
-        raise StanceError(f"{path}: {found}; expected {expected}")
+    _check_file(path, expected)
     try:
         return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise StanceError(f"{path}: not UTF-8 (byte {error.object[error.start]:#04x}); save it as UTF-8") from error
 
 
+def _check_file(path: Path, expected: str) -> None:
+    if not path.is_file():
+        found = "is a directory" if path.is_dir() else "no such file"
+        raise StanceError(f"{path}: {found}; expected {expected}")
+
+
 def _report(path: Path) -> dict[str, Any]:
-    try:
-        report = json.loads(_text(path, "a report by scripts/evaluate.py"))
-    except json.JSONDecodeError as error:
-        raise StanceError(f"{path}: broken JSON ({error}); run scripts/evaluate.py again") from error
-    scores = report.get("scores") if isinstance(report, dict) else None
+    _check_file(path, "a report by scripts/evaluate.py")
+    report = jsonl.document(path, "run scripts/evaluate.py again")
+    scores = report.get("scores")
     if not isinstance(scores, dict) or not all(isinstance(values, dict) for values in scores.values()):
         raise StanceError(f"{path}: no scores in it; expected a report by scripts/evaluate.py")
-    return dict(report)
+    return report
 
 
 def _check_together(

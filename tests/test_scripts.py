@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import gc
 import inspect
+import io
 import itertools
 import json
 import os
@@ -1297,7 +1298,7 @@ def test_the_summary_shows_what_belongs_together(
     [
         ("article", b"caf\xe9", r"article\.txt: not UTF-8 \(byte 0xe9\); save it as UTF-8"),
         ("article", b" \n", r"article\.txt: no text in it; expected an article"),
-        ("report", b"{a", r"report\.txt: broken JSON .*; run scripts/evaluate\.py again"),
+        ("report", b"{a", r"report\.txt: not valid JSON .*; run scripts/evaluate\.py again"),
         ("report", b'{"scores": 3}', r"report\.txt: no scores in it; expected a report by scripts/evaluate\.py"),
         ("report", b'{"scores": {"model": 3}}', r"report\.txt: no scores in it; expected a report"),
         ("article", None, r"article\.txt: no such file; expected an article"),
@@ -1338,3 +1339,31 @@ def test_the_summary_of_an_article_without_stances_still_prints(capsys: pytest.C
         show.summary(manifest, report, [], Article("a", "Rain."), artifact=Path("x"), source=Path("rain.txt"))
         assert "rain.txt" in (printed := capsys.readouterr().out)
     assert "0.500 [nan, nan]" in printed
+
+
+def test_the_summary_prints_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = Manifest("toy\x1b[31m", "cd" * 32, {}, dict.fromkeys(("train", "validation", "test"), 0),
+                        {"train": {}, "validation": {}, "test": {}}, {}, {})  # fmt: skip
+    report = {"scores": {}, "pairs": 0, "split": "te\x1b]0;st", "articles": 0, "precision": "int8"}
+    odd = Path("x\x1b[2J\u202e")
+    show.summary(manifest, report, [], Article("a", "Rain."), artifact=odd, source=odd)
+    assert not set("\x1b\u202e") & set(capsys.readouterr().out)
+
+
+def test_the_summary_on_a_terminal_without_all_letters_replaces_them(
+    exported: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = {
+        "dataset_sha256": dataset.read_manifest(exported.dataset).sha256,
+        "export_run": StancePredictor.load(exported.artifact).metadata["export_run"],
+    }
+    report = {"scores": {}, "pairs": 0, "split": "tést", "articles": 0, "precision": "fp32", **facts}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    paths = {"dataset": exported.dataset, "artifact": exported.artifact, "report": tmp_path / "report.json",
+             "article": ROOT / "data" / "examples" / "article.txt"}  # fmt: skip
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert script("summary").main([f"--{name}={path}" for name, path in paths.items()]) == 0
+    terminal.flush()
+    assert b"0 t?st pairs" in terminal.buffer.getvalue()
+    assert capsys.readouterr().err == ""

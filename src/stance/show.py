@@ -66,12 +66,12 @@ def summary(
             ]
         )
     _print(console, f"What the model reads from {source}", found)
-    console.print(Text(f"Model       {artifact}   in Python: StancePredictor.load({str(artifact)!r})"))
+    console.print(Text(printable(f"Model       {artifact}   in Python: StancePredictor.load({str(artifact)!r})")))
     console.print(Text(f"MLflow UI   .venv/bin/{UI}"))
 
 
 def _print(console: Console, title: str, rows: Sequence[Sequence[str]]) -> None:
-    table = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table = Table(title=Text(printable(title)), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     for number, name in enumerate(rows[0]):
         table.add_column(
             name,
