@@ -187,8 +187,79 @@ def test_a_quotation_mark_that_is_not_closed_names_the_line_where_it_opens(tmp_p
     dropped, article = found(path)
     assert isinstance(article, Article)
     assert isinstance(dropped, Dropped)
-    assert (dropped.where, dropped.reason[:44]) == (f"{path}:3", "expected 4 cells, found 1 up to line 6; cell")
+    assert (dropped.where, dropped.reason[:37]) == (f"{path}:3", "unexpected end of data up to line 6; ")
     assert dropped.unusable == 4
+
+
+@pytest.mark.parametrize(
+    "opened", ['"The Board sued Tolvik.,Harbour Board,Tolvik,oppose', 'The Board.,Board,Tolvik,"oppose']
+)
+def test_rows_behind_a_quotation_mark_that_is_not_closed_are_counted_as_lost(tmp_path: Path, opened: str) -> None:
+    lines = [f"In case {i} the Harbour Board sued Tolvik.,Harbour Board,Tolvik,oppose" for i in range(300)]
+    lines[200] = opened
+    (tmp_path / "a.csv").write_text("\n".join([",".join(HEADER), *lines]) + "\n")
+    items = found(tmp_path / "a.csv")
+    (lost,) = [item for item in items if isinstance(item, Dropped)]
+    assert (lost.where, lost.unusable) == (f"{tmp_path / 'a.csv'}:202", 100)
+    assert len([item for item in items if isinstance(item, Article)]) == 200
+
+
+QUOTING = (
+    ('"We back Iran", the US said.', "US", "Iran", "support"),
+    ('"We reject Iran.', "US", "Iran", "oppose"),
+    ('and Syria too."', "US", "Syria", "oppose"),
+    ('The US said: "We back Iran."', "US", "Iran", "support"),
+    ('"We back Iran."', "US", "Iran", "support"),
+)
+"""Sentences of news as files divided by tabs have them: quotation marks are part of the text."""
+
+
+def test_a_quotation_mark_in_a_file_divided_by_tabs_is_text(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("".join("\t".join(row) + "\n" for row in (HEADER, *QUOTING)))
+    note, *items = found(tmp_path / "a.tsv")
+    assert isinstance(note, Repair)
+    assert note.what == "quotation marks are read as text: they stand around no cells here"
+    texts = [item.text for item in items if isinstance(item, Article)]
+    assert texts == [row[0] for row in QUOTING]
+    stances = [item.annotations[0].stance for item in items if isinstance(item, Article)]
+    assert stances == [row[3] for row in QUOTING]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_quotation_that_goes_on_in_the_next_row_joins_no_rows(tmp_path: Path, several: bool) -> None:
+    rows = ["\t".join(row) for row in (*QUOTING[1:3], *QUOTING[:1] * several)]
+    (tmp_path / "a.tsv").write_text("\n".join(["\t".join(HEADER), *rows]) + "\n")
+    texts = [item.text for item in found(tmp_path / "a.tsv") if isinstance(item, Article)]
+    assert texts == [row[0] for row in (*QUOTING[1:3], *QUOTING[:1] * several)]
+
+
+def test_a_file_divided_by_tabs_whose_cells_are_quoted_is_read_as_its_writer_meant(tmp_path: Path) -> None:
+    rows = [
+        ('The US said: "We back Iran."', "US", "Iran", "support"),
+        ("The US\tsaid\nthat it backs Iran.\nSo it did.", "US", "Iran", "support"),
+        ('"We back Iran", it said.', "US", "Iran", "support"),
+    ]
+    kept = articles(table(tmp_path / "a.tsv", [HEADER, *rows], "\t"))
+    assert [article.text for article in kept] == [row[0] for row in rows]
+    last = [(row[3], *row[:3]) for row in rows]
+    kept = articles(table(tmp_path / "b.tsv", [("stance", *HEADER[:3]), *last], "\t"))
+    assert [article.text for article in kept] == [row[0] for row in rows]
+    with (tmp_path / "b.tsv").open("a") as out:
+        out.write('support\t"We back Iran.\tUS\tIran\n')
+    items = found(tmp_path / "b.tsv")
+    assert [item.text for item in items if isinstance(item, Article)] == [row[0] for row in rows]
+    assert [item.unusable for item in items if isinstance(item, Dropped)] == [1]
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
+def test_the_first_line_that_excel_writes_is_no_header(tmp_path: Path, first: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"{first}\r\n{';'.join(HEADER)}\r\n{';'.join(BOARD)}\r\nonly text\r\n", newline="")
+    dropped, article = found(path)
+    assert isinstance(article, Article)
+    assert article.where == f"{path}:3"
+    assert isinstance(dropped, Dropped)
+    assert dropped.where == f"{path}:4"
 
 
 def test_stray_bytes_in_a_utf8_file_are_mended_and_reported_or_drop_the_row(tmp_path: Path) -> None:

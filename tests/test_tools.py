@@ -346,6 +346,19 @@ def test_an_array_is_read_the_same_in_pieces_of_any_size(rows: list[dict[str, st
         path.write_text(json.dumps(rows, indent=1), "utf-8")
         patch.setattr(jsonl, "_CHUNK", size)
         assert list(jsonl.elements(path)) == rows
+        path.write_text(path.read_text("utf-8") + "\n" * 50, "utf-8")
+        assert list(jsonl.elements(path)) == rows
+        path.write_text(path.read_text("utf-8") + "[{}]", "utf-8")
+        with pytest.raises(StanceError, match=r"goes on behind the array: '\['?"):
+            list(jsonl.elements(path))
+
+
+@pytest.mark.parametrize("rest", ["\n[]", "garbage", "\n" * 3 + '[{"data": {}}]'])
+def test_nothing_behind_an_array_is_passed_over(tmp_path: Path, rest: str) -> None:
+    path = tmp_path / "two.json"
+    path.write_text(json.dumps([task()]) + rest)
+    with pytest.raises(StanceError, match=r"two\.json: goes on behind the array: .*; expected one array"):
+        found("labelstudio", path)
 
 
 def test_stances_by_other_names_are_mapped_or_dropped_as_the_corpus_says(tmp_path: Path) -> None:

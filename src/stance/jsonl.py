@@ -137,7 +137,7 @@ def elements(path: Path) -> Iterator[Any]:
     """The objects of a JSON array, read as they come: the file may be larger than the memory.
 
     Raises:
-        StanceError: the file is missing, not UTF-8, no array, or broken from some element on.
+        StanceError: the file is missing, not UTF-8, no array, broken from some element on, or goes on behind it.
     """
     if not path.is_file():
         raise StanceError(f"{path}: no such file; expected a JSON array of objects")
@@ -168,6 +168,12 @@ def _elements(file: TextIO, path: Path) -> Iterator[Any]:
         else:
             number += 1
             yield value
+    behind = buffer[place + 1 :]
+    while not behind.strip() and (more := file.read(_CHUNK)):
+        behind = more
+    if behind := behind.strip():
+        what = "expected one array; take off the rest"
+        raise StanceError(f"{path}: goes on behind the array: {behind[:20]!r}; {what}")
 
 
 def _gap(buffer: str, place: int) -> int:

@@ -35,7 +35,7 @@ from stance.ledger import Made, Writer
 from stance.records import Article
 from stance.settings.building import CorpusConfig, ExamplesConfig
 
-VERSION = 8
+VERSION = 9
 """Of what a stage holds; another one is made anew."""
 ALONE = 512
 """Articles that one process handles before others are started."""

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stance.corpora import rows, tables
-from stance.corpora.rows import Rows, Table
-from stance.corpora.source import Found
+from stance.corpora.source import Found, Rows, Table
 from stance.errors import StanceError
 from stance.settings.building import SourceConfig
 

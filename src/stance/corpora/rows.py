@@ -1,17 +1,12 @@
 """Rows of tables, one at a time: CSV and TSV in any common encoding, Parquet, JSON Lines. Knows nothing of stances."""
 
-import csv
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from stance import jsonl
-from stance.corpora import cells, texts
-from stance.corpora.source import CountedError
+from stance.corpora import cells, separated, texts
+from stance.corpora.source import Row, Rows, Table
 from stance.corpora.texts import Cleaned
 from stance.errors import StanceError
 from stance.settings.building import SourceConfig
@@ -19,28 +14,11 @@ from stance.settings.building import SourceConfig
 META = ("title", "date", "outlet", "theme", "split")
 """What a row may say about its article."""
 
-Row = dict[str, Any]
-Rows = Iterator[tuple[str, Row | StanceError]]
-"""`(file:line, row)`; a row that can't be read comes as the error about it, and reading goes on."""
-
-MAX_CELL = 20_000_000
-"""Characters of a cell."""
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl")
 SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation",
           "dev": "validation", "test": "test"}  # fmt: skip
 """What tables and files call the splits, and what we do."""
-_WIDE = ("utf-16", "utf-32")
 _BATCH = 64  # rows of Parquet at once: a row may hold megabytes
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One file: its columns, what is worth a note about its encoding, and a way to read some columns row by row."""
-
-    path: Path
-    columns: tuple[str, ...]
-    note: str
-    read: Callable[[Collection[str]], Rows]
 
 
 def files(path: Path) -> list[Path]:
@@ -77,7 +55,7 @@ def open_table(path: Path, wanted: Collection[str]) -> Table:
         keys = {key: None for _, row in jsonl.scan(path) if isinstance(row, dict) for key in row}  # some come late
         return Table(path, tuple(keys), "", lambda _: jsonl.scan(path))
     if suffix in (".csv", ".tsv"):
-        return _csv(path, wanted, "\t" if suffix == ".tsv" else ",;\t|")
+        return separated.table(path, wanted, "\t" if suffix == ".tsv" else ",;\t|")
     raise StanceError(f"{path}: expected a table ({', '.join(SUFFIXES)}), found {suffix or 'no suffix'}")
 
 
@@ -151,81 +129,6 @@ def _cell(value: Any) -> Any:
         return StanceError(f"a value out of range ({error})")
     except KeyError as error:
         return StanceError(f"the time zone {error} is not known")
-
-
-def _csv(path: Path, wanted: Collection[str], delimiters: str) -> Table:
-    encoding, note = _encoding(path)
-    csv.field_size_limit(MAX_CELL)
-    with _open(path, encoding) as lines:
-        head = list(islice(lines, 20))
-    if not "".join(head).strip():
-        raise StanceError(f"{path}: the file is empty; expected a line with the names of the columns")
-    names = {d: tuple(name.strip() for name in next(csv.reader(head, delimiter=d))) for d in delimiters}
-    delimiter = max(names, key=lambda d: (len(set(names[d]) & set(wanted)), len(names[d])))
-    columns = names[delimiter]
-    return Table(path, columns, note, lambda _: _csv_rows(path, encoding, delimiter, columns))
-
-
-def _csv_rows(path: Path, encoding: str, delimiter: str, columns: Sequence[str]) -> Rows:
-    """The rows of a CSV. A quotation mark that is not closed may swallow many lines, each of which counts as a row."""
-    wide = encoding.startswith(_WIDE)
-    with _open(path, encoding) as lines:
-        reader = csv.reader(lines, delimiter=delimiter)
-        with suppress(csv.Error, StopIteration):
-            next(reader)
-        while True:
-            first = reader.line_num + 1
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                what = f"{error} up to line {reader.line_num}; is a quotation mark not closed?"
-                yield f"{path}:{first}", CountedError(what, reader.line_num - first + 1)
-                continue
-            if wide and "\ufffd" in "".join(cells):
-                yield f"{path}:{first}", StanceError(f"characters that are no {encoding}; save the file as UTF-8")
-            elif len(cells) == len(columns):
-                yield f"{path}:{first}", dict(zip(columns, cells, strict=True))
-            elif any(cell.strip() for cell in cells):
-                over = f" up to line {reader.line_num}" if reader.line_num > first else ""
-                count = f"expected {len(columns)} cells, found {len(cells)}{over}"
-                what = f"{count}; cells that hold {delimiter!r} want quotation marks"
-                yield f"{path}:{first}", CountedError(what, reader.line_num - first + 1)
-
-
-def _open(path: Path, encoding: str) -> Any:
-    """Bytes that are not of the encoding become halves of surrogate pairs, or U+FFFD in UTF-16 and UTF-32."""
-    errors = "replace" if encoding.startswith(_WIDE) else "surrogateescape"
-    return path.open(encoding=encoding, errors=errors, newline="")
-
-
-def _encoding(path: Path) -> tuple[str, str]:
-    """The encoding of a file, told by its byte order mark or by its lines that are not ASCII, and a note of it."""
-    sample, size = [], 0
-    with path.open("rb") as lines:
-        begin = lines.read(4096)
-        if mark := texts.marked(begin):
-            return mark, ""
-        try:
-            mark = texts.wide(begin)
-        except StanceError as error:
-            raise StanceError(f"{path}: {error}") from error
-        if mark:
-            return mark, f"read as {mark}, without a byte order mark"
-        lines.seek(0)
-        for line in iter(lambda: lines.readline(texts.SAMPLE), b""):
-            if not line.isascii():
-                sample.append(line)
-                size += len(line)
-                if size > texts.SAMPLE:
-                    break
-    raw = b"".join(sample)
-    escaped = raw.decode("utf-8", "surrogateescape")
-    if texts.mostly_utf8(re.sub("[\udc80-\udcff]{1,3}$", "", escaped)):
-        return "utf-8", ""
-    found = texts.detect(raw)
-    return (found, f"not UTF-8, read as {found}") if found else ("utf-8", "")
 
 
 def clean(row: Row, column: str) -> Cleaned:

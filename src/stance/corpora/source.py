@@ -1,6 +1,6 @@
 """What readers of corpora have in common: what they yield, and how they are called."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,21 @@ def files(path: Path, pattern: str, expected: str) -> list[Path]:
     if not found:
         raise StanceError(f"{path}: no {pattern} file in this directory; expected {expected}")
     return found
+
+
+Row = dict[str, Any]
+Rows = Iterator[tuple[str, Row | StanceError]]
+"""`(file:line, row)`; a row that can't be read comes as the error about it, and reading goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One file: its columns, what is worth a note about its encoding, and a way to read some columns row by row."""
+
+    path: Path
+    columns: tuple[str, ...]
+    note: str
+    read: Callable[[Collection[str]], Rows]
 
 
 Found = Article | Dropped | Repair

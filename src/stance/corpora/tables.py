@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stance.corpora import cells, rows
-from stance.corpora.rows import Row
-from stance.corpora.source import CountedError, Dropped, Found, Repair
+from stance.corpora.source import CountedError, Dropped, Found, Repair, Row, Rows, Table
 from stance.corpora.texts import Cleaned
 from stance.errors import StanceError
 from stance.forms import check_length, number
@@ -70,7 +69,7 @@ def read(source: SourceConfig) -> Iterator[Found]:
         yield from articles(table.read(set(columns.columns.values())), columns)
 
 
-def form(source: SourceConfig, table: rows.Table, *, split: str = "", prefix: str = "") -> Form:
+def form(source: SourceConfig, table: Table, *, split: str = "", prefix: str = "") -> Form:
     """What `source` says about the columns of `table`. An actor mapped to "" is nobody named.
 
     Raises:
@@ -82,7 +81,7 @@ def form(source: SourceConfig, table: rows.Table, *, split: str = "", prefix: st
     return Form(columns, source.labels, source.name, split, prefix, source.official)
 
 
-def articles(found: rows.Rows, how: Form) -> Iterator[Found]:
+def articles(found: Rows, how: Form) -> Iterator[Found]:
     """Articles of rows in the order they come, with what can't be used and what was mended."""
     group: list[_Line] = []
     count = 0

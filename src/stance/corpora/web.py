@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stance.corpora import cells, rows, texts
-from stance.corpora.rows import Row
-from stance.corpora.source import Dropped, Found, Repair
+from stance.corpora.source import Dropped, Found, Repair, Row
 from stance.errors import StanceError
 from stance.records import Article
 from stance.settings.building import SourceConfig
