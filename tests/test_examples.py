@@ -371,13 +371,18 @@ def test_an_example_says_where_it_came_from(articles: list[Article], whole: Made
 
 
 def test_a_negative_context_is_refused() -> None:
-    with pytest.raises(StanceError, match=r"examples\.context and examples\.neutral_ratio must not be negative"):
+    with pytest.raises(StanceError, match=r"examples\.context=-1: expected sentences, 0 or more"):
         make(article(oppose()), ExamplesConfig(context=-1))
 
 
 def test_a_negative_ratio_is_refused() -> None:
-    with pytest.raises(StanceError, match=r"examples\.neutral_ratio must not be negative"):
+    with pytest.raises(StanceError, match=r"examples\.neutral_ratio=-0\.5: expected a ratio, from 0 to 1000"):
         make(article(oppose()), ExamplesConfig(neutral_ratio=-0.5))
+
+
+def test_a_negative_longest_passage_is_refused() -> None:
+    with pytest.raises(StanceError, match=r"examples\.max_passage_characters=-1: expected 0 or more"):
+        make(article(oppose()), ExamplesConfig(max_passage_characters=-1))
 
 
 def test_a_negative_seed_is_refused() -> None:

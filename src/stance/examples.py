@@ -73,8 +73,12 @@ def batched(articles: Iterable[Article], size: int) -> Iterator[list[Article]]:
 
 def check(config: ExamplesConfig) -> None:
     """Refuse settings without a meaning."""
-    if config.context < 0 or not 0 <= config.neutral_ratio <= 1000:
-        raise StanceError("examples.context and examples.neutral_ratio must not be negative nor the ratio over 1000")
+    if config.context < 0:
+        raise StanceError(f"examples.context={config.context}: expected sentences, 0 or more")
+    if not 0 <= config.neutral_ratio <= 1000:
+        raise StanceError(f"examples.neutral_ratio={config.neutral_ratio}: expected a ratio, from 0 to 1000")
+    if config.max_passage_characters < 0:
+        raise StanceError(f"examples.max_passage_characters={config.max_passage_characters}: expected 0 or more")
     if not 0 <= config.unlabelled <= 1000:
         raise StanceError(f"examples.unlabelled={config.unlabelled}: expected pairs of a sentence, from 0 to 1000")
     if not 0 <= config.alone <= 1:
