@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -436,6 +437,75 @@ def test_labels_are_mapped_dropped_or_refused_with_a_hint(tmp_path: Path) -> Non
 @pytest.mark.parametrize("value", [1, 1.0, "1", " 1 ", True])
 def test_labels_are_matched_whatever_type_the_cell_has(tmp_path: Path, value: Any) -> None:
     assert cells.stance(value, {"1": "support", "True": "support"}) == "support"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (True, True),
+        (True, "True"),
+        ("true", "TRUE"),
+        (1, "1.0"),
+        (1.0, 1),
+        (1.0, "1"),
+        ("1.0", 1),
+        (1, Decimal("1.00")),
+        ("Pro", "pro"),
+        (-1, "-1.0"),
+    ],
+)
+def test_a_label_is_found_however_it_is_written(key: Any, value: Any) -> None:
+    labels = SourceConfig(labels={key: "support", "other": "oppose"}).labels
+    assert cells.stance(value, labels) == "support"
+
+
+def test_a_label_as_it_stands_comes_before_one_alike() -> None:
+    labels = {"A": "support", "a": "oppose", "1.0": "neutral", "1": "support"}
+    assert [cells.stance(value, labels) for value in ("A", "a", "1.0", 1)] == [
+        "support",
+        "oppose",
+        "neutral",
+        "support",
+    ]
+
+
+def test_a_boolean_of_every_kind_of_table_meets_its_label(tmp_path: Path) -> None:
+    rows = [dict(zip(HEADER, (*BOARD[:3], True), strict=True))]
+    (tmp_path / "a.jsonl").write_text(json.dumps(rows[0]) + "\n")
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "b.parquet")
+    table(tmp_path / "c.csv", [HEADER, rows[0].values()])
+    kept = articles(tmp_path, labels={True: "oppose", False: "support"})
+    assert [one.annotations[0].stance for one in kept] == ["oppose"] * 3
+
+
+def test_decimals_of_parquet_are_numbers(tmp_path: Path) -> None:
+    row = dict(zip(HEADER, (*BOARD[:3], Decimal("-1.0")), strict=True)) | {"weight": Decimal("0.25")}
+    parquet.write_table(pa.Table.from_pylist([row]), tmp_path / "a.parquet")
+    (one,) = articles(tmp_path / "a.parquet", labels={-1: "oppose"})
+    assert (one.annotations[0].stance, one.annotations[0].weight) == ("oppose", 0.25)
+
+
+def test_title_and_date_are_those_of_the_first_row_that_has_them(tmp_path: Path) -> None:
+    rows = [
+        ("x", *BOARD, "", ""),
+        ("x", *BOARD[:1], *RUHN[1:], "Suit", "2021-03-04"),
+        ("x", *BOARD[:3], "neutral", "No", ""),
+    ]
+    (one,) = articles(table(tmp_path / "a.csv", [("article_id", *HEADER, "title", "date"), *rows]))
+    assert (one.title, one.date) == ("Suit", "2021-03-04")
+
+
+def test_a_name_in_other_marks_is_found_as_the_models_find_it(tmp_path: Path) -> None:
+    article, _ = one(tmp_path, {"text": "Mu\u0308ller\u2019s Board sued Tolvik.", "actor": "M\u00fcller's Board"})
+    assert shown(article)[0][1] == "Mu\u0308ller\u2019s Board"
+
+
+def test_half_a_surrogate_pair_of_json_is_no_byte_of_another_encoding(tmp_path: Path) -> None:
+    row = json.dumps(dict(zip(HEADER, ("Caf\udce9 sued Tolvik.", *BOARD[1:]), strict=True)))
+    (tmp_path / "a.jsonl").write_text(row + "\n")
+    dropped = found(tmp_path / "a.jsonl")[0]
+    assert isinstance(dropped, Dropped)
+    assert dropped.reason == "text: half a surrogate pair at character 3; write it whole"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stance import corpora, jsonl
+from stance import build, corpora, jsonl
 from stance.corpora import brat, convert, doccano, labelstudio, offsets
 from stance.corpora.__main__ import main
 from stance.corpora.source import Dropped, Found, Repair
@@ -493,6 +493,30 @@ def test_a_mention_that_cuts_a_very_long_word_is_widened_a_little() -> None:
     assert article.annotations[0].actor == Mention("Norway", 499_900, 500_106)
 
 
+def test_a_quotation_that_stands_at_its_offsets_is_taken_as_it_is() -> None:
+    text = "C:\\\\n  new plan"
+    assert text[4:9] == "n  ne"
+    assert offsets.locate(text, (4, 9), "n  ne") == ((4, 9), "")
+
+
+def test_settings_that_a_format_has_no_use_for_are_refused(tmp_path: Path) -> None:
+    for to in corpora.FORMATS:
+        for name, value in (("columns", {"text": "body"}), ("labels", {"pro": "support"})):
+            if to in (corpora.COLUMNS if name == "columns" else corpora.LABELLED):
+                continue
+            source = CorpusConfig("c", to, str(tmp_path), **{name: value})
+            with pytest.raises(StanceError, match=rf"{name} of the corpus 'c': expected none with format={to}, found "):
+                list(corpora.stream(source))
+
+
+@pytest.mark.parametrize("to", [*TOOLS, "hub", "table"])
+def test_a_typo_among_the_labels_is_refused_before_the_work(tmp_path: Path, to: str) -> None:
+    with pytest.raises(StanceError, match=r"labels\.pro: found 'suport'; expected one of"):
+        found(to, tmp_path, pro="suport")
+    with pytest.raises(StanceError, match=r"labels\.pro: found 'suport'; expected one of"):
+        build.check([CorpusConfig("c", to, str(tmp_path), labels={"pro": "suport"})])
+
+
 @pytest.mark.parametrize("span", [(0, 0), (3, 2), (-1, 2), (0, 9), (10**30, 10**31)])
 def test_offsets_outside_the_text_are_not_taken(span: Span) -> None:
     assert offsets.locate("a text", span, None) is None
@@ -591,6 +615,64 @@ def test_an_export_of_doccano_without_relations_is_refused_and_a_broken_row_late
     ]
 
 
+def members(folder: Path, **rows: list[dict[str, Any]]) -> list[Found]:
+    """What is read of a folder with a file for each member of a project."""
+    for name, of_member in rows.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in of_member))
+    return found("doccano", folder)
+
+
+def drawn(*stances: str, name: str = "1", end: int = 4, **rest: Any) -> dict[str, Any]:
+    """A row of doccano in which somebody drew Iran's stances on the plan."""
+    spans = (("Actor", 0, end), ("Target", *PLAN), ("Evidence", *FIRST))
+    entities = [{"id": n, "label": k, "start_offset": a, "end_offset": b} for n, (k, a, b) in enumerate(spans)]
+    relations = [{"id": n, "from_id": 0, "to_id": 1, "type": stance} for n, stance in enumerate(stances)]
+    return {"id": name, "text": TEXT, "entities": entities, "relations": relations, **rest}
+
+
+def test_each_member_of_a_project_in_doccano_is_an_annotator(tmp_path: Path) -> None:
+    broken = drawn("support", name="2") | {"entities": 0}
+    third, lost, note, second, first = members(
+        tmp_path,
+        ana=[drawn("support"), drawn("support", name="2", exhaustive=True), drawn("oppose", name="3")],
+        ben=[broken, drawn("oppose", exhaustive=True)],
+    )
+    articles = [one for one in (first, second, third) if isinstance(one, Article)]
+    assert [(one.id, one.exhaustive) for one in articles] == [("1", False), ("2", False), ("3", False)]
+    assert [[(note.annotator, note.stance) for note in one.annotations] for one in articles] == [
+        [("ana", "support"), ("ben", "oppose")], [("ana", "support")], [("ana", "oppose")],
+    ]  # fmt: skip
+    assert isinstance(lost, Dropped)
+    assert isinstance(note, Repair)
+
+
+def test_a_file_of_doccano_alone_and_files_without_a_row_in_common_name_nobody(tmp_path: Path) -> None:
+    (one,) = members(tmp_path, ana=[drawn("support")])
+    assert [note.annotator for note in one.annotations] == [""]  # type: ignore[union-attr]
+    items = members(tmp_path, ben=[drawn("support", name="2")])
+    assert [note.annotator for item in items for note in item.annotations] == ["", ""]  # type: ignore[union-attr]
+
+
+def test_who_is_named_in_a_row_of_doccano_stays_and_a_row_twice_in_a_file_counts_once(tmp_path: Path) -> None:
+    (row,) = doccano.rows([replace(ARTICLE, annotations=(replace(STANCE, annotator="zoe"),))])
+    lost, *_, article = members(tmp_path, ana=[row, row], ben=[row])
+    assert isinstance(lost, Dropped)
+    assert (lost.where, lost.reason) == (
+        f"{tmp_path / 'ana.jsonl'}:2",
+        "the same id and text stand in this file already",
+    )
+    assert {note.annotator for note in article.annotations} == {"zoe"}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("end", [3, 5])
+def test_regions_of_doccano_that_cut_words_are_told(tmp_path: Path, end: int) -> None:
+    note, article = members(tmp_path, all=[drawn("support", end=end)])
+    assert isinstance(note, Repair)
+    assert "1 entities begin or end inside a word or with white space, first 0 at" in note.what
+    assert "grapheme clusters" in note.what
+    assert isinstance(article, Article)
+
+
 # BRAT.
 
 
@@ -650,11 +732,9 @@ def test_byte_order_marks_of_an_editor_are_no_part_of_standoff(tmp_path: Path) -
 def test_what_standoff_has_and_can_not_be_used_is_reported_with_its_line(tmp_path: Path) -> None:
     odd = ("E1\tAttack:T1", "T9 no tab", "T5\tPERSON 0 4\tIran", "T6\tActor 0 4\tPeru", "R1\toppose Arg1:T1 Arg2:T6")
     *dropped, article = standoff(tmp_path, *DRAWN, *odd, "R2\tCoref Arg1:T1 Arg2:T2")
+    event = dropped.pop(1)
+    assert isinstance(event, Repair)
     assert [(d.where.rpartition("/")[2], d.reason) for d in dropped] == [  # type: ignore[union-attr]
-        (
-            "iran.ann:4",
-            "expected a line of T (regions), R (relations), A (attributes) or # (notes), found 'E1\\tAttack:T1'",
-        ),
         ("iran.ann:5", "expected a line of T (regions), R (relations), A (attributes) or # (notes), found 'T9 no tab'"),
         ("iran.ann", "region T5: expected one of Actor, Target, Evidence, found 'PERSON'"),
         ("iran.ann", "region T6: [0, 4] does not hold 'Peru', nor does the text nearby"),
@@ -662,6 +742,44 @@ def test_what_standoff_has_and_can_not_be_used_is_reported_with_its_line(tmp_pat
         ("iran.ann", "expected exactly one of oppose, neutral, support among the relation's labels, found Coref"),
     ]
     assert article.annotations == ()  # type: ignore[union-attr]
+
+
+def test_lines_of_standoff_that_are_no_stance_cost_nothing(tmp_path: Path) -> None:
+    lines = (
+        *DRAWN,
+        "R1\tsupport Arg1:T1 Arg2:T2",
+        "A1\tConfidence T2 High",
+        "A2\tdeed T2",
+        "N1\tReference T1 Wiki:1\tIran",
+    )
+    whole = '#1\tAnnotatorNotes DOC\t{"exhaustive": true}'
+    events = "T7\tAttack 5 12\tpraised", "E1\tAttack:T7 By:T1", "E2\tAttack:T7"
+    *remarks, article = standoff(tmp_path, *lines, "*\tEquiv T1 T2", whole, *events)
+    assert [remark.what for remark in remarks] == [  # type: ignore[union-attr]
+        "its 2 events (lines of E) are no stances and left out",
+        "attributes that are no tags were left out: Confidence",
+    ]
+    assert isinstance(article, Article)
+    assert article.exhaustive
+    assert [note.tags for note in article.annotations] == [("deed",)]
+
+
+def test_pieces_of_a_region_are_joined_in_the_order_of_the_file(tmp_path: Path) -> None:
+    lines = ("T1\tActor 0 4\tIran", "T2\tTarget 67 74;17 24\tTaliban Russian", "T3\tEvidence 0 75\t" + TEXT)
+    notes, remarks = split(
+        standoff(tmp_path, *(line.replace("\n", " ") for line in lines), "R1\toppose Arg1:T1 Arg2:T2")
+    )
+    assert [note.target for note in notes] == [Mention("Taliban Russian", 17, 74)]
+    assert remarks == ["region T2: it has 2 pieces; taken as one, [17, 74]"]
+
+
+def test_a_path_that_is_no_folder_of_standoff_is_refused(tmp_path: Path) -> None:
+    standoff(tmp_path)
+    with pytest.raises(StanceError, match=r"iran\.ann: no such folder; .* found a file; give the folder"):
+        found("brat", tmp_path / "iran.ann")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StanceError, match=r"no \*\.ann file; expected a folder"):
+        found("brat", tmp_path / "empty")
 
 
 def test_files_of_standoff_without_their_partner_or_in_another_encoding_are_dropped(tmp_path: Path) -> None:
@@ -675,7 +793,7 @@ def test_files_of_standoff_without_their_partner_or_in_another_encoding_are_drop
         ("deep/lost", "lost.txt is missing; BRAT keeps a .txt beside each .ann"),
         ("latin", "latin.txt is not UTF-8 (byte 4); save it as UTF-8"),
     ]
-    with pytest.raises(StanceError, match=r"no \*\.ann file; expected a folder"):
+    with pytest.raises(StanceError, match=r"no such folder; expected a folder"):
         found("brat", tmp_path / "none")
 
 

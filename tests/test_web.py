@@ -329,6 +329,8 @@ def test_a_path_with_nothing_to_read_is_refused(tmp_path: Path) -> None:
         found(tmp_path / "a.html")
     with pytest.raises(StanceError, match="no such file; expected a table"):
         found(tmp_path / "a.csv")
+    with pytest.raises(StanceError, match="pages: no such folder; expected a folder of text and HTML files"):
+        found(tmp_path / "pages")
     (tmp_path / "a.pdf").write_bytes(b"%PDF")
     with pytest.raises(StanceError, match=r"expected a table .*, found \.pdf"):
         found(tmp_path / "a.pdf")

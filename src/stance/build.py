@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 from xxhash import xxh64_intdigest
 
-from stance import dataset, division, leaks, records, splits, stages, writing
+from stance import corpora, dataset, division, leaks, records, splits, stages, writing
 from stance.corpora.rows import split_of
 from stance.dataset import Manifest
 from stance.division import Units
@@ -127,8 +127,7 @@ def check(sources: Sequence[CorpusConfig]) -> None:
             raise StanceError(f"corpora.KEY.max_dropped={source.max_dropped} {where}: expected a share, from 0 to 1")
         if not source.path:
             raise StanceError(f"corpora.KEY.path {where}: not set; give a file or a directory, as the format has it")
-        if source.limit < 0:
-            raise StanceError(f"corpora.KEY.limit={source.limit} {where}: expected 0 or more; 0 takes all articles")
+        corpora.check_settings(source)
         stages.files(source)
         for label in source.label_set:
             if label not in LABELS:

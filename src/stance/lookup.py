@@ -65,6 +65,8 @@ UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\ua
 """Letters of scripts that write words together, or particles to the words: Thai, Lao, Burmese, Khmer, Chinese, …"""
 _LETTERS = re.compile(rf"[^\W{UNSPACED}]+")
 """What would go on with a word. Beside a pattern and not in it: compiling the class for each name takes long."""
+_SPACED = re.compile(rf"[^\W_\u0590-\u08ff{UNSPACED}]")
+"""Of a script that writes words apart: in Arabic and Hebrew small words are written to the next one."""
 _ANY_LETTER = re.compile(r"\w")  # beside a name of one letter, in any script
 _HANGUL = re.compile("[\uac00-\ud7af]")  # has particles behind a word alone
 _WORDS = re.compile(r"\w+|[^\w\s]")
@@ -90,6 +92,16 @@ def find_mention(text: str, name: str) -> Span | None:
     composed, starts, ends = _composed(text)
     found = _find(composed, _composed(name)[0])
     return found and (starts[found[0]], ends[found[1] - 1])
+
+
+def cuts_words(text: str, span: Span) -> bool:
+    """Whether a span begins or ends inside a word."""
+    return any(inside_word(text, place) for place in span)
+
+
+def inside_word(text: str, place: int) -> bool:
+    """Whether letters of one word stand before and behind a place, in a script that writes words apart."""
+    return 0 < place < len(text) and all(map(_SPACED.match, text[place - 1 : place + 1]))
 
 
 def composed(text: str) -> str:

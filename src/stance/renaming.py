@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from stance.lookup import FILLERS, QUALIFIERS, other_names
+from stance.lookup import FILLERS, QUALIFIERS, cuts_words, other_names
 from stance.records import SOMEONE, Example, Span, overlap
 from stance.settings.training import TrainingConfig
 
@@ -153,7 +153,7 @@ def _mentions(text: str, name: str, span: Span | None) -> Iterator[tuple[Span, b
     if span and not is_pronoun(surface) and surface != name:
         forms += [bare(surface)] if any(map(str.isupper, bare(surface))) else []
     given = (span[1] - len(bare(surface)), span[1]) if span and not is_pronoun(surface) else None
-    whole = [given] if given and not _cuts_words(text, given) else []
+    whole = [given] if given and not cuts_words(text, given) else []
     for form in forms:
         flags = re.IGNORECASE if len(form) > 4 else 0
         whole += [found.span() for found in re.finditer(rf"(?<!\w){re.escape(form)}(?!\w)", text, flags)]
@@ -170,10 +170,6 @@ def _mentions(text: str, name: str, span: Span | None) -> Iterator[tuple[Span, b
 def _is_last(name: str, surface: str) -> bool:
     words = bare(name).split()
     return len(words) > 1 and surface == words[-1]
-
-
-def _cuts_words(text: str, span: Span) -> bool:
-    return any(0 < edge < len(text) and text[edge - 1].isalnum() and text[edge].isalnum() for edge in span)
 
 
 def _surnames(text: str, name: str) -> Iterator[Span]:

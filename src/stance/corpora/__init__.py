@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from stance.corpora import brat, doccano, dse, hub, labelstudio, newsmtsc, offsets, own, seesaw, tables, web
+from stance.corpora import brat, cells, doccano, dse, hub, labelstudio, newsmtsc, offsets, own, seesaw, tables, web
 from stance.corpora.source import Dropped, Found, Reader, Repair, printable
 from stance.errors import StanceError
 from stance.records import Article
-from stance.settings.building import SourceConfig
+from stance.settings.building import CorpusConfig, SourceConfig
 
 FORMATS: dict[str, Reader] = {
     "jsonl": own.read,
@@ -25,6 +25,33 @@ FORMATS: dict[str, Reader] = {
 """Readers by the name of the format."""
 
 
+COLUMNS = ("table", "hub", "web")
+"""The formats that `SourceConfig.columns` is for."""
+LABELLED = ("table", "hub", "labelstudio", "doccano", "brat")
+"""The formats that `SourceConfig.labels` is for."""
+
+
+def check_settings(source: SourceConfig) -> None:
+    """Refuse settings without a meaning, or without one for the format.
+
+    Raises:
+        StanceError: names the setting.
+    """
+    of = f" of the corpus {source.name!r}" if source.name else ""
+    at = "corpora.KEY." if isinstance(source, CorpusConfig) else ""
+    if source.format not in FORMATS:
+        raise StanceError(f"unknown corpus format {source.format!r}; expected one of {', '.join(FORMATS)}")
+    if not source.path:
+        raise StanceError(f"the path{of} is not set; give a file or a directory, as in corpora.KEY.path or source.path")
+    if source.limit < 0:
+        raise StanceError(f"{at}limit={source.limit}{of}: expected 0 or more; 0 takes all articles")
+    for name, given, formats in (("columns", source.columns, COLUMNS), ("labels", source.labels, LABELLED)):
+        if given and source.format not in formats:
+            what = f"expected none with format={source.format}, found {', '.join(map(str, given))}"
+            raise StanceError(f"{at}{name}{of}: {what}; leave them out, or choose {', '.join(formats)}")
+    cells.check_labels(source.labels)
+
+
 def stream(source: SourceConfig, *, mend: bool = False) -> Iterator[Found]:
     """Everything in a corpus, as it is read. An article whose id stood before is dropped.
 
@@ -32,15 +59,9 @@ def stream(source: SourceConfig, *, mend: bool = False) -> Iterator[Found]:
     `mend` places that cut words are mended, see `offsets.whole_words`.
 
     Raises:
-        StanceError: the format is unknown, or nothing can be read.
+        StanceError: a setting has no meaning, or nothing can be read.
     """
-    if source.format not in FORMATS:
-        raise StanceError(f"unknown corpus format {source.format!r}; expected one of {', '.join(FORMATS)}")
-    if not source.path:
-        of = f" of the corpus {source.name!r}" if source.name else ""
-        raise StanceError(f"the path{of} is not set; give a file or a directory, as in corpora.KEY.path or source.path")
-    if source.limit < 0:
-        raise StanceError(f"corpus limit={source.limit}: expected 0 or more; 0 takes all articles")
+    check_settings(source)
     seen: dict[str, str] = {}
     articles = 0
     lost: set[str] = set()  # of what was dropped since the last article

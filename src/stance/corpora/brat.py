@@ -39,6 +39,7 @@ _LINE_END = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _REGION = re.compile(r"(\S+) (\d{1,9} \d{1,9}(?:;\d{1,9} \d{1,9})*)")
 _RELATION = re.compile(r"(\S+) [^\s:]+:(\S+) [^\s:]+:(\S+)")
 _ATTRIBUTE = re.compile(r"(\S+) (\S+)(?: .*)?")
+_EVENT = re.compile(r"[^\s:]+:(\S+)")
 _ABOUT_KEYS = {"id", "exhaustive", *FIELDS}
 _PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 
@@ -121,9 +122,12 @@ def read(source: SourceConfig) -> Iterator[Found]:
     """Read a folder, with those in it, in the order of the file names.
 
     Raises:
-        StanceError: there is no .ann file.
+        StanceError: there is no such folder, or no .ann file in it.
     """
     root = Path(source.path)
+    if not root.is_dir():
+        found = "found a file; give the folder that it lies in" if root.exists() else "found nothing"
+        raise StanceError(f"{root}: no such folder; expected a folder of NAME.txt and NAME.ann, {found}")
     annotated = sorted(file for file in root.rglob("*.ann") if file.is_file())
     if not annotated:
         raise StanceError(f"{root}: no *.ann file; expected a folder of NAME.txt and NAME.ann, as BRAT keeps them")
@@ -173,24 +177,31 @@ def _load(path: Path) -> str:
         raise StanceError(f"{path.name} is not UTF-8 (byte {error.start + 1}); save it as UTF-8") from error
 
 
-def _parse(lines: str, file: Path, name: str) -> tuple[_Standoff, list[Dropped]]:
-    found, remarks = _Standoff(), []
+def _parse(lines: str, file: Path, name: str) -> tuple[_Standoff, list[Dropped | Repair]]:
+    found, remarks, events = _Standoff(), list[Dropped | Repair](), list[str]()
     for number, line in enumerate(lines.split("\n"), 1):
         key, _, rest = line.removesuffix("\r").partition("\t")
         head, _, tail = rest.partition("\t")
         sort = key[:1]
         if sort == "T" and (match := _REGION.fullmatch(head)):
             pieces = [tuple(map(int, piece.split())) for piece in match[2].split(";")]
-            found.regions[key] = (match[1], sorted((start, end) for start, end in pieces), tail)
+            found.regions[key] = (match[1], [(start, end) for start, end in pieces], tail)
         elif sort == "R" and (match := _RELATION.fullmatch(head.strip())):
             found.relations[key] = Relation(match[2], match[3], (match[1],))
         elif sort in ("A", "M") and (match := _ATTRIBUTE.fullmatch(head)):
             found.attributes.setdefault(match[2], []).append(match[1])
         elif sort == "#":
             found.notes.setdefault(head.partition(" ")[2].strip(), {}).update(_note(tail))
-        elif line.strip():
+        elif sort == "E" and (match := _EVENT.match(head)):
+            events.append(match[1])
+        elif sort not in ("N", "*") and line.strip():  # references to lists of names, and what is called the same
             reason = f"expected a line of T (regions), R (relations), A (attributes) or # (notes), found {line[:60]!r}"
             remarks.append(Dropped(f"{file}:{number}", name, "", "", reason))
+    if events:
+        remarks.append(Repair(str(file), name, f"its {len(events)} events (lines of E) are no stances and left out"))
+    for trigger in events:
+        if trigger in found.regions and found.regions[trigger][0] not in KINDS:
+            del found.regions[trigger]
     return found, remarks
 
 
@@ -205,6 +216,9 @@ def _note(text: str) -> dict[str, Any]:
 
 def _traced(standoff: _Standoff, article: Article, labels: Mapping[str, str]) -> Iterator[Traced | Dropped | Repair]:
     regions, relations = [], []
+    known = {*PHENOMENA, *LABELS, *labels}
+    if others := sorted({a for given in standoff.attributes.values() for a in given} - known - {UNPRINTED}):
+        yield Repair(article.where, article.id, f"attributes that are no tags were left out: {', '.join(others)}")
     for key, (kind, pieces, printed) in standoff.regions.items():
         unprinted = UNPRINTED in standoff.attributes.get(key, ())
         region = Region(key, kind, pieces[0], printed=not unprinted, facts=standoff.notes.get(key, {}))
@@ -214,7 +228,7 @@ def _traced(standoff: _Standoff, article: Article, labels: Mapping[str, str]) ->
             yield remark
     for key, relation in standoff.relations.items():
         given = [a for k in (key, relation.source, relation.target) for a in standoff.attributes.get(k, ())]
-        tags = [tag for tag in given if tag != UNPRINTED] if relation.labels != (LINK,) else []
+        tags = [tag for tag in given if tag in known] if relation.labels != (LINK,) else []
         relations.append(replace(relation, labels=(*relation.labels, *tags)))
     yield from trace(Drawing(regions, relations), article, labels)
 
@@ -224,12 +238,13 @@ def _place(
 ) -> tuple[Region | None, Dropped | Repair | None]:
     """The region where its text stands, with its name."""
     text, where = article.text, article.where
-    cover, name, what = (pieces[0][0], max(end for _, end in pieces)), str(region.facts.get("name", "")), ""
+    cover = min(start for start, _ in pieces), max(end for _, end in pieces)
+    name, what = str(region.facts.get("name", "")), ""
     joined = " ".join(text[slice(*piece)] for piece in pieces)
     if region.kind not in KINDS:
         reason = f"expected one of {', '.join(KINDS)}, found {region.kind!r}"
         return None, Dropped(where, article.id, "", "", f"region {region.id}: {reason}")
-    if joined == printed and any(text[a:b].strip() for (_, a), (b, _) in pairwise(pieces)):
+    if joined == printed and any(text[a:b].strip() for (_, a), (b, _) in pairwise(sorted(pieces))):
         what, name = f"it has {len(pieces)} pieces; taken as one, {list(cover)}", name or joined
     elif found := locate(text, cover, printed or None):
         cover, what = found

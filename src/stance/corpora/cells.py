@@ -5,6 +5,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from itertools import islice
@@ -12,6 +13,7 @@ from typing import Any
 
 from stance.corpora.source import CountedError
 from stance.errors import StanceError
+from stance.lookup import cuts_words, find_mention
 from stance.records import LABELS, Span, Stance, overlap
 
 DROP = "drop"
@@ -29,6 +31,7 @@ _DATES = (
 )  # fmt: skip
 _EITHER = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})")
 _PAIR = re.compile(r"\D*(\d+)\D+(\d+)\D*")
+_FRACTION = re.compile(r"(?<=\d)\.0+$")
 _SIGN = re.compile(r"(?<!\d)-\d")
 
 
@@ -44,8 +47,10 @@ def text(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return value
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
         return str(int(value))
+    if isinstance(value, Decimal):
+        return format(value, "f")
     if isinstance(value, int | float):
         return str(value)
     if isinstance(value, date):
@@ -73,19 +78,26 @@ def _day(written: str) -> str:
 
 
 def stance(value: Any, labels: Mapping[str, str]) -> Stance:
-    """The stance that a cell names, by `labels` or by our own names in any case.
+    """The stance that a cell names, by `labels` as they stand, else however they are written, or by our own names.
 
     Raises:
         StanceError: an unknown stance, or one that `labels` drops, which counts as no loss.
     """
     written = text(value).strip()
-    name = labels.get(written, written.lower())
+    name = labels.get(written)
+    if name is None:
+        name = {_alike(theirs): ours for theirs, ours in labels.items()}.get(_alike(written), written.lower())
     if name == DROP:
         raise CountedError(f"the stance {written!r} is left out by labels", 0)
     if name not in LABELS:
         known = ", ".join(sorted(set(labels) | set(LABELS)))
         raise StanceError(f"unknown stance {written!r}; expected one of {known}; labels can map it, or drop it")
     return Stance(name)
+
+
+def _alike(label: str) -> str:
+    """A label as all ways to write it have it: `True` and `true`, `1.0` and `1`."""
+    return _FRACTION.sub("", label.strip().lower())
 
 
 def check_labels(labels: Mapping[str, str]) -> None:
@@ -141,6 +153,12 @@ def printed(passage: str, name: str) -> list[Span]:
     return [match.span() for match in islice(pattern.finditer(passage), MOST)]
 
 
+def looked_up(passage: str, name: str) -> list[Span]:
+    """Where a text prints a name, else what the models take for it (`find_mention`): in other marks, or a part."""
+    found = printed(passage, name)
+    return found or [place for place in (find_mention(passage, name),) if place]
+
+
 def settle(passage: str, name: str, given: Span) -> tuple[Span | None, str]:
     """Where a name given at `given` stands, and what was mended, "" for nothing.
 
@@ -157,7 +175,7 @@ def settle(passage: str, name: str, given: Span) -> tuple[Span | None, str]:
     if shown and len(core := shown.strip()) > 0:
         first = start + shown.index(core)
         inner = first, first + len(core)
-        if _whole(passage, inner) and not (off and overlap(inner, near)):
+        if not cuts_words(passage, inner) and not (off and overlap(inner, near)):
             return inner, "" if inner == given else f"white space taken off the mention {core!r} of {name!r}"
     if near and off:
         return near, f"offsets {start}-{end} of {name!r} moved to {near[0]}-{near[1]}, where it stands"
@@ -180,12 +198,6 @@ def nearest(first: Sequence[Span], second: Sequence[Span]) -> tuple[Span | None,
     if best:
         return best[1], best[2]
     return (first[0] if first else None), (second[0] if second else None)
-
-
-def _whole(passage: str, span: Span) -> bool:
-    start, end = span
-    inside = start > 0 and _is_word(passage[start - 1]) and _is_word(passage[start])
-    return not inside and not (_is_word(passage[end - 1]) and _is_word(passage[end : end + 1]))
 
 
 def _is_word(character: str) -> bool:

@@ -8,6 +8,7 @@ what else is known of it. Relations alone decide which stances there are.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from stance.corpora.regions import KINDS, LINK, Drawing, Region, Relation, Trace
 from stance.corpora.source import Dropped, Found, Repair, files
 from stance.errors import StanceError
 from stance.forms import FIELDS, annotation_from_json, article_from_json, article_to_json
+from stance.lookup import cuts_words
 from stance.records import Annotation, Article, Span, Stance
 from stance.settings.building import SourceConfig
 
@@ -54,12 +56,17 @@ def write(path: Path, articles: Iterable[Article]) -> None:
 
 
 def read(source: SourceConfig) -> Iterator[Found]:
-    """Read one exported file, or every `*.jsonl` of a directory.
+    """Read one exported file, or every `*.jsonl` of a directory: one of a project, or one for each of its members.
+
+    Rows of several files that have one id and one text make one article, in which each file is an annotator.
 
     Raises:
         StanceError: nothing is there, or the first row of a file has no entities and relations.
     """
-    for file in files(Path(source.path), "*.jsonl", "what doccano exports as JSONL"):
+    found = files(Path(source.path), "*.jsonl", "what doccano exports as JSONL")
+    shared = _shared(found)
+    parts: dict[int, dict[Path, list[Found]]] = {}
+    for file in found:
         for number, (where, row) in enumerate(jsonl.scan(file)):
             if isinstance(row, StanceError):
                 yield Dropped.by(row, where)
@@ -69,11 +76,53 @@ def read(source: SourceConfig) -> Iterator[Found]:
                     f"{where}: expected the keys text, entities and relations, found {', '.join(row)}; "
                     "export a sequence labelling project with relations as JSONL"
                 )
-            yield from _article(row, where, source.labels)
+            key = _content(row, where)
+            if not shared:
+                yield from _article(row, where, source.labels)
+            elif file in (known := parts.setdefault(key, {})):
+                reason = "the same id and text stand in this file already"
+                yield Dropped(where, _name(row, where), "", "", reason, _stances(row.get("relations")))
+            else:
+                known[file] = list(_article(row, where, source.labels))
+                if len(known) == shared.get(key, 1):
+                    yield from _together(known)
+                    known.update({other: [] for other in known})  # what is written is no longer needed
+
+
+def _shared(found: Sequence[Path]) -> dict[int, int]:
+    """How many of several files hold each row that more than one holds: those of the members of a project."""
+    counts = Counter[int]()
+    for file in found if len(found) > 1 else ():
+        counts.update({_content(row, where) for where, row in jsonl.scan(file) if isinstance(row, dict)})
+    return {key: count for key, count in counts.items() if count > 1}
+
+
+def _content(row: Mapping[str, Any], where: str) -> int:
+    return hash((_name(row, where), str(row.get("text"))))
+
+
+def _name(row: Mapping[str, Any], where: str) -> str:
+    return str(row.get("id") or Path(where).name)
+
+
+def _together(parts: Mapping[Path, list[Found]]) -> Iterator[Found]:
+    """One article of what each member of a project made of it; who is named nowhere is named as their file."""
+    articles = []
+    for file, items in parts.items():
+        for item in items:
+            if isinstance(item, Article):
+                named = tuple(replace(note, annotator=note.annotator or file.stem) for note in item.annotations)
+                articles.append(replace(item, annotations=named))
+            else:
+                yield item
+    if articles:
+        notes = tuple(note for article in articles for note in article.annotations)
+        exhaustive = all(article.exhaustive for article in articles)
+        yield replace(articles[0], annotations=notes, exhaustive=exhaustive)
 
 
 def _article(row: Mapping[str, Any], where: str, labels: Mapping[str, str]) -> Iterator[Found]:
-    key = str(row.get("id") or Path(where).name)
+    key = _name(row, where)
     form = {name: str(row[name]) for name in FIELDS if row.get(name) is not None}
     exhaustive = row.get("exhaustive") in (True, "true", "True")
     try:
@@ -117,11 +166,23 @@ def _drawing(row: Mapping[str, Any], article: Article, drawn: Drawing, remarks: 
         else:
             region = Region(str(key), str(kind), (int(start or 0), int(end or 0)))
             regions.append(replace(known.get((region.kind, region.span), region), id=region.id))
+    remarks += _cut([region for region in regions if (region.kind, region.span) not in known], article)
     relations = [
         Relation(str(relation.get("from_id")), str(relation.get("to_id")), (str(relation.get("type")),))
         for relation in _objects(row, "relations", article.where)
     ]
     return Drawing(regions, relations)
+
+
+def _cut(regions: Sequence[Region], article: Article) -> list[Dropped | Repair]:
+    """A note on regions that nobody drew so: counted otherwise, as doccano may count grapheme clusters."""
+    text = article.text
+    odd = [r for r in regions if cuts_words(text, r.span) or text[slice(*r.span)] != text[slice(*r.span)].strip()]
+    if not odd:
+        return []
+    first = f"{odd[0].id} at {list(odd[0].span)}, {text[slice(*odd[0].span)][:40]!r}"
+    what = f"{len(odd)} entities begin or end inside a word or with white space, first {first}; taken as they are"
+    return [Repair(article.where, article.id, f"{what}; does the project count grapheme clusters as one character?")]
 
 
 def _kept(value: Any, article: Article) -> tuple[list[Annotation], list[Dropped | Repair]]:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate, islice, pairwise
 
-from stance.lookup import UNSPACED
+from stance.lookup import cuts_words as cuts_words
+from stance.lookup import inside_word
 from stance.records import Article, Mention, Span, overlap
 
 NEAR = 100
@@ -23,8 +24,6 @@ _COUNTS: dict[str, Callable[[str, str], int]] = {
     "in bytes": lambda c, _: len(c.encode("utf-8", "surrogatepass")),
 }
 """How tools count, other than in characters: the length of a character, given the one behind it."""
-_LETTER = re.compile(rf"[^\W_\u0590-\u08ff{UNSPACED}]")
-"""Of a script that writes words apart: in Arabic and Hebrew small words are written to the next one."""
 
 
 def whole_words(article: Article) -> tuple[Article, list[str]]:
@@ -79,6 +78,8 @@ def locate(text: str, span: Span, quoted: str | None) -> tuple[Span, str] | None
     """
     if quoted is None:
         return (span, "") if 0 <= span[0] < span[1] <= len(text) else None
+    if 0 <= span[0] < span[1] and text[slice(*span)] == quoted:
+        return span, ""
     words = _GAP.sub(" ", quoted)
     if _gives(text, span, words):
         return span, ""
@@ -89,7 +90,7 @@ def locate(text: str, span: Span, quoted: str | None) -> tuple[Span, str] | None
             return (start, end), f"[{span[0]}, {span[1]}] was counted {how}; it is [{start}, {end}]"
     low = max(min(span[0], len(text)) - NEAR, 0)
     found = islice(_places(text, (low, min(span[1], len(text)) + NEAR), words.strip(" ")), MOST)
-    nearest = min(found, key=lambda place: (_cuts(text, place), abs(place[0] - span[0])), default=None)
+    nearest = min(found, key=lambda place: (cuts_words(text, place), abs(place[0] - span[0])), default=None)
     if nearest is None:
         return None
     start, end = nearest
@@ -121,21 +122,6 @@ def _places(text: str, within: Span, words: str) -> Iterator[Span]:
     while words and (at := spaced.find(words, at, end)) >= 0:
         yield places[at], places[at + len(words) - 1] + 1
         at += len(words)
-
-
-def cuts_words(text: str, span: Span) -> bool:
-    """Whether a span begins or ends inside a word."""
-    return any(inside_word(text, place) for place in span)
-
-
-def inside_word(text: str, place: int) -> bool:
-    """Whether letters of one word stand before and behind a place, in a script that writes words apart."""
-    return 0 < place < len(text) and all(map(_LETTER.match, text[place - 1 : place + 1]))
-
-
-def _cuts(text: str, span: Span) -> bool:
-    """Whether a span begins or ends inside a word."""
-    return any(text[max(at - 1, 0) : at + 1].isalnum() and 0 < at < len(text) for at in span)
 
 
 def _gives(text: str, span: Span, words: str) -> bool:

@@ -59,7 +59,7 @@ def table(path: Path, wanted: Collection[str], delimiters: str) -> Table:
         how = replace(how, quoting=csv.QUOTE_NONE)
         unquoted = "quotation marks are read as text: they stand around no cells here"
         note = f"{note}; {unquoted}" if note else unquoted
-    return Table(path, how.columns, note, lambda _: _rows(how))
+    return Table(path, how.columns, note, lambda _: _rows(how), stray=True)
 
 
 def _quoted(how: _Csv) -> bool:

@@ -73,12 +73,16 @@ Rows = Iterator[tuple[str, Row | StanceError]]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One file: its columns, what is worth a note about its encoding, and a way to read some columns row by row."""
+    """One file: its columns, what is worth a note about its encoding, and a way to read some columns row by row.
+
+    `stray` says that its text has bytes of another encoding as halves of surrogate pairs.
+    """
 
     path: Path
     columns: tuple[str, ...]
     note: str
     read: Callable[[Collection[str]], Rows]
+    stray: bool = False
 
 
 Found = Article | Dropped | Repair

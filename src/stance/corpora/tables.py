@@ -33,7 +33,7 @@ EVIDENCE = 1500
 class Form:
     """How rows become articles: our columns -> theirs, the stances, and what names articles that have no id.
 
-    `official` says that the dataset keeps the splits of the rows.
+    `official` says that the dataset keeps the splits of the rows, `stray` see `Table`.
     """
 
     columns: dict[str, str]
@@ -42,6 +42,7 @@ class Form:
     split: str = ""
     prefix: str = ""
     official: bool = False
+    stray: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,11 @@ def form(source: SourceConfig, table: Table, *, split: str = "", prefix: str = "
     """What `source` says about the columns of `table`. An actor mapped to "" is nobody named.
 
     Raises:
-        StanceError: a column is missing, or a label is mapped to no stance of ours.
+        StanceError: a column is missing.
     """
-    cells.check_labels(source.labels)
     required = tuple(name for name in REQUIRED if name != "actor" or source.columns.get(name) != "")
     columns = rows.named(source, table, (*REQUIRED, *OPTIONAL), required)
-    return Form(columns, source.labels, source.name, split, prefix, source.official)
+    return Form(columns, source.labels, source.name, split, prefix, source.official, table.stray)
 
 
 def articles(found: Rows, how: Form) -> Iterator[Found]:
@@ -103,7 +103,9 @@ def articles(found: Rows, how: Form) -> Iterator[Found]:
 def _line(where: str, row: Row | StanceError, how: Form) -> _Line:
     if isinstance(row, StanceError):
         raise row
-    ours, notes = rows.mended(rows.only(row, how.columns))
+    ours, notes = rows.only(row, how.columns), ""
+    if how.stray:
+        ours, notes = rows.mended(ours)
     text = rows.clean(ours, "text")
     if not text.text.strip():
         raise StanceError("the text is empty")
@@ -139,8 +141,9 @@ def _article(group: Sequence[_Line], how: Form, count: int) -> Iterator[Found]:
             continue
         if mended:
             yield Repair(line.where, name, mended)
-    yield from _mended(group, places, name)
-    kept: dict[str, Any] = {**first.meta, "date": cells.day(first.meta["date"]), "split": split}
+    told = {key: next(filter(None, (line.meta[key] for line in group)), "") for key in rows.META}
+    yield from _mended(group, places, name, told["date"])
+    kept: dict[str, Any] = {**told, "date": cells.day(told["date"]), "split": split}
     yield Article(name, "\n\n".join(places), annotations=tuple(notes), where=first.where, **kept)
 
 
@@ -163,17 +166,17 @@ def _divided(group: Sequence[_Line], how: Form, name: str) -> tuple[Sequence[_Li
     return [line for line in group if line.meta["split"] in ("", split)], split, list(dropped)
 
 
-def _mended(group: Sequence[_Line], places: dict[str, int], name: str) -> Iterator[Repair]:
+def _mended(group: Sequence[_Line], places: dict[str, int], name: str, date: str) -> Iterator[Repair]:
     """What was changed about an article as a whole."""
-    where, meta = group[0].where, group[0].meta
+    where = group[0].where
     yield from (Repair(line.where, name, "; ".join(line.mended)) for line in group if line.mended)
     changes = dict.fromkeys(line.text.changes for line in group if line.text.changes)
     if changes:
         yield Repair(where, name, "; ".join(changes))
     if len(places) > 1:
         yield Repair(where, name, f"{len(places)} different texts of one article joined as paragraphs")
-    if meta["date"] and not cells.day(meta["date"]):
-        yield Repair(where, name, f"date {meta['date']!r} can't be read and was left out; write it as YYYY-MM-DD")
+    if date and not cells.day(date):
+        yield Repair(where, name, f"date {date!r} can't be read and was left out; write it as YYYY-MM-DD")
 
 
 def _annotation(line: _Line, offset: int, how: Form) -> tuple[Annotation, str]:
@@ -218,7 +221,7 @@ def _spans(line: _Line, names: dict[str, str]) -> tuple[tuple[Span | None, Span 
             found[role] = [span] if span else []
             mended += [f"{role}: {note}"] if note else []
         else:
-            found[role] = [] if name == SOMEONE else cells.printed(line.text.text, name)
+            found[role] = [] if name == SOMEONE else cells.looked_up(line.text.text, name)
     return cells.nearest(found["actor"], found["target"]), mended
 
 

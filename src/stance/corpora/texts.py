@@ -48,7 +48,6 @@ _INVISIBLE = re.compile(
     rf"|(?<!{_NEEDS_JOINERS})[\u200c\u200d](?!{_NEEDS_JOINERS})"
 )
 _OTHER_BREAK = re.compile("[\r\x85\u2028\u2029]")
-_UNCLEAN = re.compile(f"{_INVISIBLE.pattern}|{_OTHER_BREAK.pattern}")
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n\s*")
 _WRAPPED = re.compile(r"[\w,;-]\n(?=[a-z])")
 
@@ -76,11 +75,9 @@ def clean(text: str) -> Cleaned:
         return Cleaned(text)
     if found := _SURROGATE.search(text):
         raise StanceError(f"half a surrogate pair at character {found.start()}; write it whole")
-    if not _UNCLEAN.search(text):
-        return Cleaned(text)
     removed = [(match.start(), match.group()) for match in _INVISIBLE.finditer(text)]
     ends = sum(character == "\r" for _, character in removed)
-    breaks = len(_OTHER_BREAK.findall(_INVISIBLE.sub("", text)))
+    whole, breaks = _OTHER_BREAK.subn("\n", _INVISIBLE.sub("", text) if removed else text)
     changes = [
         f"{count} {what}"
         for count, what in (
@@ -90,7 +87,6 @@ def clean(text: str) -> Cleaned:
         )
         if count
     ]
-    whole = _OTHER_BREAK.sub("\n", _INVISIBLE.sub("", text))
     return Cleaned(whole, ", ".join(changes), tuple(place for place, _ in removed))
 
 

@@ -57,6 +57,8 @@ def read(source: SourceConfig) -> Iterator[Found]:
         if not path.is_file():
             raise StanceError(f"{path}: no such file; expected a text or HTML file, a folder of them, or a table")
         yield from _file(path, path.name)
+    elif not path.suffix and not path.exists():
+        raise StanceError(f"{path}: no such folder; expected a folder of text and HTML files, one of them, or a table")
     else:
         yield from _table(source, *rows.files(path))
 
@@ -89,23 +91,25 @@ def _table(source: SourceConfig, path: Path) -> Iterator[Found]:
             if isinstance(row, StanceError):
                 raise row
             values = rows.only(row, columns)
-            beside, _ = rows.mended({key: value for key, value in values.items() if key not in ("html", "text")})
+            beside = {key: value for key, value in values.items() if key not in ("html", "text")}
+            if table.stray:
+                beside, _ = rows.mended(beside)
             told = (rows.clean(beside, key).text.strip() for key in ("id", "url"))
             name = next(filter(None, told), f"{source.name}-{number:07}")
-            page, note = _row(values, beside)
+            page, note = _row(values, beside, stray=table.stray)
         except StanceError as error:
             yield Dropped.by(error, where, name)
             continue
         yield from _found(where, name, page, note)
 
 
-def _row(values: Row, beside: Row) -> tuple[_Page, str]:
+def _row(values: Row, beside: Row, *, stray: bool) -> tuple[_Page, str]:
     """The page in a row, whose cells beside it come before what the page says; and what was mended of its text."""
     html, text = cells.text(values.get("html")), cells.text(values.get("text"))
     raw = html if html.strip() else text
     if len(raw) > MAX_BYTES:
         raise StanceError(f"{len(raw):,} characters; at most {MAX_BYTES:,} are read")
-    raw, note = texts.mend(raw)
+    raw, note = texts.mend(raw) if stray else (raw, "")
     page = _html(raw) if html.strip() else _plain(raw)
     meta, left = rows.meta(beside)
     given, notes = {key: value for key, value in meta.items() if value}, (*page.notes, *left)
