@@ -375,7 +375,7 @@ LOSSES = {
     "an unknown stance": ("R9\thates Arg1:T1 Arg2:T2", {}, 1),
     "a region that is not there": ("T9\tActor 0 4\tPeru", {}, 1),
     "a stance without evidence": ("T9\tTarget 25 41\t\nT8\tActor 0 75\t\nR9\toppose Arg1:T8 Arg2:T9", {}, 1),
-    "a line of another kind": ("E1\tAttack:T1", {}, 1),
+    "a line of another kind": ("X1\tAttack:T1", {}, 1),
 }
 
 
