@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from stance.corpora.offsets import cuts_words
+from stance.lookup import cuts_words
 from stance.records import Annotation, Article, Mention, Span
 
 WORDS = (120, 700)

@@ -8,8 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate, islice, pairwise
 
-from stance.lookup import cuts_words as cuts_words
-from stance.lookup import inside_word
+from stance.lookup import cuts_words, inside_word
 from stance.records import Article, Mention, Span, overlap
 
 NEAR = 100

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -69,8 +69,14 @@ def _quoted(how: _Csv) -> bool:
     has to be quoted.
     """
     told, lines, tabs = 0, list[str](), len(how.columns) - 1
+
+    def kept(file: Iterable[str]) -> Iterator[str]:
+        for line in file:
+            lines.append(line)
+            yield line
+
     with _open(how.path, how.encoding) as file:
-        reader = how.reader(lines.append(line) or line for line in file)  # type: ignore[func-returns-value]
+        reader = how.reader(kept(file))
         while True:
             lines.clear()
             try:
