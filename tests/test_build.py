@@ -658,7 +658,7 @@ def test_rows_with_a_label_that_the_corpus_does_not_know_are_dropped(tmp_path: P
         corpus(tmp_path / "two.jsonl", plain(60, 100), label_set=["oppose", "support"]),
     )
     assert {e.stance.value for part in got.values() for e in part if e.corpus == "two"} == {"oppose", "support"}
-    assert manifest_drops(tmp_path / "out", build.UNKNOWN) == 20
+    assert manifest_drops(tmp_path / "out", build.UNKNOWN_LABEL) == 20
 
 
 def test_of_rows_that_repeat_each_other_the_one_a_person_made_stays(tmp_path: Path) -> None:

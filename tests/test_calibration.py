@@ -17,7 +17,7 @@ from stance.abstention import Kept, choose
 from stance.bootstrap import Estimate
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, Pair, Stance
-from stance.scores import UNKNOWN, Answers, known
+from stance.scores import MASKED, Answers, known
 
 
 def answers(probabilities: Sequence[Sequence[float]], references: Sequence[int], groups: Sequence[str] = ()) -> Answers:
@@ -250,7 +250,7 @@ def test_labels_that_a_corpus_does_not_know_take_no_part() -> None:
     polar = calibration.softmax(logits[:, [0, 2]])
     chosen = [0 if random.random() < p else 2 for p in polar[:, 0]]
     rows = labelled(logits, chosen, ("oppose", "support"))
-    masked = np.where(known(rows), logits * 2, UNKNOWN)
+    masked = np.where(known(rows), logits * 2, MASKED)
     found = calibration.calibrate(masked, rows)
     assert found.temperature == pytest.approx(2, rel=0.1)
     assert found.after["calibration_error"] < 0.03

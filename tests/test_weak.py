@@ -316,7 +316,7 @@ def vote(function: str, stance: Stance, target: str = "treaty") -> Vote:
 
 def test_one_vote_leaves_the_accuracy_of_its_function() -> None:
     assert weak.combine([vote("active", Stance.OPPOSE)], SHARES) == (Stance.OPPOSE, pytest.approx(0.9))
-    assert weak.combine([vote("received", Stance.OPPOSE)], SHARES) == (Stance.OPPOSE, pytest.approx(weak.UNKNOWN))
+    assert weak.combine([vote("received", Stance.OPPOSE)], SHARES) == (Stance.OPPOSE, pytest.approx(weak.UNMEASURED))
 
 
 def test_agreeing_votes_are_surer_and_the_more_accurate_function_wins_a_conflict() -> None:

@@ -17,7 +17,7 @@ from stance.errors import StanceError
 from stance.inference import Logits
 from stance.recipe import MAX_SEED
 from stance.records import LABELS, UNLABELLED, Example, without_places
-from stance.scores import UNKNOWN, choices, confusion, known, rates
+from stance.scores import MASKED, choices, confusion, known, rates
 from stance.settings.studies import BakeoffConfig
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.studies import Memory, Sets
@@ -179,7 +179,7 @@ def score(logits: Logits, rows: Sequence[Example]) -> float:
     references = [LABELS.index(row.stance) for row in rows]
     if set(references) <= set(POLAR):
         return float((two_way(logits) == references).mean())
-    answers = np.where(known(rows), logits, UNKNOWN).argmax(1)
+    answers = np.where(known(rows), logits, MASKED).argmax(1)
     return float(rates(confusion(references, answers.tolist()), choices(rows))["macro_f1"])
 
 

@@ -36,7 +36,7 @@ from stance.writing import Plan
 WEAK = "weak labels are for training only"
 CAPPED = "over the cap of its corpus"
 NO_SPLIT = "its article has no split"
-UNKNOWN = "its stance is none of the labels of its corpus (label_set)"
+UNKNOWN_LABEL = "its stance is none of the labels of its corpus (label_set)"
 RANKS = ("gold", "sampled", "weak", records.UNLABELLED)
 """Which of two rows that repeat or contradict each other stays."""
 
@@ -261,7 +261,7 @@ def _rows(
     rows.split[asked] = np.where(rows.split[asked] == TRAIN, UNLABELLED, NONE)
     rows.drop(np.flatnonzero((rows.split == NONE) & ~asked), NO_SPLIT)
     known = [np.isin(_codes(table, "stance", LABELS), codes) for table, codes in zip(tables, labels, strict=True)]
-    rows.drop(np.flatnonzero(~np.concatenate(known) & (rows.split != NONE) & ~asked), UNKNOWN)
+    rows.drop(np.flatnonzero(~np.concatenate(known) & (rows.split != NONE) & ~asked), UNKNOWN_LABEL)
     rows.drop(np.flatnonzero((rows.rank == RANKS.index("weak")) & (rows.split > TRAIN)), WEAK)
     return rows
 

@@ -104,12 +104,12 @@ def _members(units: Units, config: SplitConfig) -> list[list[int]]:
 def _joined(units: Units) -> dict[int, int]:
     """For each group of near duplicates the story it belongs to: groups that share a topic are one."""
     groups = units.groups.tolist()
-    stories = duplicates.Union(max(groups, default=-1) + 1)
+    stories = duplicates.UnionFind(max(groups, default=-1) + 1)
     first: dict[tuple[int, str], int] = {}
     for group, corpus, topic in zip(groups, units.corpus, units.topics, strict=True):
         if topic:
-            stories.join(group, first.setdefault((corpus, topic.casefold()), group))
-    return {group: stories.root(group) for group in groups}
+            stories.union(group, first.setdefault((corpus, topic.casefold()), group))
+    return {group: stories.find(group) for group in groups}
 
 
 def _follow(units: Units, members: Sequence[Sequence[int]]) -> list[str]:

@@ -89,22 +89,22 @@ class Index:
         thousand copies cost a thousand comparisons.
         """
         chosen = np.arange(len(self.bands)) if numbers is None else numbers
-        union = Union(len(self.bands))
+        sets = UnionFind(len(self.bands))
         bands = range(self.bands.shape[1])
         for band in tqdm(bands, "near duplicates", disable=len(chosen) < 100_000, unit="band"):
             for bucket in _buckets(self.bands[chosen, band]):
-                self._link(chosen[bucket], union)
-        return union.roots()
+                self._link(chosen[bucket], sets)
+        return sets.roots()
 
-    def _link(self, members: Numbers, union: "Union") -> None:
+    def _link(self, members: Numbers, sets: "UnionFind") -> None:
         first: list[int] = []
         for number in members.tolist():
-            root = union.root(number)
-            if any(union.root(other) == root for other in first):
+            root = sets.find(number)
+            if any(sets.find(other) == root for other in first):
                 continue
             match = next((other for other in first if self.near(number, other)), None)
             if match is not None:
-                union.join(number, match)
+                sets.union(number, match)
             elif len(first) < _REPRESENTATIVES:
                 first.append(number)
 
@@ -211,25 +211,25 @@ class Links:
         return np.isin(asked, self.parts[np.isin(self.parts[:, 1], known), 0])
 
 
-class Union:
-    """Disjoint sets of numbers; a set is known by its smallest member."""
+class UnionFind:
+    """Disjoint sets of numbers below `size` in one array; a set is known by its smallest member (`find`)."""
 
     def __init__(self, size: int) -> None:
         self.parent = np.arange(size)
 
-    def root(self, number: int) -> int:
+    def find(self, number: int) -> int:
         parent = self.parent
         while (above := int(parent[number])) != number:
             parent[number] = parent[above]
             number = above
         return number
 
-    def join(self, one: int, other: int) -> None:
-        low, high = sorted((self.root(one), self.root(other)))
+    def union(self, one: int, other: int) -> None:
+        low, high = sorted((self.find(one), self.find(other)))
         self.parent[high] = low
 
     def roots(self) -> Numbers:
-        return np.fromiter((self.root(number) for number in range(len(self.parent))), np.int64, len(self.parent))
+        return np.fromiter((self.find(number) for number in range(len(self.parent))), np.int64, len(self.parent))
 
 
 def _buckets(hashes: Hashes) -> Iterable[Numbers]:

@@ -31,7 +31,7 @@ from stance.inference import logits as torch_logits
 from stance.model import Checkpoint
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, without_places
-from stance.scores import UNKNOWN, Answers, known, score
+from stance.scores import MASKED, Answers, known, score
 from stance.settings.scoring import ExportConfig
 from stance.trust import Asked, Trust, fit
 
@@ -230,7 +230,7 @@ def _logits(folder: Path, precision: str, examples: Sequence[Example]) -> Logits
 
 def _among_known(examples: Sequence[Example], logits: Logits) -> Logits:
     """The logits without those of labels that a row's corpus does not know: they can't be its answer."""
-    return np.where(known(examples), logits, UNKNOWN)
+    return np.where(known(examples), logits, MASKED)
 
 
 def _asked(folder: Path, validation: Sequence[Example], logits: Logits) -> Asked:

@@ -5,7 +5,7 @@ Shapes are `(batch, pairs, classes)` for logits and targets, `(batch, pairs)` fo
 
 from torch import Tensor
 
-from stance.scores import UNKNOWN
+from stance.scores import MASKED
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -23,4 +23,4 @@ def consistency(first: Tensor, second: Tensor, targets: Tensor) -> Tensor:
 
 def mask_unknown(logits: Tensor, targets: Tensor) -> Tensor:
     """The logits in fp32, with classes that are no choice far below all others."""
-    return logits.float().masked_fill(targets < 0, UNKNOWN)
+    return logits.float().masked_fill(targets < 0, MASKED)

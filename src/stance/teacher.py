@@ -29,7 +29,7 @@ from stance.files import sha256, write_bytes
 from stance.precision import choose_precision
 from stance.recipe import teachers
 from stance.records import LABELS, SOMEONE, UNLABELLED, Example, Pair, Span, Stance, folded
-from stance.scores import UNKNOWN, known, only_known
+from stance.scores import MASKED, known, only_known
 from stance.settings.training import TrainingConfig
 
 Shares = npt.NDArray[np.float64]
@@ -236,7 +236,7 @@ def _ask(folder: Path, pairs: Sequence[Pair], config: TrainingConfig) -> Shares:
                 kept[i] = said
                 bar.update(len(said))
     learned = np.isin(LABELS, knows(folder))
-    return softmax(np.where(learned, np.concatenate([kept[i] for i in range(len(parts))]), UNKNOWN))
+    return softmax(np.where(learned, np.concatenate([kept[i] for i in range(len(parts))]), MASKED))
 
 
 def _digest(by: str, pairs: Sequence[Pair]) -> str:

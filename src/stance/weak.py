@@ -26,7 +26,7 @@ from stance.settings.building import WeakConfig
 
 UNVOTED = "unvoted"
 """The name under which pairs that no function votes on are neutral."""
-UNKNOWN = 0.6
+UNMEASURED = 0.6
 """Accuracy of a function of which nothing is known."""
 _DRAWN = 100  # of the pairs of a piece of text that no function votes on, how many are kept to draw from
 
@@ -187,4 +187,4 @@ def combine(votes: Sequence[Vote], shares: Mapping[str, float]) -> tuple[Stance,
 
 def share(vote: Vote, shares: Mapping[str, float]) -> float:
     """How often such a vote is right: measured for the function's votes for the stance, else for the function."""
-    return shares.get(f"{vote.function}/{vote.stance}", shares.get(vote.function, UNKNOWN))
+    return shares.get(f"{vote.function}/{vote.stance}", shares.get(vote.function, UNMEASURED))
