@@ -29,7 +29,7 @@ from mlflow.tracking import MlflowClient
 
 import tiny
 from conftest import ROOT, Workplace, script
-from stance import dataset, encoders, export, jsonl, origin, predictor, registry, resume, stores, tracking
+from stance import dataset, encoders, export, jsonl, origin, registry, resume, stores, tracking
 from stance import model as models
 from stance.errors import StanceError
 from stance.evaluation import MODEL
@@ -473,7 +473,7 @@ def test_a_champion_that_cannot_be_asked_is_named(
 ) -> None:
     better, worse, rows = rivals
     register(store, worse, rows, "outdated")
-    monkeypatch.setattr(predictor, "FORMAT_VERSION", 2)  # as an upgrade of stance would
+    monkeypatch.setattr("stance.artifact.FORMAT_VERSION", 2)  # as an upgrade of stance would
     newer = telling(better, tmp_path / "newer", format_version=2)
     expected = (
         r"the champion, version 1 of outdated, can't be asked \(its artifact/stance\.json: format version 1, .*\);"
