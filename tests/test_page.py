@@ -334,6 +334,15 @@ def test_the_years_of_a_page_are_those_of_the_calendar_and_undated_rows_stand_in
     assert "from 2019 to" not in page.html(manifest(), summary(taken)), "one year is no chart"
 
 
+def test_years_that_the_chart_does_not_show_are_not_in_the_figures_either() -> None:
+    dates = [f"{year}-01-01" for year in (1900, 1950, 2019, 2020)]
+    taken = [("train", replace(example(str(n)), date=d), "") for n, d in enumerate(dates)]
+    text = page.html(manifest(), summary(taken))
+    assert "Pairs by year of the article, from 2019 to 2020. 2 earlier years are not shown." in parsed(text).text
+    assert ">2019<" in text
+    assert ">1950<" not in text
+
+
 def test_undated_rows_take_no_place_of_a_year() -> None:
     dates = ["", *(f"{year}-01-01" for year in range(1920, 1960))]
     taken = [("train", replace(example(str(n)), date=d), "") for n, d in enumerate(dates)]

@@ -895,6 +895,14 @@ def test_a_study_that_failed_leaves_no_run_to_give_up(tmp_path: Path) -> None:
         assert begin("second") == ""
 
 
+def test_a_study_that_fails_before_its_run_leaves_the_killed_one_to_give_up(tmp_path: Path) -> None:
+    (tmp_path / ".memory.jsonl.run").write_text("killed", "utf-8")
+    with suppress(StanceError), studies.noted(tmp_path / "memory.jsonl"):
+        raise StanceError("the tracking database is locked")
+    with studies.noted(tmp_path / "memory.jsonl") as begin:
+        assert begin("second") == "killed"
+
+
 def test_articles_are_known_by_a_dataset_of_several_corpora_too() -> None:
     learned = [replace(row, text=f"Before. {row.text} After.", article_id=f"{row.corpus}/{row.article_id}")
                for row in SPLITS["validation"]]  # fmt: skip

@@ -252,6 +252,32 @@ def test_a_file_divided_by_tabs_whose_cells_are_quoted_is_read_as_its_writer_mea
     assert [item.unusable for item in items if isinstance(item, Dropped)] == [1]
 
 
+@pytest.mark.parametrize("damaged", ['"He said "no" to Bob"\t"He"\t"Bob"\t"oppose"', '"Ann.\t"Ann"\t"Bob"\t"oppose"'])
+def test_one_damaged_row_does_not_lose_a_file_whose_cells_are_all_quoted(tmp_path: Path, damaged: str) -> None:
+    rows = ["\t".join(f'"{cell}"' for cell in row) for row in (HEADER, BOARD, RUHN)]
+    (tmp_path / "a.tsv").write_text("\n".join([*rows, damaged]) + "\n")
+    items = found(tmp_path / "a.tsv")
+    assert [item.text for item in items if isinstance(item, Article)] == [BOARD[0], RUHN[0]]
+    assert [item.where for item in items if isinstance(item, Dropped)] == [f"{tmp_path / 'a.tsv'}:4"]
+
+
+def test_a_line_of_excel_above_tabs_says_nothing_of_quotation(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("".join("\t".join(row) + "\n" for row in (("sep=",), HEADER, *QUOTING[:1])))
+    (tmp_path / "a.tsv").write_text((tmp_path / "a.tsv").read_text().replace("sep=\n", "sep=\t\n", 1))
+    (article,) = [item for item in found(tmp_path / "a.tsv") if isinstance(item, Article)]
+    assert (article.text, article.where) == (QUOTING[0][0], f"{tmp_path / 'a.tsv'}:3")
+
+
+@pytest.mark.parametrize(("suffix", "delimiter"), [("csv", ","), ("csv", ";"), ("tsv", "\t")])
+def test_blanks_behind_a_quotation_mark_are_no_part_of_a_cell(tmp_path: Path, suffix: str, delimiter: str) -> None:
+    text = 'The Board, "sure" ; of it, sued Tolvik.'
+    quoted = text.replace('"', '""')
+    row = (f'"{quoted}" ', "Board", '"Tolvik"  ', '"oppose" ')
+    lines = [delimiter.join(HEADER), delimiter.join(row), delimiter.join(f'"{cell}"' for cell in (quoted, *BOARD[1:]))]
+    (tmp_path / f"a.{suffix}").write_text("\n".join(lines) + "\n")
+    assert [article.text for article in articles(tmp_path / f"a.{suffix}")] == [text]
+
+
 @pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
 def test_the_first_line_that_excel_writes_is_no_header(tmp_path: Path, first: str) -> None:
     path = tmp_path / "a.csv"
@@ -493,6 +519,19 @@ def test_title_and_date_are_those_of_the_first_row_that_has_them(tmp_path: Path)
     ]
     (one,) = articles(table(tmp_path / "a.csv", [("article_id", *HEADER, "title", "date"), *rows]))
     assert (one.title, one.date) == ("Suit", "2021-03-04")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Hillary Clinton met the press.", "Bill Clinton"),
+        ("America is great, Ann says.", "Bank of America"),
+        ("A new law on taxes came.", "the tax law"),
+    ],
+)
+def test_a_part_of_a_name_is_no_place_of_it(tmp_path: Path, text: str, name: str) -> None:
+    (article,) = articles(table(tmp_path / "a.csv", [HEADER, (text, "Ann", name, "oppose")]))
+    assert article.annotations[0].target.span is None
 
 
 def test_a_name_in_other_marks_is_found_as_the_models_find_it(tmp_path: Path) -> None:

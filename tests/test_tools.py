@@ -653,7 +653,9 @@ def test_a_file_of_doccano_alone_and_files_without_a_row_in_common_name_nobody(t
     assert [note.annotator for item in items for note in item.annotations] == ["", ""]  # type: ignore[union-attr]
 
 
-def test_who_is_named_in_a_row_of_doccano_stays_and_a_row_twice_in_a_file_counts_once(tmp_path: Path) -> None:
+def test_members_of_doccano_are_annotators_of_what_they_were_given_and_a_row_twice_in_a_file_counts_once(
+    tmp_path: Path,
+) -> None:
     (row,) = doccano.rows([replace(ARTICLE, annotations=(replace(STANCE, annotator="zoe"),))])
     lost, *_, article = members(tmp_path, ana=[row, row], ben=[row])
     assert isinstance(lost, Dropped)
@@ -661,7 +663,7 @@ def test_who_is_named_in_a_row_of_doccano_stays_and_a_row_twice_in_a_file_counts
         f"{tmp_path / 'ana.jsonl'}:2",
         "the same id and text stand in this file already",
     )
-    assert {note.annotator for note in article.annotations} == {"zoe"}  # type: ignore[union-attr]
+    assert [note.annotator for note in article.annotations] == ["ana", "ben"]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("end", [3, 5])
@@ -762,6 +764,25 @@ def test_lines_of_standoff_that_are_no_stance_cost_nothing(tmp_path: Path) -> No
     assert isinstance(article, Article)
     assert article.exhaustive
     assert [note.tags for note in article.annotations] == [("deed",)]
+
+
+def test_pieces_out_of_order_may_have_their_text_in_order(tmp_path: Path) -> None:
+    lines = ("T1\tActor 0 4\tIran", "T2\tTarget 67 74;17 24\tRussian Taliban", "T3\tEvidence 0 75\t" + TEXT)
+    notes, remarks = split(
+        standoff(tmp_path, *(line.replace("\n", " ") for line in lines), "R1\toppose Arg1:T1 Arg2:T2")
+    )
+    assert [note.target for note in notes] == [Mention("Russian Taliban", 17, 74)]
+    assert remarks == ["region T2: it has 2 pieces; taken as one, [17, 74]"]
+
+
+def test_labels_of_brat_may_give_tags_other_names(tmp_path: Path) -> None:
+    standoff(tmp_path, *DRAWN, "R1\toppose Arg1:T1 Arg2:T2", "A1\tSarcasm T2")
+    (article,) = found("brat", tmp_path, Sarcasm="irony")
+    assert [note.tags for note in article.annotations] == [("irony",)]  # type: ignore[union-attr]
+    with pytest.raises(
+        StanceError, match=r"labels\.Sarcasm: found 'irony'; expected one of oppose, neutral, support, drop$"
+    ):
+        found("doccano", tmp_path, Sarcasm="irony")
 
 
 def test_pieces_of_a_region_are_joined_in_the_order_of_the_file(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def check(manifest: Manifest, about: Mapping[str, Any], *, allowed: bool) -> dic
     Returns:
         The alerts about another dataset, its own or that of an ancestor: of a teacher, or of the weights it began with.
     """
-    here, trained_on, found = manifest.sha256, str(about.get("dataset_sha256", "")), dict[str, str]()
+    here, trained_on, found = manifest.sha256, str(about.get("dataset_sha256") or ""), dict[str, str]()
     if trained_on != here:
         found["other_dataset"] = (
             f"the model was trained with dataset {trained_on[:12] or 'unknown'}, this one is {here[:12]}: "

@@ -93,6 +93,7 @@ def files_of(artifact: Path, metadata: Mapping[str, Any]) -> list[Path]:
 
 
 def check_file(path: Path, expected: str | None) -> None:
+    """Refuse a file of an artifact that is missing, or whose sha256 is not the one that `stance.json` has."""
     if not path.is_file():
         raise StanceError(f"{path}: missing from the artifact; export again or copy the whole directory")
     if sha256(path) != expected:

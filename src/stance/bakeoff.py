@@ -82,17 +82,17 @@ def check_unseen(contender: Contender, validation: Sequence[Example]) -> None:
         StanceError: it does.
     """
     learned = [row for part in ("train", UNLABELLED) for row in contender.splits.get(part, ())]
-    texts, articles = {row.text for row in learned}, {_article(row) for row in learned}
-    if seen := [row.id for row in validation if row.text in texts or _article(row) in articles]:
+    texts, articles = {row.text for row in learned}, set().union(*map(_articles, learned))
+    if seen := [row.id for row in validation if row.text in texts or _articles(row) & articles]:
         raise StanceError(
             f"bakeoff.contenders.{contender.name}: it learns the articles of {len(seen)} of the {len(validation)} "
             f"validation pairs that are scored, first {seen[0]}; build its dataset with the same splits"
         )
 
 
-def _article(row: Example) -> tuple[str, str]:
-    """A row's corpus and its article there, whose name starts with that of the corpus where a dataset has several."""
-    return row.corpus, row.article_id.removeprefix(f"{row.corpus}/")
+def _articles(row: Example) -> set[tuple[str, str]]:
+    """A row's corpus and the article's name, also without the corpus's, which a dataset of several puts before it."""
+    return {(row.corpus, row.article_id), (row.corpus, row.article_id.removeprefix(f"{row.corpus}/"))}
 
 
 def metric(contender: str, scored: str) -> str:

@@ -125,8 +125,8 @@ def epochs_done(checkpoint: Path) -> int | None:
 def check_disk(work: Path, model: nn.Module, config: TrainingConfig, *, sharded: bool = False) -> None:
     """Refuse a training whose checkpoints would not fit, before it starts.
 
-    A checkpoint holds the weights, of a `sharded` training twice, and AdamW's two moments. There are at most three: the
-    best, the last, and the one that is being written; with one epoch the best is the last.
+    A checkpoint holds the weights, of a `sharded` training twice, and AdamW's two moments. There is one an epoch and
+    one more with `save_steps`, of which three are kept at most: the best, the last, and the one being written.
 
     Raises:
         StanceError: they need more than `training.disk_budget_gb` or than is free.
@@ -137,7 +137,8 @@ def check_disk(work: Path, model: nn.Module, config: TrainingConfig, *, sharded:
     there = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
     free = shutil.disk_usage(work).free + there - weights  # the output is written while the checkpoints are there
     need = f"{work}: the checkpoints need {count * one / 1e9:.2f} GB ({count} of {one / 1e9:.2f} GB)"
-    smaller = "choose a smaller model" + (", or training.save_steps=0 with at most 2 epochs" if count == 3 else "")
+    fewer = ", or training.save_steps=0 with at most 2 epochs" if count == 3 else ", or training.save_steps=0"
+    smaller = "choose a smaller model" + (fewer if count == 3 or config.save_steps else "")
     if config.disk_budget_gb and count * one > config.disk_budget_gb * 1e9:
         raise StanceError(f"{need}, training.disk_budget_gb={config.disk_budget_gb:g} allows less: raise it, {smaller}")
     if count * one > free:

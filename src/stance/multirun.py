@@ -1,4 +1,7 @@
-"""The outputs of the jobs that Hydra's `-m` starts, and what an earlier try of them left. Needs no torch."""
+"""The outputs of the jobs that Hydra's `-m` starts, and what an earlier try of them left. Needs no torch.
+
+The names in a training's work folder are here, since `stance.resume`, which keeps it, needs torch.
+"""
 
 import re
 from pathlib import Path

@@ -190,18 +190,16 @@ def _most(tally: Tally, most: int) -> tuple[list[tuple[str, Counts]], str]:
 def _years(tally: Tally) -> list[Element]:
     """Pairs by year as columns, one for each year up to the last, and in figures, where undated ones stand too."""
     every = sorted(year for year in tally.counts if year != _UNDATED)
-    dated = every[-MOST_YEARS:]
+    dated = [year for year in every if int(year) > int(every[-1]) - MOST_YEARS]
     told = [*dated, *([_UNDATED] if _UNDATED in tally.counts else [])]
     figures = bars("Pairs by year of the article", "year", [(year, tally.counts[year]) for year in told])
     if len(dated) < 2:
         return [figures]
-    first, last = max(int(dated[0]), int(dated[-1]) - MOST_YEARS + 1), int(dated[-1])
-    names = [f"{year:04}" for year in range(first, last + 1)]
+    names = [f"{year:04}" for year in range(int(dated[0]), int(dated[-1]) + 1)]
     rows = [(year, tally.counts.get(year, [0] * len(LABELS))) for year in names]
     text = f"Pairs by year of the article, from {names[0]} to {names[-1]}"
     plot = columns(text, rows, (names[0], "year of the article", names[-1]), classes=LABELS)
-    earlier = sum(int(year) < first for year in every)
-    note = f"{earlier:,} earlier years are not shown." if earlier else ""
+    note = f"{len(every) - len(dated):,} earlier years are not shown." if len(every) > len(dated) else ""
     return [el("p", f"{text}. {note}"), key(), plot, _figures(figures)]
 
 

@@ -103,11 +103,13 @@ def noted(memory: Path) -> Iterator[Callable[[str], str]]:
         yield lambda run: ""
         return
 
+    before = path.read_bytes() if path.is_file() else b""
     try:
         yield partial(note, path)
         path.unlink(missing_ok=True)
-    except Exception:  # a run that failed has ended too
-        path.unlink(missing_ok=True)
+    except Exception:  # a run that failed has ended too; where there was none, the note is still of a killed one
+        if path.is_file() and path.read_bytes() != before:
+            path.unlink()
         raise
     finally:
         lock.release()

@@ -76,7 +76,7 @@ def train(
         resume: where an interrupted training into `output` stopped `auto` goes on, `stop` refuses, `never` starts anew.
 
     Raises:
-        StanceError: settings, data or checkpoint don't fit, `output` is taken, a loss is NaN, or memory ran out.
+        StanceError: settings, data or checkpoint don't fit, `output` is taken, a loss is not finite, or memory ran out.
     """
     config = with_precision(model_config, config, about.get("dataset_sha256", ""), output, resume)
     check_replaceable(output, marker="checkpoint.json", own=ENTRIES)

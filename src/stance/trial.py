@@ -125,7 +125,7 @@ def plan(config: SweepConfig, settings: Settings, rows: Mapping[str, Sequence[Ex
     base = changed(settings, out)
     try:
         _check(found, base)
-        _check_dropout(found, base)
+        _check_r_drop(found, base)
     except StanceError as error:
         told = str(error)
         texts = {key: value for key, value in out.items() if value and isinstance(value, str)}
@@ -171,7 +171,7 @@ def _check(plan: Plan, settings: Settings, key: str = "") -> None:
         rehearsal.make(settings.model, settings.training)
 
 
-def _check_dropout(plan: Plan, base: Settings) -> None:
+def _check_r_drop(plan: Plan, base: Settings) -> None:
     """Refuse R-Drop where no trial has a dropout."""
     decisive = (*DROPOUTS, "training.lora.rank", "training.r_drop")
     most = {key: max(extremes(plan.space[key])) for key in decisive if key in plan.space}

@@ -23,7 +23,7 @@ NAMES, GUESS = "names", "guess"
 RESAMPLES, IN_TAIL = 1000, 5
 """Bootstrap samples of a difference: so many at least, and so many of them outside the interval on each side."""
 MOST_PASSES = 50
-"""Passes that the intervals hold for at once, at most: each asks for 200 samples of every difference at each pass."""
+"""Passes that the intervals hold for at once, at most: each that is reckoned with adds 200 samples to a difference."""
 
 
 @dataclass(frozen=True)

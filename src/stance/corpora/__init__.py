@@ -7,7 +7,7 @@ from pathlib import Path
 from stance.corpora import brat, cells, doccano, dse, hub, labelstudio, newsmtsc, offsets, own, seesaw, tables, web
 from stance.corpora.source import Dropped, Found, Reader, Repair, printable
 from stance.errors import StanceError
-from stance.records import Article
+from stance.records import PHENOMENA, Article
 from stance.settings.building import CorpusConfig, SourceConfig
 
 FORMATS: dict[str, Reader] = {
@@ -29,6 +29,8 @@ COLUMNS = ("table", "hub", "web")
 """The formats that `SourceConfig.columns` is for."""
 LABELLED = ("table", "hub", "labelstudio", "doccano", "brat")
 """The formats that `SourceConfig.labels` is for."""
+TAGGED = ("labelstudio", "brat")
+"""Those whose relations have tags beside the stance, which labels may give other names too."""
 
 
 def check_settings(source: SourceConfig) -> None:
@@ -49,7 +51,7 @@ def check_settings(source: SourceConfig) -> None:
         if given and source.format not in formats:
             what = f"expected none with format={source.format}, found {', '.join(map(str, given))}"
             raise StanceError(f"{at}{name}{of}: {what}; leave them out, or choose {', '.join(formats)}")
-    cells.check_labels(source.labels)
+    cells.check_labels(source.labels, PHENOMENA if source.format in TAGGED else ())
 
 
 def stream(source: SourceConfig, *, mend: bool = False) -> Iterator[Found]:

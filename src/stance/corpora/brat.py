@@ -240,12 +240,12 @@ def _place(
     text, where = article.text, article.where
     cover = min(start for start, _ in pieces), max(end for _, end in pieces)
     name, what = str(region.facts.get("name", "")), ""
-    joined = " ".join(text[slice(*piece)] for piece in pieces)
+    joined = {" ".join(text[slice(*piece)] for piece in order) for order in (pieces, sorted(pieces))}
     if region.kind not in KINDS:
         reason = f"expected one of {', '.join(KINDS)}, found {region.kind!r}"
         return None, Dropped(where, article.id, "", "", f"region {region.id}: {reason}")
-    if joined == printed and any(text[a:b].strip() for (_, a), (b, _) in pairwise(sorted(pieces))):
-        what, name = f"it has {len(pieces)} pieces; taken as one, {list(cover)}", name or joined
+    if printed in joined and any(text[a:b].strip() for (_, a), (b, _) in pairwise(sorted(pieces))):
+        what, name = f"it has {len(pieces)} pieces; taken as one, {list(cover)}", name or printed
     elif found := locate(text, cover, printed or None):
         cover, what = found
     else:

@@ -13,8 +13,8 @@ from typing import Any
 
 from stance.corpora.source import CountedError
 from stance.errors import StanceError
-from stance.lookup import cuts_words, find_mention
-from stance.records import LABELS, Span, Stance, overlap
+from stance.lookup import composed, cuts_words, find_mention
+from stance.records import LABELS, Span, Stance, folded, overlap
 
 DROP = "drop"
 """What labels calls a stance whose rows are left out."""
@@ -100,15 +100,15 @@ def _alike(label: str) -> str:
     return _FRACTION.sub("", label.strip().lower())
 
 
-def check_labels(labels: Mapping[str, str]) -> None:
-    """Refuse a map of labels to anything but our stances or drop.
+def check_labels(labels: Mapping[str, str], tags: Sequence[str] = ()) -> None:
+    """Refuse a map of labels to anything but our stances, drop, or one of the tags that a format knows.
 
     Raises:
         StanceError: names the first such label.
     """
     for theirs, ours in labels.items():
-        if ours not in (*LABELS, DROP):
-            raise StanceError(f"labels.{theirs}: found {ours!r}; expected one of {', '.join((*LABELS, DROP))}")
+        if ours not in (*LABELS, DROP, *tags):
+            raise StanceError(f"labels.{theirs}: found {ours!r}; expected one of {', '.join((*LABELS, DROP, *tags))}")
 
 
 def place(row: Mapping[str, Any], role: str, length: int) -> Span | None:
@@ -154,9 +154,12 @@ def printed(passage: str, name: str) -> list[Span]:
 
 
 def looked_up(passage: str, name: str) -> list[Span]:
-    """Where a text prints a name, else what the models take for it (`find_mention`): in other marks, or a part."""
-    found = printed(passage, name)
-    return found or [place for place in (find_mention(passage, name),) if place]
+    """Where a text prints a name, if need be with other accents or apostrophes; never a part of it."""
+    if found := printed(passage, name):
+        return found
+    place = find_mention(passage, name)
+    same = place and folded(composed(passage[slice(*place)])) == folded(composed(name))
+    return [place] if place and same else []
 
 
 def settle(passage: str, name: str, given: Span) -> tuple[Span | None, str]:

@@ -106,12 +106,12 @@ def _name(row: Mapping[str, Any], where: str) -> str:
 
 
 def _together(parts: Mapping[Path, list[Found]]) -> Iterator[Found]:
-    """One article of what each member of a project made of it; who is named nowhere is named as their file."""
+    """One article of what each member of a project made of it, under the name of their file."""
     articles = []
     for file, items in parts.items():
         for item in items:
             if isinstance(item, Article):
-                named = tuple(replace(note, annotator=note.annotator or file.stem) for note in item.annotations)
+                named = tuple(replace(note, annotator=file.stem) for note in item.annotations)
                 articles.append(replace(item, annotations=named))
             else:
                 yield item

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_CELL = 20_000_000
 """Characters of a cell."""
 _WIDE = ("utf-16", "utf-32")
+_ALL_QUOTED = re.compile('"[^\t]*"(\t"[^\t]*")*[\r\n]*')
 _EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
 
@@ -62,23 +63,33 @@ def table(path: Path, wanted: Collection[str], delimiters: str) -> Table:
     return Table(path, how.columns, note, lambda _: _rows(how), stray=True)
 
 
+class _Lines:
+    """Lines as they come; `read` holds those since it was cleared."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.lines = iter(lines)
+        self.read: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        self.read.append(next(self.lines))
+        return self.read[-1]
+
+
 def _quoted(how: _Csv) -> bool:
     """Whether quotation marks stand around cells in a file divided by tabs: in many they are part of the text.
 
     Against it tell rows that can't be read so, and those whose lines are whole rows each; for it those that hold what
-    has to be quoted.
+    has to be quoted, and those whose cells all stand in quotation marks, as the names of the columns may.
     """
-    told, lines, tabs = 0, list[str](), len(how.columns) - 1
-
-    def kept(file: Iterable[str]) -> Iterator[str]:
-        for line in file:
-            lines.append(line)
-            yield line
-
+    told, tabs = 0, len(how.columns) - 1
     with _open(how.path, how.encoding) as file:
-        reader = how.reader(kept(file))
+        source = _Lines(islice(file, how.above, None))
+        reader = replace(how, above=0).reader(source)
         while True:
-            lines.clear()
+            source.read.clear()
             try:
                 cells = next(reader)
             except StopIteration:
@@ -86,10 +97,10 @@ def _quoted(how: _Csv) -> bool:
             except csv.Error:
                 told -= 1
             else:
-                several = len(lines) > 1
-                if several and tabs and all(line.count("\t") == tabs for line in lines):
+                first, *others = source.read
+                if others and tabs and all(line.count("\t") == tabs for line in source.read):
                     told -= 1
-                elif several or ('""' in lines[0] and '"' in "".join(cells)):
+                elif others or ('""' in first and '"' in "".join(cells)) or (tabs and _ALL_QUOTED.fullmatch(first)):
                     told += 1
 
 
@@ -97,10 +108,12 @@ def _rows(how: _Csv) -> Rows:
     """The rows of a CSV. A quotation mark that is not closed may swallow many lines, each of which counts as a row."""
     path, wide, wanted = how.path, how.encoding.startswith(_WIDE), len(how.columns)
     with _open(path, how.encoding) as lines:
-        reader = how.reader(lines)
+        source = _Lines(islice(lines, how.above, None))
+        reader = replace(how, above=0).reader(source)
         with suppress(csv.Error, StopIteration):
             next(reader)
         while True:
+            source.read.clear()
             first = reader.line_num + 1
             where = f"{path}:{first + how.above}"
             try:
@@ -108,6 +121,9 @@ def _rows(how: _Csv) -> Rows:
             except StopIteration:
                 return
             except csv.Error as error:
+                if (trimmed := _trimmed(source.read, how)) is not None:
+                    yield where, dict(zip(how.columns, trimmed, strict=True))
+                    continue
                 last = reader.line_num + how.above
                 what = f"{error} up to line {last}; is a quotation mark not closed, or one inside a cell not doubled?"
                 yield where, CountedError(what, reader.line_num - first + 1)
@@ -121,6 +137,15 @@ def _rows(how: _Csv) -> Rows:
                 what = f"expected {wanted} cells, found {len(cells)}{over}"
                 what += f"; cells that hold {how.delimiter!r} want quotation marks" if how.quoting == 0 else ""
                 yield where, CountedError(what, reader.line_num - first + 1)
+
+
+def _trimmed(lines: Sequence[str], how: _Csv) -> list[str] | None:
+    """The cells of a line that has blanks between a closing quotation mark and what divides the cells."""
+    behind = re.compile(rf'(?<!")("(?:"")*) +(?=[{re.escape(how.delimiter)}\r\n]|$)')
+    with suppress(csv.Error, StopIteration):
+        cells = next(replace(how, above=0).reader([behind.sub(r"\1", lines[0])])) if len(lines) == 1 else []
+        return cells if len(cells) == len(how.columns) else None
+    return None
 
 
 def _open(path: Path, encoding: str) -> Any:
