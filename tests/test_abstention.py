@@ -128,6 +128,7 @@ def test_the_bound_without_errors_is_the_rule_of_three_and_with_nothing_but_erro
     assert abstention.upper_bound(np.ones(300, bool), articles, 0.95) == 1
 
 
+@pytest.mark.slow
 def test_few_articles_whose_pairs_fare_alike_promise_nothing() -> None:
     """All that such articles answer rightly says no more than one pair of each would, and one wrong pair no less."""
     draw = np.random.default_rng(0)

@@ -253,6 +253,7 @@ def test_answers_that_are_no_numbers_are_refused(numbers: dict[str, float]) -> N
         export._refuse(parity, ExportConfig())
 
 
+@pytest.mark.slow
 def test_a_label_that_no_corpus_knows_is_compared_too(tmp_path: Path) -> None:
     rows = [replace(example, labels=("oppose", "support")) for example in VALIDATION if example.stance != "neutral"]
     source = checkpoint("bert")

@@ -171,6 +171,7 @@ def test_an_error_on_a_terminal_has_a_line_of_its_own(
     assert terminal.text().splitlines()[-1] == "error: what the script says"
 
 
+@pytest.mark.slow
 def test_the_pace_is_that_of_training_alone(encoder: str, tmp_path: Path) -> None:
     trainer, _ = training.assemble(SPLITS, tiny.config(name=encoder), recipe(), work=tmp_path / "work")
     (pace,) = [callback for callback in trainer.callback_handler.callbacks if isinstance(callback, Pace)]

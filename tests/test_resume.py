@@ -618,6 +618,7 @@ def test_a_resumed_training_is_the_same_run_with_every_metric_once(
     assert max(Counter(step for step, _ in values).most_common(1)[0][1] for values in found.values()) == 1
 
 
+@pytest.mark.slow
 def test_a_training_that_failed_before_is_no_longer_called_failed(
     built: Workplace, encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -640,6 +641,7 @@ def test_a_refused_setting_leaves_no_work_folder(built: Workplace, encoder: str,
     assert not work_of(tmp_path / "checkpoint").exists()
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_is_not_thrown_away_unasked(built: Workplace, encoder: str, tmp_path: Path) -> None:
     overrides = settings(built, encoder, tmp_path, "checkpoint")
     killed.script_killed("step", 14, overrides, flush=True)

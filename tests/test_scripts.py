@@ -649,6 +649,7 @@ def warned(folder: Path) -> dict[str, str]:
     return {name.removeprefix("stance.alert_"): text for name, text in tags.items() if "alert_" in name}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fresh_store")
 def test_what_the_trainings_of_a_learning_curve_warned_of_is_kept(built: Workplace, tmp_path: Path) -> None:
     output = tmp_path / "curve.png"
@@ -665,6 +666,7 @@ def test_what_the_trainings_of_a_learning_curve_warned_of_is_kept(built: Workpla
     assert warned(tmp_path) == found
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fresh_store")
 def test_what_the_trainings_of_a_review_warned_of_is_kept(tmp_path: Path) -> None:
     script("review").main(

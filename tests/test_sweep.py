@@ -949,6 +949,7 @@ def interrupted_in_its_second_seed(bench: Bench) -> None:
             bench.worker().run()
 
 
+@pytest.mark.slow
 def test_an_interrupted_trial_is_tried_again_with_its_values_and_its_finished_seeds(
     encoder: str, tmp_path: Path
 ) -> None:
@@ -973,6 +974,7 @@ def warned(record: Kept) -> set[str]:
     return {name for name, _, _ in record.metrics if "_alert_" in name}
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_tried_again_keeps_what_its_finished_seeds_warned_of(encoder: str, tmp_path: Path) -> None:
     calm, bench = (Bench(tmp_path / name, encoder, seeds=[1, 2], trials=1) for name in ("calm", "cut"))
     for each in (calm, bench):
