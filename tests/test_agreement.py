@@ -88,7 +88,7 @@ def test_alpha_is_that_of_the_package_for_two_annotators_and_for_more() -> None:
         votes[:5] = one[rng.integers(0, 3, 5)]  # a unit with a single vote
         shared = votes[votes.sum(1) > 1]
         wanted = krippendorff.alpha(value_counts=shared, level_of_measurement="nominal")
-        assert agreement.alpha_of_votes(votes) == pytest.approx(wanted)
+        assert agreement.alpha_of_coincidences(agreement.coincidences(votes)) == pytest.approx(wanted)
 
 
 def test_a_large_corpus_is_compared_in_seconds() -> None:

@@ -171,14 +171,6 @@ def alpha(stances: Counts) -> Shares:
     return alpha_of_coincidences(stances + np.swapaxes(stances, -1, -2))
 
 
-def alpha_of_votes(votes: Counts) -> Shares:
-    """Krippendorff's nominal alpha from `(units, 3)` counts of labels; NaN where all labels are one.
-
-    Units with a single vote have no say in it.
-    """
-    return alpha_of_coincidences(coincidences(votes))
-
-
 def coincidences(votes: Counts) -> Shares:
     """How often two votes on one unit say `i` and `j`, shape `(3, 3)`, from `(units, 3)` counts of labels.
 

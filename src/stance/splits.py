@@ -66,8 +66,6 @@ class _Balance:
         self.wanted = shares[:, None] * self.own.sum(0)
         self.weights = np.array([SIZE if name == "article" else 1.0 for name in names])
         self.have = np.zeros_like(self.wanted)
-        self.kind = np.unique(self.own, axis=0, return_inverse=True)[1].ravel()
-        self.squares = self.own**2 @ (self.weights / self.wanted).T
         self.split_of = np.full(len(groups), -1)
 
     def put(self, group: int, split: int) -> None:
@@ -83,7 +81,6 @@ class _Balance:
     def improve(self, free: Sequence[int]) -> None:
         """Take each group out and put it where it fits best, or in another one's place, until nothing gets better."""
         others, better = np.array(free, np.int64), True
-        rows = self.own[others], self.squares[others]
         while better:
             better = False
             for group in free:
@@ -93,13 +90,13 @@ class _Balance:
                 best = int(costs.argmin())
                 moved = costs[best] < costs[before] - 1e-9
                 self.put(group, best if moved else before)
-                better |= moved or self._swap(group, others, rows)
+                better |= moved or self._swap(group, others)
 
-    def _swap(self, group: int, free: Numbers, rows: tuple[Floats, Floats]) -> bool:
+    def _swap(self, group: int, free: Numbers) -> bool:
         """Swap a group with the one of another split that makes the distance smallest, if it gets smaller at all."""
         here = int(self.split_of[group])
         error = 2 * self.weights * (self.have - self.wanted) / self.wanted
-        others = self._near(group, free, rows, error)
+        others = free[self.split_of[free] != here]
         if not len(others):
             return False
         theirs = self.split_of[others]
@@ -115,27 +112,6 @@ class _Balance:
         self.have[there] -= difference[best]
         self.split_of[group], self.split_of[other] = there, here
         return True
-
-    def _near(self, group: int, free: Numbers, rows: tuple[Floats, Floats], error: Floats) -> Numbers:
-        """The groups of other splits whose swap may be the best one, one of each kind and split; none if none helps.
-
-        The change of a swap is a product of matrices but for its rounding, by which equal ones must not be told apart.
-        """
-        here, own = int(self.split_of[group]), self.own[group]
-        weight = self.weights * (1 / self.wanted[here] + 1 / self.wanted)
-        slope = error[here] - error
-        ours, squares = rows
-        change = (slope - 2 * own * weight) @ ours.T + squares.T + squares[:, here]
-        change += (own**2 * weight - own * slope).sum(1)[:, None]
-        theirs = self.split_of[free]
-        guess = np.where(theirs == here, np.inf, np.choose(theirs, change))
-        least = guess.min(initial=np.inf)
-        slack = 1e-6 * (1 + abs(least))
-        if least >= slack:
-            return free[:0]
-        near = np.flatnonzero(guess <= least + slack)
-        first = np.unique(self.kind[free[near]] * len(SPLITS) + theirs[near], return_index=True)[1]
-        return free[near[np.sort(first)]]
 
 
 def beside(corpus: Path) -> Path:

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -35,7 +35,13 @@ class _Csv:
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
 
     def reader(self, lines: Iterable[str]) -> "Reader":
-        return csv.reader(islice(lines, self.above, None), delimiter=self.delimiter, quoting=self.quoting, strict=True)
+        return csv.reader(lines, delimiter=self.delimiter, quoting=self.quoting, strict=True)
+
+    @contextmanager
+    def lines(self) -> Iterator["_Lines"]:
+        """The lines of the file from the names of the columns on."""
+        with _open(self.path, self.encoding) as file:
+            yield _Lines(islice(file, self.above, None))
 
 
 def table(path: Path, wanted: Collection[str], delimiters: str) -> Table:
@@ -85,9 +91,8 @@ def _quoted(how: _Csv) -> bool:
     has to be quoted, and those whose cells all stand in quotation marks, as the names of the columns may.
     """
     told, tabs = 0, len(how.columns) - 1
-    with _open(how.path, how.encoding) as file:
-        source = _Lines(islice(file, how.above, None))
-        reader = replace(how, above=0).reader(source)
+    with how.lines() as source:
+        reader = how.reader(source)
         while True:
             source.read.clear()
             try:
@@ -107,9 +112,8 @@ def _quoted(how: _Csv) -> bool:
 def _rows(how: _Csv) -> Rows:
     """The rows of a CSV. A quotation mark that is not closed may swallow many lines, each of which counts as a row."""
     path, wide, wanted = how.path, how.encoding.startswith(_WIDE), len(how.columns)
-    with _open(path, how.encoding) as lines:
-        source = _Lines(islice(lines, how.above, None))
-        reader = replace(how, above=0).reader(source)
+    with how.lines() as source:
+        reader = how.reader(source)
         with suppress(csv.Error, StopIteration):
             next(reader)
         while True:
@@ -143,7 +147,7 @@ def _trimmed(lines: Sequence[str], how: _Csv) -> list[str] | None:
     """The cells of a line that has blanks between a closing quotation mark and what divides the cells."""
     behind = re.compile(rf'(?<!")("(?:"")*) +(?=[{re.escape(how.delimiter)}\r\n]|$)')
     with suppress(csv.Error, StopIteration):
-        cells = next(replace(how, above=0).reader([behind.sub(r"\1", lines[0])])) if len(lines) == 1 else []
+        cells = next(how.reader([behind.sub(r"\1", lines[0])])) if len(lines) == 1 else []
         return cells if len(cells) == len(how.columns) else None
     return None
 
