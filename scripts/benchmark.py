@@ -23,15 +23,16 @@ import torch
 from benchmark_figures import Bench, markdown, positive, progress, report
 from benchmark_scoring import COLD_STARTS, cold_starts, scored_rows, scoring_speed, started_rows
 from benchmark_training import STOCK, quality, trained_rows, training_speed
-from stance import dataset, origin
 from stance.artifact import read_metadata
+from stance.building import dataset
 from stance.config import Script
 from stance.errors import StanceError
 from stance.files import write_text
 from stance.jobs import ARTIFACT, DATASET
 from stance.jobs.training import TrainJob
-from stance.precision import bf16_gain, bf16_instructions, choose_precision
+from stance.network.precision import bf16_gain, bf16_instructions, choose_precision
 from stance.predictor import StancePredictor
+from stance.tracking import origin
 
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 STATUS = Path("/proc/self/status")

@@ -72,7 +72,7 @@ def rows(source: Path, wanted: int) -> Iterator[dict[str, Any]]:
 
 def build(path: Path, output: Path) -> None:
     """In a process of its own: build, then print seconds and the largest resident memory of it and its workers."""
-    from stance import build
+    from stance.building import build
     from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig
 
     start = time.perf_counter()

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from transformers.utils import logging as transformers_logging
 
-from stance import encoders
 from stance.errors import StanceError
 from stance.jobs.training import TrainJob
+from stance.network import encoders
 from stance.records import Example
 
 POINTS_MARK = -1.0

@@ -22,11 +22,12 @@ from itertools import permutations
 from benchmark_figures import Figure, Task, alternate, markdown, positive, report
 from benchmark_peak import assemble
 from benchmark_training import Clock
-from stance import dataset, encoders, inference
+from stance.building import dataset
 from stance.errors import StanceError
 from stance.jobs import DATASET
 from stance.layouts import LAYOUTS
-from stance.model import Checkpoint, StanceModel
+from stance.network import encoders, inference
+from stance.network.model import Checkpoint, StanceModel
 from stance.records import LABELS, Example, Stance, without_places
 from stance.settings.training import ModelConfig, TrainingConfig
 

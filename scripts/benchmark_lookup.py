@@ -17,11 +17,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from benchmark_figures import report
-from stance import dataset
+from stance.building import dataset
 from stance.jobs import DATASET
 from stance.lookup import find_mention
 from stance.records import Example, Span, overlap
-from stance.show import columns
+from stance.reporting.show import columns
 
 OUTCOMES = ("found", "elsewhere", "not found")
 

@@ -29,13 +29,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import TrainerCallback
 
 from benchmark_figures import markdown, positive, progress, report
-from stance import dataset, training
+from stance.building import dataset
 from stance.errors import StanceError
 from stance.jobs import DATASET
-from stance.precision import choose_precision
+from stance.network.precision import choose_precision
 from stance.records import Example
 from stance.settings.training import ModelConfig, TrainingConfig
-from stance.trainer import StanceTrainer
+from stance.training import finetuning
+from stance.training.trainer import StanceTrainer
 
 CUDA = torch.cuda.is_available()
 WARM = 5
@@ -110,7 +111,7 @@ def peak(size: int, precision: str) -> float:
 
 def assemble(rows: dict[str, list[Example]], models: ModelConfig, recipe: TrainingConfig, work: Path) -> StanceTrainer:
     """A trainer that neither validates nor saves."""
-    trainer, _ = training.assemble(rows, models, recipe, work=work)
+    trainer, _ = finetuning.assemble(rows, models, recipe, work=work)
     trainer.args.eval_strategy = trainer.args.save_strategy = "no"
     trainer.args.load_best_model_at_end = False
     return trainer

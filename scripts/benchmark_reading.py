@@ -21,14 +21,15 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from benchmark_figures import report
-from stance import corpora, dataset
+from stance import corpora
 from stance.bootstrap import intervals
+from stance.building import dataset
 from stance.errors import StanceError
 from stance.jobs import ARTIFACT, DATASET
 from stance.predictor import StancePredictor
 from stance.reader import ArticleReader
 from stance.records import Annotation, Article, Mention, Stance, Triple, folded, overlap
-from stance.show import columns
+from stance.reporting.show import columns
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 RESAMPLES = 1000

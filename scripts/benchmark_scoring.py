@@ -18,7 +18,7 @@ from transformers import pipeline
 from benchmark_figures import Bench, Figure, Task, alternate, lower, points, rate
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, Pair
-from stance.scores import StanceScore
+from stance.scoring.scores import StanceScore
 
 SPEED_MARK = 4.0
 START_MARK, MEMORY_MARK = 1.2, 180.0

@@ -26,10 +26,13 @@ from transformers import (
 )
 
 from benchmark_figures import Bench, Figure, alternate, points, progress, rate, yes
-from stance import bakeoff, dataset, origin, resume, studies, training
+from stance import studies
+from stance.building import dataset
 from stance.records import LABELS, Example, without_places
-from stance.scores import StanceScore
-from stance.studies import Memory
+from stance.scoring.scores import StanceScore
+from stance.studies import Memory, bakeoff
+from stance.tracking import origin
+from stance.training import finetuning, resume
 
 MARK = 6.0
 OUR_STEPS = 100
@@ -103,7 +106,7 @@ def training_speed(bench: Bench, steps: int) -> dict[str, list[Figure]]:
 
     def ours(turn: int) -> Sequence[float]:
         clock, config = Clock(), replace(bench.job.training, epochs=1, seed=turn)
-        trainer, _ = training.assemble(bench.rows, bench.job.model, config, work=bench.work / "ours-run")
+        trainer, _ = finetuning.assemble(bench.rows, bench.job.model, config, work=bench.work / "ours-run")
         trainer.args.max_steps = OUR_STEPS
         trainer.add_callback(clock)
         trainer.train()

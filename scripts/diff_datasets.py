@@ -13,10 +13,11 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from stance import jsonl, versions
+from stance import jsonl
+from stance.building import versions
+from stance.building.versions import Difference
 from stance.errors import StanceError, printable
 from stance.files import check_outside
-from stance.versions import Difference
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,13 +11,15 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stance import dataset, jsonl, show
-from stance.dataset import Manifest
+from stance import jsonl
+from stance.building import dataset
+from stance.building.dataset import Manifest
 from stance.errors import StanceError, printable
 from stance.jobs import ARTIFACT, DATASET
 from stance.predictor import StancePredictor
 from stance.reader import ArticleReader
 from stance.records import Article
+from stance.reporting import show
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,12 +12,12 @@ from transformers import Trainer
 
 import tiny
 from conftest import script
-from stance import checkpoints, resume, training
 from stance.records import Example
-from stance.runs import Run
 from stance.settings.training import ModelConfig, TrainingConfig
-from stance.training import Result
-from stance.watch import Listener
+from stance.tracking.runs import Run
+from stance.training import checkpoints, finetuning, resume
+from stance.training.finetuning import Result
+from stance.training.watch import Listener
 
 SPLITS = {"train": tiny.examples(64, seed=1), "validation": tiny.examples(24, seed=2)}
 RECIPE = {"epochs": 3, "learning_rate": 3e-3, "tokens_per_batch": 128, "precision": "fp32", "early_stopping": 0}
@@ -44,7 +44,7 @@ def train(
     """Train in this process."""
     model, config = job(encoder, **changes)
     about = {"train_run": "toy"}
-    return training.train(
+    return finetuning.train(
         splits, model, config, output=output, about=about, sink=sink, listener=listener, resume=resume
     )
 
@@ -132,15 +132,15 @@ def _on_whole(count: int) -> None:
 
 
 MOMENTS: dict[str, Callable[[int], None]] = {
-    "assembly": lambda count: _before(training, "assemble", count),
+    "assembly": lambda count: _before(finetuning, "assemble", count),
     "step": lambda count: _before(Trainer, "training_step", count),
     "evaluation": lambda count: _before(Trainer, "prediction_step", count),
     "checkpoint half written": lambda count: _before(Trainer, "_save_optimizer_and_scheduler", count),
     "checkpoint all but whole": _on_whole,
     "old checkpoint half removed": lambda count: _before(checkpoints.shutil, "rmtree", count, _halve),
     "best checkpoint read": lambda count: _before(Trainer, "_load_best_model", count),
-    "output half written": lambda count: _before(training, "save", count, lambda _, folder: (folder / "x").touch()),
-    "output written": lambda count: _before(training, "remove_leftovers", count),
+    "output half written": lambda count: _before(finetuning, "save", count, lambda _, folder: (folder / "x").touch()),
+    "output written": lambda count: _before(finetuning, "remove_leftovers", count),
     "work folder half removed": lambda count: _before(
         resume, "_clear", count, lambda work: (work / "job.json").unlink()
     ),

@@ -14,8 +14,9 @@ from accelerate.state import PartialState
 from accelerate.utils import DistributedType
 
 import tiny
-from stance import launch, training
+from stance import launch
 from stance.settings.training import LoraConfig, TrainingConfig
+from stance.training import finetuning
 
 CONFIG = Path(__file__).resolve().parents[1] / "conf" / "accelerate" / "fsdp_gpus.yaml"
 SPLITS = {"train": tiny.examples(47, seed=1), "validation": tiny.examples(23, seed=2)}
@@ -43,7 +44,7 @@ if __name__ == "__main__":
     shard_on_cpu()
     encoder, output = sys.argv[1], Path(sys.argv[2])
     for rank in RANKS:
-        trainer, _ = training.assemble(SPLITS, tiny.config(name=encoder), recipe(rank), work=output / "work")
+        trainer, _ = finetuning.assemble(SPLITS, tiny.config(name=encoder), recipe(rank), work=output / "work")
         assert trainer.is_fsdp_enabled
-        training.train(SPLITS, tiny.config(name=encoder), recipe(rank), output=output / f"rank-{rank}", about={})
+        finetuning.train(SPLITS, tiny.config(name=encoder), recipe(rank), output=output / f"rank-{rank}", about={})
     launch.leave()

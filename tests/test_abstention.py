@@ -17,16 +17,19 @@ from mlflow.exceptions import MlflowException
 from scipy.stats import binomtest
 
 from conftest import Workplace, script
-from stance import abstention, dataset, evaluation, export, jsonl, registry, tracking
-from stance.abstention import COVERAGES, Abstention, Kept
+from stance import export, jsonl, tracking
 from stance.bootstrap import Estimate
+from stance.building import dataset
 from stance.errors import StanceError
 from stance.predictor import StancePredictor
 from stance.reader import ArticleReader
 from stance.records import Article, Example, Pair
-from stance.scores import Answers
+from stance.scoring import abstention, evaluation
+from stance.scoring.abstention import COVERAGES, Abstention, Kept
+from stance.scoring.scores import Answers
 from stance.settings.scoring import EvaluationConfig, ExportConfig
 from stance.settings.tracking import TrackingConfig
+from stance.tracking import registry
 from test_reader import biased
 
 TEXT = "Iran praised the Russian proposal but warned against a return of the Taliban to power."

@@ -8,8 +8,9 @@ import krippendorff
 import numpy as np
 import pytest
 
-from stance import agreement, corpora, jsonl
+from stance import corpora, jsonl
 from stance.bootstrap import Estimate
+from stance.corpora import agreement
 from stance.corpora.__main__ import main
 from stance.errors import StanceError
 from stance.records import Annotation, Article, Mention, Stance

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from stance import agreement, annotators, corpora, jsonl
-from stance.annotators import Decision
+from stance import corpora, jsonl
+from stance.corpora import agreement, annotators
 from stance.corpora.__main__ import main
+from stance.corpora.annotators import Decision
 from stance.errors import StanceError
 from stance.forms import article_from_json, article_to_json
 from stance.records import LABELS, Annotation, Article, Mention, Stance

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 import tiny
-from stance import augment
+from stance.augmentation import augment
 from stance.records import PARTIAL, SOMEONE, Example, Stance
 from stance.settings.training import TrainingConfig
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
-from stance import encoders
-from stance.batches import IGNORED, Rows, TokenBudget, target
 from stance.encoding import PairEncoder
+from stance.network import encoders
 from stance.records import LABELS, Example, Stance
+from stance.training.batches import IGNORED, Rows, TokenBudget, target
 
 lengths = st.lists(st.integers(1, 300), max_size=80)
 budgets = st.integers(1, 3000)

@@ -20,11 +20,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stance import build, corpora, dataset, division, duplicates, jsonl, leaks, ledger, stages
+from stance import corpora, jsonl
+from stance.building import build, dataset, division, duplicates, leaks, ledger, stages
+from stance.building.splits import SPLITS
 from stance.errors import StanceError, no_room
 from stance.records import PARTIAL, Article, Example, folded
 from stance.settings.building import CorpusConfig, ExamplesConfig, LeaksConfig, SplitConfig
-from stance.splits import SPLITS
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLIC = Path(os.environ.get("STANCE_PUBLIC_CORPORA", ROOT.parent / "shared" / "corpora"))

@@ -12,12 +12,14 @@ from sklearn.metrics import auc, brier_score_loss, log_loss
 
 import tiny
 from conftest import Workplace
-from stance import calibration, dataset, plots, trust
-from stance.abstention import Kept, choose
 from stance.bootstrap import Estimate
+from stance.building import dataset
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, Pair, Stance
-from stance.scores import MASKED, Answers, known
+from stance.reporting import plots
+from stance.scoring import calibration, trust
+from stance.scoring.abstention import Kept, choose
+from stance.scoring.scores import MASKED, Answers, known
 
 
 def answers(probabilities: Sequence[Sequence[float]], references: Sequence[int], groups: Sequence[str] = ()) -> Answers:

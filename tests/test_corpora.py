@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stance import corpora, jsonl, mentions, splits
+from stance import corpora, jsonl, mentions
+from stance.building import splits
 from stance.corpora import coverage, offsets, variety
 from stance.corpora.__main__ import main
 from stance.corpora.check import check

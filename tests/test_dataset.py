@@ -21,14 +21,15 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from stance import build as builder
-from stance import corpora, dataset, jsonl
-from stance.dataset import Manifest
+from stance import corpora, jsonl
+from stance.building import build as builder
+from stance.building import dataset
+from stance.building.dataset import Manifest
+from stance.building.splits import SPLITS
 from stance.errors import StanceError
 from stance.files import remove_leftovers, replace_directory
 from stance.records import LABELS, Example, Stance
 from stance.settings.building import CorpusConfig, ExamplesConfig, LeaksConfig, SplitConfig
-from stance.splits import SPLITS
 
 CORPUS = Path(__file__).resolve().parents[1] / "data" / "corpus"
 LIMIT = 14

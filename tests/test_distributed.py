@@ -21,15 +21,16 @@ from torch import Tensor
 import sharded
 import tiny
 from conftest import ROOT, Workplace, script
-from stance import distributed, inference, training
 from stance import launch as launched
-from stance import model as models
-from stance.batches import IGNORED, TokenBudget
-from stance.distributed import Shared, Shares
 from stance.errors import StanceError
+from stance.network import inference
+from stance.network import model as models
 from stance.records import Example
 from stance.settings.training import TrainingConfig
-from stance.training import Result
+from stance.training import distributed, finetuning
+from stance.training.batches import IGNORED, TokenBudget
+from stance.training.distributed import Shared, Shares
+from stance.training.finetuning import Result
 from tiny import one_thread  # noqa: F401
 
 
@@ -45,12 +46,12 @@ RECIPE = TrainingConfig(epochs=3, learning_rate=3e-3, tokens_per_batch=128, prec
 def assemble(encoder: str, path: Path, **changes: Any) -> Any:
     """A trainer without dropout."""
     recipe = replace(RECIPE, **changes)
-    return training.assemble(SPLITS, tiny.config(name=encoder), recipe, work=path / "work")[0]
+    return finetuning.assemble(SPLITS, tiny.config(name=encoder), recipe, work=path / "work")[0]
 
 
 def train(encoder: str, output: Path, **changes: Any) -> Result:
     recipe = replace(RECIPE, **changes)
-    return training.train(SPLITS, tiny.config(name=encoder), recipe, output=output, about={})
+    return finetuning.train(SPLITS, tiny.config(name=encoder), recipe, output=output, about={})
 
 
 def logits(result: Result) -> Any:
@@ -190,7 +191,7 @@ def test_an_encoder_that_cannot_recompute_is_refused(tmp_path: Path) -> None:
     folder = str(tiny.folder("mpnet", tmp_path / "encoder"))
     recipe = replace(RECIPE, gradient_checkpointing=True)
     with pytest.raises(StanceError, match=r"gradient_checkpointing=true: .* is a mpnet encoder, which can't recompute"):
-        training.assemble(SPLITS, tiny.config(name=folder, layout="pair"), recipe, work=tmp_path / "work")
+        finetuning.assemble(SPLITS, tiny.config(name=folder, layout="pair"), recipe, work=tmp_path / "work")
 
 
 @pytest.mark.slow
@@ -348,7 +349,7 @@ def test_sharded_processes_train_like_one_with_and_without_adapters(encoder: str
     assert done.returncode == 0, done.stderr
     for rank in sharded.RANKS:
         recipe, output = sharded.recipe(rank), tmp_path / f"alone-{rank}"
-        training.train(sharded.SPLITS, tiny.config(name=encoder), recipe, output=output, about={})
+        finetuning.train(sharded.SPLITS, tiny.config(name=encoder), recipe, output=output, about={})
         assert scores(tmp_path / f"rank-{rank}") == pytest.approx(scores(output), abs=1e-5)
         pairs = [example.pair() for example in sharded.SPLITS["validation"]]
         one, many = (inference.logits(models.load(path), pairs) for path in (output, tmp_path / f"rank-{rank}"))

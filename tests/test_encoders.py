@@ -16,11 +16,11 @@ from transformers.utils import logging as transformers_logging
 
 import tiny
 from conftest import ROOT, script
-from stance import encoders
-from stance.encoders import Pretrained
 from stance.encoding import ACTOR, TARGET, PairEncoder, collate
 from stance.errors import StanceError
-from stance.model import StanceModel
+from stance.network import encoders
+from stance.network.encoders import Pretrained
+from stance.network.model import StanceModel
 from stance.records import Pair
 from stance.settings.training import ModelConfig
 from tiny import one_thread  # noqa: F401

@@ -17,11 +17,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 import tiny
 from conftest import ROOT, script
 from stance import lookup
-from stance.encoders import Pretrained, load
 from stance.encoding import ACTOR, TARGET, Cuts, Encoded, PairEncoder, collate
 from stance.errors import StanceError
 from stance.layouts import Encoding
 from stance.lookup import MAX_NAME_WORDS, UNSPACED, find_mention
+from stance.network.encoders import Pretrained, load
 from stance.records import Pair
 from stance.settings.training import ModelConfig
 

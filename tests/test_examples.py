@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stance import corpora, examples, mentions, questions
+from stance import corpora, mentions
+from stance.building import examples, questions
+from stance.building.unannotated import Unannotated
 from stance.corpora.source import Dropped
 from stance.errors import StanceError
 from stance.mentions import Candidate, Parsed
 from stance.records import PARTIAL, SOMEONE, Annotation, Article, Example, Mention, Span, Stance
 from stance.settings.building import ExamplesConfig
-from stance.unannotated import Unannotated
 
 CORPUS = Path(__file__).resolve().parents[1] / "data" / "corpus"
 SENTENCES = (

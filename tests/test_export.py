@@ -16,14 +16,16 @@ from torch.onnx._internal.exporter import _onnx_program
 
 import tiny
 from conftest import Workplace, script
-from stance import dataset, encoders, export, inference
-from stance import model as models
-from stance.calibration import softmax
+from stance import export
+from stance.building import dataset
 from stance.encoding import PairEncoder, collate
 from stance.errors import StanceError
-from stance.model import Checkpoint, StanceModel
+from stance.network import encoders, inference
+from stance.network import model as models
+from stance.network.model import Checkpoint, StanceModel
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, Pair, without_places
+from stance.scoring.calibration import softmax
 from stance.settings.scoring import ExportConfig
 
 VALIDATION = tiny.examples(24, seed=2)

@@ -21,12 +21,12 @@ from transformers import GPT2Config, GPT2Model, PreTrainedTokenizerFast
 
 import tiny
 from conftest import ROOT, script
-from stance import failures, training
-from stance import model as checkpoints
 from stance.errors import StanceError
 from stance.jobs.training import TrainJob
+from stance.network import model as checkpoints
 from stance.records import Example
 from stance.settings.training import LoraConfig, ModelConfig, TrainingConfig
+from stance.training import failures, finetuning
 from tiny import one_thread  # noqa: F401
 
 SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2), "test": tiny.examples(6, seed=3)}
@@ -35,9 +35,9 @@ Cli = Callable[..., list[str]]
 
 def train(
     encoder: str, output: Path, *, splits: Mapping[str, list[Example]] = SPLITS, resume: str = "never", **changes: Any
-) -> training.Result:
+) -> finetuning.Result:
     values = {"epochs": 3, "learning_rate": 3e-3, "tokens_per_batch": 128, "precision": "fp32", **changes}
-    return training.train(
+    return finetuning.train(
         splits, tiny.config(name=encoder), TrainingConfig(**values), output=output, about={}, resume=resume
     )
 
@@ -170,7 +170,7 @@ def test_weights_that_are_no_numbers_are_blamed_before_any_step(encoder: str, tm
 
 def test_a_gradient_that_is_infinite_under_a_finite_loss_stops_too(encoder: str, tmp_path: Path) -> None:
     values = TrainingConfig(epochs=1, tokens_per_batch=128, precision="fp32")
-    trainer, _ = training.assemble(SPLITS, tiny.config(name=encoder), values, work=tmp_path / "work")
+    trainer, _ = finetuning.assemble(SPLITS, tiny.config(name=encoder), values, work=tmp_path / "work")
     weight = trainer.model.head[0].weight
     weight.register_hook(lambda gradient: gradient * float("inf"))
     before = weight.detach().clone()
@@ -183,7 +183,7 @@ def test_a_gradient_that_is_infinite_under_a_finite_loss_stops_too(encoder: str,
 
 def test_of_a_step_of_several_batches_the_last_is_named_as_such(encoder: str, tmp_path: Path) -> None:
     values = TrainingConfig(epochs=1, tokens_per_batch=128, precision="fp32", accumulation=3)
-    trainer, _ = training.assemble(SPLITS, tiny.config(name=encoder), values, work=tmp_path / "work")
+    trainer, _ = finetuning.assemble(SPLITS, tiny.config(name=encoder), values, work=tmp_path / "work")
     trainer.model.head[0].weight.register_hook(lambda gradient: gradient * float("inf"))
     with pytest.raises(failures.NotFiniteError, match=r"in several batches, the last of \d+ examples: "):
         trainer.train()
@@ -312,7 +312,7 @@ def test_what_onednn_says_when_it_has_no_memory_for_its_code_is_known() -> None:
 
 def test_what_a_gpu_says_when_its_memory_is_full_is_told_with_the_size(encoder: str, tmp_path: Path) -> None:
     values = TrainingConfig(precision="fp32", tokens_per_batch=4096)
-    trainer, _ = training.assemble(SPLITS, tiny.config(name=encoder), values, work=tmp_path / "work")
+    trainer, _ = finetuning.assemble(SPLITS, tiny.config(name=encoder), values, work=tmp_path / "work")
     trainer.guard.enter("in training step 7", trainer.train_dataset, next(iter(trainer.get_train_dataloader())))
     with (
         pytest.raises(StanceError, match=r"^out of memory in training step 7 \(asked for 2\.00 GiB\), on .*now 4096"),
@@ -325,7 +325,7 @@ def test_what_a_gpu_says_when_its_memory_is_full_is_told_with_the_size(encoder: 
 
 
 def test_another_error_of_pytorch_is_left_as_it_is(encoder: str, tmp_path: Path) -> None:
-    trainer, _ = training.assemble(
+    trainer, _ = finetuning.assemble(
         SPLITS, tiny.config(name=encoder), TrainingConfig(precision="fp32"), work=tmp_path / "work"
     )
     with (

@@ -14,15 +14,17 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tiny
-from stance import encoders, export, heads, training
-from stance import model as models
+from stance import export
 from stance.encoding import PairEncoder, collate
 from stance.errors import StanceError
 from stance.layouts import QUESTIONS, read_encoding
-from stance.model import Checkpoint, StanceModel
+from stance.network import encoders, heads
+from stance.network import model as models
+from stance.network.model import Checkpoint, StanceModel
 from stance.records import LABELS, Pair
 from stance.settings.scoring import ExportConfig
 from stance.settings.training import TrainingConfig
+from stance.training import finetuning
 from tiny import one_thread  # noqa: F401
 
 TEXT = "Pakistan welcomed the peace initiative while Ghani rejected the ceasefire , officials said ."
@@ -174,7 +176,7 @@ def test_training_writes_the_head_and_the_question_that_it_was_asked_for(tmp_pat
     config = tiny.config(name=name, head="bilinear", question="hypothesis")
     recipe = TrainingConfig(epochs=1, tokens_per_batch=512, precision="fp32")
     splits = {"train": tiny.examples(24, seed=1), "validation": tiny.examples(12, seed=2)}
-    result = training.train(splits, config, recipe, output=tmp_path / "checkpoint", about={})
+    result = finetuning.train(splits, config, recipe, output=tmp_path / "checkpoint", about={})
     loaded = models.load(result.checkpoint)
     assert (loaded.model.head_kind, loaded.encoding.question) == ("bilinear", "hypothesis")
 

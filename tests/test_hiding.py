@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
-from stance import augment
-from stance.hiding import NAMED, THINGS, hidden
+from stance.augmentation import augment
+from stance.augmentation.hiding import NAMED, THINGS, hidden
 from stance.records import Example
 from stance.settings.training import TrainingConfig
 from test_renaming import example, printed_pairs

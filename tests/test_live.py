@@ -19,14 +19,15 @@ from mlflow.tracking import MlflowClient
 from transformers import TrainerCallback
 
 import tiny
-from stance import checkpoints, tracking, training
-from stance.callbacks import Pace
+from stance import tracking
 from stance.errors import StanceError
 from stance.records import LABELS
-from stance.runs import Run
 from stance.settings.tracking import TrackingConfig
 from stance.settings.training import TrainingConfig
-from stance.training import Result
+from stance.tracking.runs import Run
+from stance.training import checkpoints, finetuning
+from stance.training.callbacks import Pace
+from stance.training.finetuning import Result
 from tiny import one_thread  # noqa: F401
 
 SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2)}
@@ -38,7 +39,7 @@ def recipe(**changes: Any) -> TrainingConfig:
 
 
 def train(encoder: str, output: Path, **changes: Any) -> Result:
-    return training.train(SPLITS, tiny.config(name=encoder), recipe(**changes), output=output, about={})
+    return finetuning.train(SPLITS, tiny.config(name=encoder), recipe(**changes), output=output, about={})
 
 
 LINE = re.compile(
@@ -72,7 +73,7 @@ def test_a_pipe_gets_a_line_every_tenth_and_no_carriage_return(
 def test_a_pipe_gets_a_line_in_between_when_a_tenth_takes_long(
     encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trainer, _ = training.assemble(SPLITS, tiny.config(name=encoder), recipe(epochs=10), work=tmp_path / "work")
+    trainer, _ = finetuning.assemble(SPLITS, tiny.config(name=encoder), recipe(epochs=10), work=tmp_path / "work")
     trainer.view.SECONDS = 0.0  # every hundredth of the run then
     trainer.train()
     lines = [line for line in capsys.readouterr().err.splitlines() if LINE.fullmatch(line)]
@@ -125,7 +126,7 @@ def test_a_terminal_gets_a_bar_with_loss_score_speed_and_time_left(
 ) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal.stream)
-    trainer, _ = training.assemble(
+    trainer, _ = finetuning.assemble(
         SPLITS, tiny.config(name=encoder), recipe(epochs=6, early_stopping=0), work=tmp_path / "work"
     )
     trainer.add_callback(Slow(step=0.05))  # the bar is redrawn twice a second at most
@@ -146,7 +147,7 @@ def test_a_terminal_gets_a_bar_with_loss_score_speed_and_time_left(
 
 
 def test_the_time_left_is_that_of_the_steps_and_validations_to_come(encoder: str, tmp_path: Path) -> None:
-    trainer, _ = training.assemble(
+    trainer, _ = finetuning.assemble(
         SPLITS, tiny.config(name=encoder), recipe(epochs=4, early_stopping=0), work=tmp_path / "work"
     )
     trainer.add_callback(Slow(step=0.02))
@@ -173,7 +174,7 @@ def test_an_error_on_a_terminal_has_a_line_of_its_own(
 
 @pytest.mark.slow
 def test_the_pace_is_that_of_training_alone(encoder: str, tmp_path: Path) -> None:
-    trainer, _ = training.assemble(SPLITS, tiny.config(name=encoder), recipe(), work=tmp_path / "work")
+    trainer, _ = finetuning.assemble(SPLITS, tiny.config(name=encoder), recipe(), work=tmp_path / "work")
     (pace,) = [callback for callback in trainer.callback_handler.callbacks if isinstance(callback, Pace)]
     trainer.add_callback(Slow(validation=0.5))
     start = time.perf_counter()
@@ -189,7 +190,7 @@ def test_the_pace_is_that_of_training_alone(encoder: str, tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_saving_is_no_training(encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = recipe(save_steps=3)
-    trainer, _ = training.assemble(SPLITS, tiny.config(name=encoder), settings, work=tmp_path / "work")
+    trainer, _ = finetuning.assemble(SPLITS, tiny.config(name=encoder), settings, work=tmp_path / "work")
     (pace,) = [callback for callback in trainer.callback_handler.callbacks if isinstance(callback, Pace)]
     save = trainer._save_checkpoint
 
@@ -207,7 +208,7 @@ def test_saving_is_no_training(encoder: str, tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.slow
 def test_sealing_a_checkpoint_is_no_training(encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer, _ = training.assemble(SPLITS, tiny.config(name=encoder), recipe(save_steps=3), work=tmp_path / "work")
+    trainer, _ = finetuning.assemble(SPLITS, tiny.config(name=encoder), recipe(save_steps=3), work=tmp_path / "work")
     seal = checkpoints._seal
 
     def slowly(folder: Path) -> None:
@@ -270,7 +271,7 @@ def test_curves_and_alerts_are_in_mlflow_while_the_run_lasts(encoder: str, tmp_p
     values = recipe(learning_rate=1e-12, epochs=3, early_stopping=0)
     with tracking.run(config, stage="train", settings={}) as active:
         peeks = Peeks(active, database)
-        training.train(
+        finetuning.train(
             SPLITS, tiny.config(name=encoder), values,
             output=tmp_path / "checkpoint", about={}, sink=active.sink, listener=peeks,
         )  # fmt: skip

@@ -11,16 +11,18 @@ import torch
 from sklearn.metrics import f1_score
 
 import tiny
-from stance import export, inference, lora, training
-from stance import model as models
-from stance.encoders import load
+from stance import export
 from stance.errors import StanceError
-from stance.model import Checkpoint
+from stance.network import inference, lora
+from stance.network import model as models
+from stance.network.encoders import load
+from stance.network.model import Checkpoint
 from stance.predictor import StancePredictor
 from stance.records import LABELS
 from stance.settings.scoring import ExportConfig
 from stance.settings.training import LoraConfig, TrainingConfig
-from stance.training import Result
+from stance.training import finetuning
+from stance.training.finetuning import Result
 from tiny import one_thread  # noqa: F401
 
 SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2)}
@@ -38,7 +40,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
 
 
 def train(encoder: str, output: Path, recipe: TrainingConfig = RECIPE, **others: Any) -> Result:
-    return training.train(SPLITS, tiny.config(name=encoder, dropout=0.1), recipe, output=output, about={}, **others)
+    return finetuning.train(SPLITS, tiny.config(name=encoder, dropout=0.1), recipe, output=output, about={}, **others)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -75,7 +77,7 @@ def test_everything_learns_but_the_embeddings_of_all_words(trained: tuple[str, R
 def test_the_head_is_trained(encoder: Callable[[str], str], tmp_path: Path) -> None:
     recipe = replace(RECIPE, epochs=1)
     model = tiny.config(name=encoder("bert"))
-    trainer, _ = training.assemble(SPLITS, model, recipe, work=tmp_path / "work")
+    trainer, _ = finetuning.assemble(SPLITS, model, recipe, work=tmp_path / "work")
     before = [parameter.clone() for parameter in trainer.model.head.parameters()]
     trainer.train()
     assert not any(torch.equal(a, b) for a, b in zip(before, trainer.model.head.parameters(), strict=True))
@@ -85,7 +87,7 @@ def test_the_head_is_trained(encoder: Callable[[str], str], tmp_path: Path) -> N
 def test_merged_weights_give_the_logits_of_the_adapters(
     kind: str, encoder: Callable[[str], str], tmp_path: Path
 ) -> None:
-    trainer, pretrained = training.assemble(SPLITS, tiny.config(name=encoder(kind)), RECIPE, work=tmp_path / "work")
+    trainer, pretrained = finetuning.assemble(SPLITS, tiny.config(name=encoder(kind)), RECIPE, work=tmp_path / "work")
     start = trainer.model.eval()
     untrained = logits(start, pretrained)
     trainer.train()
@@ -174,7 +176,7 @@ def test_a_rank_above_the_width_of_the_encoder_is_refused(encoder: Callable[[str
 def test_without_rank_all_weights_but_an_unused_pooler_are_trained(
     encoder: Callable[[str], str], tmp_path: Path
 ) -> None:
-    trainer, _ = training.assemble(
+    trainer, _ = finetuning.assemble(
         SPLITS, tiny.config(name=encoder("bert")), replace(RECIPE, lora=LoraConfig()), work=tmp_path / "work"
     )
     frozen = {name for name, parameter in trainer.model.named_parameters() if not parameter.requires_grad}

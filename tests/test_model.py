@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tiny
-from stance import encoders
-from stance import model as models
 from stance.encoding import PairEncoder, collate
 from stance.errors import StanceError
-from stance.model import Checkpoint, StanceModel
+from stance.network import encoders
+from stance.network import model as models
+from stance.network.model import Checkpoint, StanceModel
 from stance.records import LABELS, Pair
 from tiny import one_thread  # noqa: F401
 

@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import tiny
-from stance import encoders, export, narrow
+from stance import export
 from stance.encoding import PairEncoder, collate
-from stance.model import Checkpoint, StanceModel
+from stance.network import encoders, narrow
+from stance.network.model import Checkpoint, StanceModel
 from stance.records import Pair
 from tiny import one_thread  # noqa: F401
 

@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import pytest
 
 from conftest import script
-from stance import packaged
 from stance.errors import StanceError
-from stance.packaged import MARKER, MPNET, File, Packaged
+from stance.network import packaged
+from stance.network.packaged import MARKER, MPNET, File, Packaged
 
 FILES = {"config.json": b'{"model_type": "mpnet"}', "model.safetensors": bytes(range(256)) * 300}
 EXTRA = {"toy/pytorch_model.bin": b"a pickle", "toy/../../escaped.txt": b"outside", "toy/1_Pooling/config.json": b"{}"}

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from matplotlib.image import imread
 
-from stance import markup, page
-from stance.dataset import Manifest
+from stance.building import markup, page
+from stance.building.dataset import Manifest
 from stance.records import LABELS, Example, Stance
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from stance import corpora, jsonl, transfer
+from stance import corpora, jsonl
 from stance.corpora import dse
 from stance.corpora.source import Dropped
 from stance.errors import StanceError
 from stance.records import Article
+from stance.scoring import transfer
 from stance.settings.building import CorpusConfig
 from stance.settings.scoring import TransferConfig
 

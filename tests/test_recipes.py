@@ -18,21 +18,24 @@ from torch.nn import functional
 
 import tiny
 from conftest import script
-from stance import ancestry, bakeoff, inference, jsonl, studies, teacher, training
-from stance import model as models
-from stance.bakeoff import Contender, Outcome
-from stance.batches import ANSWERS, IGNORED, target
-from stance.calibration import softmax
+from stance import jsonl, studies
+from stance.building.dataset import Manifest
 from stance.commands import bakeoff as commands
 from stance.config import override
-from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.jobs.studies import BakeoffJob
-from stance.objective import consistency, cross_entropy
-from stance.recipe import teachers
+from stance.network import inference
+from stance.network import model as models
 from stance.records import LABELS, SOMEONE, UNLABELLED, Example, Stance
+from stance.scoring.calibration import softmax
 from stance.settings.studies import BakeoffConfig
 from stance.settings.training import LoraConfig, TrainingConfig
+from stance.studies import bakeoff
+from stance.studies.bakeoff import Contender, Outcome
+from stance.training import ancestry, finetuning, teacher
+from stance.training.batches import ANSWERS, IGNORED, target
+from stance.training.objective import consistency, cross_entropy
+from stance.training.recipe import teachers
 from tiny import one_thread  # noqa: F401
 
 SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2)}
@@ -43,7 +46,7 @@ RECIPE = TrainingConfig(epochs=3, learning_rate=3e-3, tokens_per_batch=128, prec
 def taught_by(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained checkpoint."""
     output = tmp_path_factory.mktemp("teacher") / "checkpoint"
-    return training.train(SPLITS, tiny.config(name=encoder), RECIPE, output=output, about={}).checkpoint
+    return finetuning.train(SPLITS, tiny.config(name=encoder), RECIPE, output=output, about={}).checkpoint
 
 
 def hot(labels: Sequence[int]) -> torch.Tensor:
@@ -90,7 +93,7 @@ def test_r_drop_trains_other_weights_and_is_reproducible(encoder: str, tmp_path:
     def trained(name: str, r_drop: float) -> bytes:
         recipe = replace(RECIPE, epochs=1, r_drop=r_drop)
         model = tiny.config(name=encoder, dropout=0.3)
-        done = training.train(SPLITS, model, recipe, output=tmp_path / name, about={})
+        done = finetuning.train(SPLITS, model, recipe, output=tmp_path / name, about={})
         return (done.checkpoint / "model.safetensors").read_bytes()
 
     assert trained("with", 1.0) == trained("again", 1.0) != trained("without", 0.0)
@@ -98,7 +101,7 @@ def test_r_drop_trains_other_weights_and_is_reproducible(encoder: str, tmp_path:
 
 def test_r_drop_adds_the_divergence_of_two_answers(encoder: str, tmp_path: Path) -> None:
     recipe = replace(RECIPE, r_drop=2.0)
-    trainer, _ = training.assemble(SPLITS, tiny.config(name=encoder, dropout=0.3), recipe, work=tmp_path / "work")
+    trainer, _ = finetuning.assemble(SPLITS, tiny.config(name=encoder, dropout=0.3), recipe, work=tmp_path / "work")
     rows, model = trainer.train_dataset, trainer.model.train()
     batch = rows.collate(rows.rows[:4])
     features = {name: values for name, values in batch.items() if name not in ANSWERS}
@@ -145,7 +148,9 @@ def test_a_label_that_the_corpus_does_not_know_is_not_taught(taught_by: Path, tm
 
 
 def test_several_teachers_answer_with_their_mean(taught_by: Path, encoder: str, tmp_path: Path) -> None:
-    other = training.train(SPLITS, tiny.config(name=encoder), replace(RECIPE, seed=9), output=tmp_path / "b", about={})
+    other = finetuning.train(
+        SPLITS, tiny.config(name=encoder), replace(RECIPE, seed=9), output=tmp_path / "b", about={}
+    )
     alone = [
         np.array([e.soft for e in taught(tmp_path, [t], teacher_weight=1.0)]) for t in (taught_by, other.checkpoint)
     ]
@@ -169,7 +174,9 @@ def test_answers_in_another_precision_are_kept_apart(
     taught_by: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr("stance.precision.bf16_instructions", lambda: ["avx512_bf16"])  # every CPU can, if slowly
+    monkeypatch.setattr(
+        "stance.network.precision.bf16_instructions", lambda: ["avx512_bf16"]
+    )  # every CPU can, if slowly
     recipe = replace(RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path / "cache"))
     for number, precision in enumerate(("fp32", "bf16"), 1):
         teacher.teach(SPLITS["train"][:4], replace(recipe, precision=precision))
@@ -302,7 +309,7 @@ def test_a_training_asks_its_teacher_further_questions_whatever_its_seed(taught_
                      span_dropout=0.0, surface_share=0.0)  # fmt: skip
 
     def asked(seed: int) -> list[Example]:
-        learned = training._learned({**SPLITS, "train": one_way}, replace(recipe, seed=seed))
+        learned = finetuning._learned({**SPLITS, "train": one_way}, replace(recipe, seed=seed))
         return [example for example in learned if example.provenance == teacher.PROVENANCE]
 
     assert len(one_way) / 4 < len(asked(1)) < len(one_way) * 3 / 4, "passages of one pair get a question at times"
@@ -336,7 +343,7 @@ def two_way(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, part in SPLITS.items()
     }
     output = tmp_path_factory.mktemp("two-way") / "checkpoint"
-    return training.train(splits, tiny.config(name=encoder), RECIPE, output=output, about={}).checkpoint
+    return finetuning.train(splits, tiny.config(name=encoder), RECIPE, output=output, about={}).checkpoint
 
 
 def test_a_teacher_says_nothing_of_a_label_that_it_never_learned(
@@ -368,7 +375,7 @@ def test_a_teacher_is_refused_for_a_corpus_that_knows_a_label_more(encoder: str,
     teacher.check_corpora(replace(RECIPE, teacher=[f"two:{two_way}"]), mixed)
     recipe = replace(RECIPE, teacher=[str(two_way)], teacher_cache=str(tmp_path / "cache"))
     with pytest.raises(StanceError, match="never learned neutral"):
-        training.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / "out", about={})
+        finetuning.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / "out", about={})
 
 
 def test_only_who_acts_somewhere_is_asked_for_a_further_stance_to_what_is_another_thing(taught_by: Path) -> None:
@@ -404,7 +411,7 @@ def test_teachers_are_asked_the_same_whatever_the_training_makes_of_a_question(
 
     def learned(name: str, **changes: float) -> dict[str, list[float]]:
         varied = replace(recipe, **changes)
-        trainer, _ = training.assemble(SPLITS, tiny.config(name=encoder), varied, work=tmp_path / name)
+        trainer, _ = finetuning.assemble(SPLITS, tiny.config(name=encoder), varied, work=tmp_path / name)
         data = trainer.train_dataset
         return {data.ids[i]: t for row in data.rows for i, t in zip(row.encoded.pairs, row.targets, strict=True)}
 
@@ -429,12 +436,12 @@ def test_answers_in_another_encoding_are_asked_anew(taught_by: Path, tmp_path: P
 
 def test_r_drop_without_dropout_is_refused(encoder: str, tmp_path: Path) -> None:
     with pytest.raises(StanceError, match=r"training\.r_drop compares two answers under dropout, and there is none"):
-        training.train(
+        finetuning.train(
             SPLITS, tiny.config(name=encoder), replace(RECIPE, r_drop=1.0), output=tmp_path / "none", about={}
         )
     recipe = replace(RECIPE, r_drop=1.0, lora=LoraConfig(rank=0, dropout=0.1))
     with pytest.raises(StanceError, match=r"training\.r_drop compares two answers under dropout, and there is none"):
-        training.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / "none", about={})
+        finetuning.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / "none", about={})
 
 
 def test_a_student_learns_what_only_its_teacher_knows(taught_by: Path, encoder: str, tmp_path: Path) -> None:
@@ -442,7 +449,7 @@ def test_a_student_learns_what_only_its_teacher_knows(taught_by: Path, encoder: 
     recipe = replace(
         RECIPE, epochs=6, early_stopping=0, teacher=[str(taught_by)], teacher_weight=1.0, teacher_cache=str(tmp_path)
     )
-    done = training.train(
+    done = finetuning.train(
         {**SPLITS, "train": lies}, tiny.config(name=encoder), recipe, output=tmp_path / "student", about={}
     )
     pairs = [example.pair() for example in SPLITS["train"]]
@@ -489,7 +496,7 @@ def test_without_a_teacher_what_has_no_label_is_left_out_and_said(
     splits = {**SPLITS, "unlabelled": unlabelled(12)}
     recipe = replace(RECIPE, epochs=1)
     bare, more = (
-        training.train(given, tiny.config(name=encoder), recipe, output=tmp_path / name, about={}).checkpoint
+        finetuning.train(given, tiny.config(name=encoder), recipe, output=tmp_path / name, about={}).checkpoint
         for name, given in (("bare", SPLITS), ("more", splits))
     )
     assert "12 questions without a label are left out: training.teacher names none" in capsys.readouterr().out
@@ -510,7 +517,9 @@ def test_a_teacher_of_one_corpus_answers_for_it_alone(
 
 
 def test_teachers_of_one_and_of_all_corpora_answer_together(taught_by: Path, encoder: str, tmp_path: Path) -> None:
-    second = training.train(SPLITS, tiny.config(name=encoder), replace(RECIPE, seed=9), output=tmp_path / "b", about={})
+    second = finetuning.train(
+        SPLITS, tiny.config(name=encoder), replace(RECIPE, seed=9), output=tmp_path / "b", about={}
+    )
     mixed = [*SPLITS["train"], *(replace(e, corpus="other") for e in SPLITS["train"])]
 
     def shares(*folders: str) -> np.ndarray:
@@ -527,7 +536,7 @@ def test_teachers_of_one_and_of_all_corpora_answer_together(taught_by: Path, enc
 def test_a_teacher_of_a_corpus_that_is_not_there_is_refused(taught_by: Path, encoder: str, tmp_path: Path) -> None:
     recipe = replace(RECIPE, teacher=[f"seesaw:{taught_by}"], teacher_cache=str(tmp_path))
     with pytest.raises(StanceError, match=rf"seesaw:{taught_by}: the dataset has no such corpus; found toy"):
-        training.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / "none", about={})
+        finetuning.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / "none", about={})
 
 
 def test_another_seed_takes_the_answers_from_the_cache(
@@ -537,7 +546,7 @@ def test_another_seed_takes_the_answers_from_the_cache(
     for seed in (1, 2):
         output = tmp_path / str(seed)
         splits = {**SPLITS, "unlabelled": unlabelled(20)}
-        training.train(splits, tiny.config(name=encoder), replace(recipe, seed=seed), output=output, about={})
+        finetuning.train(splits, tiny.config(name=encoder), replace(recipe, seed=seed), output=output, about={})
     printed = capsys.readouterr().out
     assert printed.count(f"answers {len(unlabelled(20))} questions") == 1
     assert printed.count(f"answers {len(SPLITS['train'])} questions") == 1
@@ -547,7 +556,7 @@ def test_what_has_no_label_loses_its_places_as_labels_do(taught_by: Path, encode
     recipe = replace(
         RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path), span_dropout=0.5, deny=1.0, open_holder=0.9
     )
-    learned = training._learned({**SPLITS, "unlabelled": unlabelled(200)}, replace(recipe, deny=0.0))
+    learned = finetuning._learned({**SPLITS, "unlabelled": unlabelled(200)}, replace(recipe, deny=0.0))
     asked = [e for e in learned if e.provenance == "unlabelled"]
     assert len(asked) == len(unlabelled(200))
     assert 0.3 < np.mean([e.actor_span is None for e in asked]) < 0.7
@@ -568,7 +577,7 @@ def test_a_training_learns_from_what_has_no_label(taught_by: Path, encoder: str,
 
     def trained(name: str, more: Sequence[Example]) -> tuple[bytes, float]:
         splits = {**SPLITS, "unlabelled": more} if more else SPLITS
-        done = training.train(splits, tiny.config(name=encoder), recipe, output=tmp_path / name, about={})
+        done = finetuning.train(splits, tiny.config(name=encoder), recipe, output=tmp_path / name, about={})
         pairs = [example.pair() for example in unlabelled(40)]
         master, pupil = (softmax(inference.logits(models.load(path), pairs)) for path in (taught_by, done.checkpoint))
         return (done.checkpoint / "model.safetensors").read_bytes(), float(np.abs(master - pupil).mean())
@@ -581,10 +590,10 @@ def test_a_training_learns_from_what_has_no_label(taught_by: Path, encoder: str,
 def test_a_teacher_that_learned_from_another_dataset_is_warned_of(
     encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def train(name: str, sha256: str, *teachers: Path) -> training.Result:
+    def train(name: str, sha256: str, *teachers: Path) -> finetuning.Result:
         recipe = replace(RECIPE, epochs=1, teacher=[str(t) for t in teachers], teacher_cache=str(tmp_path / "cache"))
         told = {"about": {"dataset_sha256": sha256}, "sink": heard.sink, "listener": heard}
-        return training.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / name, **told)
+        return finetuning.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / name, **told)
 
     heard = tiny.Heard()
     here, elsewhere = train("here", "a" * 64).checkpoint, train("elsewhere", "b" * 64).checkpoint
@@ -623,10 +632,10 @@ def test_a_model_has_learned_from_what_its_ancestors_have(encoder: str, tmp_path
 def test_weights_to_start_from_that_learned_from_another_dataset_are_warned_of(
     encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def train(name: str, sha256: str, start: Path | str = "") -> training.Result:
+    def train(name: str, sha256: str, start: Path | str = "") -> finetuning.Result:
         told = {"about": {"dataset_sha256": sha256}}
         recipe = replace(RECIPE, epochs=1, initial=str(start))
-        return training.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / name, **told)
+        return finetuning.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / name, **told)
 
     first = train("first", "a" * 64).checkpoint
     assert train("same", "a" * 64, first).alerts.keys().isdisjoint({"foreign_initial"})
@@ -637,10 +646,10 @@ def test_weights_to_start_from_that_learned_from_another_dataset_are_warned_of(
 
 
 def test_what_an_ancestor_learned_from_is_not_forgotten(encoder: str, tmp_path: Path) -> None:
-    def train(name: str, sha256: str, **start: object) -> training.Result:
+    def train(name: str, sha256: str, **start: object) -> finetuning.Result:
         told = {"about": {"dataset_sha256": sha256}}
         recipe = replace(RECIPE, epochs=1, teacher_cache=str(tmp_path / "cache"), **start)
-        return training.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / name, **told)
+        return finetuning.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / name, **told)
 
     first = train("first", "a" * 64).checkpoint
     second = train("second", "b" * 64, initial=str(first)).checkpoint
@@ -661,9 +670,9 @@ def test_a_part_of_a_dataset_is_not_taken_for_another_one(
 ) -> None:
     recipe, models_config = replace(RECIPE, epochs=1, teacher_cache=str(tmp_path / "cache")), tiny.config(name=encoder)
     whole = {"dataset_sha256": "a" * 64}
-    master = training.train(SPLITS, models_config, recipe, output=tmp_path / "teacher", about=whole).checkpoint
+    master = finetuning.train(SPLITS, models_config, recipe, output=tmp_path / "teacher", about=whole).checkpoint
     studied = replace(recipe, teacher=[str(master)])
-    trial = training.train(SPLITS, models_config, studied, output=tmp_path / "trial", about={})
+    trial = finetuning.train(SPLITS, models_config, studied, output=tmp_path / "trial", about={})
     assert "another dataset" not in capsys.readouterr().err
     assert "foreign_teacher" not in trial.alerts
 
@@ -685,7 +694,7 @@ def test_a_teacher_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_setting_without_a_meaning_is_refused(changes: dict[str, float], words: str) -> None:
-    from stance.recipe import check
+    from stance.training.recipe import check
 
     with pytest.raises(StanceError, match=words):
         check(replace(RECIPE, **changes), SPLITS)
@@ -825,7 +834,7 @@ def test_the_script_compares_and_logs(encoder: str, tmp_path: Path, capsys: pyte
     rows = {**SPLITS, "test": tiny.examples(6, seed=3)}
     named = {split: [replace(row, corpus="Süd+Ost") for row in part] for split, part in rows.items()}
     folder = tiny.dataset(tmp_path / "dataset", named)
-    old = training.train(SPLITS, tiny.config(name=encoder), replace(RECIPE, epochs=1), output=tmp_path / "old",
+    old = finetuning.train(SPLITS, tiny.config(name=encoder), replace(RECIPE, epochs=1), output=tmp_path / "old",
                          about={"dataset_sha256": "b" * 64})  # fmt: skip
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     killed = client.create_run(client.create_experiment("stance")).info.run_id  # its process left its note
@@ -955,7 +964,9 @@ def test_a_contender_s_setting_without_a_meaning_is_refused_before_another_is_tr
 ) -> None:
     folder = tiny.dataset(tmp_path / "dataset", {**SPLITS, "test": tiny.examples(6, seed=3)})
     if "old" in setting:
-        training.train(SPLITS, tiny.config(name=encoder), replace(RECIPE, epochs=1), output=tmp_path / "old", about={})
+        finetuning.train(
+            SPLITS, tiny.config(name=encoder), replace(RECIPE, epochs=1), output=tmp_path / "old", about={}
+        )
         monkeypatch.chdir(tmp_path)
     with pytest.raises(StanceError, match=rf"^bakeoff\.contenders\.b: .*{match}"):
         script("bakeoff").main(

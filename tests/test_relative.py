@@ -10,9 +10,9 @@ from transformers.models.mpnet.modeling_mpnet import MPNetEncoder, MPNetModel
 
 import tiny
 from conftest import ROOT
-from stance import encoders, relative
 from stance.encoding import PairEncoder, collate
-from stance.model import StanceModel
+from stance.network import encoders, relative
+from stance.network.model import StanceModel
 from stance.records import Pair
 from stance.settings.training import ModelConfig
 from tiny import one_thread  # noqa: F401

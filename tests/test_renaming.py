@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
-from stance import augment
+from stance.augmentation import augment
+from stance.augmentation.renaming import PLACEHOLDERS, replaced
 from stance.records import SOMEONE, Example, Span, Stance
-from stance.renaming import PLACEHOLDERS, replaced
 from stance.settings.training import TrainingConfig
 
 NAMES = ("Pakistan", "the Ghani administration", "Abdul Rashid Dostum", "ECOWAS", "farmers", "the peace deal", "U.N.")

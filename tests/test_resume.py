@@ -19,13 +19,14 @@ import killed
 import tiny
 from conftest import Workplace, script
 from killed import SERVER, SPLITS, train
-from stance import checkpoints, files, resume, tracking, training
+from stance import files, tracking
 from stance.errors import StanceError
-from stance.precision import choose_precision
+from stance.network.precision import choose_precision
 from stance.records import LABELS
 from stance.settings.tracking import TrackingConfig
 from stance.settings.training import LoraConfig, ModelConfig, TrainingConfig
-from stance.training import Result
+from stance.training import checkpoints, finetuning, resume
+from stance.training.finetuning import Result
 from tiny import one_thread  # noqa: F401
 
 EVERY = {"save_steps": 3}
@@ -226,7 +227,7 @@ def test_every_pair_counts_once_for_the_speed(encoder: str, interrupt: Callable[
 
 
 def test_a_checkpoint_s_progress_is_gone_on_from(encoder: str, tmp_path: Path) -> None:
-    trainer, _ = training.assemble(SPLITS, *killed.job(encoder), work=tmp_path)
+    trainer, _ = finetuning.assemble(SPLITS, *killed.job(encoder), work=tmp_path)
     progress = {"logged": 2, "loss": 0.25, "total_loss": 1.5, "pairs": 40, "seconds": 8.5}
     (tmp_path / "checkpoint-3").mkdir()
     (tmp_path / "checkpoint-3" / "progress-0.json").write_text(json.dumps(progress))
@@ -370,11 +371,11 @@ def test_the_precision_that_auto_takes_is_what_counts() -> None:
 def test_a_resume_takes_the_precision_that_was_measured_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another measurement may come out otherwise, which would be another training."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr("stance.precision.bf16_instructions", lambda: ["avx512_bf16"])
+    monkeypatch.setattr("stance.network.precision.bf16_instructions", lambda: ["avx512_bf16"])
     model, config, output = ModelConfig(), TrainingConfig(), tmp_path / "checkpoint"
     work_of(output).mkdir()
     for before, gain in (("bf16", 0.5), ("fp32", 3.0)):
-        monkeypatch.setattr("stance.precision.bf16_gain", lambda gain=gain: gain)
+        monkeypatch.setattr("stance.network.precision.bf16_gain", lambda gain=gain: gain)
         measured = "bf16" if gain > 1 else "fp32"
         assert resume.with_precision(model, config, "0", output, "never").precision == measured
         (work_of(output) / "job.json").write_text(json.dumps({"job": {"training": {"precision": before}}}))
@@ -624,7 +625,7 @@ def test_a_training_that_failed_before_is_no_longer_called_failed(
 ) -> None:
     overrides = settings(built, encoder, tmp_path, "checkpoint")
     with monkeypatch.context() as patch:
-        patch.setattr("stance.runs.learning_curves", lambda history: 1 / 0)
+        patch.setattr("stance.tracking.runs.learning_curves", lambda history: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             script("train").main(overrides)
     assert runs(tmp_path)[0].data.tags["stance.error"].startswith("ZeroDivisionError")

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 import tiny
-from stance import augment, resume
+from stance.augmentation import augment
+from stance.augmentation.rewriting import DECLINED, REFUSED, rewritten
 from stance.errors import StanceError
-from stance.recipe import check
 from stance.records import LABELS, Example, Span, Stance
-from stance.rewriting import DECLINED, REFUSED, rewritten
 from stance.settings.training import ModelConfig, TrainingConfig
+from stance.training import resume
+from stance.training.recipe import check
 
 BACKED = "Pakistan backed the Russian initiative on Monday, calling it a step towards peace."
 

@@ -18,15 +18,18 @@ from sklearn.metrics import f1_score, matthews_corrcoef, precision_recall_fscore
 
 import tiny
 from conftest import Workplace
-from stance import baselines, calibration, dataset, evaluation, jsonl, plots, scores
-from stance.abstention import Kept
+from stance import jsonl
 from stance.bootstrap import Estimate
+from stance.building import dataset
 from stance.errors import StanceError
-from stance.evaluation import MODEL, Report
-from stance.history import learning_curves
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, Stance, as_printed, without_places
-from stance.scores import Answers, StanceScore, confusion, slice_rates
+from stance.reporting import plots
+from stance.reporting.history import learning_curves
+from stance.scoring import baselines, calibration, evaluation, scores
+from stance.scoring.abstention import Kept
+from stance.scoring.evaluation import MODEL, Report
+from stance.scoring.scores import Answers, StanceScore, confusion, slice_rates
 from stance.settings.scoring import EvaluationConfig
 from test_abstention import altered
 

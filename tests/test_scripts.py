@@ -25,19 +25,25 @@ from mlflow.tracking import MlflowClient
 
 import tiny
 from conftest import CORPUS, ROOT, Workplace, script
-from stance import calibration, corpora, dataset, errors, jsonl, recipe, registry, show, transfer, usage
+from stance import corpora, errors, jsonl
+from stance.building import dataset
+from stance.building.dataset import Manifest
 from stance.config import Script, override
 from stance.corpora import tables, web
-from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.jobs.building import BuildJob
 from stance.jobs.training import TrainJob
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Article, Mention, Pair, Stance, Triple
-from stance.scores import Answers
+from stance.reporting import show
+from stance.scoring import calibration, transfer
+from stance.scoring.scores import Answers
+from stance.settings import usage
 from stance.settings.building import CorpusConfig, SourceConfig
 from stance.settings.scoring import TransferConfig
-from stance.usage import arranged, field_docs
+from stance.settings.usage import arranged, field_docs
+from stance.tracking import registry
+from stance.training import recipe
 from test_public import write_seesaw
 
 NAMES = (

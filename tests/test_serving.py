@@ -16,7 +16,8 @@ from mlflow.exceptions import MlflowException
 
 import servers
 from conftest import Workplace
-from stance import dataset, tracking
+from stance import tracking
+from stance.building import dataset
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Pair
 from stance.settings.tracking import TrackingConfig

@@ -13,14 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stance import corpora, division, jsonl, splits
+from stance import corpora, jsonl
+from stance.building import division, splits
+from stance.building.division import Units
+from stance.building.splits import SPLITS
 from stance.corpora.__main__ import main
-from stance.division import Units
 from stance.errors import StanceError
 from stance.forms import article_to_json
 from stance.records import Article
 from stance.settings.building import SplitConfig
-from stance.splits import SPLITS
 
 ARTICLES = corpora.read(Path(__file__).resolve().parents[1] / "data" / "corpus")[:40]
 THRESHOLD = SplitConfig().near_duplicate

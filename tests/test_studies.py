@@ -21,21 +21,24 @@ from sklearn.metrics import f1_score
 
 import tiny
 from conftest import CORPUS, Workplace, script
-from stance import calibration, curve, dataset, jsonl, review, training, transfer
-from stance.abstention import Kept
+from stance import jsonl
 from stance.bootstrap import Estimate
-from stance.curve import Point
+from stance.building import dataset
+from stance.building.splits import shuffled
 from stance.errors import StanceError
 from stance.jobs.training import TrainJob
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Stance
-from stance.scores import by_group, estimates, flat, slice_rates
+from stance.scoring import calibration, transfer
+from stance.scoring.abstention import Kept
+from stance.scoring.scores import by_group, estimates, flat, slice_rates
+from stance.scoring.transfer import Confidence
 from stance.settings.scoring import TransferConfig
 from stance.settings.studies import CurveConfig, ReviewConfig
 from stance.settings.training import TrainingConfig
-from stance.splits import shuffled
-from stance.studies import Memory
-from stance.transfer import Confidence
+from stance.studies import Memory, curve, review
+from stance.studies.curve import Point
+from stance.training import finetuning
 from test_abstention import altered
 from test_public import DSE, write_dse, write_seesaw
 
@@ -242,7 +245,7 @@ def test_a_point_learns_from_questions_without_a_label_of_its_own_articles_alone
         "train": [replace(e, article_id=f"a{n % 4}") for n, e in enumerate(tiny.examples(24, seed=1))],
         "validation": tiny.examples(12, seed=2),
     }
-    taught = training.train(splits, tiny.config(name=encoder), recipe, output=tmp_path / "teacher", about={})
+    taught = finetuning.train(splits, tiny.config(name=encoder), recipe, output=tmp_path / "teacher", about={})
     recipe = replace(recipe, teacher=[str(taught.checkpoint)])
     (first,) = shuffled({"a0", "a1", "a2", "a3"}, 1)[:1]
 

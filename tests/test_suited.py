@@ -10,10 +10,11 @@ from transformers import CLIPConfig
 
 import tiny
 from conftest import Workplace
-from stance import encoders, training
 from stance.errors import StanceError
-from stance.recipe import doubt, suited
+from stance.network import encoders
 from stance.settings.training import LoraConfig, ModelConfig, TrainingConfig
+from stance.training import finetuning
+from stance.training.recipe import doubt, suited
 
 SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2)}
 
@@ -59,7 +60,7 @@ def test_every_architecture_tells_its_width(kind: str, tmp_path: Path) -> None:
 def test_a_wide_encoder_trains_all_its_layers_slowly(tmp_path: Path) -> None:
     folder = tiny.folder("bert", tmp_path / "encoder", hidden_size=512, num_hidden_layers=3)
     config = tiny.config(name=str(folder))
-    trainer, _ = training.assemble(SPLITS, config, TrainingConfig(precision="fp32"), work=tmp_path / "work")
+    trainer, _ = finetuning.assemble(SPLITS, config, TrainingConfig(precision="fp32"), work=tmp_path / "work")
     assert trainer.args.learning_rate == trainer.recipe.learning_rate == 3e-5
     layers = trainer.model.encoder.encoder.layer
     assert all(parameter.requires_grad for layer in layers for parameter in layer.parameters())
@@ -68,7 +69,7 @@ def test_a_wide_encoder_trains_all_its_layers_slowly(tmp_path: Path) -> None:
 
 def test_a_small_encoder_does_not(tmp_path: Path) -> None:
     config = tiny.config(name=str(tiny.folder("bert", tmp_path / "encoder", num_hidden_layers=3)))
-    trainer, _ = training.assemble(SPLITS, config, TrainingConfig(precision="fp32"), work=tmp_path / "work")
+    trainer, _ = finetuning.assemble(SPLITS, config, TrainingConfig(precision="fp32"), work=tmp_path / "work")
     assert trainer.args.learning_rate == trainer.recipe.learning_rate == 2e-4
     layers = trainer.model.encoder.encoder.layer
     assert [all(p.requires_grad for p in layer.parameters()) for layer in layers] == [False, True, True]

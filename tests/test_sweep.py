@@ -33,20 +33,25 @@ from transformers import Trainer
 
 import tiny
 from conftest import ROOT, script
-from stance import dataset, findings, jsonl, space, study, sweep, sweep_runs, training, trial, usage
+from stance import jsonl
+from stance.building import dataset
+from stance.building.dataset import Manifest
 from stance.commands import sweep as commands
 from stance.commands.sweep import as_trained
-from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.records import LABELS
+from stance.settings import usage
 from stance.settings.studies import SweepConfig
 from stance.settings.tracking import TrackingConfig
 from stance.settings.training import ModelConfig, TrainingConfig
-from stance.space import Settings, draw, overruled, parse
-from stance.study import Opened
-from stance.sweep import Worker
-from stance.trainer import StanceTrainer
-from stance.trial import Plan, TrialError, facts, plan
+from stance.studies import findings, space, study, sweep, trial
+from stance.studies.space import Settings, draw, overruled, parse
+from stance.studies.study import Opened
+from stance.studies.sweep import Worker
+from stance.studies.trial import Plan, TrialError, facts, plan
+from stance.tracking import sweep_runs
+from stance.training import finetuning
+from stance.training.trainer import StanceTrainer
 from tiny import one_thread  # noqa: F401
 
 pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage")  # for trials that these tests begin by hand
@@ -781,7 +786,7 @@ def test_a_full_disk_costs_no_trial(encoder: str, tmp_path: Path, monkeypatch: p
 def test_what_a_searched_beginning_has_learned_is_doubted(encoder: str, tmp_path: Path) -> None:
     settings = Settings(tiny.config(name=encoder), TrainingConfig(precision="fp32", epochs=1))
     about = {"about": {"dataset_sha256": "b" * 64}}
-    foreign = training.train(ROWS, settings.model, settings.training, output=tmp_path / "foreign", **about).checkpoint
+    foreign = finetuning.train(ROWS, settings.model, settings.training, output=tmp_path / "foreign", **about).checkpoint
     config = SweepConfig(space={"training.initial": chosen("", str(foreign))})
     manifest = Manifest("toy", "a" * 64, {}, {}, {}, {}, {})
     found = commands._doubts(plan(config, settings, ROWS, scratch=tmp_path), manifest)
@@ -854,7 +859,7 @@ def test_failures_with_successes_between_stop_no_sweep(
             raise TrialError("training stopped: the loss is nan")  # a real one does: the test before this one
         return settings.training.learning_rate
 
-    monkeypatch.setattr("stance.trial._train", half_fail)
+    monkeypatch.setattr("stance.studies.trial._train", half_fail)
     bench = Bench(tmp_path, encoder, space={"training.learning_rate": chosen(1e30, 3e-3)}, trials=4, pruner="none")
     for rate in (1e30, 3e-3, 1e30, 3e-3):
         bench.opened.study.enqueue_trial({"training.learning_rate": rate})
@@ -1069,7 +1074,7 @@ def test_a_combination_of_a_grid_that_came_too_late_is_trained_when_there_is_roo
     rates = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2]
     searched = {"training.learning_rate": chosen(*rates)}
     bench = Bench(tmp_path, encoder, sampler="grid", pruner="none", trials=1, space=searched)
-    monkeypatch.setattr("stance.trial._train", lambda plan, settings, *_: settings.training.learning_rate)
+    monkeypatch.setattr("stance.studies.trial._train", lambda plan, settings, *_: settings.training.learning_rate)
     bench.opened.study.sampler = study.sampler(bench.config, bench.plan.space, bench.opened)
     other = bench.opened.study.ask()  # another process was faster
     first = draw(other, bench.plan.space)["training.learning_rate"]
@@ -1094,7 +1099,7 @@ def test_a_process_whose_trial_another_one_gave_up_goes_on_with_the_next(
             trial.report(0.5, 1)
         return 0.5
 
-    monkeypatch.setattr("stance.trial.value", suspended)
+    monkeypatch.setattr("stance.studies.trial.value", suspended)
     bench.worker(retries=0).run()
     assert [trial.state for trial in bench.trials()] == [TrialState.FAIL, TrialState.COMPLETE]
 
@@ -1162,7 +1167,7 @@ def test_the_memory_of_a_failed_trial_is_free_when_the_next_one_starts(
     encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench, alive = Bench(tmp_path, encoder, trials=2, max_failures=3), []
-    step, train = StanceTrainer.training_step, training.train
+    step, train = StanceTrainer.training_step, finetuning.train
 
     def counting(*arguments: Any, **named: Any) -> Any:
         alive.append(sum(isinstance(one, StanceTrainer) for one in gc.get_objects()))
@@ -1173,7 +1178,7 @@ def test_the_memory_of_a_failed_trial_is_free_when_the_next_one_starts(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return step(self, *arguments, **named)
 
-    monkeypatch.setattr(training, "train", counting)
+    monkeypatch.setattr(finetuning, "train", counting)
     monkeypatch.setattr(StanceTrainer, "training_step", short)
     gc.collect()
     others = sum(isinstance(one, StanceTrainer) for one in gc.get_objects())  # of tests before this one

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stance import build, corpora, jsonl
+from stance import corpora, jsonl
+from stance.building import build
 from stance.corpora import brat, convert, doccano, labelstudio, offsets
 from stance.corpora.__main__ import main
 from stance.corpora.source import Dropped, Found, Repair

@@ -29,19 +29,23 @@ from mlflow.tracking import MlflowClient
 
 import tiny
 from conftest import ROOT, Workplace, script
-from stance import dataset, encoders, export, jsonl, origin, registry, resume, stores, tracking
-from stance import model as models
+from stance import export, jsonl, tracking
+from stance.building import dataset
 from stance.errors import StanceError
-from stance.evaluation import MODEL
 from stance.files import sha256
-from stance.model import Checkpoint, StanceModel
+from stance.network import encoders
+from stance.network import model as models
+from stance.network.model import Checkpoint, StanceModel
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, Stance
-from stance.runs import Run
+from stance.scoring.evaluation import MODEL
 from stance.settings.scoring import ExportConfig
 from stance.settings.tracking import TrackingConfig
 from stance.settings.training import ModelConfig
-from stance.stores import scrubbed
+from stance.tracking import origin, registry, stores
+from stance.tracking.runs import Run
+from stance.tracking.stores import scrubbed
+from stance.training import resume
 
 OLD_REVISION = "451aebb31d03"  # the first one of MLflow's migrations
 
@@ -661,7 +665,7 @@ def refused(config: TrackingConfig, match: str) -> None:
 
 
 def test_a_locked_database_is_refused(exported: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stance.stores.LOCK_SECONDS", 0.5)
+    monkeypatch.setattr("stance.tracking.stores.LOCK_SECONDS", 0.5)
     config = copied(exported, tmp_path)
     with closing(sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -734,7 +738,7 @@ def test_an_experiment_that_another_process_has_just_made_is_taken(
 
 
 def test_a_database_whose_making_was_cut_off_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stance.stores.STILL_SECONDS", 0.1)
+    monkeypatch.setattr("stance.tracking.stores.STILL_SECONDS", 0.1)
     config = TrackingConfig(
         uri=f"sqlite:///{tmp_path}/mlflow.db", artifacts=f"{tmp_path}/artifacts", system_metrics_seconds=0
     )

@@ -19,13 +19,15 @@ import killed
 import servers
 import tiny
 from conftest import Workplace, script
-from stance import dataset, registry, sweep_runs, tracking
-from stance.dataset import Manifest
+from stance import tracking
+from stance.building import dataset
+from stance.building.dataset import Manifest
 from stance.errors import StanceError
-from stance.runs import Run
 from stance.settings.tracking import TrackingConfig
 from stance.settings.training import TrainingConfig
-from stance.space import Settings
+from stance.studies.space import Settings
+from stance.tracking import registry, sweep_runs
+from stance.tracking.runs import Run
 
 pytestmark = pytest.mark.slow
 
@@ -127,7 +129,7 @@ def doing(monkeypatch: pytest.MonkeyPatch, moments: Mapping[int, Callable[[], No
 def test_a_server_that_goes_away_neither_holds_up_a_training_nor_loses_anything(
     server: Server, encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("stance.runs.EVERY", 0.1)
+    monkeypatch.setattr("stance.tracking.runs.EVERY", 0.1)
     away: list[float] = []
     told: list[tuple[str, int, float]] = []
 
@@ -158,7 +160,7 @@ def test_a_server_that_goes_away_neither_holds_up_a_training_nor_loses_anything(
         assert server.values(run, name) == sorted((step, value) for n, step, value in told if n == name)
     kept = {entry.path for entry in server.client.list_artifacts(active.id)}
     assert {"learning_curves.png", "toy.json"} <= kept
-    said = [record.message for record in caplog.records if record.name == "stance.runs"]
+    said = [record.message for record in caplog.records if record.name == "stance.tracking.runs"]
     assert [text.split(",")[0].split(" and ")[0] for text in said] == [
         "MLflow takes nothing for now",
         "MLflow answers again",

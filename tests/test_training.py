@@ -18,15 +18,17 @@ from sklearn.metrics import f1_score, log_loss
 from transformers import TrainerCallback
 
 import tiny
-from stance import augment, encoders, inference, training
-from stance import model as models
-from stance.calibration import softmax
+from stance.augmentation import augment
 from stance.errors import StanceError
-from stance.precision import bf16_gain, bf16_instructions, choose_precision
+from stance.network import encoders, inference
+from stance.network import model as models
+from stance.network.precision import bf16_gain, bf16_instructions, choose_precision
 from stance.records import LABELS, PARTIAL, SOMEONE, Example, Stance
+from stance.scoring.calibration import softmax
 from stance.settings.training import TrainingConfig
-from stance.trainer import class_weights
-from stance.training import Result
+from stance.training import finetuning
+from stance.training.finetuning import Result
+from stance.training.trainer import class_weights
 from tiny import one_thread  # noqa: F401
 
 Sink = Callable[[Mapping[str, float], int], None]
@@ -49,7 +51,7 @@ def train(
 ) -> Result:
     values = {"epochs": 3, "learning_rate": 3e-3, "tokens_per_batch": 128, "precision": "fp32", **changes}
     model = tiny.config(name=encoder, dropout=dropout)
-    return training.train(splits, model, TrainingConfig(**values), output=output, about=ABOUT, sink=sink)
+    return finetuning.train(splits, model, TrainingConfig(**values), output=output, about=ABOUT, sink=sink)
 
 
 def weights(folder: Path) -> bytes:
@@ -149,7 +151,7 @@ def test_early_stopping_of_zero_runs_every_epoch(encoder: str, tmp_path: Path) -
 def assemble(encoder: str, path: Path, *, splits: Mapping[str, list[Example]] = SPLITS, **changes: Any) -> Any:
     values = {"tokens_per_batch": 128, "precision": "fp32", "span_dropout": 0.0, "surface_share": 0.0, **changes}
     model = tiny.config(name=encoder)
-    return training.assemble(splits, model, TrainingConfig(**values), work=path / "work")[0]
+    return finetuning.assemble(splits, model, TrainingConfig(**values), work=path / "work")[0]
 
 
 def test_every_epoch_of_the_trainer_draws_other_batches(encoder: str, tmp_path: Path) -> None:
@@ -472,8 +474,8 @@ def test_starting_from_a_checkpoint_that_was_asked_otherwise_is_refused(
     """The weights have the same shapes."""
     recipe = TrainingConfig(initial=str(bilinear), precision="fp32")
     with pytest.raises(StanceError, match=message):
-        training.assemble(SPLITS, tiny.config(name=encoder, **changes), recipe, work=tmp_path / "work")
-    training.assemble(SPLITS, tiny.config(name=encoder, head="bilinear"), recipe, work=tmp_path / "work")
+        finetuning.assemble(SPLITS, tiny.config(name=encoder, **changes), recipe, work=tmp_path / "work")
+    finetuning.assemble(SPLITS, tiny.config(name=encoder, head="bilinear"), recipe, work=tmp_path / "work")
 
 
 @pytest.fixture(scope="module")
@@ -481,7 +483,7 @@ def bilinear(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint whose head has as many weights as another one."""
     recipe = TrainingConfig(epochs=1, tokens_per_batch=128, precision="fp32")
     output = tmp_path_factory.mktemp("bilinear") / "checkpoint"
-    return training.train(
+    return finetuning.train(
         SPLITS, tiny.config(name=encoder, head="bilinear"), recipe, output=output, about={}
     ).checkpoint
 
@@ -573,7 +575,9 @@ def test_products_are_done_in_the_precision(
     encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, kind: torch.dtype
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr("stance.precision.bf16_instructions", lambda: ["avx512_bf16"])  # every CPU can, if slowly
+    monkeypatch.setattr(
+        "stance.network.precision.bf16_instructions", lambda: ["avx512_bf16"]
+    )  # every CPU can, if slowly
     trainer, seen = assemble(encoder, tmp_path, precision=precision, epochs=1), set[torch.dtype]()
     layer = trainer.model.encoder.encoder.layer[0].intermediate.dense
     layer.register_forward_hook(lambda module, inputs, output: seen.add(output.dtype) if module.training else None)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import script
-from stance import versions
+from stance.building import versions
 from stance.errors import StanceError
 
 SPLITS = ("train", "validation", "test")

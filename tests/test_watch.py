@@ -16,13 +16,14 @@ from sklearn.metrics import f1_score, log_loss
 from transformers import EvalPrediction
 
 import tiny
-from stance import baselines, training, watch
-from stance.recipe import suited
 from stance.records import LABELS, Example, Stance
-from stance.scores import by_group, difference, rates
+from stance.scoring import baselines
+from stance.scoring.scores import by_group, difference, rates
 from stance.settings.training import TrainingConfig
-from stance.training import Result
-from stance.validation import Validation
+from stance.training import finetuning, watch
+from stance.training.finetuning import Result
+from stance.training.recipe import suited
+from stance.training.validation import Validation
 from tiny import Heard, one_thread  # noqa: F401
 
 SPLITS = {"train": tiny.examples(48, seed=1), "validation": tiny.examples(24, seed=2)}
@@ -40,7 +41,7 @@ def train(
 ) -> Result:
     values = {"epochs": 3, "learning_rate": 3e-3, "tokens_per_batch": 128, "precision": "fp32", **changes}
     heard = heard or Heard()
-    return training.train(
+    return finetuning.train(
         splits,
         tiny.config(name=encoder),
         TrainingConfig(**values),

@@ -12,15 +12,16 @@ from mlflow.tracking import MlflowClient
 from spacy.tokens import Doc
 
 from conftest import ROOT, script
-from stance import grammar, jsonl, labelling, lexicon, mentions, tally, weak
+from stance import jsonl, mentions
 from stance.errors import StanceError
 from stance.forms import article_from_json, article_to_json
-from stance.labelling import Vote
-from stance.lexicon import Lexicon
-from stance.readings import FUNCTIONS
 from stance.records import Annotation, Article, Mention, Stance
 from stance.settings import LEXICON
 from stance.settings.building import WeakConfig
+from stance.weak import grammar, label_model, labelling, lexicon, tally
+from stance.weak.labelling import Vote
+from stance.weak.lexicon import Lexicon
+from stance.weak.readings import FUNCTIONS
 
 WORDS = ROOT / LEXICON
 ONE = WeakConfig(processes=1)
@@ -304,7 +305,7 @@ def test_missing_lexicon_is_refused(tmp_path: Path) -> None:
 
 def test_accuracy_of_an_unknown_function_is_refused(words: Lexicon) -> None:
     with pytest.raises(StanceError, match=r"accuracy of 'actve/support' in the lexicon: expected function or"):
-        weak.given(replace(words, accuracy={"actve/support": 0.9}))
+        label_model.given(replace(words, accuracy={"actve/support": 0.9}))
 
 
 # The label model
@@ -315,14 +316,17 @@ def vote(function: str, stance: Stance, target: str = "treaty") -> Vote:
 
 
 def test_one_vote_leaves_the_accuracy_of_its_function() -> None:
-    assert weak.combine([vote("active", Stance.OPPOSE)], SHARES) == (Stance.OPPOSE, pytest.approx(0.9))
-    assert weak.combine([vote("received", Stance.OPPOSE)], SHARES) == (Stance.OPPOSE, pytest.approx(weak.UNMEASURED))
+    assert label_model.combine([vote("active", Stance.OPPOSE)], SHARES) == (Stance.OPPOSE, pytest.approx(0.9))
+    assert label_model.combine([vote("received", Stance.OPPOSE)], SHARES) == (
+        Stance.OPPOSE,
+        pytest.approx(label_model.UNMEASURED),
+    )
 
 
 def test_agreeing_votes_are_surer_and_the_more_accurate_function_wins_a_conflict() -> None:
     active, deed = vote("active", Stance.OPPOSE), vote("deed", Stance.OPPOSE)
-    assert weak.combine([active, deed], SHARES)[1] > 0.9
-    stance, confidence = weak.combine([vote("deed", Stance.SUPPORT), active], SHARES)
+    assert label_model.combine([active, deed], SHARES)[1] > 0.9
+    stance, confidence = label_model.combine([vote("deed", Stance.SUPPORT), active], SHARES)
     assert stance == Stance.OPPOSE
     assert 0.5 < confidence < 0.9
 
@@ -337,7 +341,7 @@ def annotate(texts: list[str], words: Lexicon, config: WeakConfig = ONE) -> list
 
 
 def labelled(articles: list[Article], words: Lexicon, config: WeakConfig = ONE) -> list[Article]:
-    return [weak.label(found, SHARES, config) for found in weak.vote(articles, words, config)]
+    return [label_model.label(found, SHARES, config) for found in label_model.vote(articles, words, config)]
 
 
 def test_weak_labels_carry_provenance_confidence_and_their_sentence(words: Lexicon) -> None:
@@ -390,8 +394,8 @@ def test_pairs_without_a_vote_are_as_sure_as_other_labels_and_from_all_over_the_
     text = f"{TEXT} The mayor of Paris met in Rome while the senator of Texas and the governor of Ohio slept in Lima."
 
     def neutral(text: str, unsure: float, config: WeakConfig) -> list[Annotation]:
-        (voted,) = weak.vote([Article("a", text)], words, config)
-        found = weak.label(voted, {**SHARES, weak.UNVOTED: unsure}, config)
+        (voted,) = label_model.vote([Article("a", text)], words, config)
+        found = label_model.label(voted, {**SHARES, label_model.UNVOTED: unsure}, config)
         assert found.annotations
         return [note for note in found.annotations if note.stance == "neutral"]
 
@@ -457,7 +461,7 @@ def test_articles_are_read_as_they_come(words: Lexicon) -> None:
             taken += 1
             yield Article(f"a{taken}", TEXT)
 
-    first = next(weak.vote(endless(), words, ONE))
+    first = next(label_model.vote(endless(), words, ONE))
     assert first.article.id == "a1"
     assert taken < 10 * mentions.BATCH
 
@@ -480,7 +484,7 @@ def test_labels_do_not_depend_on_the_number_of_processes(words: Lexicon) -> None
 )
 def test_setting_without_a_meaning_is_refused(config: WeakConfig, match: str) -> None:
     with pytest.raises(StanceError, match=match):
-        weak.check(config)
+        label_model.check(config)
 
 
 # Counting
@@ -496,7 +500,7 @@ def gold(*notes: tuple[str, str, Stance]) -> Article:
 
 def test_votes_are_judged_by_the_annotations_that_they_overlap(words: Lexicon) -> None:
     for stance, right in ((Stance.SUPPORT, 1), (Stance.OPPOSE, 0)):
-        found = tally.measure(weak.vote([gold(("Pakistan", "plan", stance))], words, ONE))
+        found = tally.measure(label_model.vote([gold(("Pakistan", "plan", stance))], words, ONE))
         count = found.counts["active/support"]
         assert (count["votes"], count["judged"], count["right"], count["unmet"]) == (1, 1, right, 0)
         assert found.counts["deed/oppose"]["unmet"] == 1
@@ -524,7 +528,7 @@ def test_a_gold_name_without_a_place_is_met_by_a_word_that_tells_it(one: str, ot
 
 def test_overlapping_and_conflicting_votes_are_counted(words: Lexicon) -> None:
     found = tally.measure(
-        weak.vote([Article("a", "The senate sanctioned and hailed the sale as a mistake.")], words, ONE)
+        label_model.vote([Article("a", "The senate sanctioned and hailed the sale as a mistake.")], words, ONE)
     )
     assert sum(count["conflict"] for count in found.counts.values()) >= 2
     assert found.counts["labelled/oppose"]["overlap"] == 1

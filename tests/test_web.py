@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from stance import corpora, stages
+from stance import corpora
+from stance.building import stages
 from stance.corpora import texts, web
 from stance.corpora.source import Dropped, Found, Repair
 from stance.errors import StanceError

@@ -17,8 +17,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedTokenizerFast
 
 from stance import jsonl
-from stance.dataset import FEATURES, Manifest, fingerprint
-from stance.encoders import set_dropout
+from stance.building.dataset import FEATURES, Manifest, fingerprint
+from stance.network.encoders import set_dropout
 from stance.records import LABELS, Example, Stance
 from stance.settings.training import ModelConfig
 
@@ -202,7 +202,7 @@ def examples(count: int, *, seed: int = 0, labels: tuple[str, ...] = LABELS) -> 
 
 
 def dataset(path: Path, splits: Mapping[str, Sequence[Example]]) -> Path:
-    """A dataset directory of these examples, which `stance.dataset.load` opens; no splits may be missing."""
+    """A dataset directory of these examples, which `stance.building.dataset.load` opens; no splits may be missing."""
     (path / "data").mkdir(parents=True)
     for split, part in splits.items():
         rows = [example.to_json() | {"stance": LABELS.index(example.stance)} for example in part]

@@ -1,26 +1,19 @@
 """stance: who supports or opposes what in the news.
 
-The package is layered; a module imports only from the rings above it:
+A module imports only from its own package and from what stands before it here:
 
-* serving   `errors` `settings` `files` `jsonl` `records` `forms` `lookup` `layouts` `encoding` `artifact` `predictor`
+* serving   `errors` `files` `jsonl` `records` `settings` `forms` `lookup` `layouts` `encoding` `artifact` `predictor`
             (numpy, onnxruntime, tokenizers)
 * reading   `mentions` `people` `reader`                               (+ spacy)
-* building  `bootstrap` `corpora` `agreement` `annotators` `questions` `unannotated` `examples` `duplicates` `splits`
-            `division` `ledger` `stages` `leaks` `soundness` `dataset` `markup` `page` `writing` `build` `versions`
-            `lexicon` `grammar` `mood` `readings` `labelling` `weak` `tally`
+* building  `bootstrap` `corpora` `building` `weak`
             (+ datasets, datasketch, filelock, pyarrow, tqdm, xxhash, yaml, scipy, trafilatura, charset_normalizer,
             requests)
-* training  `launch` `multirun` `encoders` `heads` `narrow` `relative` `model` `inference` `objective` `teacher`
-            `ancestry` `batches` `callbacks` `precision` `recipe` `renaming` `hiding` `rewriting` `augment` `failures`
-            `validation` `watch` `trainer` `checkpoints` `resume` `training` `export` `scores` `calibration`
-            `abstention` `trust` `baselines` `evaluation` `transfer` `studies` `rehearsal` `bakeoff` `curve` `review`
-            `plots` `history` `show` `usage` `space` `study` `trial` `findings` `sweep` `distributed` `engine` `lora`
-            `packaged`
+* training  `network` `launch` `augmentation` `scoring` `export` `training` `reporting` `studies`
             (+ torch, transformers, accelerate, peft, safetensors, onnx, evaluate, sklearn, cleanlab, optuna,
             sqlalchemy, psutil, submitit, matplotlib, rich)
-* rim       `origin` `runs` `tracking` `registry` `pyfunc` `sweep_runs` `jobs` `commands` `config` `stores`
-            (+ mlflow, alembic, pandas, hydra, omegaconf)
+* rim       `tracking` `pyfunc` `jobs` `config` `commands`             (+ mlflow, alembic, pandas, hydra, omegaconf)
 
+What stands in parentheses is what a ring needs to be installed. Each package says in its docstring what belongs there.
 Importing this package does nothing; import what you need from its modules.
 """
 

@@ -29,8 +29,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from stance import launch, multirun, usage
+from stance import launch
 from stance.errors import StanceError, hidden, install, no_room, printable
+from stance.settings import usage
+from stance.training import multirun
 
 Job = TypeVar("Job")
 USAGE_ERROR = 2

@@ -21,19 +21,19 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 import stance
 from stance import jsonl
-from stance import model as models
 from stance.artifact import FORMAT_VERSION, MODELS
-from stance.calibration import FEW, measures, softmax
 from stance.errors import StanceError
 from stance.files import replace_directory, sha256
-from stance.inference import Logits
-from stance.inference import logits as torch_logits
-from stance.model import Checkpoint
+from stance.network import model as models
+from stance.network.inference import Logits
+from stance.network.inference import logits as torch_logits
+from stance.network.model import Checkpoint
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, without_places
-from stance.scores import MASKED, Answers, known, score
+from stance.scoring.calibration import FEW, measures, softmax
+from stance.scoring.scores import MASKED, Answers, known, score
+from stance.scoring.trust import Asked, Trust, fit
 from stance.settings.scoring import ExportConfig
-from stance.trust import Asked, Trust, fit
 
 OPSETS = range(17, 23)
 """Versions of the operator set that PyTorch writes as asked and ONNX Runtime runs, tried one by one."""

@@ -1,6 +1,6 @@
 """The processes that `torchrun`, `accelerate launch` or Slurm started, as every script sees them. Needs no torch.
 
-What they share while they train is `stance.distributed`'s matter.
+What they share while they train is `stance.training.distributed`'s matter.
 """
 
 import os

@@ -5,17 +5,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import ancestry, bakeoff, dataset, recipe, resume, tracking, training, transfer
+from stance import tracking
+from stance.building import dataset
+from stance.building.dataset import Manifest
 from stance.config import override
-from stance.dataset import Manifest
 from stance.errors import StanceError
 from stance.files import check_output
 from stance.jobs.studies import BakeoffJob
 from stance.records import Example
-from stance.rehearsal import rehearse
-from stance.runs import Run
-from stance.show import columns
-from stance.studies import Memory, Sets, learned, noted, say_unused, seedless, told
+from stance.reporting.show import columns
+from stance.scoring import transfer
+from stance.studies import Memory, Sets, bakeoff, learned, noted, say_unused, seedless, told
+from stance.tracking.runs import Run
+from stance.training import ancestry, finetuning, recipe, resume
+from stance.training.rehearsal import rehearse
 
 Datasets = dict[str, tuple[dict[str, list[Example]], Manifest]]
 """What was read, by its directory."""
@@ -54,7 +57,7 @@ def _contender(job: BakeoffJob, name: str, changes: Sequence[str], read: Dataset
     for change in changes:
         if lacking := recipe.idle(change.partition("=")[0].removeprefix("training."), own.training):
             raise StanceError(f"{change!r}: has no effect without {lacking}; set that too, or leave this out")
-    found = bakeoff.Contender(name, manifest.sha256, rows, own.model, training.suit(own.model, own.training))
+    found = bakeoff.Contender(name, manifest.sha256, rows, own.model, finetuning.suit(own.model, own.training))
     rehearse(found.model, found.training, rows)
     return found
 

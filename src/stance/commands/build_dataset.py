@@ -4,10 +4,11 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import build, dataset, leaks, tracking
+from stance import tracking
+from stance.building import build, dataset, leaks
 from stance.jobs import building
 from stance.jobs.building import BuildJob
-from stance.show import columns
+from stance.reporting.show import columns
 
 
 def run(job: BuildJob) -> Path:

@@ -3,14 +3,19 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import ancestry, dataset, evaluation, jsonl, plots, registry, tracking
+from stance import jsonl, tracking
 from stance.artifact import files_of
-from stance.evaluation import MODEL
+from stance.building import dataset
 from stance.files import check_output
 from stance.jobs.training import EvaluateJob
 from stance.predictor import load_version
-from stance.runs import Run
-from stance.show import columns
+from stance.reporting import plots
+from stance.reporting.show import columns
+from stance.scoring import evaluation
+from stance.scoring.evaluation import MODEL
+from stance.tracking import registry
+from stance.tracking.runs import Run
+from stance.training import ancestry
 
 
 def run(job: EvaluateJob) -> float:

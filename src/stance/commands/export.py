@@ -3,9 +3,13 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import ancestry, dataset, export, model, origin, registry, resume, tracking
+from stance import export, tracking
+from stance.building import dataset
 from stance.files import check_outside, check_replaceable, remove_leftovers
 from stance.jobs.training import ExportJob
+from stance.network import model
+from stance.tracking import origin, registry
+from stance.training import ancestry, resume
 
 
 def run(job: ExportJob) -> Path:

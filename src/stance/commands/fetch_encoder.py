@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from stance import packaged
 from stance.jobs.fetching import FetchEncoderJob
+from stance.network import packaged
 
 
 def run(job: FetchEncoderJob) -> Path:

@@ -4,15 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import ancestry, curve, dataset, plots, resume, studies, tracking, training, transfer
-from stance.curve import Point
+from stance import studies, tracking
+from stance.building import dataset
 from stance.errors import StanceError
 from stance.files import check_output
-from stance.inference import Logits
 from stance.jobs.studies import CurveJob
-from stance.rehearsal import rehearse
-from stance.runs import Run
-from stance.show import columns
+from stance.network.inference import Logits
+from stance.reporting import plots
+from stance.reporting.show import columns
+from stance.scoring import transfer
+from stance.studies import curve
+from stance.studies.curve import Point
+from stance.tracking.runs import Run
+from stance.training import ancestry, finetuning, resume
+from stance.training.rehearsal import rehearse
 
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -35,7 +40,7 @@ def run(job: CurveJob) -> Path:
     """Train on ever more articles over seeds, and plot what each model scores."""
     curve.check(job.curve)
     output, memory = _outputs(job)
-    given, job = job.training, replace(job, training=training.suit(job.model, job.training))
+    given, job = job.training, replace(job, training=finetuning.suit(job.model, job.training))
     rows, manifest = dataset.load(Path(job.dataset))
     rehearse(job.model, job.training, rows)
     curve.check_subsets(rows, job.training, job.curve)

@@ -4,14 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import build, corpora, examples, jsonl, review, studies, tracking, training
-from stance.evaluation import slug
+from stance import corpora, jsonl, studies, tracking
+from stance.building import build, examples
 from stance.files import check_output
 from stance.jobs.building import sources
 from stance.jobs.studies import ReviewJob
 from stance.records import Article, Example
+from stance.reporting.show import columns
+from stance.scoring.evaluation import slug
 from stance.settings.building import CorpusConfig, ExamplesConfig
-from stance.show import columns
+from stance.studies import review
+from stance.training import finetuning
 
 
 def run(job: ReviewJob) -> Path:
@@ -19,7 +22,7 @@ def run(job: ReviewJob) -> Path:
     review.check(job.review)
     review.check_recipe(job.training)
     examples.check(job.examples)
-    job = replace(job, training=training.suit(job.model, job.training))
+    job = replace(job, training=finetuning.suit(job.model, job.training))
     chosen = sources(job.corpora)
     build.check(chosen)
     check_output(Path(job.output), job.model.name, job.training.lexicon, *(source.path for source in chosen))

@@ -4,17 +4,19 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import ancestry, dataset, findings, study, sweep_runs, training, trial
-from stance.dataset import Manifest
+from stance.building import dataset
+from stance.building.dataset import Manifest
 from stance.errors import StanceError
 from stance.files import check_outside, check_permitted
 from stance.jobs import DATASET
 from stance.jobs.studies import SweepJob
-from stance.runs import Run
 from stance.settings.training import ModelConfig, TrainingConfig
-from stance.space import Settings, Space, changed, ends, overruled, values
-from stance.studies import joined, say_unused, seedless
-from stance.sweep import Worker
+from stance.studies import findings, joined, say_unused, seedless, study, trial
+from stance.studies.space import Settings, Space, changed, ends, overruled, values
+from stance.studies.sweep import Worker
+from stance.tracking import sweep_runs
+from stance.tracking.runs import Run
+from stance.training import ancestry, finetuning
 
 
 def run(job: SweepJob) -> float:
@@ -85,6 +87,6 @@ def _doubts(plan: trial.Plan, manifest: Manifest) -> dict[str, str]:
 def as_trained(drawn: Settings) -> Settings:
     """What a trial trains with, for its record: with all that is left to the encoder."""
     try:
-        return replace(drawn, training=training.suit(drawn.model, drawn.training))
+        return replace(drawn, training=finetuning.suit(drawn.model, drawn.training))
     except StanceError:  # the trial meets the same error, and tells of it
         return drawn

@@ -6,16 +6,20 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stance import ancestry, dataset, encoders, failures, launch, model, origin, resume, teacher, tracking, training
-from stance.dataset import Manifest
-from stance.engine import auto_settings
+from stance import launch, tracking
+from stance.building import dataset
+from stance.building.dataset import Manifest
 from stance.errors import StanceError
 from stance.files import check_outside, check_replaceable
 from stance.jobs.training import TrainJob
-from stance.recipe import doubt, suited, without_effect
+from stance.network import encoders, model
 from stance.records import UNLABELLED, Example
-from stance.rehearsal import rehearse
-from stance.runs import Run
+from stance.tracking import origin
+from stance.tracking.runs import Run
+from stance.training import ancestry, failures, finetuning, resume, teacher
+from stance.training.engine import auto_settings
+from stance.training.recipe import doubt, suited, without_effect
+from stance.training.rehearsal import rehearse
 
 
 def run(job: TrainJob) -> float:
@@ -98,7 +102,7 @@ def _made(job: TrainJob, manifest: Manifest) -> float | None:
     return made.get("macro_f1")
 
 
-def _train(job: TrainJob, rows: dict[str, list[Example]], manifest: Manifest, active: Run) -> training.Result:
+def _train(job: TrainJob, rows: dict[str, list[Example]], manifest: Manifest, active: Run) -> finetuning.Result:
     """Train within a tracked run."""
     about = {
         "dataset_sha256": manifest.sha256,
@@ -107,7 +111,7 @@ def _train(job: TrainJob, rows: dict[str, list[Example]], manifest: Manifest, ac
         "learned_from": ancestry.learned_from(manifest, job.training),
     }
     active.tag(**auto_settings(job.model, job.training))
-    result = training.train(
+    result = finetuning.train(
         rows,
         job.model,
         job.training,
@@ -133,4 +137,6 @@ def _asked(job: TrainJob, rows: dict[str, list[Example]]) -> str:
 def _follow(job: TrainJob, rows: dict[str, list[Example]]) -> float:
     """Train as one of the further processes."""
     output = Path(job.output)
-    return training.train(rows, job.model, job.training, output=output, about={}, resume=job.resume).scores["macro_f1"]
+    return finetuning.train(rows, job.model, job.training, output=output, about={}, resume=job.resume).scores[
+        "macro_f1"
+    ]

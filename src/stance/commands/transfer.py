@@ -3,13 +3,15 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import jsonl, registry, tracking, transfer
+from stance import jsonl, tracking
 from stance.artifact import files_of
 from stance.files import check_output
 from stance.jobs.training import TransferJob
 from stance.predictor import load_version
-from stance.scores import flat
-from stance.show import columns
+from stance.reporting.show import columns
+from stance.scoring import transfer
+from stance.scoring.scores import flat
+from stance.tracking import registry
 
 
 def run(job: TransferJob) -> float:

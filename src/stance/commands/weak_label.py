@@ -9,37 +9,38 @@ from typing import Any
 
 from tqdm import tqdm
 
-from stance import corpora, jsonl, lexicon, tally, tracking, weak
+from stance import corpora, jsonl, tracking
 from stance.corpora.source import Dropped, Found
 from stance.errors import StanceError
 from stance.files import check_output
 from stance.forms import article_to_json
 from stance.jobs.building import WeakJob
 from stance.records import Article
+from stance.reporting.show import columns
 from stance.settings.building import SourceConfig
-from stance.show import columns
-from stance.tally import Outcome, Tally
+from stance.weak import label_model, lexicon, tally
+from stance.weak.tally import Outcome, Tally
 
 
 def run(job: WeakJob) -> Path:
     """Let labelling functions annotate articles, and report how often each votes and is right against gold."""
-    weak.check(job.weak)
+    label_model.check(job.weak)
     check_output(Path(job.output), job.source.path, job.weak.gold, job.weak.lexicon)
     words = lexicon.load(Path(job.weak.lexicon))
-    stated = weak.given(words)
+    stated = label_model.given(words)
     found = _opened(job.source)
     print(f"weak_label: {job.source.path} -> {job.output}")
     with tracking.run(job.tracking, stage="weak", settings=asdict(job)) as active:
         known = Tally()
         if job.weak.gold:
             articles = tally.gold(Path(job.weak.gold))
-            known = tally.measure(weak.vote(tqdm(articles, "gold articles", unit=""), words, job.weak))
+            known = tally.measure(label_model.vote(tqdm(articles, "gold articles", unit=""), words, job.weak))
         shares = {**stated, **tally.shares(known)}
         seen, outcome, lost = Tally(), Outcome(), Counter[str]()
 
         def rows() -> Iterator[dict[str, Any]]:
-            for voted in weak.vote(tqdm(_articles(found, job, lost), "articles", unit=""), words, job.weak):
-                labelled = weak.label(voted, shares, job.weak)
+            for voted in label_model.vote(tqdm(_articles(found, job, lost), "articles", unit=""), words, job.weak):
+                labelled = label_model.label(voted, shares, job.weak)
                 seen.add(voted)
                 outcome.add(labelled, voted.article.annotations)
                 if labelled.annotations:

@@ -10,15 +10,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from stance import agreement, annotators, corpora, jsonl, splits
-from stance.corpora import check, convert, coverage, variety
+from stance import corpora, jsonl
+from stance.building import splits
+from stance.building.splits import SPLITS
+from stance.corpora import agreement, annotators, check, convert, coverage, variety
 from stance.corpora.source import Dropped
 from stance.errors import StanceError, printable
 from stance.files import check_output, resolved, write_text
 from stance.forms import article_to_json
 from stance.records import LABELS, Article
 from stance.settings.building import SourceConfig, SplitConfig
-from stance.splits import SPLITS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

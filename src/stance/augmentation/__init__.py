@@ -1,0 +1,1 @@
+"""Further or changed training pairs, sure of their labels: names masked, swapped or hidden, sentences rewritten."""
