@@ -27,7 +27,7 @@ from stance.artifact import read_metadata
 from stance.building import dataset
 from stance.config import Script
 from stance.errors import StanceError
-from stance.files import write_text
+from stance.files import check_output, write_text
 from stance.jobs import ARTIFACT, DATASET
 from stance.jobs.training import TrainJob
 from stance.network.precision import bf16_gain, bf16_instructions, choose_precision
@@ -108,6 +108,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def run(options: argparse.Namespace) -> str:
     """Measure everything and write the tables, which are returned."""
     load = os.getloadavg()[0]
+    check_output(options.output)
     job = Script(f"{SCRIPTS}/train.py", job=TrainJob).compose(options.settings)
     before, behind = read_document(options.output)
     rows, _ = dataset.load(options.dataset)

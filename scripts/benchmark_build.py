@@ -17,21 +17,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmark_figures import positive, report
 from stance import corpora, jsonl
-from stance.files import write_text
+from stance.errors import StanceError
+from stance.files import check_output, write_text
 from stance.forms import article_to_json
 from stance.records import Annotation, Article, Mention
 from stance.settings.building import CorpusConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "BENCHMARKS.md"
+DSE = ROOT / "data" / "public" / "dse"
 START, END = "<!-- building: begin -->", "<!-- building: end -->"
 
 
-def sentences(source: Path) -> list[Article]:
+def sentences(source: Path | None) -> list[Article]:
     """Real sentences with two names each; the project's own corpus, evidence by evidence, where DSE is not there."""
-    if source.is_dir():
-        return corpora.sound(CorpusConfig(format="dse", path=str(source)))
+    if source or DSE.is_dir():
+        return corpora.sound(CorpusConfig(format="dse", path=str(source or DSE)))
     found = []
     for article in corpora.read(ROOT / "data" / "corpus"):
         for number, note in enumerate(article.annotations):
@@ -55,7 +58,7 @@ def changed(article: Article, copy: int, words: list[str]) -> dict[str, Any]:
     return {"id": f"{article.id}-{copy}", "text": text, "annotations": notes}
 
 
-def rows(source: Path, wanted: int) -> Iterator[dict[str, Any]]:
+def rows(source: Path | None, wanted: int) -> Iterator[dict[str, Any]]:
     """Articles with `wanted` annotations or a few more."""
     base = sentences(source)
     random.Random(1).shuffle(base)  # noqa: S311
@@ -70,28 +73,30 @@ def rows(source: Path, wanted: int) -> Iterator[dict[str, Any]]:
         copy += 1
 
 
-def build(path: Path, output: Path) -> None:
-    """In a process of its own: build, then print seconds and the largest resident memory of it and its workers."""
+def build(options: argparse.Namespace) -> str:
+    """In a process of its own: build; seconds and the largest resident memory of it and its workers as JSON."""
     from stance.building import build
     from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig
 
     start = time.perf_counter()
-    source = CorpusConfig(name="made", path=str(path), splits="none")
+    source = CorpusConfig(name="made", path=str(options.build), splits="none")
     manifest = build.build(
-        [source], ExamplesConfig(context=0, neutral_ratio=0), SplitConfig(), LeaksConfig(), output=output
+        [source], ExamplesConfig(context=0, neutral_ratio=0), SplitConfig(), LeaksConfig(), output=options.output
     )
     kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     facts = {"seconds": time.perf_counter() - start, "own": kib[0] / 1024, "worker": kib[1] / 1024}
-    print(json.dumps(facts | {"rows": sum(manifest.rows.values()), "dropped": sum(manifest.dropped.values())}))
+    return json.dumps(facts | {"rows": sum(manifest.rows.values()), "dropped": sum(manifest.dropped.values())})
 
 
-def measure(source: Path, wanted: int) -> dict[str, float]:
+def measure(source: Path | None, wanted: int) -> dict[str, float]:
     """Time and memory of one size."""
     with tempfile.TemporaryDirectory(prefix="stance-build-") as folder:
         path = Path(folder) / "rows.jsonl"
         jsonl.write(path, rows(source, wanted))
         command = [sys.executable, __file__, "--build", str(path), "--output", str(Path(folder) / "dataset")]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True)
+        if done.returncode:
+            raise StanceError(f"--rows {wanted}: the dataset was not built, see above")
         size = path.stat().st_size / 1e6
     return json.loads(done.stdout.splitlines()[-1]) | {"megabytes": size, "wanted": wanted}  # type: ignore[no-any-return]
 
@@ -108,25 +113,29 @@ def table(found: list[dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Measure each size and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--source", type=Path, default=ROOT / "data" / "public" / "dse")
-    parser.add_argument("--write", action="store_true", help="also replace the table in docs/BENCHMARKS.md")
-    parser.add_argument("--build", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.build:
-        build(options.build, options.output)
-        return
+def run(options: argparse.Namespace) -> str:
+    """Measure each size; the table, which is written too where that is asked for."""
+    if options.write:
+        check_output(DOCUMENT)
     text = table([measure(options.source, wanted) for wanted in options.rows])
-    print(text)
     if options.write:
         document = DOCUMENT.read_text("utf-8")
         before, _, rest = document.partition(START)
         write_text(DOCUMENT, f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}")
+    return text
+
+
+def main() -> int:
+    """Measure and print the table; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=positive, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--source", type=Path, help="a folder of DSE; by default that in data/public, else our corpus")
+    parser.add_argument("--write", action="store_true", help="also replace the table in docs/BENCHMARKS.md")
+    parser.add_argument("--build", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    return report(build if options.build else run, options)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

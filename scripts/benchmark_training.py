@@ -144,6 +144,9 @@ def quality(bench: Bench, seeds: int, memory: Path) -> dict[str, Figure]:
     for seed in range(1, seeds + 1) if seeds else itertools.count(1):
         known = {train: _key(train.__name__, seed, fact) for train, fact in facts.items()}
         if not seeds and not all(key in done.known for key in known.values()):
+            if not found:
+                progress(f"{memory} has no training of both sides for these data, settings and packages: scores are "
+                         "left out; --quality 1 trains them")  # fmt: skip
             break
         for train, key in known.items():
             if key not in done.known:

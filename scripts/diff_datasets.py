@@ -16,12 +16,13 @@ from typing import Any
 from stance import jsonl
 from stance.building import versions
 from stance.building.versions import Difference
-from stance.errors import StanceError, printable
+from stance.errors import StanceError, printable, replace_unprintable
 from stance.files import check_outside
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare, print, write the report; returns the exit code."""
+    replace_unprintable()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("a", type=Path, help="directory of a dataset")
     parser.add_argument("b", type=Path, help="directory of the other one, usually the newer one")

@@ -7,14 +7,13 @@ SCRIPTS = str(Path(__file__).resolve().parent)
 sys.path[:] = [p for p in sys.path if p != SCRIPTS]  # evaluate.py would hide the package `evaluate`
 
 import argparse
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stance import jsonl
 from stance.building import dataset
 from stance.building.dataset import Manifest
-from stance.errors import StanceError, printable
+from stance.errors import StanceError, printable, replace_unprintable
 from stance.jobs import ARTIFACT, DATASET
 from stance.predictor import StancePredictor
 from stance.reader import ArticleReader
@@ -24,8 +23,7 @@ from stance.reporting import show
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the summary; returns the exit code."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # not every terminal has all letters
+    replace_unprintable()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", type=Path, default=Path(DATASET))
     parser.add_argument("--artifact", type=Path, default=Path(ARTIFACT))

@@ -360,7 +360,13 @@ def test_the_command_compares_the_annotators_inside_one_corpus(
     for pair in ("(no name) and ana", "(no name) and ben", "ana and ben: 2 articles, 2 and 2 annotations"):
         assert pair in printed
     assert printed.count("Cohen's kappa on stance: ") == 3
-    assert [(row["article_id"], row["kind"]) for _, row in jsonl.read(out)] == [("b", "tie")]
+    ((_, row),) = jsonl.read(out)
+    assert (row["article_id"], row["kind"]) == ("b", "tie")
+    assert main(["agreement", str(corpus), "--disagreements", str(out)]) == 0, "nobody has decided yet"
+    jsonl.write(out, [{**row, "decision": "oppose"}])
+    assert main(["agreement", str(corpus), "--disagreements", str(out)]) == 2
+    assert "out.jsonl: holds 1 decisions, which a new queue would erase" in capsys.readouterr().err
+    assert [row["decision"] for _, row in jsonl.read(out)] == ["oppose"]
 
 
 def test_the_command_combines_with_a_queue_and_its_decisions(

@@ -913,7 +913,7 @@ def test_only_stages_and_what_a_killed_build_left_of_them_make_room_for_a_new_on
 def test_a_build_that_is_killed_leaves_nothing_half_written_and_its_stages_serve_again(tmp_path: Path) -> None:
     source = corpus(tmp_path / "c.jsonl", plain())
     code = (
-        "import os, signal, sys; from pathlib import Path; from stance import build, division\n"
+        "import os, signal, sys; from pathlib import Path; from stance.building import build, division\n"
         "from stance.settings.building import CorpusConfig\n"
         "from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig\n"
         "division.divide = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -88,8 +88,8 @@ def small(tmp_path: Path) -> Path:
 def test_the_same_articles_and_configuration_give_the_same_bytes(made: tuple[Path, Manifest], tmp_path: Path) -> None:
     # In another process with other hash seeds, since the order of a set differs there.
     code = (
-        "from pathlib import Path; from stance import build; from stance.settings.building import CorpusConfig;"
-        "from stance.settings.building import ExamplesConfig, LeaksConfig, SplitConfig;"
+        "from pathlib import Path; from stance.building import build;"
+        "from stance.settings.building import CorpusConfig, ExamplesConfig, LeaksConfig, SplitConfig;"
         f"c = CorpusConfig(name='stance-news', path={str(CORPUS)!r}, limit={LIMIT}, splits='none',"
         " licence='cc-by-4.0');"
         "build.build([c], ExamplesConfig(), SplitConfig(), LeaksConfig(), "

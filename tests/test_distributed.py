@@ -207,7 +207,7 @@ def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("CXX", str(tmp_path / "none"))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
-    code = "from stance import engine; engine.check_compiler()"
+    code = "from stance.training import engine; engine.check_compiler()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "StanceError: training.compile=true: PyTorch can't compile on this machine" in done.stderr
     assert "set training.compile=false" in done.stderr

@@ -227,7 +227,7 @@ def test_a_missing_directory_below_the_repository_names_the_command_that_fetches
 @pytest.mark.slow
 def test_a_hub_name_without_network_is_one_clear_error() -> None:
     code = (
-        "from stance import encoders\n"
+        "from stance.network import encoders\n"
         "from stance.errors import StanceError\n"
         "from stance.settings.training import ModelConfig\n"
         "try:\n    encoders.load(ModelConfig(name='FacebookAI/roberta-base'))\n"

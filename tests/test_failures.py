@@ -220,12 +220,12 @@ def limit():
 TRAINED = """
 import tiny
 from test_failures import LONG, SPLITS, many
-from stance import training
+from stance.training import finetuning
 from stance.settings.training import TrainingConfig
 
 def train(splits, tokens):
     values = TrainingConfig(epochs=1, tokens_per_batch=tokens, precision="fp32")
-    training.train(splits, tiny.config(name=sys.argv[1], **LONG), values, output=Path(sys.argv[2]), about={})
+    finetuning.train(splits, tiny.config(name=sys.argv[1], **LONG), values, output=Path(sys.argv[2]), about={})
 
 train(SPLITS, 128)  # so that nothing has to be imported under the limit
 limit()

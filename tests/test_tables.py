@@ -693,6 +693,12 @@ def test_line_ends_and_zero_width_characters_are_cleaned_and_offsets_follow(tmp_
     ]
 
 
+def test_white_space_that_few_know_still_parts_words() -> None:
+    assert (
+        texts.clean("the plan\x0bIran said\x0cOman\x1eQatar\x1fYemen").text == "the plan\nIran said\nOman\nQatar\nYemen"
+    )
+
+
 def test_right_to_left_text_and_the_joiners_it_needs_stay_as_they_are(tmp_path: Path) -> None:
     text = "دولت می\u200cخواهد \u200fطرح\u200f را رد کند."
     article, notes = one(tmp_path, {"text": text, "actor": "دولت", "target": "طرح"})
@@ -706,7 +712,7 @@ def test_letters_are_not_composed(tmp_path: Path) -> None:
     assert (article.text, notes) == ("Mu\u0308ller sued Tolvik.", [])
 
 
-@given(st.text(st.sampled_from("ab \r\n\u200b\ufeff\u200cش\x00\u2028é"), max_size=40), st.data())
+@given(st.text(st.sampled_from("ab \r\n\x0b\x1f\u200b\ufeff\u200cش\x00\u2028é"), max_size=40), st.data())
 def test_an_offset_still_points_to_its_character_after_cleaning(text: str, data: st.DataObject) -> None:
     cleaned = texts.clean(text)
     kept = [i for i in range(len(text)) if i not in cleaned.gone]

@@ -901,6 +901,8 @@ def test_the_command_converts_and_tells_what_it_dropped(tmp_path: Path, capsys: 
         replace(ARTICLE, exhaustive=False, where=f"{tmp_path / 'back.jsonl'}:1")
     ]
     assert main([*back, "--labels", "hates=oppose"]) == 0
+    (ann / "iran.ann").write_text((ann / "iran.ann").read_text().replace("hates", "-1"))
+    assert main([*back, "--labels=-1=oppose", "--labels", "1=support"]) == 0
     assert main([*back, "--labels", "hates"]) == 2
     assert "expected NAME=VALUE, found 'hates'" in capsys.readouterr().err
 

@@ -1,8 +1,10 @@
 """Weak labels: what each labelling function says of a sentence, the lexicon's mistakes, the label model, the script."""
 
 import json
+import os
 import re
 import shutil
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from spacy.tokens import Doc
 
 from conftest import ROOT, script
 from stance import jsonl, mentions
+from stance.building import workers
 from stance.errors import StanceError
 from stance.forms import article_from_json, article_to_json
 from stance.records import Annotation, Article, Mention, Stance
@@ -174,7 +177,7 @@ def words() -> Lexicon:
 
 
 def votes(text: str, words: Lexicon) -> list[Vote]:
-    (doc,) = mentions.docs([text], processes=1)
+    (doc,) = mentions.docs([text])
     return list(labelling.votes(labelling.scene(doc, words)))
 
 
@@ -466,11 +469,23 @@ def test_articles_are_read_as_they_come(words: Lexicon) -> None:
     assert taken < 10 * mentions.BATCH
 
 
-def test_labels_do_not_depend_on_the_number_of_processes(words: Lexicon) -> None:
+def test_labels_do_not_depend_on_the_number_of_processes(words: Lexicon, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [*SENTENCES, TEXT * 3, *ODD]
     config = replace(ONE, unvoted=2)
+    monkeypatch.setattr(label_model, "ALONE", 2)
+    monkeypatch.setattr(workers, "CHUNK", 3)
     alone, again = annotate(texts, words, config), annotate(texts, words, config)
     assert alone == again == annotate(texts, words, replace(config, processes=2))
+
+
+def die(articles: list[Article]) -> list[Article]:
+    os.kill(os.getpid(), signal.SIGKILL)  # as the system does where memory is short
+    return articles
+
+
+def test_a_process_that_dies_ends_the_work_with_a_message() -> None:
+    with pytest.raises(StanceError, match="a process that works on articles has died: of too little memory"):
+        list(workers.spread(die, [Article("a", TEXT)], 2, alone=0))
 
 
 @pytest.mark.parametrize(
@@ -589,6 +604,25 @@ def test_script_takes_the_lexicon_s_accuracies_without_gold(tmp_path: Path) -> N
     stated = lexicon.load(WORDS).accuracy
     ((_, row),) = jsonl.read(out)
     assert row["annotations"][0]["weight"] == pytest.approx(stated["active/support"], abs=1e-4)
+
+
+def test_accuracies_of_no_article_are_refused(tmp_path: Path) -> None:
+    jsonl.write(tmp_path / "in.jsonl", [article_to_json(Article("one", TEXT))])
+    held = replace(gold(("Pakistan", "plan", Stance.SUPPORT)), split="test")
+    jsonl.write(tmp_path / "gold.jsonl", [article_to_json(held)])
+    with pytest.raises(StanceError, match=r"weak\.gold=.*gold\.jsonl: no article of the train split there"):
+        script("weak_label").main(weak_label(tmp_path, f"weak.gold={tmp_path}/gold.jsonl"))
+
+
+def test_labels_of_two_tables_without_ids_have_ids_of_their_own(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text(f'text\n"{TEXT}"\n')
+        given = [f"source.path={tmp_path}/{name}.csv", "source.format=web", f"output={tmp_path}/{name}.jsonl"]
+        script("weak_label").main(weak_label(tmp_path, "weak.gold=''", *given))
+    assert [row["id"] for name in ("a", "b") for _, row in jsonl.read(tmp_path / f"{name}.jsonl")] == [
+        "a-0000001",
+        "b-0000001",
+    ]
 
 
 def test_script_writes_over_nothing_that_it_reads(tmp_path: Path) -> None:

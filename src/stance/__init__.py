@@ -1,6 +1,6 @@
 """stance: who supports or opposes what in the news.
 
-A module imports only from its own package and from what stands before it here:
+A module imports only from its own package and from what stands before it here (but for what `python -m` runs):
 
 * serving   `errors` `files` `jsonl` `records` `settings` `forms` `lookup` `layouts` `encoding` `artifact` `predictor`
             (numpy, onnxruntime, tokenizers)

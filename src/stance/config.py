@@ -30,7 +30,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from stance import launch
-from stance.errors import StanceError, hidden, install, no_room, printable
+from stance.errors import StanceError, hidden, install, no_room, printable, replace_unprintable
 from stance.settings import usage
 from stance.training import multirun
 
@@ -87,6 +87,7 @@ class Script(Generic[Job]):
 
     def cli(self) -> None:
         """Run from the command line and exit: 0, or 2 after one line about a user's mistake."""
+        replace_unprintable()
         # Beside the script, evaluate.py would hide the package `evaluate`.
         sys.path[:] = [place for place in sys.path if Path(place).resolve() != self.file.parent]
         if ONLY_PRINT & {argument.partition("=")[0] for argument in sys.argv[1:]}:

@@ -1,7 +1,9 @@
 """The one exception for a user's mistake, which scripts print as a line with exit code 2, and what its texts share."""
 
 import errno
+import io
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +54,12 @@ def printable(text: str, most: int = _LONGEST) -> str:
     if len(text) > most:
         text = f"{text[: most // 2]} … {text[len(text) - most // 2 :]}"
     return _CONTROL.sub("\ufffd", text)
+
+
+def replace_unprintable() -> None:
+    """Let standard output write "?" for letters that a terminal's or a pipe's encoding lacks."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def password(address: str) -> str:

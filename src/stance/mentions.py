@@ -122,9 +122,9 @@ def pieces(text: str) -> Iterator[tuple[int, str]]:
         start = end
 
 
-def docs(texts: Iterable[str], *, processes: int) -> Iterator[Doc]:
+def docs(texts: Iterable[str]) -> Iterator[Doc]:
     """Parses with lemmas and names of texts of at most `PIECE` characters, in order, in bounded memory."""
-    yield from pipeline(lemmas=True).pipe(texts, batch_size=BATCH, n_process=processes)
+    yield from pipeline(lemmas=True).pipe(texts, batch_size=BATCH)
 
 
 def laid_out(text: str) -> str:

@@ -105,7 +105,7 @@ def _parsed(texts: Sequence[str]) -> Iterator[tuple[list[int], Doc]]:
     numbers: dict[str, list[int]] = {}
     for number, text in enumerate(texts):
         numbers.setdefault(text, []).append(number)
-    yield from zip(numbers.values(), mentions.docs(numbers, processes=1), strict=True)
+    yield from zip(numbers.values(), mentions.docs(numbers), strict=True)
 
 
 def _clause(example: Example, reading: Reading) -> _Clause | None:

@@ -8,19 +8,15 @@ through, so that memory does not grow with the corpus; a large one is worked on 
 import glob
 import hashlib
 import json
-import multiprocessing
 import os
 import re
 import secrets
 import shutil
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib import metadata
-from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -29,19 +25,17 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from stance import corpora, jsonl, mentions
-from stance.building import duplicates, examples
+from stance.building import duplicates, examples, workers
 from stance.building.ledger import Made, Writer
 from stance.errors import StanceError
 from stance.files import replace_directory
 from stance.records import Article
 from stance.settings.building import CorpusConfig, ExamplesConfig
 
-VERSION = 9
+VERSION = 10
 """Of what a stage holds; another one is made anew."""
 ALONE = 512
 """Articles that one process handles before others are started."""
-CHUNK, CHARACTERS = 128, 2_000_000
-"""Articles that are handed to a process at once, and about how many characters of them."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +93,7 @@ def stage(source: CorpusConfig, config: ExamplesConfig, *, work: Path, processes
         source: the corpus.
         config: how examples are made.
         work: the directory of stages.
-        processes: at most so many; 0 takes one a core.
+        processes: at most so many; 0 takes one a core, eight at most.
 
     Raises:
         StanceError: the corpus can't be read, or more of it is dropped than `source.max_dropped`.
@@ -111,8 +105,8 @@ def stage(source: CorpusConfig, config: ExamplesConfig, *, work: Path, processes
     else:
         for left in _ours(work, f".{source.name}-", r"\..+"):  # by a build that was killed
             shutil.rmtree(left)
-        with replace_directory(folder, marker="stage.json") as partial:
-            _fill(partial, source, config, processes or _cores())
+        with replace_directory(folder, marker="stage.json") as unfinished:
+            _fill(unfinished, source, config, processes)
         for old in _ours(work, f"{source.name}-"):  # of other inputs
             if old != folder and (old / "stage.json").is_file():
                 shutil.rmtree(old.replace(old.with_name(f".{old.name}.{secrets.token_hex(4)}")))
@@ -127,11 +121,6 @@ def _ours(work: Path, start: str, end: str = "") -> list[Path]:
     name = re.compile(f"{re.escape(start)}[0-9a-f]{{16}}{end}")
     found = work.glob(f"{glob.escape(start)}*")
     return [path for path in found if name.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]
-
-
-def _cores() -> int:
-    """Cores that this process may use; eight processes at most, since each holds a parser."""
-    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
 
 
 def files(source: CorpusConfig) -> list[Path]:
@@ -181,7 +170,7 @@ def _fill(folder: Path, source: CorpusConfig, config: ExamplesConfig, processes:
                 else:
                     writer.remark(item)
 
-        made = _made(sound(), config, source.name, processes)
+        made = workers.spread(partial(_work, config=config, corpus=source.name), sound(), processes, alone=ALONE)
         for one in tqdm(made, f"{source.name}: examples", corpora.size(source), unit="article"):
             writer.add(one)
     jsonl.write_json(folder / "stage.json", writer.facts())
@@ -204,48 +193,6 @@ def _check_usable(found: Stage, source: CorpusConfig) -> None:
         raise StanceError(
             f"{source.path}: no row can be made of its {found.articles} articles ({why or 'no annotation'})"
         )
-
-
-def _made(articles: Iterator[Article], config: ExamplesConfig, corpus: str, processes: int) -> Iterator[Made]:
-    """What becomes of each article, in order; more processes join in when there are many."""
-    yield from chain.from_iterable(_work(chunk, config, corpus) for chunk in _chunks(islice(articles, ALONE)))
-    chunks = _chunks(articles)
-    if processes == 1:
-        yield from chain.from_iterable(_work(chunk, config, corpus) for chunk in chunks)
-    elif first := next(chunks, None):
-        with _pool(processes) as pool:
-            waiting: deque[Future[list[Made]]] = deque()
-            for chunk in chain([first], chunks):  # a few ahead, so that memory stays bounded
-                waiting.append(pool.submit(_work, chunk, config, corpus))
-                if len(waiting) > 2 * processes:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
-
-
-@contextmanager
-def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
-    try:
-        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-            yield pool
-    except BrokenProcessPool as error:
-        raise StanceError(
-            "a process that makes examples has died: of too little memory, or because the calling script builds "
-            "outside of `if __name__ == '__main__':`"
-        ) from error
-
-
-def _chunks(articles: Iterable[Article]) -> Iterator[list[Article]]:
-    chunk: list[Article] = []
-    characters = 0
-    for article in articles:
-        chunk.append(article)
-        characters += len(article.text)
-        if len(chunk) == CHUNK or characters > CHARACTERS:
-            yield chunk
-            chunk, characters = [], 0
-    if chunk:
-        yield chunk
 
 
 def _work(articles: Sequence[Article], config: ExamplesConfig, corpus: str) -> list[Made]:

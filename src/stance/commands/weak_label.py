@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,18 @@ def run(job: WeakJob) -> Path:
     check_output(Path(job.output), job.source.path, job.weak.gold, job.weak.lexicon)
     words = lexicon.load(Path(job.weak.lexicon))
     stated = label_model.given(words)
-    found = _opened(job.source)
+    found = _opened(replace(job.source, name=job.source.name or Path(job.source.path).stem))
     print(f"weak_label: {job.source.path} -> {job.output}")
     with tracking.run(job.tracking, stage="weak", settings=asdict(job)) as active:
         known = Tally()
         if job.weak.gold:
             articles = tally.gold(Path(job.weak.gold))
             known = tally.measure(label_model.vote(tqdm(articles, "gold articles", unit=""), words, job.weak))
+            if not known.articles:
+                raise StanceError(
+                    f"weak.gold={job.weak.gold}: no article of the train split there; expected some, or weak.gold= to "
+                    "take the accuracies of the lexicon"
+                )
         shares = {**stated, **tally.shares(known)}
         seen, outcome, lost = Tally(), Outcome(), Counter[str]()
 

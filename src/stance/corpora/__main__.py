@@ -1,6 +1,7 @@
 """`python -m stance.corpora COMMAND PATH`: check, describe, split, compare, combine and convert annotated corpora.
 
-Exit code 0 when all is well, 1 when rules are broken or something was dropped, 2 when the corpus can't be read.
+Exit code 0 when all is well, 1 when rules are broken, an export drops something or a decision is out of date, 2 when
+the corpus, or a row of what is checked, can't be used.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from stance.building import splits
 from stance.building.splits import SPLITS
 from stance.corpora import agreement, annotators, check, convert, coverage, variety
 from stance.corpora.source import Dropped
-from stance.errors import StanceError, printable
+from stance.errors import StanceError, printable, replace_unprintable
 from stance.files import check_output, resolved, write_text
 from stance.forms import article_to_json
 from stance.records import LABELS, Article
@@ -24,6 +25,7 @@ from stance.settings.building import SourceConfig, SplitConfig
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    replace_unprintable()
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.run
     try:
@@ -70,8 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--format", default="jsonl", choices=corpora.FORMATS, help="of PATH (default jsonl)")
     command.add_argument("--to", required=True, choices=convert.WRITERS, help="the format to write")
     command.add_argument("--output", required=True, type=Path, help="the file, for brat the folder, to write")
-    command.add_argument("--labels", nargs="*", default=[], metavar="THEIRS=OURS", help="stances as PATH calls them")
-    command.add_argument("--columns", nargs="*", default=[], metavar="OURS=THEIRS", help="columns, for tables")
+    for name, pair, about in (
+        ("--labels", "THEIRS=OURS", "stances as PATH calls them; one that begins with a minus as --labels=-1=oppose"),
+        ("--columns", "OURS=THEIRS", "columns, for tables"),
+    ):
+        command.add_argument(name, nargs="*", action="extend", default=[], metavar=pair, help=about)
     command.add_argument("--predictions", type=Path, help="a model's triples (JSON Lines) as pre-annotations")
     command = commands.add_parser("config", help="Print what a tool must be told about our labels.")
     command.set_defaults(run=_config)
@@ -156,6 +161,8 @@ def _agreement(options: argparse.Namespace) -> int:
         check_output(options.disagreements, options.path, options.second or "")
     first = corpora.read(options.path)
     if options.second is None:
+        if options.disagreements:
+            annotators.check_queue(options.disagreements)
         return _panel(first, options.disagreements)
     matched = agreement.match(first, corpora.read(options.second))
     result = agreement.measure(matched)

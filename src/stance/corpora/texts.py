@@ -44,10 +44,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 # The joiners U+200C and U+200D stay beside scripts that need them.
 _NEEDS_JOINERS = "[\u0590-\u1fff\u3000-\U0010ffff]"
 _INVISIBLE = re.compile(
-    rf"[\ufeff\ufffe\uffff\u200b\u2060\u180e\u00ad\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?=\n)"
+    rf"[\ufeff\ufffe\uffff\u200b\u2060\u180e\u00ad\x00-\x08\x0e-\x1b\x7f]|\r(?=\n)"
     rf"|(?<!{_NEEDS_JOINERS})[\u200c\u200d](?!{_NEEDS_JOINERS})"
 )
-_OTHER_BREAK = re.compile("[\r\x85\u2028\u2029]")
+_OTHER_BREAK = re.compile("[\r\x0b\x0c\x1c-\x1f\x85\u2028\u2029]")
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n\s*")
 _WRAPPED = re.compile(r"[\w,;-]\n(?=[a-z])")
 

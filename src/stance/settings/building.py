@@ -161,6 +161,6 @@ class WeakConfig:
     unvoted: float = 0.0
     """Pairs that no function votes on, written as neutral, for each label of an article; drawn at random."""
     processes: int = 0
-    """Processes that parse; 0 takes one a core."""
+    """Processes that parse where there are many articles; 0 takes one a core, eight at most."""
     seed: int = 17
     """Seed of the drawing of `unvoted` pairs."""

@@ -83,6 +83,8 @@ def say_unused(config: TrainingConfig, seeds: str, *, among: Sequence[TrainingCo
         among: see `recipe.without_effect`.
     """
     said = without_effect(config, among)
+    if config.save_steps:
+        said.append(f"training.save_steps={config.save_steps} is not used: a study goes on after its last training")
     if config.seed != TrainingConfig.seed:
         said.append(f"training.seed={config.seed} is not used: {seeds} are")
     for line in said:

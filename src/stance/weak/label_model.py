@@ -9,15 +9,14 @@ a.
 
 import hashlib
 import math
-import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
 from stance import mentions
+from stance.building import workers
 from stance.errors import StanceError
 from stance.records import LABELS, Annotation, Article, Mention, Span, Stance, overlap
 from stance.settings.building import WeakConfig
@@ -28,6 +27,8 @@ from stance.weak.readings import FUNCTIONS
 
 UNVOTED = "unvoted"
 """The name under which pairs that no function votes on are neutral."""
+ALONE = 128
+"""Articles that one process parses before others are started, which takes some seconds."""
 UNMEASURED = 0.6
 """Accuracy of a function of which nothing is known."""
 _DRAWN = 100  # of the pairs of a piece of text that no function votes on, how many are kept to draw from
@@ -70,29 +71,22 @@ def given(words: Lexicon) -> dict[str, float]:
 
 
 def vote(articles: Iterable[Article], words: Lexicon, config: WeakConfig) -> Iterator[Voted]:
-    """Parse articles in batches on several processes and let every function vote."""
-    waiting: deque[tuple[Article, list[int]]] = deque()
+    """Parse articles, many of them on several processes, and let every function vote."""
+    return workers.spread(partial(_voted, words=words, seed=config.seed), articles, config.processes, alone=ALONE)
 
-    def texts() -> Iterator[str]:
-        for article in articles:
-            parts = list(mentions.pieces(article.text))
-            waiting.append((article, [start for start, _ in parts]))
-            yield from (part for _, part in parts)
 
-    parsed = mentions.docs(texts(), processes=config.processes or os.cpu_count() or 1)
-    found: list[tuple[list[Vote], int, list[Vote]]] = []
-    for doc in parsed:
-        while not waiting[0][1]:
-            yield Voted(waiting.popleft()[0], (), 0, ())
-        article, starts = waiting[0]
-        place = starts[len(found)]
-        random = np.random.default_rng([config.seed, place, *hashlib.sha256(article.id.encode()).digest()[:8]])
-        found.append(_piece(labelling.scene(doc, words), place, random))
-        if len(found) == len(starts):
-            waiting.popleft()
-            yield _whole(article, found)
-            found = []
-    yield from (Voted(article, (), 0, ()) for article, _ in waiting)
+def _voted(articles: Sequence[Article], words: Lexicon, seed: int) -> list[Voted]:
+    cut = [list(mentions.pieces(article.text)) for article in articles]
+    docs = mentions.docs(text for pieces in cut for _, text in pieces)
+    done = []
+    for article, pieces in zip(articles, cut, strict=True):
+        digest = hashlib.sha256(article.id.encode()).digest()[:8]
+        parts = []
+        for (place, _), doc in zip(pieces, docs, strict=False):  # the documents of the others follow
+            random = np.random.default_rng([seed, place, *digest])
+            parts.append(_piece(labelling.scene(doc, words), place, random))
+        done.append(_whole(article, parts))
+    return done
 
 
 def _piece(scene: labelling.Scene, start: int, random: np.random.Generator) -> tuple[list[Vote], int, list[Vote]]:
