@@ -338,6 +338,29 @@ def test_each_way_of_asking_has_a_threshold_of_its_own(exported: Workplace, tmp_
     placed = [replace(pair, actor_span=(0, 4), target_span=(5, 9)) for pair in PAIRS]
     answers = predictor.predict([*PAIRS, *placed], abstain=True)
     assert [answer.abstained for answer in answers] == [True] * len(PAIRS) + [False] * len(PAIRS)
+    with pytest.raises(
+        StanceError, match=r"none kept to the target risk on validation for pairs asked without places;"
+    ):
+        predictor.predict(PAIRS, abstain=True)
+
+
+def test_predict_says_which_pairs_abstain_for_want_of_a_threshold(
+    exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifact = altered(exported, tmp_path, abstention=promise(0.0, None))
+    rows = [{"text": pair.text, "actor": pair.actor, "target": pair.target} for pair in PAIRS]
+    rows.append({**rows[0], "actor_span": [0, 4], "target_span": [5, 9]})
+    jsonl.write(tmp_path / "in.jsonl", rows)
+    given = [f"artifact={artifact}", f"input={tmp_path}/in.jsonl", f"output={tmp_path}/out.jsonl", "abstain=true"]
+    out = script("predict").main(given)
+    assert [row["abstained"] for _, row in jsonl.read(out)] == [True] * len(PAIRS) + [False]
+    said = (
+        f"{len(PAIRS)} of {len(rows)} pairs are asked without places, for which export found no threshold: all abstain"
+    )
+    assert said in capsys.readouterr().out
+    jsonl.write(tmp_path / "in.jsonl", rows[:-1])
+    with pytest.raises(StanceError, match=r"no threshold to abstain by: .* for pairs asked without places"):
+        script("predict").main(given)
 
 
 def test_an_artifact_without_the_new_keys_still_loads(exported: Workplace, tmp_path: Path) -> None:

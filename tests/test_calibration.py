@@ -15,11 +15,11 @@ from conftest import Workplace
 from stance.bootstrap import Estimate
 from stance.building import dataset
 from stance.predictor import StancePredictor
-from stance.records import LABELS, Example, Pair, Stance
+from stance.records import LABELS, MASKED, Example, Pair, Stance
 from stance.reporting import plots
 from stance.scoring import calibration, trust
 from stance.scoring.abstention import Kept, choose
-from stance.scoring.scores import MASKED, Answers, known
+from stance.scoring.scores import Answers, known
 
 
 def answers(probabilities: Sequence[Sequence[float]], references: Sequence[int], groups: Sequence[str] = ()) -> Answers:
@@ -359,6 +359,18 @@ def test_a_way_of_asking_without_pairs_that_know_all_labels_has_no_threshold_and
         "asked with places, least confidence: none: no pair's corpus knows all labels, so there is nothing to choose "
         "one on"
     )
+
+
+def test_a_model_of_two_labels_has_a_threshold_among_them() -> None:
+    logits, truth = draws(400)
+    rows = [row for row in labelled(logits, truth) if row.stance != Stance.NEUTRAL]
+    kept = np.array([row.stance != Stance.NEUTRAL for row in labelled(logits, truth)])
+    polar = [replace(row, labels=("oppose", "support")) for row in rows]
+    masked = np.where(np.isin(LABELS, ("oppose", "support")), logits[kept], MASKED).astype(np.float32)
+    ways = {"with_places": (polar, masked), "without_places": (polar, masked)}
+    found = trust.fit(ways, target_risk=0.4, risk_confidence=0.9, knows=("oppose", "support")).abstention["with_places"]
+    assert found.pairs == len(polar)
+    assert found.threshold is not None
 
 
 def test_a_threshold_that_is_out_of_reach_is_no_metric_and_null_in_the_artifact() -> None:

@@ -281,7 +281,7 @@ def test_the_command_exits_with_1_for_broken_rules_and_2_for_an_unreadable_corpu
     few, odd = {**os.environ, "PYTHONIOENCODING": "ascii"}, path.rename(tmp_path / "Zoë.jsonl")
     poor = subprocess.run([*command, odd, "--min-words", "1"], capture_output=True, text=True, check=False, env=few)
     assert (poor.returncode, poor.stderr) == (1, ""), "a terminal that lacks letters"
-    assert "Zo?.jsonl:1" in poor.stdout
+    assert "Zo?.jsonl:2: annotation 2: repeats" in poor.stdout
     missing = subprocess.run([*command, tmp_path / "none"], capture_output=True, text=True, check=False)
     assert (missing.returncode, missing.stdout) == (2, "")
     assert "no such file" in missing.stderr

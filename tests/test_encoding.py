@@ -147,6 +147,14 @@ def test_name_that_is_not_printed_lies_behind_the_passage(text: str, actor: str,
         assert of_target == list(range(of_actor[-1] + 1, of_actor[-1] + 1 + len(of_target)))
 
 
+def test_texts_are_tokenised_in_parts_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["", *(f"{name} praised the plan. " * 30 for name in ("Iran", "Chad", "Peru"))]
+    pairs = [Pair(text, "Chad", "the plan") for text in texts]
+    whole = encoder().encode(pairs)
+    monkeypatch.setattr("stance.encoding.AT_ONCE", 3)
+    assert encoder().encode(pairs) == whole
+
+
 def test_given_span_decides_between_two_places_of_a_name() -> None:
     text = "Iran spoke first. Later Iran objected."
     second = text.rindex("Iran")

@@ -24,8 +24,9 @@ from stance.network import encoders, inference
 from stance.network import model as models
 from stance.network.model import Checkpoint, StanceModel
 from stance.predictor import StancePredictor
-from stance.records import LABELS, Example, Pair, without_places
+from stance.records import LABELS, MASKED, Example, Pair, without_places
 from stance.scoring.calibration import softmax
+from stance.scoring.scores import Answers
 from stance.settings.scoring import ExportConfig
 
 VALIDATION = tiny.examples(24, seed=2)
@@ -265,6 +266,25 @@ def test_a_label_that_no_corpus_knows_is_compared_too(tmp_path: Path) -> None:
     models.save(source, tmp_path / "checkpoint")
     with pytest.raises(StanceError, match="answers some validation pairs with no number; nothing was exported"):
         export.write(tmp_path / "checkpoint", rows, ExportConfig(), output=tmp_path / "artifact", about={})
+
+
+@pytest.mark.slow
+def test_what_a_model_never_learned_counts_for_nothing_in_its_export(tmp_path: Path) -> None:
+    two = ["oppose", "support"]
+    rows = [replace(example, labels=tuple(two)) for example in VALIDATION if example.stance != "neutral"]
+    source = replace(checkpoint("bert"), about={"knows": two})
+    last = [module for module in source.model.head.modules() if isinstance(module, torch.nn.Linear)][-1]
+    with torch.no_grad():
+        last.bias[LABELS.index("neutral")] = 50.0
+    models.save(source, tmp_path / "checkpoint")
+    config = ExportConfig(target_risk=0.9, risk_confidence=0.5)
+    export.write(tmp_path / "checkpoint", rows, config, output=tmp_path / "artifact", about={})
+    predictor = StancePredictor.load(tmp_path / "artifact")
+    assert predictor.metadata["abstention"]["without_places"]["pairs"] == len(rows)
+    given = predictor.probabilities([row.pair() for row in rows])
+    assert given[:, 1].max() == 0
+    assert given == pytest.approx(Answers.to(rows, given).probabilities, abs=1e-6), "as they were scored"
+    assert inference.logits(models.load(tmp_path / "checkpoint"), [rows[0].pair()])[0, 1] == MASKED
 
 
 def test_an_export_of_no_checkpoint_is_refused(tmp_path: Path, earlier: export.Exported) -> None:

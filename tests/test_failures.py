@@ -23,6 +23,7 @@ import tiny
 from conftest import ROOT, script
 from stance.errors import StanceError
 from stance.jobs.training import TrainJob
+from stance.network import encoders
 from stance.network import model as checkpoints
 from stance.records import Example
 from stance.settings.training import LoraConfig, ModelConfig, TrainingConfig
@@ -359,6 +360,19 @@ def test_what_is_set_or_impossible_is_not_advised() -> None:
     assert failures.relief((8, 128), both, ModelConfig()).endswith(
         "model.max_pairs (now 32), or choose a smaller encoder"
     )
+
+
+def test_pairs_that_have_a_pass_each_can_not_be_fewer() -> None:
+    assert "max_pairs" not in failures.relief((8, 128), TrainingConfig(), ModelConfig(layout="pair"))
+
+
+def test_want_of_memory_while_an_encoder_is_read_is_no_fault_of_the_encoder() -> None:
+    told = "[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"
+    with pytest.raises(RuntimeError, match="alloc_cpu"), encoders._reading(ModelConfig()):
+        raise RuntimeError(told)
+    other = pytest.raises(StanceError, match=r"model\.name=embedded: cannot load it \(no such tensor\)")
+    with other, encoders._reading(ModelConfig()):
+        raise RuntimeError("no such tensor")
 
 
 def test_every_setting_that_a_message_names_exists() -> None:

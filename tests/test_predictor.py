@@ -128,6 +128,40 @@ def test_a_manifest_nested_without_end_is_refused(artifact: Path) -> None:
         StancePredictor.load(artifact)
 
 
+def test_a_label_that_the_model_never_learned_is_no_answer(artifact: Path) -> None:
+    whole = StancePredictor.load(artifact)
+    pairs = [Pair(f"Iran {verb} the plan.", "Iran", "the plan") for verb in ("praised", "met", "rejected", "read")]
+    two = StancePredictor.load(alter(artifact, checkpoint={"knows": ["oppose", "support"]}))
+    found, all_three = two.probabilities(pairs), whole.probabilities(pairs)
+    assert found[:, 1].tolist() == [0] * len(pairs)
+    assert found[:, [0, 2]] == pytest.approx(
+        all_three[:, [0, 2]] / all_three[:, [0, 2]].sum(1, keepdims=True), abs=1e-6
+    )
+    assert {answer.stance for answer in two.predict(pairs)} <= {"oppose", "support"}
+
+
+@pytest.mark.parametrize("knows", [[], ["likes"], "oppose", None, [["oppose"]]])
+def test_labels_that_a_model_can_not_have_learned_are_refused(artifact: Path, knows: Any) -> None:
+    with pytest.raises(
+        StanceError, match=r"stance\.json: knows .*, expected some of \['oppose', 'neutral', 'support'\]"
+    ):
+        StancePredictor.load(alter(artifact, checkpoint={"knows": knows}))
+
+
+def test_many_pairs_are_read_in_parts_that_keep_the_pairs_of_a_text_together(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor, parts = StancePredictor.load(artifact, precision="fp32"), list[int]()
+    texts = [f"{name} praised the plan that Oman rejected." for name in ("Iran", "Chad", "Peru", "Fiji", "Mali")]
+    pairs = [Pair(text, actor, "the plan") for actor in ("Iran", "Oman") for text in texts]
+    whole = predictor.probabilities(pairs, lambda cuts: parts.append(cuts.pairs))
+    monkeypatch.setattr("stance.predictor.CHUNK", 5)
+    assert predictor.probabilities(pairs, lambda cuts: parts.append(cuts.pairs)) == pytest.approx(whole, abs=1e-5)
+    monkeypatch.setattr("stance.predictor.CHARACTERS", 1)
+    assert predictor.probabilities(pairs, lambda cuts: parts.append(cuts.pairs)) == pytest.approx(whole, abs=1e-5)
+    assert parts == [10, 4, 4, 2, 2, 2, 2, 2, 2]
+
+
 @pytest.mark.parametrize("origin", [None, [], {"dataset_sha256": 5}, {"train_run": None}])
 def test_an_origin_of_another_kind_is_refused(artifact: Path, origin: Any) -> None:
     with pytest.raises(StanceError, match=r"stance\.json: checkpoint .*expected an object, dataset_sha256 and train"):

@@ -32,7 +32,7 @@ from stance.settings.studies import BakeoffConfig
 from stance.settings.training import LoraConfig, TrainingConfig
 from stance.studies import bakeoff
 from stance.studies.bakeoff import Contender, Outcome
-from stance.training import ancestry, finetuning, teacher
+from stance.training import ancestry, finetuning, rehearsal, teacher
 from stance.training.batches import ANSWERS, IGNORED, target
 from stance.training.objective import consistency, cross_entropy
 from stance.training.recipe import teachers
@@ -535,6 +535,9 @@ def test_teachers_of_one_and_of_all_corpora_answer_together(taught_by: Path, enc
 
 def test_a_teacher_of_a_corpus_that_is_not_there_is_refused(taught_by: Path, encoder: str, tmp_path: Path) -> None:
     recipe = replace(RECIPE, teacher=[f"seesaw:{taught_by}"], teacher_cache=str(tmp_path))
+    held = {"train": SPLITS["train"], "validation": [replace(row, corpus="seesaw") for row in SPLITS["validation"]]}
+    with pytest.raises(StanceError, match="the dataset has no such corpus; found toy in training"):
+        rehearsal.check(tiny.config(name=encoder), replace(RECIPE, teacher=[f"seesaw:{taught_by}"]), held)
     with pytest.raises(StanceError, match=rf"seesaw:{taught_by}: the dataset has no such corpus; found toy"):
         finetuning.train(SPLITS, tiny.config(name=encoder), recipe, output=tmp_path / "none", about={})
 
@@ -568,6 +571,7 @@ def test_a_colon_in_a_path_names_no_corpus() -> None:
     assert teachers(TrainingConfig(teacher=given)) == [
         ("", Path("outputs/a:b")), ("seesaw", Path("outputs/a:b")), ("", Path("seesaw:")),
     ]  # fmt: skip
+    assert teachers(TrainingConfig(teacher=["dse:~/a"])) == [("dse", Path.home() / "a")]
 
 
 def test_a_training_learns_from_what_has_no_label(taught_by: Path, encoder: str, tmp_path: Path) -> None:

@@ -143,6 +143,24 @@ def test_what_is_unsure_is_not_renamed(text: str, actor: str, target: str) -> No
     assert replaced(example(text, actor, target), actor="India") is None
 
 
+def test_where_words_are_written_together_a_name_is_replaced_everywhere_or_nowhere() -> None:
+    text = "伊朗支持该提议，俄罗斯反对该提议"
+    pair = replace(example(text, "伊朗", "该提议", stance="support"), actor_span=(0, 2), target_span=(4, 7))
+    assert replaced(pair, actor="俄罗斯") is None, "it stands there already, with another stance"
+    assert replaced(pair, target="该计划") is None, "the old name would stay"
+    other = replaced(pair, actor="巴西")
+    assert other is not None
+    assert other.text == "巴西支持该提议，俄罗斯反对该提议"
+    twice = replace(pair, text=text.replace("俄罗斯", "伊朗"))
+    assert replaced(twice, actor="Alpha") is None
+
+
+def test_a_name_is_not_replaced_by_one_that_the_passage_has_in_other_words() -> None:
+    pair = example("Iran praised the plan, and Moscow rejected it.", "Iran", "plan", stance="support")
+    assert replaced(pair, actor="Russia") is None
+    assert replaced(pair, actor="Brasília") is not None
+
+
 def test_small_words_of_a_name_may_stay_elsewhere() -> None:
     found = replaced(example("His new law failed, not his new rule.", "His new law", "rule"), actor="a plan")
     assert found is not None

@@ -4,7 +4,7 @@ Written by `stance.export`, opened by `stance.predictor`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,9 @@ def read_metadata(root: Path) -> dict[str, Any]:
     origin = metadata.get("checkpoint", {})
     if not isinstance(origin, dict) or not all(isinstance(origin.get(k, ""), str) for k in TOLD):
         raise StanceError(f"{path}: checkpoint {origin!r}, expected an object, {' and '.join(TOLD)} text; export again")
+    knows = origin.get("knows", LABELS)
+    if not isinstance(knows, Sequence) or not knows or not all(label in LABELS for label in knows):
+        raise StanceError(f"{path}: knows {knows!r}, expected some of {list(LABELS)}; export again")
     _check_abstention(metadata.get("abstention"), path)
     return metadata
 

@@ -16,11 +16,10 @@ are the types. That needs a passage of its own for each pair, so the layout `pai
 A passage over the limit is cut to windows around the pair's own mentions; a window depends on its pair alone.
 """
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from functools import cache, lru_cache
-from operator import itemgetter
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +32,10 @@ from stance.records import Pair, Span
 
 ACTOR, TARGET = "[ACTOR]", "[TARGET]"
 VERB = "supports"
+AT_ONCE = 1024
+"""Texts that are handed to the tokenizer together; what it makes of them takes a hundred bytes a token."""
 Window = tuple[Span, ...]
+Ids = npt.NDArray[np.int32]
 Inputs = dict[str, npt.NDArray[np.int64]]
 
 
@@ -103,9 +105,7 @@ class PairEncoder:
         Returns:
             The rows, in order of first appearance, and what the limits cut.
         """
-        texts = list(dict.fromkeys(pair.text for pair in pairs))
-        encodings = self.tokenizer.encode_batch(texts, add_special_tokens=False)
-        passages = {text: (e.ids, e.offsets) for text, e in zip(texts, encodings, strict=True)}
+        passages = dict(self._tokenised(dict.fromkeys(pair.text for pair in pairs)))
         look = cache(find_mention)  # the same names may be asked about in many pairs
         groups: dict[tuple[str, Window], list[tuple[int, Span | None, Span | None]]] = {}
         windowed = lost = shortened = 0
@@ -123,9 +123,16 @@ class PairEncoder:
         rows = [
             row
             for (text, window), members in groups.items()
-            for row in self._rows([i for a, b in window for i in passages[text][0][a:b]], members, pairs)
+            for row in self._rows([i for a, b in window for i in passages[text][0][a:b].tolist()], members, pairs)
         ]
         return rows, Cuts(len(pairs), windowed, lost, shortened)
+
+    def _tokenised(self, texts: Iterable[str]) -> Iterator[tuple[str, tuple[Ids, Ids]]]:
+        """The ids of each text, shape `(tokens,)`, and the places of its tokens, `(tokens, 2)`, in little memory."""
+        left = iter(texts)
+        while some := list(islice(left, AT_ONCE)):
+            for text, found in zip(some, self.tokenizer.encode_batch(some, add_special_tokens=False), strict=True):
+                yield text, (np.array(found.ids, np.int32), np.array(found.offsets, np.int32).reshape(-1, 2))
 
     def _encode_name(self, name: str) -> tuple[list[int], bool]:
         """A name's ids and whether the limit shortened them."""
@@ -235,10 +242,10 @@ def collate(rows: Sequence[Encoded], pad_id: int) -> Inputs:
     return batch
 
 
-def _tokens(span: Span, offsets: list[Span]) -> Span | None:
+def _tokens(span: Span, offsets: Ids) -> Span | None:
     """The range `[first, last)` of the passage's tokens that a mention is printed in."""
-    first = bisect_right(offsets, span[0], key=itemgetter(1))
-    last = bisect_left(offsets, span[1], key=itemgetter(0))
+    first = int(np.searchsorted(offsets[:, 1], span[0], "right"))
+    last = int(np.searchsorted(offsets[:, 0], span[1], "left"))
     return (first, last) if first < last else None
 
 

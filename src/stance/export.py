@@ -29,9 +29,9 @@ from stance.network.inference import Logits
 from stance.network.inference import logits as torch_logits
 from stance.network.model import Checkpoint
 from stance.predictor import StancePredictor
-from stance.records import LABELS, Example, without_places
+from stance.records import LABELS, MASKED, Example, without_places
 from stance.scoring.calibration import FEW, measures, softmax
-from stance.scoring.scores import MASKED, Answers, known, score
+from stance.scoring.scores import Answers, known, score
 from stance.scoring.trust import Asked, Trust, fit
 from stance.settings.scoring import ExportConfig
 
@@ -101,6 +101,7 @@ def write(
             _asked(folder, validation, asked),
             target_risk=config.target_risk,
             risk_confidence=config.risk_confidence,
+            knows=source.knows,
         )
         temperatures = trust.temperatures(validation)
         parity = _parity(logits, temperatures)

@@ -1,6 +1,7 @@
 """The serving runtime: load an artifact, score pairs. Needs numpy, tokenizers and onnxruntime only."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +17,7 @@ from stance.errors import StanceError, naming
 from stance.files import sha256
 from stance.forms import check_pairs
 from stance.layouts import read_encoding
-from stance.records import LABELS, Pair, Prediction, Stance
+from stance.records import LABELS, MASKED, Pair, Prediction, Stance
 
 MAX_PADDED_TOKENS = 8192
 MAX_ROWS = {"int8": 1, "fp32": 4}
@@ -24,6 +25,8 @@ MAX_ROWS = {"int8": 1, "fp32": 4}
 
 In int8 all that is scored together shares a scale, so that an answer would hang on its neighbours by up to 0.2.
 """
+CHUNK, CHARACTERS = 512, 2_000_000
+"""About how many pairs, and characters of their texts, are made into tokens at once."""
 MAX_THREADS = 1024
 _PROBE = Pair("Iran praised the plan.", "Iran", "plan")
 
@@ -51,6 +54,7 @@ class StancePredictor:
         self._temperatures = (float(metadata.get("temperature_without_places", temperature)), temperature)
         chosen = metadata.get("abstention") or {}
         self._thresholds = tuple(chosen.get(way, {}).get("threshold") for way in WAYS)
+        self._knows = np.isin(LABELS, metadata.get("checkpoint", {}).get("knows", LABELS))
 
     @classmethod
     def load(cls, directory: str | Path, *, precision: str = "int8", threads: int = 0) -> Self:
@@ -90,19 +94,19 @@ class StancePredictor:
     def predict(
         self, pairs: Sequence[Pair], *, abstain: bool = False, report: Callable[[Cuts], None] | None = None
     ) -> list[Prediction]:
-        """Score `pairs`; the answers come in the same order. Pairs of one text share one pass.
+        """Score `pairs`; the answers come in the same order. In the layout `one_pass` pairs of one text share a pass.
 
         Args:
             pairs: the questions.
             abstain: say of each answer whether its confidence is below the threshold of its way of asking; where that
                 way alone has none, it always is.
-            report: is called with what the lengths that the model reads take away from the pairs.
+            report: is called, for some pairs after the others, with what the lengths that the model reads take away.
 
         Raises:
-            StanceError: a text is too long, or the artifact has no threshold to abstain by.
+            StanceError: a text is too long, or the artifact has no threshold for any way that is asked.
         """
         if abstain:
-            self.check_abstains()
+            self.check_abstains({pair.placed for pair in pairs})
         return [
             Prediction(
                 Stance(LABELS[int(row.argmax())]),
@@ -122,25 +126,29 @@ class StancePredictor:
         """Whether there is a threshold to abstain by, for one way of asking at least."""
         return any(value is not None for value in self._thresholds)
 
-    def check_abstains(self, *, placed: bool | None = None) -> None:
+    def check_abstains(self, placed: Collection[bool] = ()) -> None:
         """Refuse to abstain without a threshold.
 
         Args:
-            placed: whether only pairs with, or without, the mentions' places will be asked, if that is known.
+            placed: whether pairs with, or without, the mentions' places will be asked; empty where that is unknown.
 
         Raises:
-            StanceError: none was chosen at export, or none kept to the target risk.
+            StanceError: for no such pairs was one chosen at export, or none kept to the target risk.
         """
-        if not (self.abstains if placed is None else self._thresholds[placed] is not None):
-            chosen = self.metadata.get("abstention") or {}
-            why = "none kept to the target risk on validation" if chosen else "none was chosen"
-            if chosen and not any(way.get("pairs", 1) for way in chosen.values()):
-                raise StanceError(
-                    "this artifact has no threshold to abstain by: no validation pair's corpus knows all labels"
-                )
+        asked = set(placed) or {False, True}
+        if any(self._thresholds[way] is not None for way in asked):
+            return
+        chosen = self.metadata.get("abstention") or {}
+        why = "none kept to the target risk on validation" if chosen else "none was chosen"
+        if chosen and not any(way.get("pairs", 1) for way in chosen.values()):
             raise StanceError(
-                f"this artifact has no threshold to abstain by: {why}; export it again with another export.target_risk"
+                "this artifact has no threshold to abstain by: no validation pair's corpus knows all labels"
             )
+        those = f" for pairs asked {WAYS[asked.pop()].replace('_', ' ')}" if self.abstains else ""
+        raise StanceError(
+            f"this artifact has no threshold to abstain by: {why}{those}; export it again with another "
+            "export.target_risk"
+        )
 
     def _by_way(self, values: Sequence[float], pairs: Sequence[Pair]) -> npt.NDArray[np.float32]:
         return np.array([values[pair.placed] for pair in pairs], np.float32)
@@ -154,19 +162,21 @@ class StancePredictor:
         return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float32)
 
     def logits(self, pairs: Sequence[Pair], report: Callable[[Cuts], None] | None = None) -> npt.NDArray[np.float32]:
-        """Raw scores of shape `(pairs, 3)`, before the temperature; `report` as in `predict`."""
+        """Raw scores of shape `(pairs, 3)`, before the temperature; `report` as in `predict`.
+
+        That of a label which the model never learned is `MASKED`.
+        """
         check_pairs(pairs)
         scores = np.zeros((len(pairs), len(LABELS)), np.float32)
-        if not pairs:
-            return scores
-        rows, cuts = self.encoder.encode(pairs)
-        if report:
-            report(cuts)
-        for batch in _batches(rows, self.rows):
-            (logits,) = self._session.run(None, dict(collate(batch, self.encoder.settings.pad_id)))
-            for row, values in zip(batch, logits, strict=True):
-                scores[row.pairs] = values[: len(row.pairs)]
-        return scores
+        for places in _chunks(pairs):
+            rows, cuts = self.encoder.encode([pairs[place] for place in places])
+            if report:
+                report(cuts)
+            for batch in _batches(rows, self.rows):
+                (logits,) = self._session.run(None, dict(collate(batch, self.encoder.settings.pad_id)))
+                for row, values in zip(batch, logits, strict=True):
+                    scores[[places[number] for number in row.pairs]] = values[: len(row.pairs)]
+        return np.where(self._knows, scores, np.float32(MASKED))
 
 
 def load_version(artifact: str, precision: str) -> tuple[StancePredictor, str]:
@@ -197,6 +207,22 @@ def _session(model: Path, threads: int) -> onnxruntime.InferenceSession:
     options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
+def _chunks(pairs: Sequence[Pair]) -> Iterator[list[int]]:
+    """The places of the pairs, those of one text together, in parts that don't fill the memory with tokens."""
+    of_text: dict[str, list[int]] = defaultdict(list)
+    for place, pair in enumerate(pairs):
+        of_text[pair.text].append(place)
+    chunk: list[int] = []
+    characters = 0
+    for text, places in of_text.items():
+        if chunk and (len(chunk) + len(places) > CHUNK or characters + len(text) > CHARACTERS):
+            yield chunk
+            chunk, characters = [], 0
+        chunk, characters = chunk + places, characters + len(text)
+    if chunk:
+        yield chunk
 
 
 def _batches(rows: Sequence[Encoded], most: int) -> Iterator[list[Encoded]]:

@@ -63,7 +63,7 @@ class ArticleReader:
         self.context = context
         self.abstain = abstain
         if abstain:
-            predictor.check_abstains(placed=True)
+            predictor.check_abstains({True})
 
     def read(self, article: Article) -> list[Triple]:
         """The article's stances, neutral ones left out, in the order of their evidence.

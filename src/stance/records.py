@@ -37,6 +37,8 @@ class Stance(StrEnum):
 
 
 LABELS: tuple[str, ...] = tuple(stance.value for stance in Stance)
+MASKED = -1e4
+"""The logit of a label that can't be the answer, since a corpus or a model does not know it."""
 
 
 @dataclass(frozen=True, slots=True)

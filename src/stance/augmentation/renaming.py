@@ -12,13 +12,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from stance.lookup import FILLERS, QUALIFIERS, cuts_words, other_names
+from stance.lookup import FILLERS, QUALIFIERS, UNSPACED, cuts_words, other_names
 from stance.records import SOMEONE, Example, Span, overlap
 from stance.settings.training import TrainingConfig
 
 PLACEHOLDERS = ("Alpha", "Beta", "Gamma", "Sigma", "Kappa", "Omega")
 """Names for masked ones, in any role: a passage that printed the roles would give away what the question has to ask."""
 WORD = re.compile(r"\w+")
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 _ARTICLE = re.compile(r"(?:the|an?)\s+", re.IGNORECASE)
 SHORT = frozenset({"a", "an", "as", "at", "by", "he", "in", "is", "it", "of", "on", "or", "s", "she", "to", "was"})
 """Short words that are no names."""
@@ -119,7 +120,7 @@ def replaced(example: Example, *, actor: str = "", target: str = "") -> Example 
         return None
     if _words(example.actor) & _words(example.target) or _words(asked[0]) & _words(asked[1]):
         return None
-    if _words(f"{actor} {target}") & _words(example.text):
+    if _words(f"{actor} {target}") & _words(example.text) or any(_stands(new, example.text) for new in (actor, target)):
         return None
     names = ((example.actor, example.actor_span, actor), (example.target, example.target_span, target))
     edits: list[Edit] = []
@@ -144,6 +145,13 @@ def replaced(example: Example, *, actor: str = "", target: str = "") -> Example 
         actor_span=moved(example.actor_span, edits),
         target_span=moved(example.target_span, edits),
     )
+
+
+def _stands(name: str, text: str) -> bool:
+    """Whether a text has a name where words are written together, or another name of what it names."""
+    if _UNSPACED.search(name) and bare(name) in text:
+        return True
+    return any(re.search(rf"(?<!\w){re.escape(other)}(?!\w)", text) for other in other_names(name))
 
 
 def _mentions(text: str, name: str, span: Span | None) -> Iterator[tuple[Span, bool]]:
@@ -190,9 +198,9 @@ def _survives(example: Example, edits: Sequence[Edit], names: Sequence[tuple[str
     for name, span, new in names:
         if not new:
             continue
-        if any(re.search(rf"(?<!\w){re.escape(other)}(?!\w)", left) for other in other_names(name)):
-            return True
         surface = example.text[slice(*span)] if span else ""
+        if _stands(name, left) or (_UNSPACED.search(surface) and surface in left):
+            return True
         old = f"{name} {surface}" if not is_pronoun(surface) else name
         if any(_alike(word, other) for word in WORD.findall(old) for other in rest):
             return True

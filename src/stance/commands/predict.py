@@ -1,20 +1,21 @@
 """Stances of pairs with an exported model."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from stance import jsonl
-from stance.artifact import files_of
+from stance.artifact import WAYS, files_of
 from stance.encoding import Cuts
 from stance.errors import StanceError
 from stance.files import check_output
 from stance.forms import pair_from_json
 from stance.jobs.serving import PredictJob
 from stance.predictor import StancePredictor
-from stance.records import LABELS, Prediction
+from stance.records import LABELS, Pair
 
-CHUNK = 512
 ANSWER = {"stance", "confidence", *LABELS}
 ABSTAINED = {"abstained"}
 
@@ -34,14 +35,27 @@ def run(job: PredictJob) -> Path:
         if taken := sorted((ANSWER | ABSTAINED if job.abstain else ANSWER) & set(row)):
             raise StanceError(f"{where}: the answer would overwrite {', '.join(taken)}; rename these keys of the input")
     print(f"predict: {len(pairs)} pairs of {job.input} with {job.artifact} ({job.precision}) -> {job.output}")
-    answers: list[Prediction] = []
-    cuts: list[Cuts] = []
-    for start in tqdm(range(0, len(pairs), CHUNK), "pairs", unit="chunk"):
-        chunk = pairs[start : start + CHUNK]
-        answers += predictor.predict(chunk, abstain=job.abstain, report=cuts.append)
-    cut = sum(cuts, Cuts(0, 0, 0, 0))
+    cut = Cuts(0, 0, 0, 0)
+    with tqdm(total=len(pairs), desc="pairs", unit="") as bar:
+
+        def said(more: Cuts) -> None:
+            nonlocal cut
+            cut += more
+            bar.update(more.pairs)
+
+        answers = predictor.predict(pairs, abstain=job.abstain, report=said)
+    if job.abstain:
+        _say_abstained(predictor, pairs)
     if cut.windowed or cut.shortened_name:
         print(f"longer than the model reads: {cut}")
     output = Path(job.output)
     jsonl.write(output, ({**row, **a.to_json()} for (_, row), a in zip(rows, answers, strict=True)))
     return output
+
+
+def _say_abstained(predictor: StancePredictor, pairs: Sequence[Pair]) -> None:
+    """Say where a way of asking has no threshold, so that all of its pairs abstain."""
+    never = [pair for pair, least in zip(pairs, predictor.thresholds(pairs), strict=True) if math.isinf(least)]
+    if never:
+        way = WAYS[never[0].placed].replace("_", " ")
+        print(f"{len(never)} of {len(pairs)} pairs are asked {way}, for which export found no threshold: all abstain")

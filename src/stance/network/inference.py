@@ -8,7 +8,7 @@ import torch
 
 from stance.encoding import Encoded, PairEncoder, collate
 from stance.network.model import Checkpoint
-from stance.records import LABELS, Pair
+from stance.records import LABELS, MASKED, Pair
 
 Logits = npt.NDArray[np.float32]
 ROWS = 64
@@ -16,6 +16,8 @@ ROWS = 64
 
 def logits(checkpoint: Checkpoint, pairs: Sequence[Pair], *, precision: str = "fp32") -> Logits:
     """The scores of a checkpoint, shape `(pairs, 3)`, computed on the GPU where there is one.
+
+    That of a label which the model never learned is `MASKED`.
 
     Args:
         checkpoint: the model, which is left in evaluation mode.
@@ -33,7 +35,7 @@ def logits(checkpoint: Checkpoint, pairs: Sequence[Pair], *, precision: str = "f
             answers = model(**_tensors(batch, checkpoint.encoding.pad_id, device)).float().cpu().numpy()
             for row, values in zip(batch, answers, strict=True):
                 scores[row.pairs] = values[: len(row.pairs)]
-    return scores
+    return np.where(np.isin(LABELS, checkpoint.knows), scores, np.float32(MASKED))
 
 
 def _tensors(rows: Sequence[Encoded], pad_id: int, device: torch.device) -> dict[str, torch.Tensor]:

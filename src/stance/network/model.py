@@ -97,6 +97,11 @@ class Checkpoint:
     encoding: Encoding
     about: dict[str, Any]
 
+    @property
+    def knows(self) -> tuple[str, ...]:
+        """The labels that it learned; of an old checkpoint, which does not say so, all."""
+        return tuple(self.about.get("knows", LABELS))
+
 
 def save(checkpoint: Checkpoint, directory: Path) -> None:
     """Write `model.safetensors`, `config.json`, `tokenizer.json` and, last, `checkpoint.json`."""

@@ -15,8 +15,6 @@ from stance.bootstrap import Estimate, Rates, intervals
 from stance.records import LABELS, Example
 
 Counts = npt.NDArray[np.int64]
-MASKED = -1e4
-"""The logit of a label that is no choice."""
 ALL = tuple(range(len(LABELS)))
 """The classes of all labels."""
 SUMMARY = ("macro_f1", "accuracy", "mcc")

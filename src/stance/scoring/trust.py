@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stance.artifact import WAYS
-from stance.records import Example
+from stance.records import LABELS, Example
 from stance.scoring.abstention import Abstention, choose
 from stance.scoring.calibration import FEW, Calibration, calibrate, softmax
 from stance.scoring.scores import Answers, known
@@ -67,12 +67,20 @@ class Trust:
         return fitted + [f"{asked[way]}, least confidence: {found}" for way, found in self.abstention.items()]
 
 
-def fit(asked: Asked, *, target_risk: float, risk_confidence: float) -> Trust:
-    """Fit a temperature for each way of asking, and choose a threshold for it unless `target_risk` is 0."""
+def fit(asked: Asked, *, target_risk: float, risk_confidence: float, knows: Sequence[str] = LABELS) -> Trust:
+    """Fit a temperature for each way of asking, and choose a threshold for it unless `target_risk` is 0.
+
+    Args:
+        asked: validation.
+        target_risk: the share of wrong answers that is allowed.
+        risk_confidence: how sure it is that there are no more.
+        knows: the labels that the model learned.
+    """
+    choices = np.isin(LABELS, knows)
     calibration = {way: calibrate(logits, examples) for way, (examples, logits) in asked.items()}
     abstention = {}
     for way, (examples, logits) in asked.items() if target_risk > 0 else ():
-        whole = np.all(known(examples), 1)  # the shipped model chooses among all labels
+        whole = np.all(known(examples) | ~choices, 1)  # the shipped model chooses among all labels that it learned
         answers = Answers.to(examples, softmax(logits / calibration[way].temperature)).only(whole)
         abstention[way] = choose(answers, target_risk=target_risk, risk_confidence=risk_confidence)
     return Trust(calibration, abstention)

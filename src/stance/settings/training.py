@@ -23,7 +23,7 @@ class ModelConfig:
     max_name_tokens: int = 24
     """Longer names are shortened. In tokens."""
     max_pairs: int = 32
-    """Most pairs of a passage that share one pass."""
+    """Most pairs of a passage that share one pass, in the layout one_pass."""
     question: str = "markers"
     """markers, hypothesis (the names with "supports" between them), or typed (mentions enclosed; layout pair)."""
     head: str = "markers"

@@ -15,8 +15,8 @@ import numpy as np
 from stance import studies
 from stance.errors import StanceError
 from stance.network.inference import Logits
-from stance.records import LABELS, UNLABELLED, Example, without_places
-from stance.scoring.scores import MASKED, choices, confusion, known, rates
+from stance.records import LABELS, MASKED, UNLABELLED, Example, without_places
+from stance.scoring.scores import choices, confusion, known, rates
 from stance.scoring.transfer import POLAR, two_way
 from stance.settings.studies import BakeoffConfig
 from stance.settings.training import ModelConfig, TrainingConfig

@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from stance.errors import StanceError
+from stance.network.memory import is_memory
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.training import distributed
 from stance.training.batches import IGNORED, Rows
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 SHOWN = 5
 """Examples of a batch that a message names."""
 _REQUEST = re.compile(r"allocate ([\d.]+) ?(\w+)")
-_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED", "bad_alloc")
-_ONEDNN = "could not create a primitive"
-"""All that oneDNN says where it finds no memory for the code that it compiles for a shape."""
 
 
 class NotFiniteError(StanceError):
@@ -203,16 +201,6 @@ def _lacking(what: str, advice: str) -> Iterator[None]:
         raise StanceError(f"out of memory while {what}{_request(error)}; {advice}") from error
 
 
-def is_memory(error: BaseException) -> bool:
-    """Whether an error of PyTorch, oneDNN, CUDA, numpy or Python says that memory ran out."""
-    text = str(error)
-    return (
-        isinstance(error, MemoryError | torch.OutOfMemoryError)
-        or any(sign in text for sign in _MEMORY)
-        or text == _ONEDNN
-    )
-
-
 def relief(shape: tuple[int, ...], recipe: TrainingConfig, models: ModelConfig, *, recomputes: bool = True) -> str:
     """What to set so that a batch of this shape (rows, tokens) needs less memory, the mildest first.
 
@@ -222,7 +210,8 @@ def relief(shape: tuple[int, ...], recipe: TrainingConfig, models: ModelConfig, 
         models: of the encoder.
         recomputes: whether the encoder can do with `training.gradient_checkpointing`.
     """
-    passage = f"model.max_passage_tokens (now {models.max_passage_tokens}), model.max_pairs (now {models.max_pairs})"
+    passage = f"model.max_passage_tokens (now {models.max_passage_tokens})"
+    passage += "" if models.layout == "pair" else f", model.max_pairs (now {models.max_pairs})"
     budget = (
         f"training.tokens_per_batch (now {recipe.tokens_per_batch}; half of it with twice the training.accumulation "
         "takes the same steps)"

@@ -5,7 +5,7 @@ Shapes are `(batch, pairs, classes)` for logits and targets, `(batch, pairs)` fo
 
 from torch import Tensor
 
-from stance.scoring.scores import MASKED
+from stance.records import MASKED
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:

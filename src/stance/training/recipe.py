@@ -11,6 +11,7 @@ from stance.errors import StanceError
 from stance.network import lora
 from stance.records import LABELS, Example
 from stance.settings.training import ModelConfig, TrainingConfig
+from stance.settings.usage import at_home
 
 MAX_SEED = 2**32 - 1
 """The most that numpy takes."""
@@ -31,7 +32,8 @@ def teachers(config: TrainingConfig) -> list[tuple[str, Path]]:
     if "" in config.teacher:
         raise StanceError("training.teacher: one is empty; expected checkpoint directories, or CORPUS:DIRECTORY")
     parts = [entry.partition(":") for entry in config.teacher]
-    return [(a, Path(b)) if b and "/" not in a else ("", Path(a + colon + b)) for a, colon, b in parts]
+    named = [(a, b) if b and "/" not in a else ("", a + colon + b) for a, colon, b in parts]
+    return [(corpus, Path(at_home(folder))) for corpus, folder in named]
 
 
 def suited(config: TrainingConfig, width: int) -> TrainingConfig:

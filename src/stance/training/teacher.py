@@ -27,9 +27,9 @@ from stance.errors import MachineError, StanceError
 from stance.files import sha256, write_bytes
 from stance.network import inference, model
 from stance.network.precision import choose_precision
-from stance.records import LABELS, SOMEONE, UNLABELLED, Example, Pair, Span, Stance, folded
+from stance.records import LABELS, MASKED, SOMEONE, UNLABELLED, Example, Pair, Span, Stance, folded
 from stance.scoring.calibration import softmax
-from stance.scoring.scores import MASKED, known, only_known
+from stance.scoring.scores import known, only_known
 from stance.settings.training import TrainingConfig
 from stance.training import failures
 from stance.training.recipe import teachers
@@ -151,7 +151,8 @@ def check_corpora(config: TrainingConfig, examples: Iterable[Example]) -> None:
     for corpus, folder in teachers(config):
         if corpus and corpus not in names:
             raise StanceError(
-                f"training.teacher={corpus}:{folder}: the dataset has no such corpus; found {', '.join(names)}"
+                f"training.teacher={corpus}:{folder}: the dataset has no such corpus; found {', '.join(names)} in "
+                "training"
             )
         known = knows(folder)
         for name, labels in there:
