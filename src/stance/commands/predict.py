@@ -14,7 +14,7 @@ from stance.files import check_output
 from stance.forms import pair_from_json
 from stance.jobs.serving import PredictJob
 from stance.predictor import StancePredictor
-from stance.records import LABELS, Pair
+from stance.records import LABELS, Pair, Prediction
 
 ANSWER = {"stance", "confidence", *LABELS}
 ABSTAINED = {"abstained"}
@@ -35,6 +35,18 @@ def run(job: PredictJob) -> Path:
         if taken := sorted((ANSWER | ABSTAINED if job.abstain else ANSWER) & set(row)):
             raise StanceError(f"{where}: the answer would overwrite {', '.join(taken)}; rename these keys of the input")
     print(f"predict: {len(pairs)} pairs of {job.input} with {job.artifact} ({job.precision}) -> {job.output}")
+    answers, cut = _answers(predictor, pairs, job.abstain)
+    if job.abstain:
+        _say_abstained(predictor, pairs)
+    if cut.windowed or cut.shortened_name:
+        print(f"longer than the model reads: {cut}")
+    output = Path(job.output)
+    jsonl.write(output, ({**row, **a.to_json()} for (_, row), a in zip(rows, answers, strict=True)))
+    return output
+
+
+def _answers(predictor: StancePredictor, pairs: Sequence[Pair], abstain: bool) -> tuple[list[Prediction], Cuts]:
+    """The answers to all pairs, under a progress bar, and what the lengths that the model reads took away."""
     cut = Cuts(0, 0, 0, 0)
     with tqdm(total=len(pairs), desc="pairs", unit="") as bar:
 
@@ -43,14 +55,8 @@ def run(job: PredictJob) -> Path:
             cut += more
             bar.update(more.pairs)
 
-        answers = predictor.predict(pairs, abstain=job.abstain, report=said)
-    if job.abstain:
-        _say_abstained(predictor, pairs)
-    if cut.windowed or cut.shortened_name:
-        print(f"longer than the model reads: {cut}")
-    output = Path(job.output)
-    jsonl.write(output, ({**row, **a.to_json()} for (_, row), a in zip(rows, answers, strict=True)))
-    return output
+        answers = predictor.predict(pairs, abstain=abstain, report=said)
+    return answers, cut
 
 
 def _say_abstained(predictor: StancePredictor, pairs: Sequence[Pair]) -> None:
