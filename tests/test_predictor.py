@@ -151,7 +151,7 @@ def test_labels_that_a_model_can_not_have_learned_are_refused(artifact: Path, kn
 def test_many_pairs_are_read_in_parts_that_keep_the_pairs_of_a_text_together(
     artifact: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    predictor, parts = StancePredictor.load(artifact, precision="fp32"), list[int]()
+    predictor, parts = StancePredictor.load(artifact), list[int]()
     texts = [f"{name} praised the plan that Oman rejected." for name in ("Iran", "Chad", "Peru", "Fiji", "Mali")]
     pairs = [Pair(text, actor, "the plan") for actor in ("Iran", "Oman") for text in texts]
     whole = predictor.probabilities(pairs, lambda cuts: parts.append(cuts.pairs))

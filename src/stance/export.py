@@ -97,12 +97,8 @@ def write(
         logits = {precision: _logits(folder, precision, validation) for precision in ("fp32", "int8")}
         logits["torch"] = torch_logits(source, [e.pair() for e in validation])
         asked = _among_known(validation, logits["int8"])
-        trust = fit(
-            _asked(folder, validation, asked),
-            target_risk=config.target_risk,
-            risk_confidence=config.risk_confidence,
-            knows=source.knows,
-        )
+        risk = {"target_risk": config.target_risk, "risk_confidence": config.risk_confidence}
+        trust = fit(_asked(folder, validation, asked), knows=source.knows, **risk)
         temperatures = trust.temperatures(validation)
         parity = _parity(logits, temperatures)
         _refuse(parity, config)

@@ -19,6 +19,7 @@ from stance.records import Article
 from stance.reporting.show import columns
 from stance.settings.building import SourceConfig
 from stance.weak import label_model, lexicon, tally
+from stance.weak.lexicon import Lexicon
 from stance.weak.tally import Outcome, Tally
 
 
@@ -31,15 +32,7 @@ def run(job: WeakJob) -> Path:
     found = _opened(replace(job.source, name=job.source.name or Path(job.source.path).stem))
     print(f"weak_label: {job.source.path} -> {job.output}")
     with tracking.run(job.tracking, stage="weak", settings=asdict(job)) as active:
-        known = Tally()
-        if job.weak.gold:
-            articles = tally.gold(Path(job.weak.gold))
-            known = tally.measure(label_model.vote(tqdm(articles, "gold articles", unit=""), words, job.weak))
-            if not known.articles:
-                raise StanceError(
-                    f"weak.gold={job.weak.gold}: no article of the train split there; expected some, or weak.gold= to "
-                    "take the accuracies of the lexicon"
-                )
+        known = _measured(words, job) if job.weak.gold else Tally()
         shares = {**stated, **tally.shares(known)}
         seen, outcome, lost = Tally(), Outcome(), Counter[str]()
 
@@ -71,6 +64,18 @@ def _opened(source: SourceConfig) -> Iterator[Found]:
     found = corpora.stream(source)
     first = list(islice(found, 1))
     return chain(first, found)
+
+
+def _measured(words: Lexicon, job: WeakJob) -> Tally:
+    """How often each function is right about the gold articles."""
+    articles = tqdm(tally.gold(Path(job.weak.gold)), "gold articles", unit="")
+    known = tally.measure(label_model.vote(articles, words, job.weak))
+    if not known.articles:
+        raise StanceError(
+            f"weak.gold={job.weak.gold}: no article of the train split there; expected some, or weak.gold= to take "
+            "the accuracies of the lexicon"
+        )
+    return known
 
 
 def _articles(items: Iterator[Found], job: WeakJob, lost: Counter[str]) -> Iterator[Article]:

@@ -72,11 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--format", default="jsonl", choices=corpora.FORMATS, help="of PATH (default jsonl)")
     command.add_argument("--to", required=True, choices=convert.WRITERS, help="the format to write")
     command.add_argument("--output", required=True, type=Path, help="the file, for brat the folder, to write")
-    for name, pair, about in (
-        ("--labels", "THEIRS=OURS", "stances as PATH calls them; one that begins with a minus as --labels=-1=oppose"),
-        ("--columns", "OURS=THEIRS", "columns, for tables"),
-    ):
-        command.add_argument(name, nargs="*", action="extend", default=[], metavar=pair, help=about)
+    labels = "stances as PATH calls them; one that begins with a minus as --labels=-1=oppose"
+    for name, pair, about in (("labels", "THEIRS=OURS", labels), ("columns", "OURS=THEIRS", "columns, for tables")):
+        command.add_argument(f"--{name}", nargs="*", action="extend", default=[], metavar=pair, help=about)
     command.add_argument("--predictions", type=Path, help="a model's triples (JSON Lines) as pre-annotations")
     command = commands.add_parser("config", help="Print what a tool must be told about our labels.")
     command.set_defaults(run=_config)
