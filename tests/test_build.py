@@ -413,7 +413,7 @@ def test_a_mixture_has_weights_caps_and_label_sets(tmp_path: Path) -> None:
     manifest = dataset.read_manifest(tmp_path / "out")
     assert manifest.name == "one+two"
     assert manifest.corpora["train"] == {"one": 24, "two": 7}
-    assert manifest.dropped[build.CAPPED] > 0
+    assert manifest.dropped[leaks.CAPPED] > 0
     assert made(tmp_path / "again", one, two) == got
 
 

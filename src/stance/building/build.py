@@ -5,7 +5,6 @@ same corpora and the same configuration give the same bytes.
 """
 
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain
@@ -23,11 +22,10 @@ from stance.building import dataset, division, leaks, splits, stages, writing
 from stance.building.dataset import Manifest
 from stance.building.division import Units
 from stance.building.duplicates import Hashes, Index, Numbers
-from stance.building.leaks import NONE, TRAIN, UNLABELLED, Rows
+from stance.building.leaks import NONE, TRAIN, UNLABELLED, Cap, Rows
 from stance.building.splits import SPLITS
 from stance.building.stages import Stage
 from stance.building.writing import Plan
-from stance.corpora.rows import split_of
 from stance.errors import StanceError
 from stance.files import check_outside, check_replaceable, remove_leftovers, replace_directory
 from stance.lookup import composed
@@ -35,7 +33,6 @@ from stance.records import LABELS, folded
 from stance.settings.building import CorpusConfig, ExamplesConfig, LeaksConfig, SplitConfig
 
 WEAK = "weak labels are for training only"
-CAPPED = "over the cap of its corpus"
 NO_SPLIT = "its article has no split"
 UNKNOWN_LABEL = "its stance is none of the labels of its corpus (label_set)"
 RANKS = ("gold", "sampled", "weak", records.UNLABELLED)
@@ -86,8 +83,7 @@ def _build(
     if split_config.by in ("actor", "target"):
         leaks.only_unseen(rows, split_config.by)
     index = texts.index(leaks_config.near_duplicate)
-    mended = leaks.mend(rows, index, leaks_config)
-    _cap(rows, sources, made)
+    mended = leaks.mend(rows, index, leaks_config, list(_caps(rows, sources, made)))
     report = leaks.report(rows, mended)
     settings = {"examples": asdict(example_config), "split": asdict(split_config), "leaks": asdict(leaks_config)}
     config = {"corpora": [asdict(source) for source in sources], **settings}
@@ -174,14 +170,15 @@ def _units(sources: Sequence[CorpusConfig], made: Sequence[Stage], texts: Texts,
     def column(name: str) -> list[str]:
         return list(chain.from_iterable(table.column(name).to_pylist() for table in tables))
 
-    fixed = chain.from_iterable(_fixed(source, table) for source, table in zip(sources, tables, strict=True))
+    told = ([table.column(name).to_pylist() for name in ("id", "where", "split")] for table in tables)
+    fixed = [split for source, facts in zip(sources, told, strict=True) for split in splits.given(source, *facts)]
     return Units(
         ids=column("id"),
         where=column("where"),
         dates=column("date"),
         topics=column("topic"),
         corpus=[number for number, table in enumerate(tables) for _ in range(len(table))],
-        fixed=list(fixed),
+        fixed=fixed,
         groups=groups[bodies],
         official=[source.official for source, table in zip(sources, tables, strict=True) for _ in table["id"]],
         weak=list(chain.from_iterable(map(_weak_articles, made))),
@@ -207,29 +204,6 @@ def _weak_articles(stage: Stage) -> list[bool]:
 def _numbers(table: pa.Table, name: str) -> Numbers:
     numbers: Numbers = np.asarray(table.column(name).to_numpy(), np.int64)
     return numbers
-
-
-def _fixed(source: CorpusConfig, table: pa.Table) -> Iterator[str]:
-    """The given split of each article: empty where it is to be chosen, another word where it can have none."""
-    ids, where = table.column("id").to_pylist(), table.column("where").to_pylist()
-    if source.official:
-        yield from (split_of(split) or "none" for split in table.column("split").to_pylist())
-        return
-    found = splits.find(Path(source.path), source.splits)
-    named = table.column("split").to_pylist() if found is None and source.splits == "auto" else []
-    if told := sum(bool(split_of(split)) for split in named):
-        print(
-            f"{source.name}: {told} articles name a split, which is not kept; corpora.KEY.splits=official keeps it, "
-            "and none says that it does not matter",
-            file=sys.stderr,
-        )
-    missing = [] if found is None else [place for place, name in enumerate(ids) if name not in found]
-    if missing:
-        raise StanceError(
-            f"{where[missing[0]]}: {len(missing)} articles have no fixed split, first {ids[missing[0]]!r}; give them "
-            "one with `python -m stance.corpora splits CORPUS --write`, or divide by shares with splits=none"
-        )
-    yield from ("" if found is None else found[name] for name in ids)
 
 
 def _labels(sources: Sequence[CorpusConfig]) -> list[list[int]]:
@@ -288,13 +262,13 @@ def _codes(table: pa.Table, name: str, values: Sequence[str]) -> npt.NDArray[np.
     return np.asarray(places.to_numpy(), np.int8)
 
 
-def _cap(rows: Rows, sources: Sequence[CorpusConfig], made: Sequence[Stage]) -> None:
-    """Leave out training rows of a corpus over its cap, whole articles but for one, drawn by their ids."""
+def _caps(rows: Rows, sources: Sequence[CorpusConfig], made: Sequence[Stage]) -> Iterator[Cap]:
+    """The training rows of each corpus with a cap in the order in which they are taken: by article, drawn by its id."""
     start = 0
     for source, stage in zip(sources, made, strict=True):
         here = start + np.flatnonzero(rows.split[start : start + stage.rows] == TRAIN)
         if source.cap and len(here) > source.cap:
             ids = stage.table("rows").select(["article_id", "id"]).take(pa.array(here - start))
             own, article = (np.fromiter(map(_hash, ids[name]), np.uint64, len(here)) for name in ("id", "article_id"))
-            rows.drop(np.sort(here[np.lexsort((own, article))[source.cap :]]), CAPPED)
+            yield here[np.lexsort((own, article))], source.cap
         start += stage.rows

@@ -206,13 +206,16 @@ def table(manifest: Manifest) -> list[list[str]]:
     ]
 
 
-def card(manifest: Manifest, span: tuple[str, str], leaks: Sequence[Sequence[str]]) -> str:
+def card(
+    manifest: Manifest, span: tuple[str, str], leaks: Sequence[Sequence[str]], found: Sequence[Sequence[str]] = ()
+) -> str:
     """The dataset card: a YAML header for the `datasets` library and the counts for a reader.
 
     Args:
         manifest: of the dataset.
         span: dates of the oldest and the newest article, empty where none has one.
         leaks: a table of what held-out rows repeat, its header first.
+        found: the same before something was done about it.
     """
     sources = manifest.config["corpora"]
     dropped = "\n".join(f"* {n:,}: {plain(reason)}" for reason, n in sorted(manifest.dropped.items())) or "* none"
@@ -226,9 +229,16 @@ def card(manifest: Manifest, span: tuple[str, str], leaks: Sequence[Sequence[str
         "`neutral` holds annotated neutral pairs and sampled pairs of exhaustively annotated articles that nobody "
         "annotated. `actor_span` and `target_span` are `[start, end)` in `text`, or null when the passage does "
         "not print the name. `labels` are the stances that the row's corpus knows.\n\n## Leaks\n\n"
-        f"{markdown(leaks)}\n\n## Dropped\n\n{dropped}\n\nEach one is in `dropped.jsonl`.\n\n"
+        f"{_leaks(leaks, found)}\n\n## Dropped\n\n{dropped}\n\nEach one is in `dropped.jsonl`.\n\n"
         f"{_questions(manifest)}## Configuration\n\n```json\n{config}\n```\n"
     )
+
+
+def _leaks(leaks: Sequence[Sequence[str]], found: Sequence[Sequence[str]]) -> str:
+    """What is left, and what was found before, if that is something else."""
+    left = f"What rows of validation and test repeat, as it is left in this dataset:\n\n{markdown(leaks)}"
+    changed = len(found) > 1 and list(found) != list(leaks)
+    return f"{left}\n\nWhat was found before rows were dropped for it:\n\n{markdown(found)}" if changed else left
 
 
 def _questions(manifest: Manifest) -> str:

@@ -84,7 +84,10 @@ def _check_idle(config: SplitConfig) -> None:
 
 
 def _members(units: Units, config: SplitConfig) -> list[list[int]]:
-    """Articles that must stay together, in an order that depends on the seed and their ids alone."""
+    """Articles that must stay together, in an order that depends on the seed and their ids alone.
+
+    Of a group the annotated articles of the first corpus decide, so that raw and weak copies change no place.
+    """
     label: list[object] = units.groups.tolist()
     found: dict[object, list[int]] = defaultdict(list)
     if config.by == "story":
@@ -92,12 +95,15 @@ def _members(units: Units, config: SplitConfig) -> list[list[int]]:
         label = [stories[int(group)] for group in units.groups]
     for place, key in enumerate(label):
         found[key].append(place)
-    before = Counter[str]()
-    names = []
-    for name in units.ids:  # corpora may have the same ids; another corpus changes the order of none of the others
-        names.append(f"{before[name]}\x1f{name}" if before[name] else name)
+    before, names = Counter[str](), dict[int, str]()
+    for place in sorted(range(len(units.ids)), key=units.weak.__getitem__):  # those that are annotated come first
+        name = units.ids[place]  # corpora may have the same ids; another corpus changes the order of none of the others
+        names[place] = f"{before[name]}\x1f{name}" if before[name] else name
         before[name] += 1
-    by_first = {min(names[place] for place in group): group for group in found.values()}
+    by_first = {
+        min((units.weak[place], units.corpus[place], names[place]) for place in group)[2]: group
+        for group in found.values()
+    }
     return [by_first[name] for name in splits.shuffled(by_first, config.seed)]
 
 

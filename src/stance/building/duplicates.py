@@ -17,12 +17,15 @@ from datasketch import MinHash
 from tqdm import tqdm
 from xxhash import xxh32_intdigest, xxh64_intdigest
 
+from stance.errors import StanceError
 from stance.lookup import composed
 
 Hashes = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.int64]
 BANDS, ROWS = 32, 3
 """A pair of similarity 0.5 shares a band with probability 0.986, one of 0.6 with 0.9996, one of 0.1 with 0.03."""
+LEAST = 0.4
+"""The smallest threshold: of the pairs that are just so similar the bands miss 12 %, of those of 0.3 already 42 %."""
 _REPRESENTATIVES = 24
 MIN_SHARED = 4
 """Fewest word 5-grams that a text and one which it is part of share: eight words in a row."""
@@ -30,6 +33,18 @@ MAX_OWNERS = 100
 """A 5-gram of more texts than this is a turn of phrase, and says of none that it is part of another."""
 _WORD = re.compile(r"\w+")
 _FIRST = MinHash(num_perm=BANDS * ROWS, seed=1, hashfunc=xxh32_intdigest)  # permutations are drawn once
+
+
+def check(key: str, threshold: float) -> None:
+    """Refuse a smallest similarity without a meaning, and one at which many near duplicates are never compared."""
+    if not 0 < threshold <= 1:
+        raise StanceError(f"{key}={threshold}: expected a similarity above 0, up to 1")
+    if threshold < LEAST:
+        missed = (1 - threshold**ROWS) ** BANDS
+        raise StanceError(
+            f"{key}={threshold}: expected {LEAST} or more; sketches choose which texts are compared, and would miss "
+            f"{missed:.0%} of the pairs that are just so similar"
+        )
 
 
 def shingles(text: str, size: int = 5) -> frozenset[str]:

@@ -4,35 +4,30 @@ Rows are known by numbers here: the split, the article, the text, the pair of na
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from stance.building import duplicates
 from stance.building.duplicates import Index, Links, Numbers
+from stance.building.leak_report import KINDS, LEAKS, Leak, Report
 from stance.building.splits import PARTS, SPLITS
 from stance.errors import StanceError
 from stance.settings.building import LeaksConfig
 
 Mask = npt.NDArray[np.bool_]
+Cap = tuple[Numbers, int]
+"""Rows of a corpus in the order in which they are taken, and how many of its training rows are."""
 TRAIN, VALIDATION, TEST, UNLABELLED = range(len(PARTS))
 NONE = -1
 """The split of a row that was dropped."""
+REPEATS = "repeats text, pair and stance of another training row"
+CAPPED = "over the cap of its corpus"
 CONTRADICTS = "another stance than a row gives that is annotated, or surer"
-KINDS = {
-    "row": "same text, pair and stance",
-    "question": "same text and pair",
-    "text": "same text",
-    "near": "the same or nearly the same text",
-    "part": "a text that is part of the other",
-    "article": "the same or nearly the same article",
-    "pair": "same pair of names",
-}
 HELD = {TEST: (TRAIN, VALIDATION, UNLABELLED), VALIDATION: (TRAIN, UNLABELLED)}
 """The splits that are held out, and what must not repeat them."""
-LEAKS = ("text", "near", "part", "article")
-"""Kinds that are dropped; the others are reported (`row` and `question` are part of `text`)."""
 
 
 @dataclass
@@ -66,22 +61,6 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Leak:
-    """How many rows of `split`, and articles with such a row, repeat something of `of`.
-
-    Of the kind `row` are articles all of whose rows do.
-    """
-
-    split: str
-    of: str
-    kind: str
-    rows: int
-    articles: int
-    all_rows: int
-    all_articles: int
-
-
-@dataclass(frozen=True)
 class Mended:
     """What `mend` has seen: leaks before the action, of how many rows, repetitions, and which texts repeat others."""
 
@@ -91,17 +70,6 @@ class Mended:
     links: Links
 
 
-@dataclass(frozen=True)
-class Report:
-    """Leaks before and after the action, repetitions inside each split, and the clean rows of validation and test."""
-
-    before: list[Leak]
-    after: list[Leak]
-    within: dict[str, dict[str, int]]
-    dropped: dict[str, int]
-    clean: Numbers
-
-
 def check(config: LeaksConfig) -> None:
     """Refuse settings without a meaning."""
     if config.action not in ("drop", "keep", "fail") or config.repeated not in ("drop", "keep"):
@@ -109,9 +77,9 @@ def check(config: LeaksConfig) -> None:
             f"leaks.action={config.action}, leaks.repeated={config.repeated}: expected drop, keep or fail, and drop or "
             "keep"
         )
-    for name in ("near_duplicate", "part"):
-        if not 0 < (value := getattr(config, name)) <= 1:
-            raise StanceError(f"leaks.{name}={value}: expected a similarity above 0, up to 1")
+    duplicates.check("leaks.near_duplicate", config.near_duplicate)
+    if not 0 < config.part <= 1:
+        raise StanceError(f"leaks.part={config.part}: expected a similarity above 0, up to 1")
 
 
 def only_unseen(rows: Rows, role: str) -> None:
@@ -145,13 +113,16 @@ def partial(rows: Rows, annotated: Mask) -> Mask:
     return found
 
 
-def mend(rows: Rows, index: Index, config: LeaksConfig) -> Mended:
+def mend(rows: Rows, index: Index, config: LeaksConfig, caps: Sequence[Cap] = ()) -> Mended:
     """Find the leaks and do what `config.action` says: drop changes `rows`. What is left is told by `report`.
+
+    Caps come before training rows give way to others: a row over its cap takes the place of none.
 
     Args:
         rows: of all splits.
         index: the passages.
         config: what is done.
+        caps: of corpora of which not all training rows are taken.
 
     Raises:
         StanceError: the action is to fail, and there is a leak.
@@ -160,18 +131,17 @@ def mend(rows: Rows, index: Index, config: LeaksConfig) -> Mended:
     held = np.unique(rows.passage[np.isin(rows.split, list(HELD))])
     links = Links(index, np.unique(rows.passage[rows.split != NONE]), held, share=config.part)
     within = {name: _within(rows, links.groups, number) for number, name in enumerate(SPLITS)}
+    if caps:
+        _cap(rows, links, caps, config)
     if config.repeated == "drop":
-        again = _again(rows, np.flatnonzero(rows.split == TRAIN))
-        rows.drop(again, "repeats text, pair and stance of another training row")
+        rows.drop(_again(rows, np.flatnonzero(rows.split == TRAIN)), REPEATS)
         rows.drop(_overruled(rows), CONTRADICTS)
     rows.drop(_answered(rows), "")
     before, there = _leaks(rows, links), rows.there()
     if config.action == "fail":
         _refuse(before)
     if config.action == "drop":
-        for split, others in HELD.items():
-            for other in others:
-                _drop(rows, links, held=split, other=other)
+        _drop(rows, links)
     return Mended(before, there, within, links)
 
 
@@ -183,6 +153,18 @@ def report(rows: Rows, mended: Mended) -> Report:
     clean = judged[~(dirty["near"] | dirty["part"] | dirty["article"])]
     after = mended.before if rows.there() == mended.rows else _leaks(rows, links)  # rows only ever leave
     return Report(mended.before, after, mended.within, dict(Counter(rows.reasons.values())), clean)
+
+
+def _cap(rows: Rows, links: Links, caps: Sequence[Cap], config: LeaksConfig) -> None:
+    """Leave out training rows over the caps of their corpora. Leaks that are dropped count for none of them."""
+    counted = (rows.split == TRAIN) & ~(_leaky(rows, links) & (config.action != "keep"))
+    for order, most in caps:
+        here = order[counted[order]]
+        if config.repeated == "drop" and len(here) > most:
+            again = _again(rows, here)
+            rows.drop(again, REPEATS)
+            here = here[~np.isin(here, again)]
+        rows.drop(np.sort(here[most:]), CAPPED)
 
 
 def _again(rows: Rows, places: Numbers) -> Numbers:
@@ -258,11 +240,22 @@ def _marked(rows: Rows, links: Links, mine: Numbers, theirs: Numbers) -> dict[st
     }
 
 
-def _drop(rows: Rows, links: Links, *, held: int, other: int) -> None:
-    """Take the rows of `other` that repeat a text, or a part of one, or share an article with `held` out of it."""
-    mine, theirs = np.flatnonzero(rows.split == other), np.flatnonzero(rows.split == held)
-    marked = _marked(rows, links, mine, theirs)
-    rows.drop(mine[marked["near"] | marked["part"] | marked["article"]], f"repeats a text of the {SPLITS[held]} split")
+def _drop(rows: Rows, links: Links) -> None:
+    """Take rows out that repeat a held-out text, or a part of one, or share an article with one."""
+    for held, others in HELD.items():
+        for other in others:
+            mine, theirs = np.flatnonzero(rows.split == other), np.flatnonzero(rows.split == held)
+            marked = _marked(rows, links, mine, theirs)
+            leaky = marked["near"] | marked["part"] | marked["article"]
+            rows.drop(mine[leaky], f"repeats a text of the {SPLITS[held]} split")
+
+
+def _leaky(rows: Rows, links: Links) -> Mask:
+    """The rows that `_drop` takes out."""
+    left = replace(rows, split=rows.split.copy(), reasons={})
+    _drop(left, links)
+    gone: Mask = left.split != rows.split
+    return gone
 
 
 def _refuse(found: Sequence[Leak]) -> None:
@@ -270,24 +263,3 @@ def _refuse(found: Sequence[Leak]) -> None:
     if there:
         said = "; ".join(f"{n.rows} of {n.all_rows} {n.split} rows have {KINDS[n.kind]} as {n.of}" for n in there)
         raise StanceError(f"{said}; nothing was written (leaks.action=fail): use leaks.action=drop or keep")
-
-
-def table(found: Sequence[Leak]) -> list[list[str]]:
-    """Rows for a reader: a header, then each kind of leak with counts and shares."""
-    return [
-        ["split", "against", "leak", "rows", "share", "articles", "share"],
-        *(
-            [n.split, n.of, KINDS[n.kind], *_counted(n.rows, n.all_rows), *_counted(n.articles, n.all_articles)]
-            for n in found
-        ),
-    ]
-
-
-def _counted(part: int, whole: int) -> tuple[str, str]:
-    return f"{part:,}", f"{part / whole:.1%}" if whole else "–"
-
-
-def to_json(report: Report) -> Mapping[str, object]:
-    """The report as a document, without the clean rows."""
-    before, after = ([asdict(leak) for leak in found] for found in (report.before, report.after))
-    return {"before": before, "after": after, "within": report.within, "dropped": report.dropped}

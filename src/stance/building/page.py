@@ -7,7 +7,6 @@ that what the rows say is text and never markup.
 import hashlib
 import heapq
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise, zip_longest
@@ -17,6 +16,7 @@ from xml.etree.ElementTree import Element
 
 from stance.building.markup import Child, Counts, bars, columns, document, el, key, short, table
 from stance.building.splits import SPLITS
+from stance.corpora import cells
 from stance.records import LABELS, Example, Span
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ BINS = 40
 MOST_THEMES, MOST_YEARS, MOST_NAMES, MOST_REASONS = 30, 40, 20, 50
 PASSAGE, AROUND = 1500, 300
 """A longer passage is shown up to so many characters around its marks, and not more than four such lengths of it."""
-_YEAR = re.compile("[0-9]{4}")
 _UNDATED = "undated"
+Cells = Sequence[Sequence[object]]
 
 
 class Tally:
@@ -74,8 +74,7 @@ class Summary:
         self.corpora.add(f"{example.corpus}, {split}", label)
         self.provenance.add(f"{example.provenance}, {split}", label)
         self.themes.add(theme or "without a theme", label)
-        year = _YEAR.match(example.date)
-        self.years.add(year.group() if year else _UNDATED, label)
+        self.years.add(cells.day(example.date.strip())[:4] or _UNDATED, label)
         self.actors.add(example.actor, label)
         self.targets.add(example.target, label)
         self.lengths[min(len(example.text), LONGEST)] += 1
@@ -93,13 +92,20 @@ class Summary:
         return [(split, example) for _, (_, _, split, example) in zip(range(SAMPLE), turns, strict=False)]
 
 
-def html(manifest: "Manifest", summary: Summary, *, leaks: Sequence[Sequence[object]] | None = None) -> str:
+def html(
+    manifest: "Manifest",
+    summary: Summary,
+    *,
+    leaks: Sequence[Sequence[object]] | None = None,
+    found: Sequence[Sequence[object]] = (),
+) -> str:
     """The page, as text to be written in UTF-8.
 
     Args:
         manifest: of the dataset.
         summary: of all its rows.
-        leaks: the leak report as a table, header first; None where there is none.
+        leaks: what rows of validation and test repeat, as a table, header first; None where there is no report.
+        found: the same before something was done about it.
     """
     sections = {
         "Splits and labels": [key(), _splits(manifest, summary)],
@@ -110,7 +116,7 @@ def html(manifest: "Manifest", summary: Summary, *, leaks: Sequence[Sequence[obj
         "Passages": _lengths(summary.lengths),
         "Names": [el("div", bars("Most frequent actors", "actor", *_most(summary.actors, MOST_NAMES)),
                       bars("Most frequent targets", "target", *_most(summary.targets, MOST_NAMES)), class_="two")],
-        "Leaks": [_leaks(leaks)],
+        "Leaks": _leaks(leaks, found),
         "Dropped": _dropped(manifest.dropped),
         "Sample rows": [_marks_key(), *(_row(split, example) for split, example in summary.sample())],
         "Configuration": [el("details", el("summary", "The settings that built this dataset"),
@@ -236,12 +242,16 @@ def _quantile(lengths: Counter[int], share: float) -> int:
     return 0
 
 
-def _leaks(leaks: Sequence[Sequence[object]] | None) -> Element:
+def _leaks(leaks: Cells | None, found: Cells) -> list[Element]:
+    """What is left, and what was found before, if that is something else."""
     if leaks is None:
-        return el("p", "This build gave no leak report.")
+        return [el("p", "This build gave no leak report.")]
     if len(leaks) < 2:
-        return el("p", "No row of validation or test was found to repeat a training row.")
-    return table("Rows of validation and test that repeat training rows", leaks)
+        left = el("p", "No row of validation or test was found to repeat a training row.")
+    else:
+        left = table("Rows of validation and test that repeat others: what is left in this dataset", leaks)
+    changed = len(found) > 1 and list(found) != list(leaks)
+    return [left, *([table("What was found before rows were dropped for it", found)] if changed else [])]
 
 
 def _dropped(reasons: Mapping[str, int]) -> list[Element]:

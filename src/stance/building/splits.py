@@ -5,6 +5,7 @@ New articles get one so that themes and phenomena are balanced. Splits by shares
 """
 
 import hashlib
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,9 +15,11 @@ import numpy.typing as npt
 
 from stance import jsonl
 from stance.building import duplicates
+from stance.corpora.rows import SPLITS as NAMES
+from stance.corpora.rows import split_of
 from stance.errors import StanceError
 from stance.records import UNLABELLED, Article
-from stance.settings.building import SplitConfig
+from stance.settings.building import CorpusConfig, SplitConfig
 
 Numbers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -24,6 +27,13 @@ SPLITS = ("train", "validation", "test")
 PARTS = (*SPLITS, UNLABELLED)
 """What a dataset has: its splits, and questions about training articles that nobody has answered."""
 BY = ("article", "story", "time", "actor", "target", "fold")
+NONE = "none"
+"""In the place of a split: of an article that has none and gets none, since its corpus names those of others."""
+USERS = {
+    "validation": BY[:-1], "test": BY[:-1], "folds": ("fold",), "fold": ("fold",),
+    "seed": tuple(by for by in BY if by != "time"),
+}  # fmt: skip
+"""The kinds of division that make use of a setting."""
 SIZE = 5
 """How much more the number of articles counts than any other feature when splits are balanced."""
 
@@ -149,6 +159,56 @@ def read(path: Path) -> dict[str, str]:
     return {name: split for split in SPLITS for name in value[split]}
 
 
+def given(source: CorpusConfig, ids: Sequence[str], where: Sequence[str], named: Sequence[str]) -> list[str]:
+    """The given split of each article: empty where it is to be chosen, another word where it can have none.
+
+    Args:
+        source: the corpus.
+        ids: of its articles.
+        where: they stand.
+        named: what they name as their split themselves.
+
+    Raises:
+        StanceError: an article has no fixed split, or the corpus's own are none that we know.
+    """
+    if source.official:
+        return _official(source, where, [split_of(name) for name in named])
+    found = find(Path(source.path), source.splits)
+    if found is None:
+        if source.splits == "auto" and (told := sum(bool(split_of(name)) for name in named)):
+            print(
+                f"{source.name}: {told} articles name a split, which is not kept; corpora.KEY.splits=official keeps "
+                "it, and none says that it does not matter",
+                file=sys.stderr,
+            )
+        return [""] * len(ids)
+    missing = [place for place, name in enumerate(ids) if name not in found]
+    if missing:
+        raise StanceError(
+            f"{where[missing[0]]}: {len(missing)} articles have no fixed split, first {ids[missing[0]]!r}; give them "
+            "one with `python -m stance.corpora splits CORPUS --write`, or divide by shares with splits=none"
+        )
+    return [found[name] for name in ids]
+
+
+def _official(source: CorpusConfig, where: Sequence[str], named: Sequence[str]) -> list[str]:
+    """The splits that a corpus itself names; an article may name none."""
+    unknown = Counter(name for name in named if name and name not in SPLITS)
+    if unknown:
+        name, count = unknown.most_common(1)[0]
+        raise StanceError(
+            f"{where[named.index(name)]}: {count} articles of the corpus {source.name!r} name the split {name!r}; "
+            f"expected {', '.join(NAMES)}, or nothing for those that are to have none; rename it, or divide the corpus "
+            "anew with splits=none"
+        )
+    if named and not any(named):
+        raise StanceError(
+            f"{source.path}: splits=official, but none of the {len(named)} articles of the corpus {source.name!r} "
+            "names a split; give them one, or divide the corpus anew with splits=none"
+        )
+    return [name or NONE for name in named]
+
+
 def write(path: Path, chosen: Mapping[str, str]) -> None:
     """Write what `read` reads, ids sorted."""
     jsonl.write_json(path, {split: sorted(i for i, s in chosen.items() if s == split) for split in SPLITS})
@@ -167,6 +227,7 @@ def _features(article: Article) -> Counter[str]:
 
 
 def check(config: SplitConfig) -> None:
+    """Refuse settings without a meaning, and those that the chosen kind of division makes no use of."""
     if not (config.validation > 0 and config.test > 0 and config.validation + config.test < 1):
         raise StanceError(
             f"split.validation={config.validation}, split.test={config.test}: "
@@ -176,8 +237,15 @@ def check(config: SplitConfig) -> None:
         raise StanceError(f"split.by={config.by}: expected one of {', '.join(BY)}")
     if config.by == "fold" and not (config.folds >= 3 and 0 <= config.fold < config.folds):
         raise StanceError(f"split.folds={config.folds}, split.fold={config.fold}: expected 3 or more, and one of them")
-    if not 0 < config.near_duplicate <= 1:
-        raise StanceError(f"split.near_duplicate={config.near_duplicate}: expected a similarity above 0, up to 1")
+    duplicates.check("split.near_duplicate", config.near_duplicate)
+    default = SplitConfig()
+    for name, users in USERS.items():
+        value = getattr(config, name)
+        if config.by not in users and value != getattr(default, name):
+            raise StanceError(
+                f"split.{name}={value}: split.by={config.by} makes no use of it, only {', '.join(users)}; "
+                "leave it out, or choose another split.by"
+            )
 
 
 def _ordered(articles: Sequence[Article], config: SplitConfig) -> list[list[int]]:

@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from stance import jsonl, records
-from stance.building import dataset, leaks, ledger, page
+from stance.building import dataset, leak_report, ledger, page
 from stance.building.dataset import FEATURES, Fingerprint, Manifest
 from stance.building.division import Units
-from stance.building.leaks import NONE, UNLABELLED, Report, Rows
+from stance.building.leak_report import Report
+from stance.building.leaks import NONE, UNLABELLED, Rows
 from stance.building.splits import PARTS, SPLITS
 from stance.building.stages import Stage
 from stance.corpora import cells
@@ -175,15 +176,20 @@ def _describe(folder: Path, plan: Plan, counts: _Counts, lost: Counter[str]) -> 
         config=plan.config,
         unlabelled=counts.unlabelled,
     )
-    jsonl.write_json(folder / "leaks.json", leaks.to_json(plan.report))
+    jsonl.write_json(folder / "leaks.json", leak_report.to_json(plan.report))
     jsonl.write(folder / "clean.jsonl", _clean(folder, plan))
-    dates = [day for day in map(cells.day, plan.units.dates) if day]
-    span = (min(dates), max(dates)) if dates else ("", "")
-    write_text(folder / "README.md", dataset.card(manifest, span, leaks.table(plan.report.after)))
-    found = page.html(manifest, counts.summary, leaks=leaks.table(plan.report.before))
-    write_text(folder / "page.html", found)
+    left, found = (leak_report.table(leaks) for leaks in (plan.report.after, plan.report.before))
+    write_text(folder / "README.md", dataset.card(manifest, _span(plan, counts), left, found))
+    write_text(folder / "page.html", page.html(manifest, counts.summary, leaks=left, found=found))
     jsonl.write_json(folder / "manifest.json", asdict(manifest))
     return manifest
+
+
+def _span(plan: Plan, counts: _Counts) -> tuple[str, str]:
+    """The dates of the oldest and the newest article that has a row in a split; empty where none can be read."""
+    there = set[int]().union(*counts.articles.values())
+    days = sorted(filter(None, (cells.day(plan.units.dates[article].strip()) for article in there)))
+    return (days[0], days[-1]) if days else ("", "")
 
 
 def _clean(folder: Path, plan: Plan) -> Iterator[dict[str, Any]]:

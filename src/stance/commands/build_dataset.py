@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stance import tracking
-from stance.building import build, dataset, leaks
+from stance.building import build, dataset, leak_report
 from stance.jobs import building
 from stance.jobs.building import BuildJob
 from stance.reporting.show import columns
@@ -28,9 +28,9 @@ def run(job: BuildJob) -> Path:
     print(columns(dataset.table(manifest)))
     if manifest.unlabelled:
         print(f"{manifest.unlabelled:,} questions without a label, about sentences of training articles")
-    found = [leaks.Leak(**row) for row in json.loads((output / "leaks.json").read_text("utf-8"))["before"]]
-    if any(leak.rows for leak in found if leak.kind in leaks.LEAKS):
-        print(f"leaks found ({job.leaks.action}):\n{columns(leaks.table([leak for leak in found if leak.rows]))}")
+    found = [leak_report.Leak(**row) for row in json.loads((output / "leaks.json").read_text("utf-8"))["before"]]
+    if any(leak.rows for leak in found if leak.kind in leak_report.LEAKS):
+        print(f"leaks found ({job.leaks.action}):\n{columns(leak_report.table([leak for leak in found if leak.rows]))}")
     for reason, count in sorted(manifest.dropped.items()):
         print(f"dropped {count:,}: {reason} (each in {output / 'dropped.jsonl'})")
     return output

@@ -15,8 +15,8 @@ META = ("title", "date", "outlet", "theme", "split")
 """What a row may say about its article."""
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl")
-SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation",
-          "dev": "validation", "test": "test"}  # fmt: skip
+SPLITS = {"train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
+          "dev": "validation", "development": "validation", "test": "test", "testing": "test"}  # fmt: skip
 """What tables and files call the splits, and what we do."""
 _BATCH = 64  # rows of Parquet at once: a row may hold megabytes
 

@@ -68,7 +68,7 @@ class CorpusConfig(SourceConfig):
     """Weight of its training rows in the loss."""
     cap: int = 0
     """At most so many training rows: whole articles in the order of a hash of their ids, the last one perhaps in part;
-    0 takes all."""
+    some of them may still give way to another corpus's rows that say the same. 0 takes all."""
     label_set: list[str] = field(default_factory=list)
     """The stances that the corpus knows, as in [oppose,support]; its rows teach and judge only these. Empty takes all
     three."""
@@ -114,7 +114,7 @@ class LeaksConfig:
     """drop: leave out training rows that repeat validation or test, and validation rows that repeat test; keep: only
     report; fail: stop the build."""
     near_duplicate: float = 0.5
-    """Passages whose word 5-grams overlap by at least this Jaccard similarity (0 to 1) are nearly the same."""
+    """Passages whose word 5-grams overlap by at least this Jaccard similarity (0.4 to 1) are nearly the same."""
     part: float = 0.7
     """A passage is part of another one that has at least this share (0 to 1) of its word 5-grams."""
     repeated: str = "drop"
@@ -127,9 +127,9 @@ class SplitConfig:
     """How articles are divided."""
 
     validation: float = 0.15
-    """Share of the articles for choosing epochs and settings."""
+    """Share of the articles for choosing epochs and settings; not with by=fold."""
     test: float = 0.15
-    """Share of the articles for the final scores."""
+    """Share of the articles for the final scores; not with by=fold."""
     by: str = "article"
     """What must not span two splits: article (with its near duplicates), story (and those of the same `topic`, which
     our JSON Lines and SEESAW can name), time (the newest articles are the test), actor or target (none of the test
@@ -140,9 +140,9 @@ class SplitConfig:
     fold: int = 0
     """With by=fold: the part that is the test, from 0."""
     near_duplicate: float = 0.5
-    """Articles whose word 5-grams overlap by at least this Jaccard similarity (0 to 1) stay together."""
+    """Articles whose word 5-grams overlap by at least this Jaccard similarity (0.4 to 1) stay together."""
     seed: int = 7
-    """Seed of the division."""
+    """Seed of the division; not with by=time, which draws nothing."""
 
 
 @dataclass
