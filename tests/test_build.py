@@ -142,6 +142,20 @@ def test_the_report_and_the_clean_rows_are_of_what_a_cap_leaves(tmp_path: Path) 
     assert {e.id for split in SPLITS[1:] for e in rows[split] if e.text not in nearly} == clean
 
 
+def test_card_and_page_tell_what_is_left_of_the_leaks_and_what_was_found(tmp_path: Path) -> None:
+    for action, twice in (("drop", True), ("keep", False)):
+        made(tmp_path / action, leaky(tmp_path), leaks=LeaksConfig(action=action))
+        card, page = ((tmp_path / action / name).read_text("utf-8") for name in ("README.md", "page.html"))
+        for text in (card, page):
+            left, _, found = text.partition("What was found before rows were dropped for it")
+            assert "left in this dataset" in left
+            assert bool(found) == twice
+        row = "| validation | train | the same or nearly the same text | {} |"
+        left, _, found = card.partition("What was found before")
+        assert row.format("0 | 0.0%" if twice else "2 | 33.3%") in left
+        assert (row.format("2 | 33.3%") in found) == twice
+
+
 def test_fail_stops_the_build_and_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(StanceError, match=r"1 of \d+ validation rows have same text as train.*leaks\.action=fail"):
         made(tmp_path / "out", leaky(tmp_path), leaks=LeaksConfig(action="fail"))
@@ -161,6 +175,12 @@ def test_official_splits_may_have_the_names_that_tables_have(tmp_path: Path) -> 
     renamed = [row | {"split": others[str(row["split"])]} for row in plain()]
     one, two = (corpus(tmp_path / f"{n}.jsonl", rows, splits="official") for n, rows in enumerate((plain(), renamed)))
     assert ids(made(tmp_path / "out", two)) == ids(made(tmp_path / "other", one))
+
+
+def test_official_splits_that_nobody_knows_are_refused_by_name(tmp_path: Path) -> None:
+    rows = [row | {"split": {"validation": "eval"}.get(str(row["split"]), row["split"])} for row in plain()]
+    with pytest.raises(StanceError, match=r"c\.jsonl:\d+: \d+ articles of the corpus 'c' name the split 'eval'"):
+        made(tmp_path / "out", corpus(tmp_path / "c.jsonl", rows))
 
 
 def test_a_split_that_is_named_and_not_kept_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -426,6 +446,37 @@ def test_a_cap_takes_whole_articles_but_for_one_whose_rows_are_tagged(tmp_path: 
     counts = Counter(example.article_id for example in train)
     assert sorted(counts.values()) == [2, *[3] * 6]
     assert {e.article_id for e in train if PARTIAL in e.tags} == {name for name, n in counts.items() if n == 2}
+
+
+def test_rows_over_a_cap_take_the_place_of_none(tmp_path: Path) -> None:
+    weak = [row(n, list(VERBS)[n % 3], split="train", note={"provenance": "weak"}) for n in range(30)]
+    gold = corpus(tmp_path / "g.jsonl", doubled(), cap=5)
+    got = asking(tmp_path / "out", gold, corpus(tmp_path / "w.jsonl", weak))
+    assert Counter(e.provenance for e in got["train"]) == {"gold": 5, "weak": 24 - 5}
+    turned = [
+        two(n, list(VERBS)[n % 3], r["split"], note={"actor": {"name": f"project{n}"}, "target": {"name": f"Town{n}"}})
+        for n, r in enumerate(plain())
+    ]
+    rows = asking(tmp_path / "asked", gold, corpus(tmp_path / "t.jsonl", turned))
+    learned = {e.text for e in rows["train"] if e.corpus == "g"}
+    asked = {e.text for e in rows["unlabelled"] if e.actor.startswith("Town") and e.text.startswith("Town")}
+    assert (len(learned), len(asked)) == (5, 24 - 5), "what a row over the cap answers is asked without its label"
+    assert not learned & asked
+
+
+def test_a_cap_counts_neither_leaks_nor_what_repeats_rows_of_its_corpus(tmp_path: Path) -> None:
+    held = [r for r in plain(60) if r["split"] != "train"]
+    copies = [r | {"id": f"copy-{r['id']}", "split": "train"} for r in held]
+    again = [r | {"id": f"again-{r['id']}"} for r in plain(60) if r["split"] == "train"]
+    trained = len(again)
+    for cap in (trained, 10):
+        source = corpus(tmp_path / "c.jsonl", [*copies, *plain(60), *again], cap=cap)
+        got = made(tmp_path / f"out{cap}", source)
+        assert len({e.text for e in got["train"]}) == len(got["train"]) == cap
+        assert manifest_drops(tmp_path / f"out{cap}", leaks.CAPPED) == trained - cap
+        assert manifest_drops(tmp_path / f"out{cap}", leaks.REPEATS) == trained
+    with pytest.raises(StanceError, match=r"leaks\.action=fail"):
+        made(tmp_path / "fail", source, leaks=LeaksConfig(action="fail"))
 
 
 def test_rows_about_what_their_article_lost_are_partial() -> None:
@@ -765,6 +816,13 @@ def test_the_card_tells_the_dates_that_can_be_read(tmp_path: Path) -> None:
     ]
     made(tmp_path / "out", corpus(tmp_path / "c.jsonl", rows))
     assert "2020-05-01 to 2021-02-28" in (tmp_path / "out" / "README.md").read_text("utf-8")
+
+
+def test_the_card_tells_the_dates_of_articles_that_have_rows(tmp_path: Path) -> None:
+    rows = [r | {"date": "2020-05-01"} for r in plain()]
+    bare = {"id": "bare", "text": "Nobody annotated this.", "date": "1999-01-01", "split": "train", "annotations": []}
+    made(tmp_path / "out", corpus(tmp_path / "c.jsonl", [*rows, bare]))
+    assert "30 articles dated 2020-05-01 to 2020-05-01" in (tmp_path / "out" / "README.md").read_text("utf-8")
 
 
 def test_articles_with_weak_labels_alone_are_all_for_training(tmp_path: Path) -> None:

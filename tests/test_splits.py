@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stance import corpora, jsonl
-from stance.building import division, splits
+from stance.building import division, leaks, splits
 from stance.building.division import Units
 from stance.building.splits import SPLITS
 from stance.corpora.__main__ import main
 from stance.errors import StanceError
 from stance.forms import article_to_json
 from stance.records import Article
-from stance.settings.building import SplitConfig
+from stance.settings.building import CorpusConfig, LeaksConfig, SplitConfig
 
 ARTICLES = corpora.read(Path(__file__).resolve().parents[1] / "data" / "corpus")[:40]
 THRESHOLD = SplitConfig().near_duplicate
@@ -181,6 +181,20 @@ def test_a_similarity_that_has_no_meaning_is_refused(threshold: float) -> None:
         assign(ARTICLES, SplitConfig(near_duplicate=threshold))
 
 
+def test_a_similarity_at_which_sketches_miss_many_near_duplicates_is_refused() -> None:
+    what = re.escape(
+        "near_duplicate=0.3: expected 0.4 or more; sketches choose which texts are compared, and would miss"
+    )
+    with pytest.raises(StanceError, match=rf"^split\.{what} 42% of the pairs"):
+        splits.check(SplitConfig(near_duplicate=0.3))
+    with pytest.raises(StanceError, match=rf"^leaks\.{what}"):
+        leaks.check(LeaksConfig(near_duplicate=0.3))
+    with pytest.raises(StanceError, match=r"leaks\.near_duplicate=1\.5: expected a similarity above 0, up to 1"):
+        leaks.check(LeaksConfig(near_duplicate=1.5))
+    splits.check(SplitConfig(near_duplicate=0.4))
+    leaks.check(LeaksConfig(near_duplicate=0.4, part=0.1))
+
+
 def test_too_few_articles_are_refused() -> None:
     with pytest.raises(StanceError, match="the validation and test split would be empty with 3 articles; give more"):
         assign(ARTICLES[:3], SplitConfig())
@@ -260,6 +274,18 @@ def test_a_weak_article_follows_what_it_is_nearly_the_text_of(by: str) -> None:
     assert by == "story" or set(got[60:]) == {"train"}
 
 
+@pytest.mark.parametrize("by", ["article", "fold"])
+@pytest.mark.parametrize("prefix", ["", "0-"])
+def test_raw_and_weak_copies_move_no_annotated_article(by: str, prefix: str) -> None:
+    config = SplitConfig(by=by)
+    alone = division.divide(units(ARTICLES, config), config)
+    copies = [replace(a, id=f"{prefix}{a.id}") for a in ARTICLES]
+    for first, both in ((True, [*copies, *ARTICLES]), (False, [*ARTICLES, *copies])):
+        weak, corpus = [first] * 40 + [not first] * 40, [0] * 40 + [1] * 40
+        got = division.divide(replace(units(both, config), weak=weak, corpus=corpus), config)
+        assert (got[40:] if first else got[:40]) == alone
+
+
 def test_what_is_like_articles_of_several_official_splits_is_held_out() -> None:
     copies = [replace(ARTICLES[0], id=str(n)) for n in range(4)]
     given = units([*copies, *ARTICLES[1:10]], SplitConfig(), {"0": "train", "1": "test", "2": "validation"})
@@ -289,6 +315,11 @@ def test_a_division_of_articles_that_all_have_a_split_is_refused(config: SplitCo
         (SplitConfig(by="moon"), "split.by=moon: expected one of article, story"),
         (SplitConfig(by="fold", folds=2), "split.folds=2, split.fold=0: expected 3 or more"),
         (SplitConfig(by="fold", folds=5, fold=5), "split.folds=5, split.fold=5"),
+        (SplitConfig(fold=1), "split.fold=1: split.by=article makes no use of it, only fold; leave it out"),
+        (SplitConfig(by="story", folds=4), "split.folds=4: split.by=story makes no use of it, only fold"),
+        (SplitConfig(by="time", seed=8), "split.seed=8: split.by=time makes no use of it, only article, story, actor"),
+        (SplitConfig(by="fold", test=0.2), "split.test=0.2: split.by=fold makes no use of it, only article, story"),
+        (SplitConfig(by="fold", validation=0.2), "split.validation=0.2: split.by=fold makes no use of it"),
     ],
 )
 def test_divisions_without_a_meaning_are_refused(config: SplitConfig, message: str) -> None:
@@ -342,6 +373,23 @@ def test_fixed_splits_are_kept() -> None:
     assert assign(ARTICLES, SplitConfig(), fixed) == fixed
     with pytest.raises(StanceError, match="the test split would be empty"):
         assign(ARTICLES[:4], SplitConfig(), {a.id: SPLITS[n % 2] for n, a in enumerate(ARTICLES)})
+
+
+def test_official_splits_that_nobody_knows_or_that_no_article_names_are_refused() -> None:
+    def given(*named: str) -> list[str]:
+        places = [str(n) for n in range(len(named))]
+        return splits.given(source, places, [f"c.csv:{n}" for n in places], named)
+
+    source = CorpusConfig(name="c", path="c.csv", splits="official")
+    assert given("training", "Development", " testing", "") == ["train", "validation", "test", splits.NONE]
+    expected = (
+        "c.csv:1: 2 articles of the corpus 'c' name the split 'eval'; expected train, training, validation, valid, "
+        "val, dev, development, test, testing, or nothing"
+    )
+    with pytest.raises(StanceError, match=f"^{re.escape(expected)}"):
+        given("train", "eval", "eval", "test")
+    with pytest.raises(StanceError, match=r"^c\.csv: splits=official, but none of the 2 articles of .* names a split;"):
+        given("", " ")
 
 
 def test_near_duplicates_that_are_fixed_to_two_splits_are_refused() -> None:

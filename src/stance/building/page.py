@@ -96,8 +96,8 @@ def html(
     manifest: "Manifest",
     summary: Summary,
     *,
-    leaks: Sequence[Sequence[object]] | None = None,
-    found: Sequence[Sequence[object]] = (),
+    leaks: Cells | None = None,
+    found: Cells = (),
 ) -> str:
     """The page, as text to be written in UTF-8.
 
@@ -119,9 +119,7 @@ def html(
         "Leaks": _leaks(leaks, found),
         "Dropped": _dropped(manifest.dropped),
         "Sample rows": [_marks_key(), *(_row(split, example) for split, example in summary.sample())],
-        "Configuration": [el("details", el("summary", "The settings that built this dataset"),
-                              el("pre", json.dumps(manifest.config, indent=2, sort_keys=True, ensure_ascii=False,
-                                                    default=str), tabindex="0"))],
+        "Configuration": [_configuration(manifest)],
     }  # fmt: skip
     links = [el("li", el("a", title, href=f"#{_id(title)}")) for title in sections]
     body = el(
@@ -261,6 +259,11 @@ def _dropped(reasons: Mapping[str, int]) -> list[Element]:
     found = [table("What could not be used, and why", [["reason", "dropped"], *ordered[:MOST_REASONS]])]
     others = sum(count for _, count in ordered[MOST_REASONS:])
     return [*found, el("p", f"{others:,} more for other reasons.", class_="quiet")] if others else found
+
+
+def _configuration(manifest: "Manifest") -> Element:
+    whole = json.dumps(manifest.config, indent=2, sort_keys=True, ensure_ascii=False, default=str)
+    return el("details", el("summary", "The settings that built this dataset"), el("pre", whole, tabindex="0"))
 
 
 def _row(split: str, example: Example) -> Element:
