@@ -375,7 +375,9 @@ def test_fixed_splits_are_kept() -> None:
         assign(ARTICLES[:4], SplitConfig(), {a.id: SPLITS[n % 2] for n, a in enumerate(ARTICLES)})
 
 
-def test_official_splits_that_nobody_knows_or_that_no_article_names_are_refused() -> None:
+def test_official_splits_that_nobody_knows_or_that_no_article_names_are_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     def given(*named: str) -> list[str]:
         places = [str(n) for n in range(len(named))]
         return splits.given(source, places, [f"c.csv:{n}" for n in places], named)
@@ -390,6 +392,8 @@ def test_official_splits_that_nobody_knows_or_that_no_article_names_are_refused(
         given("train", "eval", "eval", "test")
     with pytest.raises(StanceError, match=r"^c\.csv: splits=official, but none of the 2 articles of .* names a split;"):
         given("", " ")
+    assert given("train", "dev", "challenge") == ["train", "validation", splits.NONE]
+    assert "1 articles of the corpus 'c' name the split 'challenge', which is none of train" in capsys.readouterr().err
 
 
 def test_near_duplicates_that_are_fixed_to_two_splits_are_refused() -> None:

@@ -7,6 +7,7 @@ that what the rows say is text and never markup.
 import hashlib
 import heapq
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise, zip_longest
@@ -32,6 +33,7 @@ BINS = 40
 MOST_THEMES, MOST_YEARS, MOST_NAMES, MOST_REASONS = 30, 40, 20, 50
 PASSAGE, AROUND = 1500, 300
 """A longer passage is shown up to so many characters around its marks, and not more than four such lengths of it."""
+_YEAR = re.compile("[0-9]{4}")
 _UNDATED = "undated"
 Cells = Sequence[Sequence[object]]
 
@@ -74,7 +76,8 @@ class Summary:
         self.corpora.add(f"{example.corpus}, {split}", label)
         self.provenance.add(f"{example.provenance}, {split}", label)
         self.themes.add(theme or "without a theme", label)
-        self.years.add(cells.day(example.date.strip())[:4] or _UNDATED, label)
+        date = example.date.strip()
+        self.years.add(cells.day(date)[:4] or (date if _YEAR.fullmatch(date) else _UNDATED), label)
         self.actors.add(example.actor, label)
         self.targets.add(example.target, label)
         self.lengths[min(len(example.text), LONGEST)] += 1
