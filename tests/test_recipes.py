@@ -804,6 +804,72 @@ def test_what_a_contender_may_know_of_public_sets_is_doubted() -> None:
     }
 
 
+def test_the_passages_of_a_dataset_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr(commands, "learned", lambda rows, sets: looked.append(len(rows)) or {"learned_scored": "some"})
+    other = replace(contenders("none")[0], name="other", dataset="b", splits={"train": SPLITS["train"][:6]})
+    assert commands._doubts([*contenders("none"), other], {}) == {
+        "learned_scored": "short: some; long: some; other: some"
+    }
+    assert looked == [len(SPLITS["train"]), 6]
+
+
+def test_a_comparison_goes_on_in_the_precision_that_was_measured_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    memory, sets, trained = tmp_path / "memory.jsonl", bakeoff.own(SPLITS["validation"]), list[tuple[str, str]]()
+
+    def run(contender: Contender, seed: int, **_: Any) -> Outcome:
+        trained.append((contender.name, contender.training.precision))
+        return Outcome(contender.name, seed, 1.0, {"toy": 0.5})
+
+    monkeypatch.setattr(bakeoff, "run", run)  # what is tested is what is trained, and what is known already
+    plain, long = (replace(c, training=replace(c.training, precision="auto")) for c in contenders("none"))
+    given = replace(plain, name="given", training=replace(plain.training, precision="fp32"))
+
+    def compare(*compared: Contender, gain: float, able: bool = True) -> list[tuple[str, str]]:
+        """What is trained where bf16 seems `gain` times as fast."""
+        monkeypatch.setattr("stance.network.precision.bf16_instructions", lambda: ["avx512_bf16"] * able)
+        monkeypatch.setattr("stance.network.precision.bf16_gain", lambda: gain)
+        trained.clear()
+        found = bakeoff.settled(compared, [1], sets=sets, memory=memory)
+        assert len(list(bakeoff.outcomes(found, [1], sets=sets, memory=memory))) == len(compared)
+        return list(trained)
+
+    assert compare(given, gain=3.0) == [("given", "fp32")]
+    assert compare(plain, given, gain=3.0) == [("short", "bf16")], "that one was told to be trained in fp32"
+    assert capsys.readouterr().out == ""
+    assert compare(plain, long, gain=0.5) == [("long", "bf16")]
+    assert capsys.readouterr().out == (
+        f"training.precision=auto: bf16, in which {memory} was begun; measured now it would be fp32\n"
+    )
+    lone = replace(long, name="lone")
+    assert compare(lone, gain=0.5, able=False) == [("lone", "fp32")]
+    assert "training.precision=auto: fp32; " in (told := capsys.readouterr().out)
+    assert told.endswith(f"{memory} was begun in bf16, which this machine does not have\n")
+    assert compare(lone, gain=0.5) == compare(lone, gain=3.0) == []
+
+
+def test_a_bake_off_names_what_it_does_not_use(
+    encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tiny.dataset(tmp_path / "dataset", {**SPLITS, "test": tiny.examples(6, seed=3)})
+    rates = "a: ['training.learning_rate=1e-4'], b: ['training.learning_rate=1e-4', 'training.epochs=4']"
+    given = [
+        f"dataset={folder}", f"output={tmp_path}/memory.jsonl", f"model.name={encoder}", "model.max_passage_tokens=48",
+        "training.epochs=4", "training.learning_rate=5e-5", "transfer.context=1", "bakeoff.seeds=[1]",
+        f"+bakeoff.contenders={{{rates}, c: ['training.learning_rate=2e-4']}}", "tracking.system_metrics_seconds=-1",
+    ]  # fmt: skip
+    with pytest.raises(StanceError, match=r"^tracking\.system_metrics_seconds=-1"):  # which is found out next
+        script("bakeoff").main(given)
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "transfer.context=1 has no effect without public=true",
+        "training.learning_rate=5e-05 is not used: every contender sets it",
+        "bakeoff.contenders: a and b are the same and share their trainings; leave one out",
+    ]
+
+
 def test_the_table_gives_mean_and_spread_over_seeds() -> None:
     found = [Outcome("a", 1, 10.0, {"x": 0.5}), Outcome("a", 2, 30.0, {"x": 0.7}), Outcome("b", 1, 5.0, {"x": 0.1})]
     assert bakeoff.table(found) == [

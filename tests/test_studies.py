@@ -28,7 +28,7 @@ from stance.building.splits import shuffled
 from stance.errors import StanceError
 from stance.jobs.training import TrainJob
 from stance.predictor import StancePredictor
-from stance.records import LABELS, Stance
+from stance.records import LABELS, Example, Stance
 from stance.scoring import calibration, transfer
 from stance.scoring.abstention import Kept
 from stance.scoring.scores import by_group, estimates, flat, slice_rates
@@ -295,6 +295,69 @@ def test_a_point_is_trained_once_for_each_seed_recipe_and_validation_split(
     assert seeds({**splits, "validation": tiny.examples(12, seed=5)}) == [3]
 
 
+def test_a_curve_goes_on_in_the_precision_that_was_measured_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained: list[str] = []
+
+    def train(splits: Any, models: Any, recipe: TrainingConfig, *_: Any) -> tuple[dict[str, float], dict[str, str]]:
+        trained.append(recipe.precision)
+        return {"macro_f1": 0.5}, {}
+
+    monkeypatch.setattr(curve, "_train", train)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("stance.network.precision.bf16_instructions", lambda: ["avx512_bf16"])
+    splits = {"train": tiny.examples(12, seed=1), "validation": tiny.examples(12, seed=2)}
+    models, memory = tiny.config(name="none"), tmp_path / "memory"
+
+    def trainings(gain: float, articles: list[int], **changes: Any) -> list[str]:
+        """The precision of each training that there is where bf16 seems `gain` times as fast."""
+        monkeypatch.setattr("stance.network.precision.bf16_gain", lambda: gain)
+        trained.clear()
+        config = CurveConfig(articles=articles, seeds=[1])
+        recipe = curve.settled(splits, models, TrainingConfig(**changes), config, others={}, memory=memory)
+        points = curve.points(splits, models, recipe, config, others={}, score=lambda answers: {}, memory=memory)
+        assert len(list(points)) == len(articles)
+        return list(trained)
+
+    assert trainings(3.0, [3]) == ["bf16"]
+    assert capsys.readouterr().out == ""
+    assert trainings(0.5, [3, 6]) == ["bf16"], "the point that was missing"
+    assert f"training.precision=auto: bf16, in which {memory} was begun; measured" in capsys.readouterr().out
+    assert trainings(0.5, [3, 6], precision="fp32") == ["fp32", "fp32"]
+    assert trainings(0.5, [3], epochs=9) == ["fp32"], "nothing of it is known"
+
+
+def test_a_training_of_a_curve_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def train(splits: Mapping[str, Any], *_: Any) -> tuple[dict[str, float], dict[str, str]]:
+        if len(splits["train"]) > 6:
+            raise StanceError("the loss is nan")
+        return {"macro_f1": 0.5}, {}
+
+    monkeypatch.setattr(curve, "_train", train)
+    splits = {"train": tiny.examples(12, seed=1), "validation": tiny.examples(12, seed=2)}
+    config, memory = CurveConfig(articles=[3, 6], seeds=[4]), tmp_path / "memory"
+    running = curve.points(
+        splits, tiny.config(name="none"), TrainingConfig(), config, others={}, score=lambda answers: {}, memory=memory
+    )
+    assert next(running).articles == 3
+    match = rf"^curve\.articles=6, seed 4: the loss is nan; the other points are kept in {memory}: change it or leave"
+    with pytest.raises(StanceError, match=match):
+        next(running)
+
+
+def test_a_curve_names_what_it_does_not_use(encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {name: tiny.examples(12, seed=number) for number, name in enumerate(("train", "validation", "test"))}
+    folder = tiny.dataset(tmp_path / "dataset", rows)
+    settings = [f"model.name={encoder}", "model.max_passage_tokens=48", "curve.articles=[6]", "curve.seeds=[1]"]
+    with pytest.raises(StanceError, match=r"^tracking\.system_metrics_seconds=-1"):  # which is found out next
+        script("learning_curve").main(
+            [f"dataset={folder}", f"output={tmp_path}/curve.png", *settings, "transfer.root=elsewhere",
+             "tracking.system_metrics_seconds=-1"]
+        )  # fmt: skip
+    assert capsys.readouterr().out.splitlines()[1:] == ["transfer.root=elsewhere has no effect without public=true"]
+
+
 def test_studies_beside_each_other_keep_the_parts_of_both(tmp_path: Path) -> None:
     one, other = Memory(tmp_path / "outcomes.jsonl"), Memory(tmp_path / "outcomes.jsonl")
     one.keep("a", {"x": 1})
@@ -513,6 +576,56 @@ def test_a_review_with_a_wrong_setting_is_refused_before_its_run(built: Workplac
         with pytest.raises(StanceError, match=re.escape(setting.partition("=")[0])):
             script("review").main([setting, f"output={tmp_path / 'review.jsonl'}", *built.tracking])
     assert len(runs(built, "review")) == before, "nothing was tried"
+
+
+def two_corpora(folder: Path, encoder: str) -> list[str]:
+    """Settings of a review of two corpora whose articles have the same ids."""
+    lines = [json.loads(line) for line in (CORPUS / "part-01.jsonl").read_text("utf-8").splitlines()][:6]
+    for name in ("one", "other"):
+        jsonl.write(folder / f"{name}.jsonl", lines)
+    return [
+        "corpus=[stance_news,jsonl]", f"corpora.stance_news.path={folder}/one.jsonl",
+        f"corpora.jsonl.path={folder}/other.jsonl", f"output={folder}/review.jsonl", "review.folds=2",
+        f"model.name={encoder}", f"tracking.uri=sqlite:///{folder}/mlflow.db",
+        f"tracking.artifacts={folder}/artifacts",
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("fresh_store")
+def test_a_review_tells_articles_of_several_corpora_apart_and_names_them_as_they_are(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[Example] = []
+
+    def found(rows: list[Example], asked: list[Example], *_: Any) -> review.Review:
+        learned.extend(rows)
+        doubts = [
+            review._doubt(row, "label", np.array([0.8, 0.1, 0.1]), row.stance, 0.1) for row in (rows[0], rows[-1])
+        ]
+        return review.Review(doubts, {}, {})
+
+    monkeypatch.setattr(review, "review", found)  # what is tested is what it is given, and what becomes of its answer
+    script("review").main([*two_corpora(tmp_path, encoder), "tracking.system_metrics_seconds=0"])
+    own = {json.loads(line)["id"] for line in (tmp_path / "one.jsonl").read_text("utf-8").splitlines()}
+    assert {row.article_id for row in learned} == {f"{name}/{i}" for name in ("stance-news", "jsonl") for i in own}
+    assert all(row.article_id.startswith(f"{row.corpus}/") for row in learned)
+    doubts = [row for _, row in jsonl.read(tmp_path / "review.jsonl")]
+    assert [doubt["corpus"] for doubt in doubts] == ["stance-news", "jsonl"]
+    assert {doubt["article_id"] for doubt in doubts} <= own
+
+
+def test_a_review_names_what_it_does_not_use_and_refuses_a_recipe_before_its_run(
+    encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [*two_corpora(tmp_path, encoder), "training.teacher_weight=0.9", "training.save_steps=5"]
+    for setting in ("training.class_weights=balancd", "training.r_drop=1.0"):
+        with pytest.raises(StanceError, match=re.escape(setting.partition("=")[0])):
+            script("review").main([*settings, "training.seed=7", setting])
+        assert capsys.readouterr().out.splitlines()[1:] == [
+            "training.teacher_weight=0.9 has no effect without training.teacher",
+            "training.save_steps=5 is not used: a review begins anew",
+        ]
+    assert not (tmp_path / "mlflow.db").exists()
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,8 @@ from stance.settings import usage
 from stance.settings.studies import SweepConfig
 from stance.settings.tracking import TrackingConfig
 from stance.settings.training import ModelConfig, TrainingConfig
-from stance.studies import findings, space, study, sweep, trial
-from stance.studies.space import Settings, draw, overruled, parse
+from stance.studies import findings, precision, space, study, sweep, trial
+from stance.studies.space import Settings, changed, draw, overruled, parse
 from stance.studies.study import Opened
 from stance.studies.sweep import Worker
 from stance.studies.trial import Plan, TrialError, facts, plan
@@ -560,6 +560,48 @@ def test_a_study_of_another_program_is_refused(tmp_path: Path, monkeypatch: pyte
 
 
 # Trials
+
+
+def measured(monkeypatch: pytest.MonkeyPatch, *, gain: float, able: bool = True) -> None:
+    """Let bf16 seem `gain` times as fast as fp32."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("stance.network.precision.bf16_instructions", lambda: ["avx512_bf16"] * able)
+    monkeypatch.setattr("stance.network.precision.bf16_gain", lambda: gain)
+
+
+@pytest.mark.parametrize("searched", [False, True])
+def test_all_processes_of_a_study_take_the_precision_that_the_first_one_measured(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, searched: bool
+) -> None:
+    taken: list[str] = []
+    monkeypatch.setattr(
+        sweep.trials, "value", lambda trial, plan, settings, *_, **__: taken.append(settings.training.precision) or 0.5
+    )
+    measured(monkeypatch, gain=3.0)
+    drawn = {"training.precision": {"type": "categorical", "choices": ["auto"]}} if searched else RATES
+    bench = Bench(tmp_path, encoder, space=drawn)
+    if not searched:
+        bench.plan = replace(bench.plan, settings=changed(bench.plan.settings, {"training.precision": "auto"}))
+    for gain in (3.0, 0.5):
+        measured(monkeypatch, gain=gain)
+        plan = replace(bench.plan, config=replace(bench.config, trials=len(taken) + 1))
+        Worker(bench.opened, plan, bench.watch, bench.lines.append).run()
+    assert taken == ["bf16", "bf16"]
+
+
+def test_a_process_that_lacks_the_precision_of_its_study_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun_before = optuna.create_study(study_name="recipe")
+    measured(monkeypatch, gain=3.0)
+    assert precision.shared(begun_before) == "bf16"
+    assert capsys.readouterr().out == ""
+    measured(monkeypatch, gain=0.5)
+    assert precision.shared(begun_before) == "bf16"
+    assert "bf16, in which study 'recipe' was begun; measured now it would be fp32" in capsys.readouterr().out
+    measured(monkeypatch, gain=0.5, able=False)
+    assert precision.shared(begun_before) == "fp32"
+    assert "fp32; study 'recipe' was begun in bf16, which this machine does not have" in capsys.readouterr().out
 
 
 def test_the_value_of_a_trial_is_the_median_over_its_seeds(encoder: str, tmp_path: Path) -> None:

@@ -62,6 +62,13 @@ def copied(place: Workplace, folder: Path) -> TrackingConfig:
     return TrackingConfig(uri=uri, artifacts=str(folder / "artifacts"), system_metrics_seconds=0)
 
 
+def fresh(folder: Path) -> TrackingConfig:
+    """The store that the fixture `fresh_store` made."""
+    return TrackingConfig(
+        uri=f"sqlite:///{folder}/mlflow.db", artifacts=str(folder / "artifacts"), system_metrics_seconds=0
+    )
+
+
 def overrides(config: TrackingConfig) -> list[str]:
     return [f"tracking.{name}={value}" for name, value in asdict(config).items()]
 
@@ -138,6 +145,54 @@ def test_a_run_that_is_stopped_from_outside_is_killed(store: TrackingConfig, err
     run = runs(store, "toy")[0]
     assert run.info.status == "KILLED"
     assert run.data.tags["stance.error"].startswith(error.__name__)
+
+
+class EndpointError(Exception):
+    """As the clients of object stores have them: MLflow passes them on."""
+
+
+def away(*_: Any, **__: Any) -> None:
+    raise EndpointError('Could not connect to the endpoint URL: "https://store.example.org"\nMore.')
+
+
+@pytest.mark.usefixtures("fresh_store")
+def test_an_object_store_that_is_away_for_a_while_does_not_end_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = fresh(tmp_path)
+    with tracking.run(config, stage="toy", settings={}) as active:
+        with monkeypatch.context() as patch:
+            patch.setattr(MlflowClient, "log_artifact", away)
+            active.document({"a": 1}, "late.json")
+        assert "MLflow takes nothing for now, what it lacks is kept: late.json: Could not connect" in caplog.text
+    (run,) = runs(config, "toy")
+    assert run.info.status == "FINISHED"
+    assert json.loads(artifact(config, run, "late.json")) == {"a": 1}
+
+
+@pytest.mark.usefixtures("fresh_store")
+@pytest.mark.parametrize("kind", ["document", "table", "model"])
+def test_an_object_store_that_is_away_at_the_end_is_named_in_a_line(
+    rivals: tuple[Path, Path, list[Example]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    config, (folder, _, rows) = fresh(tmp_path), rivals
+    named = "the model" if kind == "model" else "late.json"
+
+    def keep(active: Run) -> None:
+        monkeypatch.setattr(MlflowClient, "log_artifact", away)
+        monkeypatch.setattr(registry.mlflow.pyfunc, "log_model", away)
+        if kind == "document":
+            active.document({"a": 1}, "late.json")
+        elif kind == "table":
+            active.table([{"a": 1}], "late.json")
+        else:
+            registry.register(folder, rows, name="toy", run_id=active.id)
+
+    with pytest.raises(StanceError, match=rf'^tracking\.uri=.*failed during the run: {named}: Could not .*\.org"$'):
+        open_run(config, keep)
+    (run,) = runs(config, "toy")
+    assert run.info.status == "FAILED"
+    assert "Could not connect" in run.data.tags["stance.error"]
 
 
 def test_a_run_after_a_crashed_one_is_a_run_of_its_own(store: TrackingConfig) -> None:

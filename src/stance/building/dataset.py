@@ -107,6 +107,11 @@ def fingerprint(rows: Mapping[str, Sequence[Example]]) -> str:
     return counted.hexdigest()
 
 
+def article_name(corpus: str, own: str, *, mixed: bool) -> str:
+    """What rows call their article: in a mixture its own id after its corpus, since another one may have that id."""
+    return f"{corpus}/{own}" if mixed else own
+
+
 def load(path: Path) -> tuple[dict[str, list[Example]], Manifest]:
     """Open a dataset that `build` wrote and check it against its manifest.
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from stance import jsonl, records
 from stance.building import dataset, leak_report, ledger, page
-from stance.building.dataset import FEATURES, Fingerprint, Manifest
+from stance.building.dataset import FEATURES, Fingerprint, Manifest, article_name
 from stance.building.division import Units
 from stance.building.leak_report import Report
 from stance.building.leaks import NONE, UNLABELLED, Rows
@@ -122,8 +122,8 @@ def _batches(made: Sequence[Stage], plan: Plan, counts: _Counts) -> Iterator[dic
 
 
 def _row(raw: dict[str, Any], source: CorpusConfig, *, mixed: bool, partial: bool) -> dict[str, Any]:
-    """A row in the form of `Example.to_json`; in a mixture the article's id says its corpus."""
-    name = f"{source.name}/{raw['article_id']}" if mixed else raw["article_id"]
+    """A row in the form of `Example.to_json`."""
+    name = article_name(source.name, raw["article_id"], mixed=mixed)
     added = {"corpus": source.name, "article_id": name, "weight": raw["weight"] * source.weight}
     if partial and PARTIAL not in raw["tags"]:
         added["tags"] = [*raw["tags"], PARTIAL]

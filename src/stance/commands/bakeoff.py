@@ -15,7 +15,8 @@ from stance.jobs.studies import BakeoffJob
 from stance.records import Example
 from stance.reporting.show import columns
 from stance.scoring import transfer
-from stance.studies import Memory, Sets, bakeoff, learned, noted, say_unused, seedless, told
+from stance.studies import Memory, Sets, bakeoff, learned, noted, say_unasked, say_unused, seedless, told
+from stance.studies.space import Settings, overruled
 from stance.tracking.runs import Run
 from stance.training import ancestry, finetuning, recipe, resume
 from stance.training.rehearsal import rehearse
@@ -64,7 +65,21 @@ def _contender(job: BakeoffJob, name: str, changes: Sequence[str], read: Dataset
 
 def _doubts(compared: Sequence[bakeoff.Contender], public: Sets) -> dict[str, str]:
     """What each contender or its ancestors may know of what is scored, joined by alert."""
-    return told((c.name, ancestry.doubts(c.training, c.dataset) | learned(c.splits["train"], public)) for c in compared)
+    datasets = {c.dataset: c.splits["train"] for c in compared}
+    known = {dataset: learned(rows, public) for dataset, rows in datasets.items()}
+    return told((c.name, ancestry.doubts(c.training, c.dataset) | known[c.dataset]) for c in compared)
+
+
+def _say_unused(job: BakeoffJob, compared: Sequence[bakeoff.Contender]) -> None:
+    """Say which given settings no contender has a use for, and which contenders there is nothing to compare of."""
+    say_unused(job.training, "bakeoff.seeds", among=[contender.training for contender in compared])
+    say_unasked(job.transfer, public=job.public)
+    own = [{change.partition("=")[0] for change in changes} for changes in job.bakeoff.contenders.values()]
+    everywhere = sorted(set.intersection(*own) - {"dataset"})  # whose own validation rows all are scored on
+    for key, value in overruled(Settings(job.model, job.training), everywhere).items():
+        print(f"{key}={value} is not used: every contender sets it")
+    for names in bakeoff.equals(compared):
+        print(f"bakeoff.contenders: {' and '.join(names)} are the same and share their trainings; leave one out")
 
 
 def run(job: BakeoffJob) -> Path:
@@ -81,7 +96,8 @@ def run(job: BakeoffJob) -> Path:
     for contender in (c for c in compared if c.dataset != manifest.sha256):
         bakeoff.check_unseen(contender, rows["validation"])
     print(f"bake-off: {', '.join(job.bakeoff.contenders)}, seeds {job.bakeoff.seeds} -> {memory}")
-    say_unused(job.training, "bakeoff.seeds", among=[contender.training for contender in compared])
+    compared = bakeoff.settled(compared, job.bakeoff.seeds, sets=sets, memory=memory)
+    _say_unused(job, compared)
     settings = seedless(asdict(job))
     with noted(memory) as begin, tracking.run(job.tracking, stage="bakeoff", settings=settings) as active:
         tracking.give_up(begin(active.id))

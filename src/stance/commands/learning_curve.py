@@ -13,6 +13,7 @@ from stance.network.inference import Logits
 from stance.reporting import plots
 from stance.reporting.show import columns
 from stance.scoring import transfer
+from stance.settings.scoring import TransferConfig
 from stance.studies import curve
 from stance.studies.curve import Point
 from stance.tracking.runs import Run
@@ -50,13 +51,11 @@ def run(job: CurveJob) -> Path:
             "point would know them; leave it out"
         )
     others = transfer.load(job.transfer) if job.public else {}
-
-    def score(answers: Mapping[str, Logits]) -> dict[str, float]:
-        found = transfer.score(answers, others, job.transfer)
-        return {f"{t.name} {t.headline}": t.scores[t.headline].value for t in found}
-
     print(f"learning curve: {job.curve.articles} articles of {job.dataset}, seeds {job.curve.seeds} -> {output}")
     studies.say_unused(given, "curve.seeds")
+    studies.say_unasked(job.transfer, public=job.public)
+    recipe = curve.settled(rows, job.model, job.training, job.curve, others=others, memory=memory)
+    job, score = replace(job, training=recipe), _score(others, job.transfer)
     whole = studies.seedless(asdict(job))
     with studies.noted(memory) as begin, tracking.run(job.tracking, stage="learning_curve", settings=whole) as active:
         tracking.give_up(begin(active.id))
@@ -75,6 +74,16 @@ def run(job: CurveJob) -> Path:
         active.file(memory)
     print(columns(curve.table(found)))
     return output
+
+
+def _score(others: studies.Sets, config: TransferConfig) -> curve.Score:
+    """What makes the scores of a point of the answers on the public corpora."""
+
+    def score(answers: Mapping[str, Logits]) -> dict[str, float]:
+        found = transfer.score(answers, others, config)
+        return {f"{t.name} {t.headline}": t.scores[t.headline].value for t in found}
+
+    return score
 
 
 def _tell(found: Sequence[Point], active: Run) -> None:

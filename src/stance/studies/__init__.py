@@ -5,7 +5,7 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from stance.network import inference, model
 from stance.network.inference import Logits
 from stance.records import Example
 from stance.scoring.scores import ALL, choices
+from stance.settings.scoring import TransferConfig
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.training import finetuning
 from stance.training.finetuning import Result
@@ -74,21 +75,30 @@ def seedless(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, "training": {key: value for key, value in settings["training"].items() if key != "seed"}}
 
 
-def say_unused(config: TrainingConfig, seeds: str, *, among: Sequence[TrainingConfig] = ()) -> None:
+def say_unused(config: TrainingConfig, seeds: str = "", *, among: Sequence[TrainingConfig] = ()) -> None:
     """Say which given settings a study has no use for.
 
     Args:
         config: what was given.
-        seeds: the setting that a study has in place of `training.seed`.
+        seeds: the setting that a study has in place of `training.seed`; a review has none, and begins anew each time.
         among: see `recipe.without_effect`.
     """
     said = without_effect(config, among)
     if config.save_steps:
-        said.append(f"training.save_steps={config.save_steps} is not used: a study goes on after its last training")
-    if config.seed != TrainingConfig.seed:
+        why = "a study goes on after its last training" if seeds else "a review begins anew"
+        said.append(f"training.save_steps={config.save_steps} is not used: {why}")
+    if seeds and config.seed != TrainingConfig.seed:
         said.append(f"training.seed={config.seed} is not used: {seeds} are")
     for line in said:
         print(line)
+
+
+def say_unasked(config: TransferConfig, *, public: bool) -> None:
+    """Say which settings of the public corpora were given to a study that does not ask about these."""
+    default = asdict(TransferConfig())
+    for key, value in asdict(config).items():
+        if not public and value != default[key]:
+            print(f"transfer.{key}={value} has no effect without public=true")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from stance.scoring.scores import choices, confusion, known, rates
 from stance.scoring.transfer import POLAR, two_way
 from stance.settings.studies import BakeoffConfig
 from stance.settings.training import ModelConfig, TrainingConfig
-from stance.studies import Memory, Sets
+from stance.studies import Memory, Sets, precision
 from stance.training.recipe import MAX_SEED
 
 
@@ -152,7 +152,7 @@ def outcomes(
         memory: JSON Lines of what is known; a run that was cut off goes on after them.
     """
     done = Memory(memory)
-    known = [studies.recipe_digest(c.model, c.training, c.dataset) for c in contenders]
+    known = [_recipe(contender) for contender in contenders]
     asked = studies.contents(sets)
     for seed in seeds:
         for contender, learned in zip(contenders, known, strict=True):
@@ -164,6 +164,41 @@ def outcomes(
                     yield Failure(contender.name, seed, str(error))
                     continue
             yield Outcome(**(done.known[key] | {"name": contender.name}))
+
+
+def settled(contenders: Sequence[Contender], seeds: Sequence[int], *, sets: Sets, memory: Path) -> list[Contender]:
+    """The contenders with one precision for `training.precision=auto`: that of the outcomes which are known already.
+
+    Args:
+        contenders, seeds, sets, memory: see `outcomes`.
+    """
+    done, asked = Memory(memory).known, studies.contents(sets)
+    auto = [c for c in contenders if c.training.precision == "auto"]
+    others = [c for c in contenders if c.training.precision != "auto"]
+
+    def taken(contender: Contender, kind: str) -> Contender:
+        return replace(contender, training=replace(contender.training, precision=kind))
+
+    def known(kind: str) -> bool:
+        if not done:
+            return False
+        recipes = {_recipe(taken(c, kind)) for c in auto} - {_recipe(c) for c in others}
+        return any(_key(recipe, seed, asked) in done for recipe in recipes for seed in seeds)
+
+    found = precision.settled(known, str(memory)) if auto else ""
+    return [taken(c, found) if c.training.precision == "auto" else c for c in contenders]
+
+
+def equals(contenders: Iterable[Contender]) -> list[list[str]]:
+    """The names of contenders that learn the same from the same."""
+    found: dict[str, list[str]] = {}
+    for contender in contenders:
+        found.setdefault(_recipe(contender), []).append(contender.name)
+    return [names for names in found.values() if len(names) > 1]
+
+
+def _recipe(contender: Contender) -> str:
+    return studies.recipe_digest(contender.model, contender.training, contender.dataset)
 
 
 def run(contender: Contender, seed: int, *, sets: Sets) -> Outcome:

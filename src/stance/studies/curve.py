@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from stance import jsonl, studies
 from stance.building.splits import shuffled
@@ -15,7 +14,7 @@ from stance.records import UNLABELLED, Example
 from stance.scoring.scores import ALL, choices
 from stance.settings.studies import CurveConfig
 from stance.settings.training import ModelConfig, TrainingConfig
-from stance.studies import ALTERED, Memory
+from stance.studies import ALTERED, Memory, precision
 from stance.training.recipe import MAX_SEED
 from stance.training.recipe import check as check_recipe
 
@@ -89,14 +88,44 @@ def points(
         score: from the answers on `others` to scores.
         memory: JSON Lines of finished points; a run that was cut off goes on after them.
     """
-    done, known, asked = Memory(memory), studies.recipe_digest(models, recipe, ""), studies.contents(others)
-    altered = [] if choices(splits["validation"]) == ALL else [ALTERED]
+    done, key_of = Memory(memory), _keys(splits, models, recipe, others)
     for seed, number, learned in _subsets(splits, config):
-        key = _key([*chain(*learned.values()), *splits["validation"]], known, seed, asked, *altered)
+        key = key_of(seed, learned)
         if key not in done.known:
-            scores, alerts = _train({**splits, **learned}, models, replace(recipe, seed=seed), others, score)
+            try:
+                scores, alerts = _train({**splits, **learned}, models, replace(recipe, seed=seed), others, score)
+            except StanceError as error:
+                raise StanceError(
+                    f"curve.articles={number}, seed {seed}: {error}; the other points are kept in {memory}: change it "
+                    "or leave this number out"
+                ) from error
             done.keep(key, asdict(Point(number, len(learned["train"]), seed, scores, alerts)))
         yield Point(**done.known[key])
+
+
+def settled(
+    splits: Mapping[str, Sequence[Example]],
+    models: ModelConfig,
+    recipe: TrainingConfig,
+    config: CurveConfig,
+    *,
+    others: Mapping[str, Sequence[Example]],
+    memory: Path,
+) -> TrainingConfig:
+    """The recipe with one precision for `training.precision=auto`: that of the points which are known already.
+
+    Args:
+        splits, models, recipe, config, others, memory: see `points`.
+    """
+    done = Memory(memory).known
+
+    def known(kind: str) -> bool:
+        key_of = _keys(splits, models, replace(recipe, precision=kind), others)
+        return any(key_of(seed, learned) in done for seed, _, learned in _subsets(splits, config))
+
+    if recipe.precision != "auto":
+        return recipe
+    return replace(recipe, precision=precision.settled(lambda kind: bool(done) and known(kind), str(memory)))
 
 
 def _train(
@@ -110,10 +139,22 @@ def _train(
     return {"validation_macro_f1": result.scores["macro_f1"], **score(answers)}, result.alerts
 
 
-def _key(examples: Sequence[Example], *settings: Any) -> str:
-    """A digest of all that a point depends on."""
-    rows = [example.to_json() for example in examples]
-    return hashlib.sha256(jsonl.dumps({"settings": settings, "rows": rows}).encode()).hexdigest()
+def _keys(
+    splits: Mapping[str, Sequence[Example]],
+    models: ModelConfig,
+    recipe: TrainingConfig,
+    others: Mapping[str, Sequence[Example]],
+) -> Callable[[int, Mapping[str, Sequence[Example]]], str]:
+    """What makes, of a seed and of what is learned, the key of a point: a digest of all that it depends on."""
+    known, asked = studies.recipe_digest(models, recipe, ""), studies.contents(others)
+    altered = [] if choices(splits["validation"]) == ALL else [ALTERED]
+
+    def key(seed: int, learned: Mapping[str, Sequence[Example]]) -> str:
+        rows = [example.to_json() for example in chain(*learned.values(), splits["validation"])]
+        settings = [known, seed, asked, *altered]
+        return hashlib.sha256(jsonl.dumps({"settings": settings, "rows": rows}).encode()).hexdigest()
+
+    return key
 
 
 def alerts(found: Iterable[Point]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import operator
 import types
 import typing
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -60,10 +60,10 @@ def values(settings: Settings) -> dict[str, Any]:
     return {key: operator.attrgetter(key)(settings) for key in keys() if key not in OWN}
 
 
-def overruled(settings: Settings, space: Space) -> dict[str, Any]:
-    """Settings that were given another value than their default and have no effect, since they are searched."""
+def overruled(settings: Settings, elsewhere: Iterable[str]) -> dict[str, Any]:
+    """Those of the keys set `elsewhere`, as by a search, that were given another value than their default in vain."""
     given, default = values(settings), values(Settings(ModelConfig(), TrainingConfig()))
-    return {key: given[key] for key in space if given[key] != default[key]}
+    return {key: given[key] for key in elsewhere if given[key] != default[key]}
 
 
 def changed(settings: Settings, drawn: Mapping[str, Any]) -> Settings:

@@ -33,7 +33,7 @@ from stance.errors import StanceError, hidden
 from stance.files import check_above
 from stance.scoring.scores import rates
 from stance.settings.studies import SweepConfig
-from stance.studies import are_seeds
+from stance.studies import are_seeds, precision
 from stance.studies.space import Space, grid
 from stance.training.recipe import MAX_SEED
 
@@ -191,6 +191,7 @@ def join(config: SweepConfig, storage: RDBStorage, facts: Mapping[str, Any]) -> 
         if study.get_trials(deepcopy=False):
             raise StanceError(f"{where}: holds trials of another program; choose another sweep.name") from None
     key = uuid.uuid4().hex
+    precision.shared(study)
     study.set_user_attr("stance", {"key": key, "facts": dict(facts)})
     return Opened(study, key, True)
 

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import optuna
@@ -18,7 +19,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 from stance.errors import StanceError
-from stance.studies import findings, free
+from stance.studies import findings, free, precision
 from stance.studies import trial as trials
 from stance.studies.space import Settings, changed, draw
 from stance.studies.study import MISSED_BEATS, Opened, counted, give_back, pruner, retried, sampler, tally
@@ -159,7 +160,7 @@ class Worker:
             shutil.rmtree(self._folder(number), ignore_errors=True)
         if verdict := trial.user_attrs.get("verdict"):  # of the try before, killed before the study heard of it
             raise VERDICTS[verdict](trial.user_attrs["reason"])
-        settings, pruned = changed(self.plan.settings, draw(trial, self.plan.space)), None
+        settings, pruned = self._drawn(trial), None
         with self.watch(trial.number, settings) as record:
             trial.set_user_attr("run", record.id)
             try:
@@ -175,6 +176,16 @@ class Worker:
         if pruned:
             raise pruned
         return value
+
+    def _drawn(self, trial: Trial) -> Settings:
+        """What a trial trains with; all that leave the precision to the machine take the same."""
+        found = changed(self.plan.settings, draw(trial, self.plan.space))
+        auto = found.training.precision == "auto"
+        return changed(found, {"training.precision": self._precision}) if auto else found
+
+    @cached_property
+    def _precision(self) -> str:
+        return precision.shared(self.opened.study)
 
     def _folder(self, number: int | str) -> Path:
         return self.plan.scratch / f".trial-{self.opened.key[:8]}-{number}"

@@ -29,7 +29,7 @@ from stance.files import sha256
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Example
 from stance.scoring.scores import only_known, score
-from stance.tracking.stores import reason, scrubbed
+from stance.tracking.stores import keeping, reason, scrubbed
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 SIGNATURE = ModelSignature(
@@ -213,7 +213,8 @@ def _fetched(version: ModelVersion) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="stance-champion-") as copy:
         try:
             source = f"models:/{version.name}/{version.version}"
-            folder = Path(mlflow.artifacts.download_artifacts(source, dst_path=copy))
+            with keeping(source):
+                folder = Path(mlflow.artifacts.download_artifacts(source, dst_path=copy))
             (found,) = folder.glob("artifacts/*/stance.json")
         except (MlflowException, OSError, ValueError) as error:
             raise StanceError(
@@ -227,7 +228,10 @@ def _log(artifact: Path, name: str, run_id: str, score: float) -> str:
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     requirements = [f"{p}=={packages.version(p)}" for p in ("mlflow", "numpy", "onnxruntime", "pandas", "tokenizers")]
     package = Path(stance.__file__).parent
-    with warnings.catch_warnings():  # the signature is explicit, so no input example is needed to infer it
+    with (
+        keeping("the model"),
+        warnings.catch_warnings(),
+    ):  # the signature is explicit, so no input example is needed to infer it
         warnings.simplefilter("ignore", UserWarning)
         model = mlflow.pyfunc.log_model(
             name="model",

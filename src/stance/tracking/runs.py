@@ -21,7 +21,7 @@ from mlflow.tracking import MlflowClient
 
 from stance.building.dataset import Manifest
 from stance.reporting.history import learning_curves
-from stance.tracking.stores import impatient, reason, scrubbed
+from stance.tracking.stores import impatient, keeping, reason, scrubbed
 
 CURVES = "learning_curves.png"
 EVERY, LONGEST = 5.0, 300.0
@@ -91,7 +91,8 @@ class Run:
 
     def table(self, rows: Sequence[Mapping[str, Any]], name: str) -> None:
         """Keep rows as an MLflow table, which the UI compares; at once, since a second try would add to it."""
-        self._client.log_table(self.id, pd.DataFrame(list(rows)), name)
+        with keeping(name):
+            self._client.log_table(self.id, pd.DataFrame(list(rows)), name)
 
     def document(self, value: Mapping[str, Any], name: str) -> None:
         """Keep a JSON or YAML document, by the ending of `name`."""
@@ -126,7 +127,8 @@ class Run:
             del self._metrics[:1000]
         while self._writes:
             name = next(iter(self._writes))
-            self._writes[name]()
+            with keeping(name):
+                self._writes[name]()
             del self._writes[name]
         if self._away:
             _log.warning("MLflow answers again and has all that was kept for it")

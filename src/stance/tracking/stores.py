@@ -16,6 +16,7 @@ import mlflow
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from filelock import FileLock, Timeout
+from mlflow.exceptions import MlflowException
 
 from stance.errors import StanceError, hidden, password
 from stance.files import check_above
@@ -186,6 +187,23 @@ def impatient() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def keeping(what: str) -> Iterator[None]:
+    """Let the error of an object store that does not take or give a file be one of MLflow, which callers know.
+
+    MLflow passes on what the store's client raises; boto3's errors and others' are of no common kind.
+
+    Raises:
+        MlflowException: instead of all but what is one already, or an OSError.
+    """
+    try:
+        yield
+    except (MlflowException, OSError):
+        raise
+    except Exception as error:
+        raise MlflowException(f"{what}: {reason(error)}") from error
 
 
 def reason(error: BaseException) -> str:

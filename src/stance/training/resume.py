@@ -111,12 +111,13 @@ def with_precision(
 
 def describe_job(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) -> dict[str, Any]:
     """All that decides the weights; a resume must not change it."""
+    precision = choose_precision("auto") if config.precision == "auto" else config.precision
     return {
         "dataset": dataset_sha256,
         "device": "cuda" if torch.cuda.is_available() else "cpu",
         "model": asdict(model),
         "processes": launch.processes(),
-        "training": asdict(replace(config, precision=choose_precision(config.precision))),
+        "training": asdict(replace(config, precision=precision)),
         "weights": weight_digests(model, config),
     }
 
