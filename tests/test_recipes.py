@@ -828,7 +828,7 @@ def test_a_comparison_goes_on_in_the_precision_that_was_measured_first(
     plain, long = (replace(c, training=replace(c.training, precision="auto")) for c in contenders("none"))
     given = replace(plain, name="given", training=replace(plain.training, precision="fp32"))
 
-    def compare(*compared: Contender, gain: float, able: bool = True) -> list[tuple[str, str]]:
+    def compare(*compared: Contender, gain: float, able: bool = True, memory: Path = memory) -> list[tuple[str, str]]:
         """What is trained where bf16 seems `gain` times as fast."""
         monkeypatch.setattr("stance.network.precision.bf16_instructions", lambda: ["avx512_bf16"] * able)
         monkeypatch.setattr("stance.network.precision.bf16_gain", lambda: gain)
@@ -837,8 +837,10 @@ def test_a_comparison_goes_on_in_the_precision_that_was_measured_first(
         assert len(list(bakeoff.outcomes(found, [1], sets=sets, memory=memory))) == len(compared)
         return list(trained)
 
-    assert compare(given, gain=3.0) == [("given", "fp32")]
-    assert compare(plain, given, gain=3.0) == [("short", "bf16")], "that one was told to be trained in fp32"
+    other = tmp_path / "other.jsonl"
+    assert compare(given, gain=3.0, memory=other) == [("given", "fp32")]
+    assert compare(plain, given, gain=3.0, memory=other) == [("short", "bf16")], "that one was told to be in fp32"
+    assert compare(plain, gain=3.0) == [("short", "bf16")]
     assert capsys.readouterr().out == ""
     assert compare(plain, long, gain=0.5) == [("long", "bf16")]
     assert capsys.readouterr().out == (

@@ -586,7 +586,7 @@ def two_corpora(folder: Path, encoder: str) -> list[str]:
     return [
         "corpus=[stance_news,jsonl]", f"corpora.stance_news.path={folder}/one.jsonl",
         f"corpora.jsonl.path={folder}/other.jsonl", f"output={folder}/review.jsonl", "review.folds=2",
-        f"model.name={encoder}", f"tracking.uri=sqlite:///{folder}/mlflow.db",
+        f"model.name={encoder}", "model.max_passage_tokens=48", f"tracking.uri=sqlite:///{folder}/mlflow.db",
         f"tracking.artifacts={folder}/artifacts",
     ]  # fmt: skip
 
@@ -618,7 +618,7 @@ def test_a_review_names_what_it_does_not_use_and_refuses_a_recipe_before_its_run
     encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = [*two_corpora(tmp_path, encoder), "training.teacher_weight=0.9", "training.save_steps=5"]
-    for setting in ("training.class_weights=balancd", "training.r_drop=1.0"):
+    for setting in ("training.class_weights=balancd", "training.precision=fp61"):
         with pytest.raises(StanceError, match=re.escape(setting.partition("=")[0])):
             script("review").main([*settings, "training.seed=7", setting])
         assert capsys.readouterr().out.splitlines()[1:] == [
