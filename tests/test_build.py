@@ -178,8 +178,8 @@ def test_official_splits_may_have_the_names_that_tables_have(tmp_path: Path) -> 
 
 
 def test_official_splits_that_nobody_knows_are_refused_by_name(tmp_path: Path) -> None:
-    rows = [row | {"split": {"validation": "eval"}.get(str(row["split"]), row["split"])} for row in plain()]
-    with pytest.raises(StanceError, match=r"c\.jsonl:\d+: \d+ articles of the corpus 'c' name the split 'eval'"):
+    rows = [row | {"split": f"{row['split']}-a"} for row in plain()]
+    with pytest.raises(StanceError, match=r"c\.jsonl:\d+: \d+ articles of the corpus 'c' name the split 'train-a'"):
         made(tmp_path / "out", corpus(tmp_path / "c.jsonl", rows))
 
 
@@ -513,6 +513,19 @@ def test_rows_of_an_article_of_validation_or_test_are_in_no_other_split_whatever
     index = duplicates.Index(texts.__getitem__, duplicates.sketches(texts, len(texts)), 0.5)
     leaks.mend(rows, index, LeaksConfig())
     assert rows.split.tolist() == columns[2].tolist()
+
+
+def test_of_equal_rows_of_a_capped_corpus_the_first_that_is_drawn_stays() -> None:
+    passage, own = np.array([0, 0, 1, 2]), np.arange(4)
+    rows = leaks.Rows(
+        split=np.array([0, 0, 0, 2], np.int8), article=own, group=own, passage=passage, actor=passage.astype(np.uint64),
+        target=passage.astype(np.uint64), stance=np.zeros(4, np.int8), rank=np.zeros(4, np.int8),
+    )  # fmt: skip
+    texts = [sentence(number, "support") for number in range(3)]
+    index = duplicates.Index(texts.__getitem__, duplicates.sketches(texts, len(texts)), 0.5)
+    leaks.mend(rows, index, LeaksConfig(), [(np.array([1, 2, 0]), 1)])
+    assert rows.split.tolist() == [leaks.NONE, 0, leaks.NONE, 2]
+    assert rows.reasons == {0: leaks.REPEATS, 2: leaks.CAPPED}
 
 
 @pytest.mark.parametrize("action", ["drop", "fail"])

@@ -1,5 +1,6 @@
 """What ends a training early: NaN and infinite losses, too little memory, inputs of no use. One line, exit code 2."""
 
+import errno
 import json
 import os
 import re
@@ -21,7 +22,7 @@ from transformers import GPT2Config, GPT2Model, PreTrainedTokenizerFast
 
 import tiny
 from conftest import ROOT, script
-from stance.errors import StanceError
+from stance.errors import MachineError, StanceError
 from stance.jobs.training import TrainJob
 from stance.network import encoders
 from stance.network import model as checkpoints
@@ -368,8 +369,10 @@ def test_pairs_that_have_a_pass_each_can_not_be_fewer() -> None:
 
 def test_want_of_memory_while_an_encoder_is_read_is_no_fault_of_the_encoder() -> None:
     told = "[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"
-    with pytest.raises(RuntimeError, match="alloc_cpu"), encoders._reading(ModelConfig()):
-        raise RuntimeError(told)
+    for error in (RuntimeError(told), OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))):
+        short = pytest.raises(MachineError, match=r"^model\.name=embedded: out of memory while it is loaded \(.*; free")
+        with short, encoders._reading(ModelConfig()):
+            raise error
     other = pytest.raises(StanceError, match=r"model\.name=embedded: cannot load it \(no such tensor\)")
     with other, encoders._reading(ModelConfig()):
         raise RuntimeError("no such tensor")

@@ -335,9 +335,9 @@ def test_the_years_of_a_page_are_those_of_the_calendar_and_undated_rows_stand_in
 
 
 def test_years_are_those_of_dates_that_can_be_read_however_they_are_written() -> None:
-    dates = ["March 4, 2016", "28/02/2019", "1234 of them", "2018-99-99", "2016"]
+    dates = ["March 4, 2016", "28/02/2019", "1234 of them", "2018-99-99", "2016", "2019-05", "2019-08-05 10:00 +02"]
     found = summary([("train", replace(example(str(n)), date=d), "") for n, d in enumerate(dates)])
-    assert {name: sum(counts) for name, counts in found.years.counts.items()} == {"2016": 2, "2019": 1, "undated": 2}
+    assert {name: sum(counts) for name, counts in found.years.counts.items()} == {"2016": 2, "2019": 3, "undated": 2}
 
 
 def test_years_that_the_chart_does_not_show_are_not_in_the_figures_either() -> None:

@@ -483,6 +483,18 @@ def die(articles: list[Article]) -> list[Article]:
     return articles
 
 
+def where(articles: list[Article]) -> list[int]:
+    return [os.getpid() for _ in articles]
+
+
+def test_a_few_long_articles_are_many_enough_for_further_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "CHARACTERS", 100)
+    long = [Article(str(number), "x" * 90) for number in range(6)]
+    here = [place == os.getpid() for place in workers.spread(where, long, 2, alone=128)]
+    assert here == [True] * 2 + [False] * 4
+    assert set(workers.spread(where, long, 1, alone=0)) == {os.getpid()}
+
+
 def test_a_process_that_dies_ends_the_work_with_a_message() -> None:
     with pytest.raises(StanceError, match="a process that works on articles has died: of too little memory"):
         list(workers.spread(die, [Article("a", TEXT)], 2, alone=0))

@@ -128,11 +128,11 @@ class PairEncoder:
         return rows, Cuts(len(pairs), windowed, lost, shortened)
 
     def _tokenised(self, texts: Iterable[str]) -> Iterator[tuple[str, tuple[Ids, Ids]]]:
-        """The ids of each text, shape `(tokens,)`, and the places of its tokens, `(tokens, 2)`, in little memory."""
+        """The ids of each text, shape `(tokens,)`, and its tokens' starts and ends, `(2, tokens)`, in little memory."""
         left = iter(texts)
         while some := list(islice(left, AT_ONCE)):
             for text, found in zip(some, self.tokenizer.encode_batch(some, add_special_tokens=False), strict=True):
-                yield text, (np.array(found.ids, np.int32), np.array(found.offsets, np.int32).reshape(-1, 2))
+                yield text, (np.array(found.ids, np.int32), np.array(found.offsets, np.int32).reshape(-1, 2).T.copy())
 
     def _encode_name(self, name: str) -> tuple[list[int], bool]:
         """A name's ids and whether the limit shortened them."""
@@ -244,8 +244,9 @@ def collate(rows: Sequence[Encoded], pad_id: int) -> Inputs:
 
 def _tokens(span: Span, offsets: Ids) -> Span | None:
     """The range `[first, last)` of the passage's tokens that a mention is printed in."""
-    first = int(np.searchsorted(offsets[:, 1], span[0], "right"))
-    last = int(np.searchsorted(offsets[:, 0], span[1], "left"))
+    starts, ends = offsets  # of the type of what is looked for, else all of them would be converted
+    first = int(np.searchsorted(ends, np.int32(span[0]), "right"))
+    last = int(np.searchsorted(starts, np.int32(span[1]), "left"))
     return (first, last) if first < last else None
 
 

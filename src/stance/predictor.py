@@ -103,10 +103,10 @@ class StancePredictor:
             report: is called, for some pairs after the others, with what the lengths that the model reads take away.
 
         Raises:
-            StanceError: a text is too long, or the artifact has no threshold for any way that is asked.
+            StanceError: a text is too long, or the artifact has no threshold to abstain by.
         """
         if abstain:
-            self.check_abstains({pair.placed for pair in pairs})
+            self.check_abstains()
         return [
             Prediction(
                 Stance(LABELS[int(row.argmax())]),

@@ -168,8 +168,8 @@ def _cap(rows: Rows, links: Links, caps: Sequence[Cap], config: LeaksConfig) -> 
 
 
 def _again(rows: Rows, places: Numbers) -> Numbers:
-    """Those of `places` that repeat another one: text, pair and stance."""
-    places = places[np.lexsort((places, rows.rank[places]))]
+    """Those of `places` that repeat another one, of a lower rank or before them: text, pair and stance."""
+    places = places[np.argsort(rows.rank[places], kind="stable")]
     return np.sort(_later(places, rows.passage, rows.actor.view(np.int64), rows.target.view(np.int64), rows.stance))
 
 

@@ -33,7 +33,8 @@ BINS = 40
 MOST_THEMES, MOST_YEARS, MOST_NAMES, MOST_REASONS = 30, 40, 20, 50
 PASSAGE, AROUND = 1500, 300
 """A longer passage is shown up to so many characters around its marks, and not more than four such lengths of it."""
-_YEAR = re.compile("[0-9]{4}")
+_YEAR = re.compile("([0-9]{4})(?:[-/](?:0[1-9]|1[0-2])(?:[-/](?:0[1-9]|[12][0-9]|3[01])[ T].*)?)?")
+"""A year alone or with its month, which is no day to divide articles by, or a day with a time of an odd form."""
 _UNDATED = "undated"
 Cells = Sequence[Sequence[object]]
 
@@ -77,7 +78,8 @@ class Summary:
         self.provenance.add(f"{example.provenance}, {split}", label)
         self.themes.add(theme or "without a theme", label)
         date = example.date.strip()
-        self.years.add(cells.day(date)[:4] or (date if _YEAR.fullmatch(date) else _UNDATED), label)
+        year = _YEAR.fullmatch(date)
+        self.years.add(cells.day(date)[:4] or (year[1] if year else _UNDATED), label)
         self.actors.add(example.actor, label)
         self.targets.add(example.target, label)
         self.lengths[min(len(example.text), LONGEST)] += 1

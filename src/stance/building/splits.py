@@ -193,20 +193,19 @@ def given(source: CorpusConfig, ids: Sequence[str], where: Sequence[str], named:
 
 def _official(source: CorpusConfig, where: Sequence[str], named: Sequence[str]) -> list[str]:
     """The splits that a corpus itself names; an article may name none."""
-    unknown = Counter(name for name in named if name and name not in SPLITS)
-    for name, count in unknown.items():
-        found = f"{count} articles of the corpus {source.name!r} name the split {name!r}"
-        if not {"train", "validation"} <= set(named):
-            raise StanceError(
-                f"{where[named.index(name)]}: {found}; expected {', '.join(NAMES)}, or nothing for those that are to "
-                "have none; rename it, or divide the corpus anew with splits=none"
-            )
-        print(f"{found}, which is none of {', '.join(NAMES)}: they are left out", file=sys.stderr)
     if named and not any(named):
         raise StanceError(
             f"{source.path}: splits=official, but none of the {len(named)} articles of the corpus {source.name!r} "
             "names a split; give them one, or divide the corpus anew with splits=none"
         )
+    for name, count in Counter(name for name in named if name and name not in SPLITS).items():
+        found = f"{count} articles of the corpus {source.name!r} name the split {name!r}"
+        if set(SPLITS).isdisjoint(named):
+            raise StanceError(
+                f"{where[named.index(name)]}: {found}; expected {', '.join(NAMES)}, or nothing for those that are to "
+                "have none; rename it, or divide the corpus anew with splits=none"
+            )
+        print(f"{found}, which is none of {', '.join(NAMES)}: they are left out", file=sys.stderr)
     return [name if name in SPLITS else NONE for name in named]
 
 

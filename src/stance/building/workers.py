@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import chain
 from typing import TypeVar
 
 from stance.errors import StanceError
@@ -35,17 +35,20 @@ def spread(
         work: can be pickled.
         articles: any number; a few chunks are read ahead.
         processes: at most so many; 0 takes `cores()`.
-        alone: articles that this process handles before others are started.
+        alone: articles that this process handles before others are started, or `CHARACTERS` of them.
 
     Raises:
         StanceError: a process has died.
     """
-    processes, left = processes or cores(), iter(articles)
-    yield from chain.from_iterable(map(work, _chunks(islice(left, alone))))
-    chunks = _chunks(left)
-    if processes == 1:
-        yield from chain.from_iterable(map(work, chunks))
-    elif first := next(chunks, None):
+    processes, chunks = processes or cores(), _chunks(articles)
+    done = characters = 0
+    while processes == 1 or (done < alone and characters <= CHARACTERS):
+        if not (chunk := next(chunks, [])):
+            return
+        yield from work(chunk)
+        done += len(chunk)
+        characters += sum(len(article.text) for article in chunk)
+    if first := next(chunks, None):
         with _pool(processes) as pool:
             waiting: deque[Future[list[Result]]] = deque()
             for chunk in chain([first], chunks):  # a few ahead, so that memory stays bounded
@@ -60,7 +63,11 @@ def spread(
 def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
     try:
         with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-            yield pool
+            try:
+                yield pool
+            except BaseException:  # what waits is not begun any more
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
     except BrokenProcessPool as error:
         raise StanceError(
             "a process that works on articles has died: of too little memory, or because the calling script works "

@@ -35,6 +35,8 @@ def run(job: PredictJob) -> Path:
         if taken := sorted((ANSWER | ABSTAINED if job.abstain else ANSWER) & set(row)):
             raise StanceError(f"{where}: the answer would overwrite {', '.join(taken)}; rename these keys of the input")
     print(f"predict: {len(pairs)} pairs of {job.input} with {job.artifact} ({job.precision}) -> {job.output}")
+    if job.abstain:
+        predictor.check_abstains({pair.placed for pair in pairs})
     answers, cut = _answers(predictor, pairs, job.abstain)
     if job.abstain:
         _say_abstained(predictor, pairs)

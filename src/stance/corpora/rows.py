@@ -1,5 +1,6 @@
 """Rows of tables, one at a time: CSV and TSV in any common encoding, Parquet, JSON Lines. Knows nothing of stances."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,12 @@ def files(path: Path) -> list[Path]:
 def split_of(name: str) -> str:
     """The split that a cell or a published split names; other names stay as they are."""
     return SPLITS.get(name.strip().lower(), name.strip())
+
+
+def of_file(path: Path) -> str:
+    """The split that the last word of a file's name says; "vaccine-testing" says none, but what it is about."""
+    word = re.split(r"[_.-]", path.stem.lower())[-1]
+    return "" if word in ("training", "development", "testing") else SPLITS.get(word, "")
 
 
 def open_table(path: Path, wanted: Collection[str]) -> Table:

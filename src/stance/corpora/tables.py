@@ -6,7 +6,6 @@ rows that name another one are dropped. Offsets count characters of the row's ow
 text is its evidence, or in a long text the part from one name to the other.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,7 +62,7 @@ def read(source: SourceConfig) -> Iterator[Found]:
     found = rows.files(Path(source.path))
     for file in found:
         table = rows.open_table(file, [source.columns.get(name, name) for name in (*REQUIRED, *OPTIONAL)])
-        split = rows.SPLITS.get(re.split(r"[_.-]", file.stem.lower())[-1], "")
+        split = rows.of_file(file)
         columns = form(source, table, split=split, prefix=file.stem if len(found) > 1 else "")
         if table.note:
             yield Repair(str(file), "", table.note)

@@ -25,7 +25,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from stance.encoding import ACTOR, TARGET
-from stance.errors import StanceError, install
+from stance.errors import MachineError, StanceError, install
 from stance.files import sha256
 from stance.layouts import LAYOUTS, Encoding, check_question
 from stance.network.memory import is_memory
@@ -113,9 +113,12 @@ def _reading(config: ModelConfig) -> Iterator[tuple[str, dict[str, str]]]:
     try:
         yield source, {} if Path(source).is_dir() else {"revision": config.revision}
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        if is_memory(error):  # no fault of the encoder's
-            raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if is_memory(error):  # no fault of the encoder's
+            raise MachineError(
+                f"model.name={config.name}: out of memory while it is loaded ({reason}); free some, or choose a "
+                "smaller encoder"
+            ) from error
         if "ignore_mismatched_sizes" in reason:
             reason = "its weights have other sizes than its config.json says"
         elsewhere = ". Where there is no hub: `make encoder-mpnet`, then model=mpnet_local" * (config.name == MPNET)

@@ -68,7 +68,7 @@ class CorpusConfig(SourceConfig):
     """Weight of its training rows in the loss."""
     cap: int = 0
     """At most so many training rows: whole articles in the order of a hash of their ids, the last one perhaps in part;
-    some of them may still give way to another corpus's rows that say the same. 0 takes all."""
+    some of them may still give way to surer rows, or to another corpus's, that ask the same. 0 takes all."""
     label_set: list[str] = field(default_factory=list)
     """The stances that the corpus knows, as in [oppose,support]; its rows teach and judge only these. Empty takes all
     three."""

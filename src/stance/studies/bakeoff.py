@@ -179,11 +179,11 @@ def settled(contenders: Sequence[Contender], seeds: Sequence[int], *, sets: Sets
     def taken(contender: Contender, kind: str) -> Contender:
         return replace(contender, training=replace(contender.training, precision=kind))
 
-    def known(kind: str) -> bool:
+    def known(kind: str) -> int:
         if not done:
-            return False
+            return 0
         recipes = {_recipe(taken(c, kind)) for c in auto} - {_recipe(c) for c in others}
-        return any(_key(recipe, seed, asked) in done for recipe in recipes for seed in seeds)
+        return sum(_key(recipe, seed, asked) in done for recipe in recipes for seed in seeds)
 
     found = precision.settled(known, str(memory)) if auto else ""
     return [taken(c, found) if c.training.precision == "auto" else c for c in contenders]

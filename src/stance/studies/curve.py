@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stance import jsonl, studies
 from stance.building.splits import shuffled
-from stance.errors import StanceError
+from stance.errors import MachineError, StanceError
 from stance.network.inference import Logits
 from stance.records import UNLABELLED, Example
 from stance.scoring.scores import ALL, choices
@@ -94,6 +94,8 @@ def points(
         if key not in done.known:
             try:
                 scores, alerts = _train({**splits, **learned}, models, replace(recipe, seed=seed), others, score)
+            except MachineError as error:  # another time it may do
+                raise MachineError(f"curve.articles={number}, seed {seed}: {error}") from error
             except StanceError as error:
                 raise StanceError(
                     f"curve.articles={number}, seed {seed}: {error}; the other points are kept in {memory}: change it "
@@ -119,13 +121,13 @@ def settled(
     """
     done = Memory(memory).known
 
-    def known(kind: str) -> bool:
+    def known(kind: str) -> int:
         key_of = _keys(splits, models, replace(recipe, precision=kind), others)
-        return any(key_of(seed, learned) in done for seed, _, learned in _subsets(splits, config))
+        return sum(key_of(seed, learned) in done for seed, _, learned in _subsets(splits, config))
 
     if recipe.precision != "auto":
         return recipe
-    return replace(recipe, precision=precision.settled(lambda kind: bool(done) and known(kind), str(memory)))
+    return replace(recipe, precision=precision.settled(lambda kind: known(kind) if done else 0, str(memory)))
 
 
 def _train(

@@ -16,16 +16,16 @@ SHARED = "precision"
 """The attribute of an Optuna study."""
 
 
-def settled(known: Callable[[str], bool], where: str) -> str:
-    """The precision of the finished parts that `where` keeps, else the one that is measured.
+def settled(known: Callable[[str], int], where: str) -> str:
+    """The precision of most of the finished parts that `where` keeps, else the one that is measured.
 
     Args:
-        known: whether one of the parts that are wanted has been trained in a precision.
+        known: how many of the parts that are wanted have been trained in a precision.
         where: what is named in the line about another precision than the measured one.
     """
     measured = choose_precision("auto")
     (other,) = (each for each in PRECISIONS if each != measured)
-    return again(other, where) if not known(measured) and known(other) else measured
+    return again(other, where) if known(other) > known(measured) else measured
 
 
 def again(before: str, where: str) -> str:

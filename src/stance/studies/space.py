@@ -63,7 +63,7 @@ def values(settings: Settings) -> dict[str, Any]:
 def overruled(settings: Settings, elsewhere: Iterable[str]) -> dict[str, Any]:
     """Those of the keys set `elsewhere`, as by a search, that were given another value than their default in vain."""
     given, default = values(settings), values(Settings(ModelConfig(), TrainingConfig()))
-    return {key: given[key] for key in elsewhere if given[key] != default[key]}
+    return {key: given[key] for key in elsewhere if key in given and given[key] != default[key]}
 
 
 def changed(settings: Settings, drawn: Mapping[str, Any]) -> Settings:

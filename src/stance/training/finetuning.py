@@ -30,7 +30,7 @@ from stance.training.callbacks import Sink
 from stance.training.checkpoints import Keeper, check_disk, epochs_done, newest
 from stance.training.recipe import check_r_drop, suited
 from stance.training.resume import begin_job, describe_job, find_interrupted, hold_work, job_digest, with_precision
-from stance.training.teacher import answer, further, say_unanswered, teach
+from stance.training.teacher import answer, further, knows, say_unanswered, teach
 from stance.training.trainer import StanceTrainer
 from stance.training.validation import Validation
 from stance.training.watch import Listener, Watch, detectors, record
@@ -114,12 +114,14 @@ def _keeper(
 ) -> Callable[[Mapping[str, float], Path], None]:
     """What writes the trainer's model, with these validation scores, as a checkpoint directory."""
     targets = [shares for row in trainer.train_dataset.rows for shares in row.targets]
+    initial = Path(trainer.recipe.initial)
+    before = knows(initial) if trainer.recipe.initial and (initial / "checkpoint.json").is_file() else ()
     known = {
         **about,
         "model": asdict(model_config),
         "training": asdict(trainer.recipe),
         "ancestors": ancestry.datasets(trainer.recipe),
-        "knows": [label for i, label in enumerate(LABELS) if any(shares[i] >= 0 for shares in targets)],
+        "knows": [name for i, name in enumerate(LABELS) if name in before or any(shares[i] >= 0 for shares in targets)],
         "job": job_digest(model_config, trainer.recipe, about.get("dataset_sha256", "")),
     }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stance.network import encoders
 from stance.network.precision import choose_precision
-from stance.records import UNLABELLED, Example
+from stance.records import Example
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.training import engine, recipe, teacher
 from stance.weak import lexicon
@@ -32,7 +32,7 @@ def check(model: ModelConfig, config: TrainingConfig, splits: Mapping[str, Seque
         engine.check_compiler()
     if config.teacher:
         teacher.check(config)
-        teacher.check_corpora(config, chain(*(splits.get(part, ()) for part in ("train", UNLABELLED))))
+        teacher.check_corpora(config, chain(*splits.values()))
     if config.deny or config.passive:
         lexicon.load(Path(config.lexicon))
 

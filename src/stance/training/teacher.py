@@ -151,8 +151,7 @@ def check_corpora(config: TrainingConfig, examples: Iterable[Example]) -> None:
     for corpus, folder in teachers(config):
         if corpus and corpus not in names:
             raise StanceError(
-                f"training.teacher={corpus}:{folder}: the dataset has no such corpus; found {', '.join(names)} in "
-                "training"
+                f"training.teacher={corpus}:{folder}: the dataset has no such corpus; found {', '.join(names)}"
             )
         known = knows(folder)
         for name, labels in there:
