@@ -193,16 +193,19 @@ def impatient() -> Iterator[None]:
 def keeping(what: str) -> Iterator[None]:
     """Let the error of an object store that does not take or give a file be one of MLflow, which callers know.
 
-    MLflow passes on what the store's client raises; boto3's errors and others' are of no common kind.
+    MLflow passes on what the store's client raises; boto3's errors and others' have no base but `Exception`. Python's
+    own errors are mistakes of ours, but for a client that is not installed.
 
     Raises:
-        MlflowException: instead of all but what is one already, or an OSError.
+        MlflowException: instead of a client's error.
     """
     try:
         yield
     except (MlflowException, OSError):
         raise
     except Exception as error:
+        if type(error).__module__ == "builtins" and not isinstance(error, ImportError):
+            raise
         raise MlflowException(f"{what}: {reason(error)}") from error
 
 
