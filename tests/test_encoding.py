@@ -10,7 +10,7 @@ from unicodedata import normalize
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -309,6 +309,7 @@ def printed(text: str, name: str) -> str | None:
 
 
 @given(before=st.text(max_size=20), after=st.text(max_size=20), name=names)
+@example(before="\U0002f8fa", after="", name="Pakistan")
 def test_mention_is_the_whole_name_or_a_run_of_its_words_and_cuts_no_word(before: str, after: str, name: str) -> None:
     text = before + name + after
     words = name.lower().split()

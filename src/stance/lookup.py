@@ -61,7 +61,10 @@ QUALIFIERS = frozenset(
     | {"united", "vice", "west", "western", "world"}
 )
 """What many names have, so that it stands for none of them alone: "New" in "New York" is not New Zealand."""
-UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
+    "\U00020000-\U0003ffff"  # rare Chinese characters
+)
 """Letters of scripts that write words together, or particles to the words: Thai, Lao, Burmese, Khmer, Chinese, …"""
 _LETTERS = re.compile(rf"[^\W{UNSPACED}]+")
 """What would go on with a word. Beside a pattern and not in it: compiling the class for each name takes long."""

@@ -97,13 +97,7 @@ class Summary:
         return [(split, example) for _, (_, _, split, example) in zip(range(SAMPLE), turns, strict=False)]
 
 
-def html(
-    manifest: "Manifest",
-    summary: Summary,
-    *,
-    leaks: Cells | None = None,
-    found: Cells = (),
-) -> str:
+def html(manifest: "Manifest", summary: Summary, *, leaks: Cells | None = None, found: Cells = ()) -> str:
     """The page, as text to be written in UTF-8.
 
     Args:
