@@ -56,11 +56,17 @@ def read_metadata(root: Path) -> dict[str, Any]:
     origin = metadata.get("checkpoint", {})
     if not isinstance(origin, dict) or not all(isinstance(origin.get(k, ""), str) for k in TOLD):
         raise StanceError(f"{path}: checkpoint {origin!r}, expected an object, {' and '.join(TOLD)} text; export again")
-    knows = origin.get("knows", LABELS)
-    if not isinstance(knows, Sequence) or not knows or not all(label in LABELS for label in knows):
-        raise StanceError(f"{path}: knows {knows!r}, expected some of {list(LABELS)}; export again")
+    learned = origin.get("knows", LABELS)
+    if not isinstance(learned, Sequence) or not learned or not all(label in LABELS for label in learned):
+        raise StanceError(f"{path}: knows {learned!r}, expected some of {list(LABELS)}; export again")
     _check_abstention(metadata.get("abstention"), path)
     return metadata
+
+
+def knows(checkpoint: Mapping[str, Any]) -> tuple[str, ...]:
+    """The labels that a checkpoint says it has learned; old ones do not say so, and count as having learned all."""
+    said = checkpoint.get("knows", LABELS)
+    return tuple(label for label in LABELS if label in said)
 
 
 def _check_abstention(value: Any, path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnxruntime
 from tokenizers import Tokenizer
 
-from stance.artifact import AGAIN, MODELS, WAYS, check_alone, check_file, check_precision, read_metadata
+from stance.artifact import AGAIN, MODELS, WAYS, check_alone, check_file, check_precision, knows, read_metadata
 from stance.encoding import Cuts, Encoded, PairEncoder, collate
 from stance.errors import StanceError, naming
 from stance.files import sha256
@@ -54,7 +54,7 @@ class StancePredictor:
         self._temperatures = (float(metadata.get("temperature_without_places", temperature)), temperature)
         chosen = metadata.get("abstention") or {}
         self._thresholds = tuple(chosen.get(way, {}).get("threshold") for way in WAYS)
-        self._knows = np.isin(LABELS, metadata.get("checkpoint", {}).get("knows", LABELS))
+        self._knows = np.isin(LABELS, knows(metadata.get("checkpoint", {})))
 
     @classmethod
     def load(cls, directory: str | Path, *, precision: str = "int8", threads: int = 0) -> Self:

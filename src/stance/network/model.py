@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from stance import jsonl
+from stance import artifact, jsonl
 from stance.errors import StanceError, naming
 from stance.layouts import Encoding, read_encoding
 from stance.network import encoders, heads, narrow, relative
@@ -99,8 +99,8 @@ class Checkpoint:
 
     @property
     def knows(self) -> tuple[str, ...]:
-        """The labels that it learned; of an old checkpoint, which does not say so, all."""
-        return tuple(self.about.get("knows", LABELS))
+        """The labels that it learned: what it says of another is what it was initialised with."""
+        return artifact.knows(self.about)
 
 
 def save(checkpoint: Checkpoint, directory: Path) -> None:

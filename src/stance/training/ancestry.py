@@ -25,11 +25,16 @@ def doubts(config: TrainingConfig, dataset_sha256: str) -> dict[str, str]:
     told = [text for folder in folders if (text := _other("teacher", folder, dataset_sha256))]
     if told:
         found[TEACHER] = "; ".join(f"{text}, its answers may know held-out rows" for text in told)
-    initial = Path(config.initial)
-    if config.initial and (initial / "checkpoint.json").is_file():
+    if initial := started_from(config):
         text = _other("initial", initial, dataset_sha256)
         found |= {INITIAL: f"{text}, the scores of this training are too good"} if text else {}
     return found
+
+
+def started_from(config: TrainingConfig) -> Path | None:
+    """The checkpoint of ours that a training starts from; None where there is none, or weights alone."""
+    initial = Path(config.initial)
+    return initial if config.initial and (initial / "checkpoint.json").is_file() else None
 
 
 def check(manifest: Manifest, about: Mapping[str, Any], *, allowed: bool) -> dict[str, str]:

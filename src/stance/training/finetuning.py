@@ -114,8 +114,8 @@ def _keeper(
 ) -> Callable[[Mapping[str, float], Path], None]:
     """What writes the trainer's model, with these validation scores, as a checkpoint directory."""
     targets = [shares for row in trainer.train_dataset.rows for shares in row.targets]
-    initial = Path(trainer.recipe.initial)
-    before = knows(initial) if trainer.recipe.initial and (initial / "checkpoint.json").is_file() else ()
+    initial = ancestry.started_from(trainer.recipe)
+    before = knows(initial) if initial else ()
     known = {
         **about,
         "model": asdict(model_config),

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 from tqdm import tqdm
 
-from stance import jsonl
+from stance import artifact, jsonl
 from stance.errors import MachineError, StanceError
 from stance.files import sha256, write_bytes
 from stance.network import inference, model
@@ -164,8 +164,7 @@ def check_corpora(config: TrainingConfig, examples: Iterable[Example]) -> None:
 
 def knows(folder: Path) -> tuple[str, ...]:
     """The labels that a checkpoint has learned: what it says of another is what it was initialised with."""
-    said = model.about(folder).get("knows", LABELS)  # checkpoints did not say so once
-    return tuple(label for label in LABELS if label in said)
+    return artifact.knows(model.about(folder))
 
 
 def _answerable(name: str, config: TrainingConfig) -> tuple[str, ...]:
