@@ -116,7 +116,7 @@ def test_the_gradients_of_the_shares_add_up_to_that_of_the_batch(encoder: str, t
     whole = next(batch for batch in sampler if len(batch) % processes)
     parts = [share[list(sampler).index(whole)] for share in shares]
     batch = rows.collate([rows[i] for i in whole])
-    weight = trainer.weigh(batch).sum()
+    weight = batch["weights"].sum()
     expected = gradients(trainer, [batch], weight)
     shared = Shared(rows)
     found = gradients(trainer, [rows.collate([shared[i] for i in part]) for part in parts], weight)

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,8 +26,8 @@ from stance.records import LABELS, PARTIAL, SOMEONE, Example, Stance
 from stance.scoring.calibration import softmax
 from stance.settings.training import TrainingConfig
 from stance.training import finetuning
+from stance.training.balance import balance
 from stance.training.finetuning import Result
-from stance.training.trainer import class_weights
 from tiny import one_thread  # noqa: F401
 
 Sink = Callable[[Mapping[str, float], int], None]
@@ -186,28 +185,69 @@ def unbalanced() -> dict[str, list[Example]]:
     return {"train": train, "validation": SPLITS["validation"]}
 
 
+def say(examples: list[Example]) -> np.ndarray:
+    """How much the examples say for each label."""
+    return np.array([sum(e.weight * e.shares()[i] for e in examples) for i in range(len(LABELS))])
+
+
 def test_balanced_class_weights_give_each_class_the_same_say(encoder: str, tmp_path: Path) -> None:
     splits = unbalanced()
     trainer = assemble(encoder, tmp_path, splits=splits, class_weights="balanced")
     counts = np.array([sum(e.stance == label for e in splits["train"]) for label in LABELS])
-    say = trainer.class_weights.numpy() * counts
+    rows = trainer.train_dataset.rows
+    found = np.zeros(len(LABELS))
+    for row in rows:
+        np.add.at(found, row.labels, row.weights)
     assert np.ptp(counts) > 0
-    assert np.allclose(say, say[0])
-    assert say.sum() == pytest.approx(counts.sum())
+    assert np.allclose(found, found[0])
+    assert found.sum() == pytest.approx(counts.sum())
 
 
 def test_balanced_class_weights_are_finite_where_a_label_has_no_example() -> None:
-    rows: list[Any] = [SimpleNamespace(labels=[0, 0, 2], weights=[1.0, 1.0, 1.0])]
-    assert class_weights("balanced", rows).tolist() == [0.5, 1.0, 1.0]
+    labels = Stance.OPPOSE, Stance.OPPOSE, Stance.SUPPORT
+    examples = [replace(e, stance=label) for e, label in zip(tiny.examples(3), labels, strict=True)]
+    assert [e.weight for e in balance(examples, 1.0)] == [0.75, 0.75, 1.5]
 
 
-def test_balanced_class_weights_count_what_examples_weigh(encoder: str, tmp_path: Path) -> None:
-    splits = unbalanced()
-    splits["train"] = [replace(e, weight=0.2 if e.stance == "neutral" else 1.0) for e in splits["train"]]
-    trainer = assemble(encoder, tmp_path, splits=splits, class_weights="balanced")
-    masses = np.array([sum(e.weight for e in splits["train"] if e.stance == label) for label in LABELS])
-    say = trainer.class_weights.numpy() * masses
-    assert np.allclose(say, say[0])
+def test_balanced_class_weights_count_what_examples_weigh() -> None:
+    train = [replace(e, weight=0.2 if e.stance == "neutral" else 1.0) for e in unbalanced()["train"]]
+    found = say(balance(train, 1.0))
+    assert np.allclose(found, found[0])
+    assert found.sum() == pytest.approx(say(train).sum())
+
+
+def test_a_power_of_class_weights_moves_the_odds_of_labels_by_so_much() -> None:
+    train = unbalanced()["train"]
+    before, after = say(train), say(balance(train, 0.25))
+    assert np.allclose(after / after[0], (before / before[0]) ** 0.75)
+    assert balance(train, 0.0) == train
+
+
+def test_class_weights_are_those_of_a_corpus() -> None:
+    """A corpus of two labels, none of them rare, says nothing of how rare a label is elsewhere."""
+    polar = [
+        replace(e, corpus="polar", labels=("oppose", "support")) for e in tiny.examples(60) if e.stance != "neutral"
+    ]
+    train = unbalanced()["train"]
+    found = balance([*polar, *train], 1.0)
+    assert balance(train, 1.0) == found[len(polar) :]
+    here = say(found[: len(polar)])
+    assert here[0] == pytest.approx(here[2])
+    assert here.sum() == pytest.approx(len(polar))
+
+
+def test_class_weights_reach_an_answer_that_is_shared() -> None:
+    """As many pairs as a label's shares weigh, each by itself, would have taught it."""
+    train = unbalanced()["train"]
+    shared = [replace(e, soft=(0.25, 0.25, 0.5)) if i % 3 == 0 else e for i, e in enumerate(train)]
+    found = balance(shared, 1.0)
+    assert np.allclose(say(found), say(shared).sum() / 3)
+    for one, e in zip(found, shared, strict=True):
+        assert bool(one.soft) == bool(e.soft)
+        assert sum(one.shares()) == pytest.approx(1.0)
+    (a, b, c), weight = found[0].soft, found[0].weight
+    scale = say(shared).sum() / 3 / say(shared)
+    assert np.allclose([weight * a, weight * b, weight * c], scale * (0.25, 0.25, 0.5))
 
 
 def test_a_corpus_without_neutral_neither_teaches_nor_predicts_it(encoder: str, tmp_path: Path) -> None:
@@ -259,14 +299,9 @@ def test_the_loss_is_the_weighted_mean_over_real_pairs(encoder: str, tmp_path: P
             log_probabilities = values - np.log(np.exp(values).sum())
             target = np.full(3, 0.1 / 3)
             target[label] += 0.9
-            scale = float(weight) * float(trainer.class_weights[label])
-            above += scale * -(target * log_probabilities).sum()
+            above += float(weight) * -(target * log_probabilities).sum()
             pairs += 1
-    scales = [
-        weight * float(trainer.class_weights[label])
-        for row in rows.rows
-        for label, weight in zip(row.labels, row.weights, strict=True)
-    ]
+    scales = [weight for row in rows.rows for weight in row.weights]
     assert loss.item() == pytest.approx(above / (pairs * np.mean(scales)), rel=1e-5)
 
 

@@ -67,7 +67,7 @@ class TrainingConfig:
     tokens_per_batch: int = 1024
     """Most tokens of a batch, padding included; a longer passage makes one by itself."""
     class_weights: str = "none"
-    """none, or balanced: the loss weighs a class by the inverse of its frequency."""
+    """The loss weighs a class by its inverse frequency in its corpus, to a power from 0 (none) to 1 (balanced)."""
     label_smoothing: float = 0.0
     """Share of a label's mass that is spread over all labels."""
     early_stopping: int = 3

@@ -25,6 +25,7 @@ from stance.network.precision import choose_precision
 from stance.records import LABELS, UNLABELLED, Example
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.training import ancestry, distributed, engine, failures, rehearsal
+from stance.training.balance import balance, power
 from stance.training.batches import Rows
 from stance.training.callbacks import Sink
 from stance.training.checkpoints import Keeper, check_disk, epochs_done, newest
@@ -193,7 +194,7 @@ def assemble(
     model = engine.network(pretrained, model_config, config)
     encoder = PairEncoder(pretrained.tokenizer, pretrained.encoding)
     rows = {
-        "train": Rows(_learned(splits, config), encoder),
+        "train": Rows(balance(_learned(splits, config), power(config.class_weights)), encoder),
         "validation": Rows(splits["validation"], encoder),
     }
     trainer = StanceTrainer(

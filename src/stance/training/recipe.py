@@ -12,6 +12,7 @@ from stance.network import lora
 from stance.records import LABELS, Example
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.settings.usage import at_home
+from stance.training.balance import power
 
 MAX_SEED = 2**32 - 1
 """The most that numpy takes."""
@@ -94,8 +95,7 @@ def check(config: TrainingConfig, splits: Mapping[str, Sequence[Example]]) -> No
             raise StanceError(f"training.{name}={number}: expected a number")
     if not 0 <= config.seed <= MAX_SEED:
         raise StanceError(f"training.seed={config.seed}: expected 0 to {MAX_SEED}")
-    if config.class_weights not in ("none", "balanced"):
-        raise StanceError(f"training.class_weights={config.class_weights}: expected none or balanced")
+    power(config.class_weights)
     for name in ("epochs", "tokens_per_batch", "accumulation"):
         if (number := getattr(config, name)) < 1:
             raise StanceError(f"training.{name}={number}: expected 1 or more")

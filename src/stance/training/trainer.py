@@ -19,7 +19,6 @@ from transformers import (
 
 from stance import launch
 from stance.network import lora
-from stance.records import LABELS
 from stance.settings.training import TrainingConfig
 from stance.training import distributed, objective
 from stance.training.batches import ANSWERS, IGNORED, Row, Rows, TokenBudget
@@ -71,8 +70,7 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         self.recipe = config
         self.pairs_seen = 0
         self.trained_share = lora.trained_share(model)
-        self.class_weights = class_weights(config.class_weights, rows["train"].rows)
-        self.mean_weight = mean_weight(self.class_weights, rows["train"].rows)
+        self.mean_weight = mean_weight(rows["train"].rows)
         distributed.own_noise(config.seed)
 
     def train(self, *arguments: Any, **options: Any) -> Any:
@@ -141,11 +139,6 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         """The number of pairs in `batches`, over all processes."""
         return distributed.total(torch.stack([(batch["labels"] != IGNORED).sum() for batch in batches]).sum().double())
 
-    def weigh(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """The weight of each pair in the loss, shape `(batch * pairs,)`: its own and that of its class."""
-        labels, weights = inputs["labels"].flatten(), inputs["weights"].flatten()
-        return weights * self.class_weights.to(labels.device)[labels.clamp(min=0)]
-
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log; of the summary at the end only the mean loss, since its speeds know nothing of a resume."""
         super().log({"mean_loss": logs["train_loss"]} if "train_runtime" in logs else logs, start_time)
@@ -157,7 +150,7 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: Tensor | None = None,
     ) -> Any:
-        """Cross-entropy, the mean over the pairs by their weights and those of their classes.
+        """Cross-entropy, the mean over the pairs by their weights.
 
         It is over the classes that a pair's corpus knows; of these alone is the answer chosen.
 
@@ -171,7 +164,7 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         features = {k: v for k, v in inputs.items() if k not in ANSWERS}
         logits, losses = self._answer(model, features, inputs["targets"])
         weight = self._pairs([inputs]) * self.mean_weight if num_items_in_batch is None else num_items_in_batch
-        total = (losses.flatten() * self.weigh(inputs)).sum()
+        total = (losses * inputs["weights"]).sum()
         loss = total / weight.float().clamp(min=1e-9) * self.accelerator.num_processes
         return (loss, {"logits": logits}) if return_outputs else loss
 
@@ -186,17 +179,6 @@ class StanceTrainer(Trainer):  # type: ignore[misc]
         return objective.mask_unknown(logits, targets), losses
 
 
-def class_weights(mode: str, rows: Sequence[Row]) -> Tensor:
-    """The weight of each class in the loss, shape `(3,)`: 1 on average over weighted examples that have all labels."""
-    if mode == "none":
-        return torch.ones(len(LABELS))
-    labels, weights = ([x for row in rows for x in getattr(row, name)] for name in ("labels", "weights"))
-    masses = np.bincount(labels, weights, minlength=len(LABELS))
-    found = masses.sum() / (len(LABELS) * np.where(masses > 0, masses, np.inf))
-    return torch.tensor(np.where(masses > 0, found, 1.0), dtype=torch.float32)
-
-
-def mean_weight(classes: Tensor, rows: Sequence[Row]) -> float:
-    """The mean over all pairs of a pair's own weight times that of its class, `classes` of shape `(3,)`."""
-    labels, weights = (np.array([x for row in rows for x in getattr(row, name)]) for name in ("labels", "weights"))
-    return float((weights * classes.numpy()[labels]).mean())
+def mean_weight(rows: Sequence[Row]) -> float:
+    """The mean weight of all pairs."""
+    return float(np.mean([weight for row in rows for weight in row.weights]))
