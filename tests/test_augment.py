@@ -103,3 +103,24 @@ def test_a_share_of_the_pairs_is_reversed_and_the_seed_decides_which() -> None:
     assert 30 <= len(added(articles, 0.5)) <= 70
     assert added(articles, 0.5) == added(articles, 0.5)
     assert added(articles, 0.5) != added(articles, 0.5, seed=2)
+
+
+def test_settings_that_find_nothing_to_change_are_told() -> None:
+    pair, drawn = article()
+    wanted = {"swap_direction": 0.5, "open_holder": 1.0, "mask_names": 0.999, "sampled_weight": 0.5, "hide_names": 0.5}
+
+    def told(examples: list[Example], **changes: float) -> list[str]:
+        made: dict[str, int] = {}
+        config = TrainingConfig(**(PLAIN | wanted | changes))  # type: ignore[arg-type]
+        augment.vary(examples, config, made)
+        return [line.split("=")[0] for line in augment.unused(config, made)]
+
+    neutral = replace(pair, stance=Stance.NEUTRAL, text="Nothing is printed here .", actor_span=None, target_span=None)
+    names = ["open_holder", "swap_direction", "mask_names", "hide_names", "sampled_weight"]
+    assert told([neutral]) == [f"training.{name}" for name in names]
+    assert told([neutral], **dict.fromkeys(names[:-1], 0.0), sampled_weight=1.0) == []
+    assert told([pair, drawn], swap_direction=0.999, hide_names=0.999, mask_names=0.0) == []
+    made = {"deny": 0, "passive": 3}
+    assert augment.unused(TrainingConfig(deny=0.5, passive=0.5), made) == [
+        "training.deny=0.5 has no effect: no training pair's stance is stated by a plain verb of training.lexicon"
+    ]

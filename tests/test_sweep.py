@@ -153,6 +153,12 @@ def test_each_type_becomes_its_distribution() -> None:
     }
 
 
+def test_a_number_among_texts_is_a_text() -> None:
+    """As on a command line: training.class_weights=0.25."""
+    found = space.parse({"training.class_weights": {"type": "categorical", "choices": ["none", 0.25, 1]}})
+    assert found == {"training.class_weights": CategoricalDistribution(["none", "0.25", "1"])}
+
+
 def floats(**changes: Any) -> dict[str, Any]:
     return {"type": "float", "low": 0.1, "high": 0.2, **changes}
 

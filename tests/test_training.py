@@ -236,6 +236,18 @@ def test_class_weights_are_those_of_a_corpus() -> None:
     assert here.sum() == pytest.approx(len(polar))
 
 
+def test_class_weights_leave_labels_alone_that_a_corpus_does_not_give() -> None:
+    """A denied stance is neutral, and a teacher may doubt, where the corpus itself has two labels."""
+    known = "oppose", "support"
+    polar = [replace(e, labels=known) for e in tiny.examples(80) if e.stance in known]
+    denied = [replace(polar[0], stance=Stance.NEUTRAL, labels=LABELS)]
+    found = balance([*polar, *denied], 1.0)
+    assert found[-1] == denied[0]
+    assert found[: len(polar)] == balance(polar, 1.0)
+    taught = [replace(e, labels=LABELS, soft=(0.01, 0.04, 0.95)) for e in polar if e.stance == "support"]
+    assert [e.soft for e in balance(taught, 1.0)] == [pytest.approx((0.01, 0.04, 0.95))] * len(taught)
+
+
 def test_class_weights_reach_an_answer_that_is_shared() -> None:
     """As many pairs as a label's shares weigh, each by itself, would have taught it."""
     train = unbalanced()["train"]

@@ -20,7 +20,7 @@ from stance.records import LABELS, Example, Stance
 from stance.scoring import baselines
 from stance.scoring.scores import by_group, difference, rates
 from stance.settings.training import TrainingConfig
-from stance.training import finetuning, watch
+from stance.training import detectors, finetuning, watch
 from stance.training.finetuning import Result
 from stance.training.recipe import suited
 from stance.training.validation import Validation
@@ -185,14 +185,14 @@ def entries(losses: Iterable[float], **more: float) -> list[dict[str, float]]:
     return [{"loss": loss, "step": 10 * (i + 1), "epoch": i / 20, **more} for i, loss in enumerate(losses)]
 
 
-def first(detector: watch.Detector, log: Iterable[Mapping[str, float]]) -> tuple[int, str]:
+def first(detector: detectors.Detector, log: Iterable[Mapping[str, float]]) -> tuple[int, str]:
     """The number of the first entry that alarms, and its text; (-1, "") for none."""
     return next(((i, text) for i, entry in enumerate(log) if (text := detector(entry))), (-1, ""))
 
 
 def test_a_loss_that_climbs_back_to_a_guess_is_a_divergence() -> None:
     falling, back = [1.1 - 0.03 * i for i in range(20)], [1.1] * 10
-    place, text = first(watch.Divergence(RECIPE), entries(falling + back))
+    place, text = first(detectors.Divergence(RECIPE), entries(falling + back))
     assert 20 < place < 27
     assert "its best was 0.5" in text
 
@@ -202,28 +202,28 @@ def test_a_loss_that_climbs_back_to_a_guess_is_a_divergence() -> None:
 def test_a_noisy_loss_that_does_not_rise_is_no_divergence(seed: int, spread: float) -> None:
     noise = np.random.default_rng(seed).normal(0, spread, 1000)
     losses = [max(0.0, 0.55 + 0.5 * math.exp(-i / 30) + n) for i, n in enumerate(noise)]
-    assert first(watch.Divergence(RECIPE), entries(losses)) == (-1, "")
+    assert first(detectors.Divergence(RECIPE), entries(losses)) == (-1, "")
 
 
 def test_a_loss_far_above_a_guess_from_the_start_is_a_divergence() -> None:
-    place, text = first(watch.Divergence(RECIPE), entries([5.0] * 8))
-    assert place == watch.READINGS - 1
+    place, text = first(detectors.Divergence(RECIPE), entries([5.0] * 8))
+    assert place == detectors.READINGS - 1
     assert "a guess gets 1.10" in text
 
 
 def test_a_gradient_that_grows_without_end_is_an_explosion() -> None:
     norms = [2.0, 3.0, 2.5, 2.0, 2.2, 4.0, 8.0, *[900.0] * 6]
     log = [{"grad_norm": norm, "step": 10 * i, "epoch": 0.1} for i, norm in enumerate(norms)]
-    place, text = first(watch.Explosion(RECIPE), log)
+    place, text = first(detectors.Explosion(RECIPE), log)
     assert place == 9, "the third of five readings makes the median"
     assert "its norm is 900 at step 90 (epoch 0.10), it was 2.2 at the start and is clipped to training.max" in text
-    _, text = first(watch.Explosion(replace(RECIPE, max_grad_norm=0.0)), log)
+    _, text = first(detectors.Explosion(replace(RECIPE, max_grad_norm=0.0)), log)
     assert "it was 2.2 at the start and is not clipped (training.max_grad_norm=0); lower" in text
 
 
 def test_a_single_long_gradient_is_no_explosion() -> None:
     log = [{"grad_norm": 900.0 if i % 7 == 6 else 2.0, "step": i, "epoch": 0.1} for i in range(50)]
-    assert first(watch.Explosion(RECIPE), log) == (-1, "")
+    assert first(detectors.Explosion(RECIPE), log) == (-1, "")
 
 
 def epochs(training: Sequence[float], validation: Sequence[float], scores: Sequence[float]) -> list[dict[str, float]]:
@@ -236,7 +236,7 @@ def epochs(training: Sequence[float], validation: Sequence[float], scores: Seque
 
 def test_validation_loss_that_rises_over_two_epochs_is_overfitting() -> None:
     log = epochs([1.0, 0.8, 0.5, 0.3], [0.9, 0.7, 0.8, 0.95], [0.5, 0.6, 0.59, 0.6])
-    place, text = first(watch.Overfitting(replace(RECIPE, epochs=8, early_stopping=0)), log)
+    place, text = first(detectors.Overfitting(replace(RECIPE, epochs=8, early_stopping=0)), log)
     assert place == len(log) - 1
     assert "rose from 0.70 to 0.95 while the training loss fell from 0.80 to 0.30" in text
     assert "macro-F1 did not get above 0.600; lower training.epochs (now 8) or set training.early_stopping" in text
@@ -245,14 +245,14 @@ def test_validation_loss_that_rises_over_two_epochs_is_overfitting() -> None:
 @pytest.mark.parametrize("trained", [3, 4])
 def test_overfitting_is_told_where_early_stopping_can_not_end_the_training(trained: int) -> None:
     log = epochs([1.0, 0.5, 0.2], [0.8, 0.9, 1.4], [0.70, 0.69, 0.66])
-    place, text = first(watch.Overfitting(replace(RECIPE, epochs=trained, early_stopping=3)), log)
+    place, text = first(detectors.Overfitting(replace(RECIPE, epochs=trained, early_stopping=3)), log)
     assert place == len(log) - 1
     assert text.endswith(f"lower training.epochs (now {trained}) or lower training.early_stopping (now 3)")
-    assert first(watch.Overfitting(replace(RECIPE, epochs=5, early_stopping=3)), log) == (-1, "")
+    assert first(detectors.Overfitting(replace(RECIPE, epochs=5, early_stopping=3)), log) == (-1, "")
 
 
 def test_a_training_is_watched_for_all_that_can_go_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "memory_limit", lambda: 1)
+    monkeypatch.setattr(detectors, "memory_limit", lambda: 1)
     logs: dict[str, list[dict[str, float]]] = {
         "diverging": entries([5.0] * 8),
         "exploding": [{"grad_norm": n, "step": 1, "epoch": 0.1} for n in (*[2.0] * 5, *[900.0] * 5)],
@@ -260,7 +260,7 @@ def test_a_training_is_watched_for_all_that_can_go_wrong(monkeypatch: pytest.Mon
         "overfitting": epochs([0.8, 0.5, 0.3], [0.7, 0.8, 0.95], [0.6, 0.59, 0.6]),
         "memory": [{}],
     }
-    found = watch.detectors(replace(RECIPE, early_stopping=0), SPLITS)
+    found = detectors.detectors(replace(RECIPE, early_stopping=0), SPLITS)
     assert found.keys() == logs.keys()
     assert {name: first(found[name], log)[0] for name, log in logs.items()} == {
         "diverging": 4, "exploding": 7, "never_predicted": 0, "overfitting": 5, "memory": 0
@@ -270,9 +270,17 @@ def test_a_training_is_watched_for_all_that_can_go_wrong(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(("trained", "first_told"), [(1, 1), (2, 2), (5, 2)])
 def test_a_label_may_be_no_answer_after_the_first_of_several_epochs(trained: int, first_told: int) -> None:
     log = [{"eval_support_predicted": 0.0, "eval_loss": 1.0, "epoch": float(n + 1)} for n in range(trained)]
-    place, text = first(watch.NeverPredicted(replace(RECIPE, epochs=trained), SPLITS), log)
+    place, text = first(detectors.NeverPredicted(replace(RECIPE, epochs=trained), SPLITS), log)
     assert place + 1 == first_told
     assert text.startswith(f"the model never predicts support on validation after epoch {first_told}, though 8 ")
+
+
+def test_class_weights_are_no_advice_where_they_are_balanced() -> None:
+    entry = {"eval_support_predicted": 0.0, "eval_loss": 1.0, "epoch": 2.0}
+    told = {"none": "try training.class_weights=balanced, more epochs", "balanced": "try more epochs"}
+    for setting, advice in told.items():
+        text = detectors.NeverPredicted(replace(RECIPE, class_weights=setting), SPLITS)(entry)
+        assert text.endswith(f"; {advice} or another learning rate")
 
 
 @pytest.mark.parametrize(
@@ -285,15 +293,15 @@ def test_a_label_may_be_no_answer_after_the_first_of_several_epochs(trained: int
     ],
 )
 def test_what_is_no_overfitting_is_passed_over(log: list[dict[str, float]], patience: int) -> None:
-    assert first(watch.Overfitting(replace(RECIPE, epochs=8, early_stopping=patience)), log) == (-1, "")
+    assert first(detectors.Overfitting(replace(RECIPE, epochs=8, early_stopping=patience)), log) == (-1, "")
 
 
 def test_memory_near_its_limit_is_told_before_the_kernel_ends_the_run() -> None:
     used = psutil.Process().memory_info().rss
-    assert "memory is nearly used up" in watch.Memory(int(used * 1.05))({})
-    assert watch.Memory(used * 2)({}) == ""
-    assert "memory is nearly used up" in watch.Memory(used * 2, processes=2)({}), "the others have as much"
-    assert used < watch.memory_limit() <= psutil.virtual_memory().total
+    assert "memory is nearly used up" in detectors.Memory(int(used * 1.05))({})
+    assert detectors.Memory(used * 2)({}) == ""
+    assert "memory is nearly used up" in detectors.Memory(used * 2, processes=2)({}), "the others have as much"
+    assert used < detectors.memory_limit() <= psutil.virtual_memory().total
 
 
 @pytest.mark.parametrize(
@@ -311,16 +319,16 @@ def test_memory_near_its_limit_is_told_before_the_kernel_ends_the_run() -> None:
 def test_a_limit_of_a_batch_system_is_found_above_the_own_group(tmp_path: Path, line: str, place: str) -> None:
     own, root = tmp_path / "cgroup", tmp_path / "fs"
     own.write_text(f"{line}\n")
-    limits = list(watch._limits(own, root))
+    limits = list(detectors._limits(own, root))
     assert root / place in limits
     assert all(path.is_relative_to(root) for path in limits)
-    assert list(watch._limits(tmp_path / "none", root)) == []
+    assert list(detectors._limits(tmp_path / "none", root)) == []
 
 
 def test_an_unknown_class_of_a_corpus_with_two_labels_is_not_missed() -> None:
     splits = {name: [replace(e, labels=("oppose", "support")) for e in part if e.stance != "neutral"]
               for name, part in SPLITS.items()}  # fmt: skip
-    detector = watch.NeverPredicted(RECIPE, splits)
+    detector = detectors.NeverPredicted(RECIPE, splits)
     entry = {f"eval_{label}_predicted": 0.5 for label in LABELS} | {"eval_neutral_predicted": 0.0}
     assert detector(entry | {"epoch": 2.0, "eval_loss": 1.0}) == ""
     text = detector(entry | {"eval_oppose_predicted": 0.0, "epoch": 2.0, "eval_loss": 1.0})

@@ -36,7 +36,7 @@ def pair_from_json(row: Mapping[str, Any], where: str) -> Pair:
 
 
 def article_from_json(row: Mapping[str, Any], where: str) -> Article:
-    """Check one article in the form of docs/ANNOTATING.md. Unknown keys are ignored."""
+    """Check one article in the form of docs/DATA.md. Unknown keys are ignored."""
     text = string(row, "text", where)
     exhaustive = row.get("exhaustive", False)
     if not isinstance(exhaustive, bool):

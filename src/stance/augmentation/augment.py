@@ -1,7 +1,7 @@
 """Changes of the training pairs that leave their labels true, so that a model meets the questions of services."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,25 +14,18 @@ from stance.settings.training import TrainingConfig
 _ARTICLE = frozenset({"the"})
 
 
-def vary(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
+def vary(examples: Sequence[Example], config: TrainingConfig, made: dict[str, int] | None = None) -> list[Example]:
     """Ask some examples by names alone or by the words that the passage prints, and add others made of them.
 
     The printed words also hide how a name was written down: annotated pairs have canonical names, sampled ones
-    printed names, and a model would learn to tell them apart by that.
+    printed names, and a model would learn to tell them apart by that. `made` takes how many pairs each of the settings
+    in `_added` and `_renamed` has added or changed, or may have.
     """
-    anybody = _open(examples, config) if config.open_holder else []
-    if config.swap_direction:
-        examples = [*examples, *_reversed(examples, config)]
-    if config.deny or config.passive:
-        from stance.augmentation.rewriting import rewritten  # spaCy takes a second, and few trainings need it
-
-        examples = [*examples, *rewritten(examples, config)]
-    examples = [*examples, *anybody]
+    found = {} if made is None else made
+    examples = [*examples, *_added(examples, config, found)]
     draws = np.random.default_rng(config.seed).random((len(examples), 2))
-    if config.mask_names or config.swap_names:
-        examples = rename(examples, config)
-    if config.hide_names:
-        examples = hide(examples, config)
+    examples = _renamed(examples, config, found)
+    found["sampled_weight"] = sum(example.provenance == "sampled" for example in examples)
     varied = []
     for example, (place, wording) in zip(examples, draws, strict=True):
         asked = as_printed(example) if wording < config.surface_share else example
@@ -40,6 +33,52 @@ def vary(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
         sampled = example.provenance == "sampled"
         varied.append(replace(asked, weight=asked.weight * config.sampled_weight) if sampled else asked)
     return varied
+
+
+def unused(config: TrainingConfig, made: Mapping[str, int]) -> list[str]:
+    """A line about each setting that was given and, by what `vary` has `made`, does nothing to these pairs."""
+    default = TrainingConfig()
+    return [
+        f"training.{name}={getattr(config, name):g} has no effect: {_WANTED[name]}"
+        for name, number in made.items()
+        if not number and getattr(config, name) != getattr(default, name)
+    ]
+
+
+_WANTED = {
+    "open_holder": "no training pair has a target whose holders surely agree",
+    "swap_direction": "no training pair is surely neutral the other way round (its article needs sampled pairs for it)",
+    "deny": "no training pair's stance is stated by a plain verb of training.lexicon",
+    "passive": "no training pair's stance is stated by a plain verb of training.lexicon that has a passive voice",
+    "mask_names": "no drawn training pair has a name that can be replaced",
+    "swap_names": "no drawn training pair has a name that can be replaced by another's",
+    "hide_names": "no drawn training pair has a name that can be referred to by other words",
+    "sampled_weight": "no training pair was sampled",
+}
+
+
+def _added(examples: Sequence[Example], config: TrainingConfig, made: dict[str, int]) -> list[Example]:
+    """The pairs that are made of the examples."""
+    anybody = _open(examples, config) if config.open_holder else []
+    turned = _reversed(examples, config) if config.swap_direction else []
+    told: list[Example] = []
+    if config.deny or config.passive:
+        from stance.augmentation.rewriting import rewritten  # spaCy takes a second, and few trainings need it
+
+        told = rewritten([*examples, *turned], config)
+    made |= {"open_holder": len(anybody), "swap_direction": len(turned)}
+    made["passive"] = sum(example.id.endswith("-passive") for example in told)
+    made["deny"] = len(told) - made["passive"]
+    return [*turned, *told, *anybody]
+
+
+def _renamed(examples: list[Example], config: TrainingConfig, made: dict[str, int]) -> list[Example]:
+    """The examples under other names, a share of them."""
+    after = rename(examples, config) if config.mask_names or config.swap_names else examples
+    made["mask_names"] = made["swap_names"] = sum(a is not b for a, b in zip(after, examples, strict=True))
+    hidden = hide(after, config) if config.hide_names else after
+    made["hide_names"] = sum(a is not b for a, b in zip(hidden, after, strict=True))
+    return hidden
 
 
 def _by_names(asked: Example, example: Example) -> Example:

@@ -1,4 +1,4 @@
-"""The project's own format, that of docs/ANNOTATING.md: JSON Lines, one article a line."""
+"""The project's own format, that of docs/DATA.md: JSON Lines, one article a line."""
 
 from collections.abc import Iterator
 from pathlib import Path

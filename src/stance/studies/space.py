@@ -137,6 +137,8 @@ def _distribution(where: str, entry: Mapping[str, Any], hint: Any) -> BaseDistri
 def _categorical(where: str, choices: Any, hint: Any) -> BaseDistribution:
     if not isinstance(choices, list) or not choices:
         raise StanceError(f"{where}.choices={choices}: expected a list of values")
+    if hint is str:  # as everywhere else a number is its text: training.class_weights=0.25
+        choices = [str(choice) if type(choice) in (int, float) else choice for choice in choices]
     for choice in choices:
         if not _fits(choice, hint):
             raise StanceError(f"{where}.choices: {choice!r} is no {_named(hint)}, which this setting takes")

@@ -14,7 +14,7 @@ import torch
 from transformers import TrainingArguments, set_seed
 
 from stance import launch
-from stance.augmentation.augment import vary, without_labels
+from stance.augmentation.augment import unused, vary, without_labels
 from stance.building.dataset import fingerprint
 from stance.encoding import PairEncoder
 from stance.files import check_replaceable, remove_leftovers, replace_directory
@@ -29,12 +29,13 @@ from stance.training.balance import balance, power
 from stance.training.batches import Rows
 from stance.training.callbacks import Sink
 from stance.training.checkpoints import Keeper, check_disk, epochs_done, newest
+from stance.training.detectors import detectors
 from stance.training.recipe import check_r_drop, suited
 from stance.training.resume import begin_job, describe_job, find_interrupted, hold_work, job_digest, with_precision
 from stance.training.teacher import answer, further, knows, say_unanswered, teach
 from stance.training.trainer import StanceTrainer
 from stance.training.validation import Validation
-from stance.training.watch import Listener, Watch, detectors, record
+from stance.training.watch import Listener, Watch, record
 
 
 @dataclass(frozen=True)
@@ -225,13 +226,23 @@ def _learned(splits: Mapping[str, Sequence[Example]], config: TrainingConfig) ->
     if not config.teacher:
         if launch.rank() == 0:
             say_unanswered(len(unlabelled))
-        return vary(examples, config)
+        return _varied(examples, config)
 
     def learned() -> list[Example]:
         opened = [*answer(further(examples, config), config), *answer(unlabelled, config)]
-        return [*vary(teach(examples, config), config), *vary(opened, without_labels(config))]
+        return [*_varied(teach(examples, config), config), *vary(opened, without_labels(config))]
 
     return distributed.on_first(learned)
+
+
+def _varied(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
+    """The training pairs varied, with a line about each setting that finds nothing to do."""
+    made: dict[str, int] = {}
+    found = vary(examples, config, made)
+    if launch.rank() == 0:
+        for line in unused(config, made):
+            print(line, file=sys.stderr)
+    return found
 
 
 def _trained(trainer: StanceTrainer, model_config: ModelConfig) -> StanceModel:

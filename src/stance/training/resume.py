@@ -24,6 +24,7 @@ from stance.network import model as models
 from stance.network.precision import choose_precision
 from stance.settings.training import ModelConfig, TrainingConfig
 from stance.training import distributed
+from stance.training.balance import power
 from stance.training.checkpoints import newest, prune, step_of
 from stance.training.multirun import JOB, WORK
 from stance.training.recipe import teachers
@@ -112,7 +113,8 @@ def with_precision(
 def describe_job(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) -> dict[str, Any]:
     """All that decides the weights; a resume must not change it."""
     precision = choose_precision("auto") if config.precision == "auto" else config.precision
-    return {
+    weighing = {"class_weights": "within a corpus"} if power(config.class_weights) else {}  # in the mixture, once
+    return weighing | {
         "dataset": dataset_sha256,
         "device": "cuda" if torch.cuda.is_available() else "cpu",
         "model": asdict(model),
