@@ -346,6 +346,7 @@ def test_a_person_has_no_stance_towards_himself_under_a_longer_name(
     [
         "KABUL — ", "KABUL, Afghanistan — ", "KABUL (AP) — ", "KABUL, Jan 14 (Reuters) - ", "KABUL, Jan. 5 — ",
         "WASHINGTON (Reuters) - ", "LONDON, June 5 (Reuters) - ", "TEHRAN, Jan. 14 (Xinhua) -- ", "  PARIS — ",
+        "WASHINGTON/BEIJING, Jan 5 (Reuters) - ", "WASHINGTON—", "WASHINGTON (AP)—", "RAMALLAH, West Bank—",
     ],
 )  # fmt: skip
 def test_a_dateline_takes_no_part(predictor: StancePredictor, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
@@ -353,6 +354,60 @@ def test_a_dateline_takes_no_part(predictor: StancePredictor, monkeypatch: pytes
     names = {name for part in parts for pair in part for name in (pair.actor, pair.target)}
     assert not any(word in name for word in re.findall(r"\w+", line) for name in names)
     assert {"EU", "NATO"} <= names, "which begins no line"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ECOWAS — the regional bloc — condemned the coup.", "NATO – which met in Vilnius – backed the plan.",
+        "NATO - which met in Vilnius - backed the plan.", "NATO—which met in Vilnius—backed the plan.",
+    ],
+)  # fmt: skip
+def test_a_body_before_a_dash_is_no_dateline(line: str) -> None:
+    (parsed,) = mentions.parse([line])
+    (inside,) = reader._by_sentence(parsed, line).values()
+    assert line.split()[0].partition("—")[0] in {candidate.mention.name for candidate in inside}
+
+
+@pytest.mark.parametrize(
+    ("printed", "name"),
+    [
+        ('"an insult', "insult"), ("“The mayor's plan", "mayor's plan"), ('"our plan', "our plan"),
+        ("‘Green Party", "Green Party"), ('("Green Party', "Green Party"), ('" a report', "report"),
+        ('"No Boats" bill', '"No Boats" bill'), ("(AP) reporter", "(AP) reporter"), ("‘A’ list", "‘A’ list"),
+        ('"A', '"A'), ('"the', "the"), ('("', '("'), ("The Hague", "The Hague"), ("’t Veld", "’t Veld"),
+    ],
+)  # fmt: skip
+def test_a_name_has_no_mark_before_it_that_it_does_not_close(printed: str, name: str) -> None:
+    mention = reader._tidy(Mention(printed, 7, 7 + len(printed)))
+    assert mention == Mention(name, 7 + len(printed) - len(name), 7 + len(printed))
+
+
+def test_marks_without_end_are_looked_through_at_once() -> None:
+    start = time.process_time()
+    assert reader._tidy(Mention("(" * 5_000 + "a)", 0, 5_002)).start == 0
+    assert time.process_time() - start < 0.1, "seconds where it is looked for from each mark"
+
+
+def test_quoted_names_are_asked_about_as_others_are(
+    predictor: StancePredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = 'Eritrea called the vote "an insult with a docket number". The mayor of the "Green Party" left Iran.'
+    known: list[reader.Wholes] = []
+    best = reader._best
+    monkeypatch.setattr(reader, "_best", lambda found, wholes: known.append(wholes) or best(found, wholes))
+    parts, triples = asked(predictor, Article("quoted", text), monkeypatch)
+    names = {name for part in parts for pair in part for name in (pair.actor, pair.target)}
+    assert {"insult", "Green Party"} <= names
+    assert not any('"' in name for name in names)
+    assert {mention.span for triple in triples for mention in (triple.actor, triple.target)} <= known[0].keys()
+
+
+def test_a_quoted_name_that_is_there_without_its_mark_is_one_candidate() -> None:
+    inside = [mentions.Candidate(Mention('"Greens', 9, 16), True, True, label="ORG")]
+    inside.append(mentions.Candidate(Mention("Greens", 10, 16), True, False))
+    (called,) = reader._called('The bloc "Greens"', mentions.Parsed(((0, 17),), tuple(inside))).candidates
+    assert (called.mention, called.label) == (Mention("Greens", 10, 16), "ORG")
 
 
 def test_of_a_list_of_thousands_of_names_the_closest_are_found_at_once() -> None:
@@ -404,6 +459,19 @@ def test_a_holder_within_a_longer_name_is_no_target_that_comes_first(monkeypatch
         ),
         ("Barack Obama left. Mrs. Obama strongly condemned the tax. Obama left.", {}),
         ("Prince Mohammed bin Salman praised the plan. King Salman condemned the truce. Salman left.", {}),
+        ("Robert F. Kennedy Jr. opposed the ban. John F. Kennedy backed it. Kennedy condemned the tax.", {}),
+        ("Robert F. Kennedy Jr. opposed the ban. Donald Trump Jr. backed it.", {}),
+        (
+            "Donald Trump attacked Iran. Officials in the Trump administration opposed it. Trump praised the treaty.",
+            {"Trump": "Donald Trump"},
+        ),
+        (
+            "Bashar al-Assad condemned Israel. Assad praised Iran. Al-Assad left Kabul. On Monday al-Assad met Putin. "
+            "President Assad opposed the vote.",
+            dict.fromkeys(("Assad", "Al-Assad", "al-Assad", "President Assad"), "Bashar al-Assad"),
+        ),
+        ("Asma al-Assad met Bashar al-Assad. Assad left.", {}),
+        ("George Washington praised the plan. Washington condemned Iran.", {}),
     ],
 )
 def test_full_names_are_those_of_people_and_of_nobody_else(text: str, wanted: dict[str, str]) -> None:
@@ -411,6 +479,29 @@ def test_full_names_are_those_of_people_and_of_nobody_else(text: str, wanted: di
     found = people.full_names(text, parsed.candidates)
     assert {name: whole for name, whole in found.items() if name != whole}.items() >= wanted.items()
     assert wanted or all(name == whole for name, whole in found.items())
+
+
+def person(name: str, start: int = 0) -> mentions.Candidate:
+    return mentions.Candidate(Mention(name, start, start + len(name)), named=True, actor=True, label="PERSON")
+
+
+def test_a_name_that_begins_a_sentence_is_of_the_same_person() -> None:
+    called = ["Ursula von der Leyen", "Von der Leyen", "von der Leyen", "Leyen"]
+    assert people.full_names("", [person(name) for name in called]) == dict.fromkeys(called, called[0])
+
+
+def test_a_name_is_not_made_shorter_for_how_another_begins_a_sentence() -> None:
+    whole = mentions.Candidate(Mention("Ursula von der Leyen", 0, 20), named=True, actor=True)
+    found = people.full_names("", [whole, person("Von der Leyen")])
+    assert "Ursula von der Leyen" not in found
+
+
+@pytest.mark.parametrize(("behind", "full"), [(" rejected it.", False), ("'s plan failed.", False), (" plan.", True)])
+def test_a_name_behind_the_is_common_unless_it_only_begins_a_longer_one(behind: str, full: bool) -> None:
+    text = f"Ronen Bar met the Bar{behind}"
+    longer = mentions.Candidate(Mention("Bar plan", 18, 26), named=False, actor=False)
+    inside = [person("Ronen Bar"), person("Bar", 18), *([longer] if "plan" in behind else [])]
+    assert ("Bar" in people.full_names(text, inside)) == full
 
 
 WRAPPED = """Iran welcomes the summit
@@ -559,6 +650,12 @@ def test_where_a_paragraph_ends_at_a_line_break(text: str, ends: int) -> None:
         ("US, UK and France — all allies — strongly condemned the coup.", {"UK", "France", "coup"}),
         ("EU, NATO and Ukraine – all allies – backed the treaty.", {"NATO", "Ukraine", "treaty"}),
         ("Iran condemned Israel's Operation Rising Lion.", {"Israel", "Operation Rising Lion"}),
+        (
+            "The ministers of Iran, who had gathered in the city of Vienna,\n"
+            "strongly opposed and on Monday condemned and denounced Israel's\nOperation Rising Lion.",
+            {"Israel", "Operation Rising Lion"},
+        ),
+        ("Iran praised the Traders' Guild.", {"Traders' Guild"}),
         ("Iran praised Netanyahu rival Benny Gantz.", {"Benny Gantz"}),
     ],
 )

@@ -240,6 +240,12 @@ def is_state(name: str) -> bool:
 
 
 @cache
+def printed_for_states() -> frozenset[str]:
+    """What the news prints for any state, folded: its names, seats of government, adjectives and peoples."""
+    return frozenset(folded(name) for names in _states().values() for name in names)
+
+
+@cache
 def _states() -> dict[str, list[str]]:
     """The other names of each state and union of states, by its folded name."""
     found: dict[str, list[str]] = {}

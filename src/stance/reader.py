@@ -24,13 +24,16 @@ MAX_PAIRS = 1000
 PART = 4000
 """Questions that are answered together, so that a long article takes no more memory than a short one."""
 _VAGUE = re.compile(r"(?:its|his|her|their|our|my|your|every|any|no|each|this|that|these|those|such)\b", re.IGNORECASE)
-_OWNER = re.compile("['’]s ")
+_OPENING = re.compile(r"""(?:["“„«'‘(\[]\s*)++(?!.*(?:["”»)\]]|['’](?!\w)))(?:(?:the|an?)\s+)?(?=..)""", re.IGNORECASE)
+"""Before a name that spaCy took a mark to, and the article behind it: `"the mayor`. Not where the name closes it."""
+_OWNER = re.compile(r"['’]s\s")
+"""Before a name that is not the owner's; but "Traders' Guild" is one name."""
 _DATELINE = re.compile(
-    r"^[ \t]*(?P<place>[^\W\d_][\w.'’ -]{1,40}?)"
-    r"(?:, [A-Z0-9][\w.]*(?: [A-Z0-9][\w.]*){0,3}?){0,2}(?: \([A-Z][\w ]*\))? ?[—–-]+ (?=.*[^\W\d_A-Z])",
+    r"^[ \t]*(?P<place>[^\W\d_][\w.'’ /-]{1,40}?)"
+    r"(?:, [A-Z0-9][\w.]*(?: [A-Z0-9][\w.]*){0,3}?){0,2}(?: \([A-Z][\w ]*\))? ?(?:[—–-]+ |—(?=\S))(?=.*[^\W\d_A-Z])",
     re.MULTILINE,
 )
-"""Where a line comes from: "KABUL — ", "LYON, France — ", "KABUL, Jan. 14 (Reuters) - "; the place in capitals."""
+"""Where a line comes from: "KABUL — ", "LYON, France — ", "KABUL, Jan. 14 (Reuters) - ", "WASHINGTON—"."""
 
 Wholes = Mapping[Span | None, int]
 """`Candidate.whole` by the place of the mention."""
@@ -75,7 +78,8 @@ class ArticleReader:
             StanceError: the text is too long, or no Unicode.
         """
         (parsed,) = mentions.parse([mentions.laid_out(article.text)])
-        questions = self._questions(article.text, _called(article.text, parsed))
+        called = _called(article.text, parsed)
+        questions = self._questions(article.text, called)
         found: list[Triple] = []
         while part := list(islice(questions, PART)):
             predictions = self.predictor.predict([pair for pair, _, _, _ in part], abstain=self.abstain)
@@ -84,7 +88,7 @@ class ArticleReader:
                 for (_, actor, target, sentence), p in zip(part, predictions, strict=True)
                 if p.stance != Stance.NEUTRAL and p.confidence >= self.threshold and not p.abstained
             )
-        wholes = {c.mention.span: c.whole for c in parsed.candidates if c.whole is not None}
+        wholes = {c.mention.span: c.whole for c in called.candidates if c.whole is not None}
         return sorted(
             _best(found, wholes), key=lambda triple: (triple.evidence, triple.actor.start, triple.target.start)
         )
@@ -103,18 +107,30 @@ class ArticleReader:
 
 def _called(text: str, parsed: Parsed) -> Parsed:
     """The parsed text with each candidate by its full name; a name that acts anywhere may act everywhere."""
-    tidy = [replace(c, mention=replace(c.mention, name=" ".join(c.mention.name.split()))) for c in parsed.candidates]
-    full = people.full_names(text, tidy)
-    named = [replace(c, mention=replace(c.mention, name=full.get(c.mention.name, c.mention.name))) for c in tidy]
+    tidy = dict[Span | None, Candidate]()  # what a mark was taken from may be there without it
+    for candidate in parsed.candidates:
+        mention = _tidy(candidate.mention)
+        tidy.setdefault(mention.span, replace(candidate, mention=mention))
+    full = people.full_names(text, list(tidy.values()))
+    named = [
+        replace(c, mention=replace(c.mention, name=full.get(c.mention.name, c.mention.name))) for c in tidy.values()
+    ]
     acting = {c.mention.name for c in named if c.actor and c.named}
     found = (replace(c, actor=c.actor or (c.named and c.mention.name in acting)) for c in named)
     return Parsed(parsed.sentences, tuple(found))
 
 
+def _tidy(mention: Mention) -> Mention:
+    """A mention on one line, without the mark that opens a quotation or an aside and the article behind it."""
+    opening = _OPENING.match(mention.name)
+    taken = opening.end() if opening else 0
+    return replace(mention, name=" ".join(mention.name[taken:].split()), start=(mention.start or 0) + taken)
+
+
 def _by_sentence(parsed: Parsed, text: str) -> dict[int, list[Candidate]]:
     """The candidates that can take part, by the number of the sentence that they lie in."""
     starts = [start for start, _ in parsed.sentences]
-    lines = [line.span() for line in _DATELINE.finditer(text) if line["place"].isupper()]
+    lines = _datelines(text)
     found: dict[int, list[Candidate]] = {}
     for candidate in parsed.candidates:
         start, end = candidate.mention.span or (-1, -1)
@@ -123,6 +139,12 @@ def _by_sentence(parsed: Parsed, text: str) -> dict[int, list[Candidate]]:
         if whole and not _VAGUE.match(candidate.mention.name) and not (line >= 0 and start < lines[line][1]):
             found.setdefault(number, []).append(candidate)
     return {number: _named(inside, text) for number, inside in sorted(found.items())}
+
+
+def _datelines(text: str) -> list[Span]:
+    """Where lines say where they come from: a place in capitals, and behind it no small letter as in "NATO – which"."""
+    found = _DATELINE.finditer(text)
+    return [line.span() for line in found if line["place"].isupper() and not text[line.end()].islower()]
 
 
 def _named(inside: Sequence[Candidate], text: str) -> list[Candidate]:
