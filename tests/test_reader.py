@@ -350,7 +350,9 @@ def test_a_person_has_no_stance_towards_himself_under_a_longer_name(
     ],
 )  # fmt: skip
 def test_a_dateline_takes_no_part(predictor: StancePredictor, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
-    parts, _ = asked(predictor, Article("line", f"{line}The EU backed the plan of NATO - and Iran."), monkeypatch)
+    text = f"{line}The EU backed the plan of NATO - and Iran."
+    assert reader._datelines(text) == [(0, len(line))]
+    parts, _ = asked(predictor, Article("line", text), monkeypatch)
     names = {name for part in parts for pair in part for name in (pair.actor, pair.target)}
     assert not any(word in name for word in re.findall(r"\w+", line) for name in names)
     assert {"EU", "NATO"} <= names, "which begins no line"
