@@ -181,6 +181,26 @@ def test_a_checkpoint_of_another_architecture_is_refused(saved: Path, tmp_path: 
         models.load(folder)
 
 
+def test_a_checkpoint_that_is_replaced_while_it_is_read_is_refused(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, load = damaged(saved, tmp_path), models.load_weights
+    facts, said = folder / "checkpoint.json", models.about(folder)
+    assert models.load(folder, said).about["train_run"] == "toy"
+
+    def meanwhile(model: StanceModel, path: Path) -> None:
+        load(model, path)
+        facts.write_text(json.dumps(json.loads(facts.read_text("utf-8")) | {"train_run": "another"}), "utf-8")
+
+    monkeypatch.setattr(models, "load_weights", meanwhile)
+    with pytest.raises(StanceError, match="another training took its place while it was read; run this again"):
+        models.load(folder)
+    monkeypatch.undo()
+    with pytest.raises(StanceError, match=f"{folder.name}: another training took its place"):
+        models.load(folder, said)
+    assert models.load(folder).about["train_run"] == "another"
+
+
 def test_weights_that_learned_other_tokens_are_no_beginning(saved: Path, tmp_path: Path) -> None:
     toy, folder = checkpoint("bert"), damaged(saved, tmp_path)
     model = copy.deepcopy(toy.model)

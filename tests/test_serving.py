@@ -143,7 +143,8 @@ def test_the_loaded_champion_answers_in_fp32_where_that_is_asked_for(
 def test_the_models_signature_is_explicit(loaded: mlflow.pyfunc.PyFuncModel) -> None:
     assert loaded.metadata.signature.inputs.input_names() == ["text", "actor", "target", "actor_span", "target_span"]
     assert loaded.metadata.signature.inputs.required_input_names() == ["text", "actor", "target"]
-    assert loaded.metadata.signature.outputs.input_names() == [*COLUMNS, "abstained"]
+    # Spark's UDF takes every column of it from every answer, and `abstained` is there on demand alone.
+    assert loaded.metadata.signature.outputs.input_names() == COLUMNS
     assert loaded.metadata.signature.outputs.required_input_names() == COLUMNS
     assert [(p.name, p.default) for p in loaded.metadata.signature.params] == [
         ("abstain", False),
@@ -237,6 +238,22 @@ def test_a_request_without_actor_is_refused_and_the_server_goes_on(
     status, answer = post(server, frame(pairs))
     assert status == 200
     same(answer["predictions"], expected)
+
+
+@pytest.mark.slow
+def test_null_and_numbers_are_no_names_in_tables(server: str) -> None:
+    """Under `inputs` and `instances` MLflow makes texts of them (docs/SERVING.md)."""
+    row = {"text": "Iran praised the plan.", "actor": "Iran", "target": "plan"}
+    for wrong in (None, 5):
+        asked = [row, row | {"actor": wrong}]
+        bodies: list[dict[str, Any]] = [
+            {"dataframe_records": asked},
+            {"dataframe_split": {"columns": list(row), "data": [list(one.values()) for one in asked]}},
+        ]
+        for body in bodies:
+            status, answer = send(server, body)
+            assert status == 400, answer
+            assert "actor" in answer["message"]
 
 
 @pytest.mark.slow

@@ -654,7 +654,8 @@ def test_another_export_to_the_same_folder_is_refused(exported: Workplace, tmp_p
 @pytest.mark.parametrize(
     ("wrong", "match"),
     [
-        ("tracking.model=a/b", r"^tracking\.model=a/b: expected a name without / : and quotation marks"),
+        ("tracking.model=a/b", r"^tracking\.model=a/b: expected a name without / : \? and quotation marks"),
+        ("tracking.model=who?", r"^tracking\.model=who\?: expected a name without / : \? and quotation marks"),
         ("tracking.model=", r"^tracking\.model=: expected a name"),
         ("tracking.model=..", r"^tracking\.model=\.\.: expected a name"),
         ("export.opset=3", r"^export\.opset=3: expected 17 to 22"),

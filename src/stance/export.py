@@ -77,15 +77,24 @@ def write(
     *,
     output: Path,
     about: Mapping[str, Any],
+    read: Mapping[str, Any] | None = None,
 ) -> Exported:
     """Export a checkpoint, check it on `validation` and write the artifact to `output`.
+
+    Args:
+        checkpoint: its directory.
+        validation: the rows on which the artifact is checked, and calibrated.
+        config: the settings.
+        output: the artifact's directory.
+        about: facts that the artifact keeps beside those of the checkpoint.
+        read: see `stance.network.model.load`.
 
     Raises:
         StanceError: a setting has no meaning, the checkpoint can't be used, or an exported model answers too
             differently; `output` is left as it was.
     """
     check(config)
-    source = models.load(checkpoint)
+    source = models.load(checkpoint, read)
     _check_size(source, checkpoint)
     with replace_directory(output, marker="stance.json", own=ENTRIES) as folder:
         models.save(source, folder / "hf")

@@ -41,7 +41,9 @@ def run(job: EvaluateJob) -> float:
         active.tag(train_run=origin.get("train_run", ""), export_run=exported)
         report = evaluation.score(predictor, rows, job.evaluation)
         facts = {"dataset_sha256": manifest.sha256, "precision": job.precision, "export_run": exported}
-        jsonl.write_json(Path(job.output), jsonl.finite(report.to_json() | facts))
+        document = jsonl.finite(report.to_json() | facts)
+        jsonl.write_json(Path(job.output), document)
+        active.document(document, "report.json")  # whatever the file is called: there are others in the run
         _keep(report, job, active)
         macro_f1, tested = report.scores[MODEL]["macro_f1"], dataset.fingerprint({split: rows[split]})
         what = f"{job.precision}_{split}"
@@ -66,7 +68,6 @@ def _keep(report: evaluation.Report, job: EvaluateJob, active: Run) -> None:
     split = job.evaluation.split
     active.sink(evaluation.metrics(report), 0)
     active.table(report.predictions(), "predictions.json")
-    active.file(Path(job.output))
     active.figure(plots.confusion_matrix(report.confusion, f"{split}, {job.precision}"), "confusion_matrix.png")
     active.figure(plots.reliability_diagram(report.answers, split), "reliability.png")
     active.figure(plots.risk_coverage_curve(report.answers, split, report.on_curve()), "risk_coverage.png")

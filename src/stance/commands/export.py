@@ -39,7 +39,8 @@ def run(job: ExportJob) -> Path:
             "commit": origin.git_commit()[0],
             "export_run": active.id,
         }
-        exported = export.write(Path(job.checkpoint), rows["validation"], job.export, output=output, about=facts)
+        place, validation = Path(job.checkpoint), rows["validation"]
+        exported = export.write(place, validation, job.export, output=output, about=facts, read=about)
         active.sink(export.metrics(exported), 0)
         active.file(output / "stance.json")
         active.warn(exported.trust.doubts())

@@ -115,13 +115,19 @@ def save(checkpoint: Checkpoint, directory: Path) -> None:
     jsonl.write_json(directory / "checkpoint.json", about)
 
 
-def load(directory: Path) -> Checkpoint:
+def load(directory: Path, read: Mapping[str, Any] | None = None) -> Checkpoint:
     """Open a checkpoint directory.
 
+    Args:
+        directory: that of a checkpoint.
+        read: what `about` said of it, where something was concluded from that before.
+
     Raises:
-        StanceError: it is missing, not whole, or its weights do not fit its configuration.
+        StanceError: it is missing, not whole, or its weights do not fit its configuration; or another training took its
+            place meanwhile.
     """
     facts = about(directory)
+    before = dict(facts) if read is None else read
     encoding = read_encoding(facts.pop("encoding", {}), directory / "checkpoint.json", "train again")
     for name in ("config.json", "tokenizer.json"):
         _document(directory / name)
@@ -133,6 +139,8 @@ def load(directory: Path) -> Checkpoint:
     load_weights(model, directory / "model.safetensors")
     with naming(directory / "tokenizer.json", "no tokenizer", AGAIN):
         tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    if jsonl.dumps(about(directory)) != jsonl.dumps(before):
+        raise StanceError(f"{directory}: another training took its place while it was read; run this again")
     return Checkpoint(model.eval(), tokenizer, encoding, facts)
 
 

@@ -44,7 +44,6 @@ SIGNATURE = ModelSignature(
             ColSpec(DataType.string, "stance"),
             ColSpec(DataType.double, "confidence"),
             *(ColSpec(DataType.double, label) for label in LABELS),
-            ColSpec(DataType.boolean, "abstained", required=False),
         ]
     ),
     params=ParamSchema(
@@ -67,8 +66,8 @@ class Registered:
 
 def check_name(name: str) -> None:
     """Refuse, before the work, a name that MLflow takes for no model."""
-    if name.strip() in ("", ".", "..") or set(name) & set("/:'\""):
-        raise StanceError(f"tracking.model={name}: expected a name without / : and quotation marks, for the registry")
+    if name.strip() in ("", ".", "..") or set(name) & set("/:?'\""):
+        raise StanceError(f"tracking.model={name}: expected a name without / : ? and quotation marks, for the registry")
 
 
 def register(artifact: Path, validation: Sequence[Example], *, name: str, run_id: str) -> Registered:
