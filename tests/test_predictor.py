@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from conftest import CORPUS, Workplace
 from stance import encoding, jsonl, predictor
@@ -405,6 +406,45 @@ def test_threads_that_no_machine_has_are_refused(exported: Workplace) -> None:
     for threads in (-3, 100_000):
         with pytest.raises(StanceError, match=rf"^threads={threads}: expected 1 to 1024 threads; 0 takes one a core"):
             StancePredictor.load(exported.artifact, threads=threads)
+
+
+@pytest.fixture
+def product(tmp_path: Path) -> Path:
+    """A model that multiplies unsigned numbers with the largest signed ones."""
+    of = [helper.make_tensor_value_info(name, kind, [1, 64]) for name, kind in (("x", 2), ("y", TensorProto.INT32))]
+    weights = numpy_helper.from_array(np.full((64, 64), 127, np.int8), "w")
+    node = helper.make_node("MatMulInteger", ["x", "w"], ["y"])
+    graph = helper.make_graph([node], "product", of[:1], of[1:], [weights])
+    opset = helper.make_opsetid("", 17)
+    (tmp_path / "model.onnx").write_bytes(
+        helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString()
+    )
+    return tmp_path / "model.onnx"
+
+
+def test_a_sum_of_int8_products_is_exact_on_this_machine(product: Path) -> None:
+    (found,) = predictor._session(product, 1).run(None, {"x": np.full((1, 64), 255, np.uint8)})
+    assert found.tolist() == [[64 * 127 * 255] * 64]
+
+
+@pytest.mark.parametrize(
+    ("facts", "asked"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx512f avx512bw\n", "1"),
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx512_vnni\n", "0"),
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx_vnni\n", "0"),
+        ("processor\t: 0\nFeatures\t: fp asimd\n", "1"),
+        ("", "1"),
+    ],
+)
+def test_exact_kernels_are_asked_for_where_no_vnni_is_known(
+    product: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facts: str, asked: str
+) -> None:
+    if facts:
+        (tmp_path / "cpuinfo").write_text(facts)
+    monkeypatch.setattr(predictor, "CPU", tmp_path / "cpuinfo")
+    options = predictor._session(product, 1).get_session_options()
+    assert options.get_session_config_entry("session.x64quantprecision") == asked
 
 
 def test_unknown_precision_is_refused(exported: Workplace) -> None:

