@@ -122,5 +122,5 @@ def test_settings_that_find_nothing_to_change_are_told() -> None:
     assert told([pair, drawn], swap_direction=0.999, hide_names=0.999, mask_names=0.0) == []
     made = {"deny": 0, "passive": 3}
     assert augment.unused(TrainingConfig(deny=0.5, passive=0.5), made) == [
-        "training.deny=0.5 has no effect: no training pair's stance is stated by a plain verb of training.lexicon"
+        "training.deny=0.5 has no effect: no annotated stance was drawn that a plain verb of training.lexicon states"
     ]

@@ -358,11 +358,17 @@ def test_a_dateline_takes_no_part(predictor: StancePredictor, monkeypatch: pytes
     assert {"EU", "NATO"} <= names, "which begins no line"
 
 
+def test_a_dateline_of_more_than_a_place_may_stand_before_a_small_letter() -> None:
+    for line in ("SANAA, Jan 14 (Reuters) - ", "LONDON, June 5 — ", "LONDON (AP)—"):
+        assert reader._datelines(f"{line}al-Qaeda backed the plan.") == [(0, len(line))]
+
+
 @pytest.mark.parametrize(
     "line",
     [
         "ECOWAS — the regional bloc — condemned the coup.", "NATO – which met in Vilnius – backed the plan.",
         "NATO - which met in Vilnius - backed the plan.", "NATO—which met in Vilnius—backed the plan.",
+        "NATO—Turkey included—backed the plan.", "US—China talks failed.",
     ],
 )  # fmt: skip
 def test_a_body_before_a_dash_is_no_dateline(line: str) -> None:

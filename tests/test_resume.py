@@ -364,10 +364,10 @@ def test_a_training_whose_pairs_a_lexicon_changes_is_another_one_with_another_le
 
 def test_class_weights_that_were_of_the_whole_mixture_are_another_training() -> None:
     model, config = killed.job("encoder")
-    assert "class_weights" not in resume.describe_job(model, config, "0"), "without them nothing has changed"
+    assert "class weights of this version" not in resume.describe_job(model, config, "0"), "nothing has changed"
     for setting in ("balanced", "0.25"):
         job = resume.describe_job(model, replace(config, class_weights=setting), "0")
-        assert job["class_weights"] == "within a corpus"
+        assert job["class weights of this version"] == "within a corpus"
 
 
 def test_the_precision_that_auto_takes_is_what_counts() -> None:

@@ -328,6 +328,8 @@ def make(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
             "experiment=public resume=auto dataset=outputs/dataset-public output=outputs/p",
         ),
         ("EXPERIMENT=gpu-base MODEL=mpnet_local", "tracking.model=stance-everything"),
+        ("EXPERIMENT=base", "experiment=base dataset=outputs/dataset-everything output=outputs/base/checkpoint"),
+        ("EXPERIMENT=distilled", "experiment=distilled dataset=outputs/dataset-everything"),
         ("EXPERIMENT=smoke MIXTURE=everything", "mixture=everything output=outputs/dataset-everything"),
         ("EXPERIMENT=../experiment/full", r"EXPERIMENT=../experiment/full: expected one of "),
         ("experiment=full", "make takes EXPERIMENT=, MODEL=, MIXTURE= and RESUME= in capitals"),
@@ -357,6 +359,15 @@ def test_make_takes_one_preset_and_removes_nothing_else(goal: str, preset: str) 
     assert done.returncode == 2
     assert done.stdout == ""
     assert f"EXPERIMENT={preset}: expected one of" in done.stderr
+
+
+def test_the_teacher_of_a_preset_is_what_another_one_trains() -> None:
+    pupil, teacher = (script("train").main.compose([f"experiment={name}"]) for name in ("distilled", "base"))
+    assert pupil.training.teacher == [teacher.output]
+    assert pupil.dataset == teacher.dataset
+    assert (teacher.model.name, teacher.model.layout) == ("sentence-transformers/all-mpnet-base-v2", "pair")
+    built = script("build_dataset").main.compose(["mixture=everything"])
+    assert built.examples.unlabelled, "they are what the teacher answers beside the pairs"
 
 
 def test_an_override_reaches_the_job() -> None:

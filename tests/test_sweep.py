@@ -153,6 +153,12 @@ def test_each_type_becomes_its_distribution() -> None:
     }
 
 
+def test_class_weights_that_were_of_the_whole_mixture_are_another_sweep(encoder: str, tmp_path: Path) -> None:
+    for choices, there in ((["none", "balanced"], True), (["none", "0"], False)):
+        bench = Bench(tmp_path / choices[1], encoder, space={"training.class_weights": chosen(*choices)})
+        assert ("class weights of this version" in facts(bench.plan, "0" * 64)) == there
+
+
 def test_a_number_among_texts_is_a_text() -> None:
     """As on a command line: training.class_weights=0.25."""
     found = space.parse({"training.class_weights": {"type": "categorical", "choices": ["none", 0.25, 1]}})

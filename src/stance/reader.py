@@ -26,11 +26,14 @@ PART = 4000
 _VAGUE = re.compile(r"(?:its|his|her|their|our|my|your|every|any|no|each|this|that|these|those|such)\b", re.IGNORECASE)
 _OPENING = re.compile(r"""(?:["“„«'‘(\[]\s*)++(?!.*(?:["”»)\]]|['’](?!\w)))(?:(?:the|an?)\s+)?(?=..)""", re.IGNORECASE)
 """Before a name that spaCy took a mark to, and the article behind it: `"the mayor`. Not where the name closes it."""
+LONGEST_TIGHT = 3
+"""A word of so many capitals directly before a dash is an abbreviation, no place: "US—China talks"."""
 _OWNER = re.compile(r"['’]s\s")
 """Before a name that is not the owner's; but "Traders' Guild" is one name."""
 _DATELINE = re.compile(
     r"^[ \t]*(?P<place>[^\W\d_][\w.'’ /-]{1,40}?)"
-    r"(?:, [A-Z0-9][\w.]*(?: [A-Z0-9][\w.]*){0,3}?){0,2}(?: \([A-Z][\w ]*\))? ?(?:[—–-]+ |—(?=\S))(?=.*[^\W\d_A-Z])",
+    r"(?P<more>(?:, [A-Z0-9][\w.]*(?: [A-Z0-9][\w.]*){0,3}?){0,2}(?: \([A-Z][\w ]*\))?) ?"
+    r"(?:[—–-]+ |(?P<tight>—)(?=\S))(?=(?P<rest>.*[^\W\d_A-Z].*))",
     re.MULTILINE,
 )
 """Where a line comes from: "KABUL — ", "LYON, France — ", "KABUL, Jan. 14 (Reuters) - ", "WASHINGTON—"."""
@@ -142,9 +145,18 @@ def _by_sentence(parsed: Parsed, text: str) -> dict[int, list[Candidate]]:
 
 
 def _datelines(text: str) -> list[Span]:
-    """Where lines say where they come from: a place in capitals, and behind it no small letter as in "NATO – which"."""
-    found = _DATELINE.finditer(text)
-    return [line.span() for line in found if line["place"].isupper() and not text[line.end()].islower()]
+    """Where lines say where they come from: a place in capitals, with more or with what can begin a sentence.
+
+    "NATO – which met in Vilnius –" is none, nor is "US—China talks": an abbreviation, or the first of two dashes.
+    """
+    found = (line for line in _DATELINE.finditer(text) if line["place"].isupper())
+    return [line.span() for line in found if line["more"] or _begins(line)]
+
+
+def _begins(line: re.Match[str]) -> bool:
+    """Whether a sentence begins behind the dash."""
+    aside = line["tight"] and (len(line["place"]) <= LONGEST_TIGHT or "—" in line["rest"])
+    return not (aside or line["rest"][0].islower())
 
 
 def _named(inside: Sequence[Candidate], text: str) -> list[Candidate]:

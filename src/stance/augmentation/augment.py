@@ -46,13 +46,13 @@ def unused(config: TrainingConfig, made: Mapping[str, int]) -> list[str]:
 
 
 _WANTED = {
-    "open_holder": "no training pair has a target whose holders surely agree",
-    "swap_direction": "no training pair is surely neutral the other way round (its article needs sampled pairs for it)",
-    "deny": "no training pair's stance is stated by a plain verb of training.lexicon",
-    "passive": "no training pair's stance is stated by a plain verb of training.lexicon that has a passive voice",
-    "mask_names": "no drawn training pair has a name that can be replaced",
-    "swap_names": "no drawn training pair has a name that can be replaced by another's",
-    "hide_names": "no drawn training pair has a name that can be referred to by other words",
+    "open_holder": "no target was drawn whose holders surely agree",
+    "swap_direction": "no training pair was drawn that is surely neutral the other way round",
+    "deny": "no annotated stance was drawn that a plain verb of training.lexicon states",
+    "passive": "no annotated stance was drawn that a verb of training.lexicon with a passive voice states",
+    "mask_names": "no training pair was drawn that has a name to replace",
+    "swap_names": "no training pair was drawn that has a name to replace by another's",
+    "hide_names": "no training pair was drawn that has a name to refer to by other words",
     "sampled_weight": "no training pair was sampled",
 }
 

@@ -32,7 +32,7 @@ def check(kind: str, layout: str) -> None:
     if kind == "span_mean" and layout != "one_pass":
         raise StanceError(
             "model.head=span_mean: it averages over a pair's block, which only the layout one_pass has; "
-            "use another head"
+            "use another head, or model.layout=one_pass"
         )
 
 

@@ -26,7 +26,7 @@ from stance.studies.space import Settings, Space, changed, extremes, grid, parse
 from stance.studies.study import check
 from stance.training import finetuning, recipe, rehearsal
 from stance.training.callbacks import Sink
-from stance.training.resume import FREE, weight_digests
+from stance.training.resume import FREE, weighing, weight_digests
 
 SHAPES = ("model.", "training.frozen_layers", "training.gradient_checkpointing", "training.initial", "training.lora.")
 """How the keys of settings begin that decide what model can be made."""
@@ -192,6 +192,8 @@ def facts(plan: Plan, dataset: str) -> dict[str, Any]:
         found["sweep.sampler"] = "grid"
     shared = {"sweep.metric": config.metric, "sweep.direction": config.direction, "sweep.seeds": config.seeds}
     local = _weights(plan)
+    key = "training.class_weights"
+    found |= weighing(getattr(plan.space.get(key), "choices", None) or [plan.settings.training.class_weights])
     return found | shared | {"dataset": dataset} | ({"weights": local} if local else {})
 
 

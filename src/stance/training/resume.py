@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -113,8 +113,7 @@ def with_precision(
 def describe_job(model: ModelConfig, config: TrainingConfig, dataset_sha256: str) -> dict[str, Any]:
     """All that decides the weights; a resume must not change it."""
     precision = choose_precision("auto") if config.precision == "auto" else config.precision
-    weighing = {"class_weights": "within a corpus"} if power(config.class_weights) else {}  # in the mixture, once
-    return weighing | {
+    return weighing([config.class_weights]) | {
         "dataset": dataset_sha256,
         "device": "cuda" if torch.cuda.is_available() else "cpu",
         "model": asdict(model),
@@ -122,6 +121,11 @@ def describe_job(model: ModelConfig, config: TrainingConfig, dataset_sha256: str
         "training": asdict(replace(config, precision=precision)),
         "weights": weight_digests(model, config),
     }
+
+
+def weighing(settings: Iterable[str]) -> dict[str, str]:
+    """What tells a training with one of these class weights from those of a version that took them over the mixture."""
+    return {"class weights of this version": "within a corpus"} if any(map(power, settings)) else {}
 
 
 def weight_digests(model: ModelConfig, config: TrainingConfig) -> dict[str, str]:

@@ -211,6 +211,7 @@ def answers(asked: Sequence[Example], config: TrainingConfig) -> Shares:
 def _ask(folder: Path, pairs: Sequence[Pair], config: TrainingConfig) -> Shares:
     """The probabilities of one teacher, taken from `teacher_cache` where it has answered before."""
     precision = choose_precision(config.precision)
+    about = model.about(folder)
     files = " ".join(sha256(folder / part) for part in FILES)
     by = f"{ANSWERING} {files} {precision} {'cuda' if torch.cuda.is_available() else 'cpu'}"
     parts = [pairs[start : start + PART] for start in range(0, len(pairs), PART)]
@@ -227,7 +228,7 @@ def _ask(folder: Path, pairs: Sequence[Pair], config: TrainingConfig) -> Shares:
             tempfile.TemporaryFile(dir=config.teacher_cache).close()
         bar = tqdm(total=left, desc="teacher", unit="question", disable=len(missing) == 1)
         with failures.asking(folder), bar:
-            checkpoint = model.load(folder)
+            checkpoint = model.load(folder, about)
             for i in missing:
                 said = _kept(paths[i], len(parts[i]))  # another training may have asked meanwhile
                 if said is None:
@@ -236,7 +237,7 @@ def _ask(folder: Path, pairs: Sequence[Pair], config: TrainingConfig) -> Shares:
                         write_bytes(paths[i], save({"logits": said}))
                 kept[i] = said
                 bar.update(len(said))
-    learned = np.isin(LABELS, knows(folder))
+    learned = np.isin(LABELS, artifact.knows(about))
     return softmax(np.where(learned, np.concatenate([kept[i] for i in range(len(parts))]), MASKED))
 
 
