@@ -76,6 +76,17 @@ def test_a_dataset_that_breaks_off_ends_the_reading(tmp_path: Path) -> None:
         found(tmp_path / "toy")
 
 
+def test_files_of_other_columns_end_the_reading_in_one_line(tmp_path: Path) -> None:
+    row = {"sentence": "Ana Ruhn praised Tolvik.", "holder": "Ana Ruhn", "entity": "Tolvik", "label": "positive"}
+    (tmp_path / "toy").mkdir()
+    for name, part in {"train-00": row | {"date": "2021-03-04"}, "train-01": row}.items():
+        Dataset.from_list([part]).to_csv(tmp_path / "toy" / f"{name}.csv")
+    with pytest.raises(
+        StanceError, match=r"toy\[train\]:2: its files differ in columns or types, here 'date'; make them"
+    ):
+        found(tmp_path / "toy")
+
+
 def test_labels_without_names_are_mapped_as_they_are_written(tmp_path: Path) -> None:
     items = found(saved(tmp_path / "toy", "csv"), labels={"0": "oppose", "1": "support", "2": "drop"})
     notes = [note for item in items if isinstance(item, Article) for note in item.annotations]

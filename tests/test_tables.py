@@ -589,6 +589,14 @@ def test_an_actor_that_no_column_names_is_someone(tmp_path: Path) -> None:
     assert (article.annotations[0].actor.name, article.annotations[0].actor.span) == ("someone", None)
 
 
+def test_a_column_without_a_name_is_no_actor(tmp_path: Path) -> None:
+    """As pandas writes its index; a semicolon too many at the end of a header makes another one."""
+    rows = [HEADER[:1] + HEADER[2:], BOARD[:1] + BOARD[2:]]
+    path = table(tmp_path / "a.csv", [[index, *row, ""] for index, row in zip(("", "0"), rows, strict=True)])
+    (article,) = articles(path, columns={"actor": ""})
+    assert (article.annotations[0].actor.name, article.annotations[0].actor.span) == ("someone", None)
+
+
 def test_every_optional_column_reaches_the_article(tmp_path: Path) -> None:
     extra = {"id": 7.0, "title": "Row", "date": "4 March 2021", "outlet": "Port Week", "theme": "port", "split": "dev",
              "annotator": "ann", "weight": "0.25", "evidence_span": [4, 29]}  # fmt: skip

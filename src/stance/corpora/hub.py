@@ -66,9 +66,12 @@ def _reader(path: str, split: str, part: Any) -> Any:
                     value = row[column]
                     row[column] = names[column].int2str(value) if isinstance(value, int) and value >= 0 else None
                 yield f"{path}[{split}]:{number}", row
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, EOFError) as error:
             where = f"{path}[{split}]:{number + 1}"
             raise StanceError(f"{where}: can't be read from here: {_line(error)}; try again") from error
+        except (KeyError, TypeError) as error:
+            where, what = f"{path}[{split}]:{number + 1}", _line(error)
+            raise StanceError(f"{where}: its files differ in columns or types, here {what}; make them alike") from error
 
     return read
 

@@ -78,9 +78,9 @@ def named(source: SourceConfig, table: Table, known: Sequence[str], required: Se
     found = {}
     for name in known:
         theirs = source.columns.get(name, name)
-        if table.columns.count(theirs) > 1:
+        if theirs and table.columns.count(theirs) > 1:
             raise StanceError(f"{table.path}: the column {theirs!r} stands twice; {there}")
-        if theirs in table.columns:
+        if theirs and theirs in table.columns:  # an index column is called nothing, too
             found[name] = theirs
         elif name in required or source.columns.get(name):
             hint = "" if name in source.columns else f" (set columns.{name})"
