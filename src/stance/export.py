@@ -79,15 +79,9 @@ def write(
     about: Mapping[str, Any],
     read: Mapping[str, Any] | None = None,
 ) -> Exported:
-    """Export a checkpoint, check it on `validation` and write the artifact to `output`.
+    """Export a checkpoint, check it on `validation` and write the artifact, with the facts `about` it, to `output`.
 
-    Args:
-        checkpoint: its directory.
-        validation: the rows on which the artifact is checked, and calibrated.
-        config: the settings.
-        output: the artifact's directory.
-        about: facts that the artifact keeps beside those of the checkpoint.
-        read: see `stance.network.model.load`.
+    `read` is what the checkpoint said of itself before, where something was concluded from it.
 
     Raises:
         StanceError: a setting has no meaning, the checkpoint can't be used, or an exported model answers too
