@@ -18,11 +18,13 @@ MODEL ?=
 PORT ?= 5000
 # Where an interrupted training of the same preset left a checkpoint: RESUME=auto goes on with it, RESUME=never throws it away and starts anew.
 RESUME ?=
+# Which model of an artifact `make development` scores: int8, which is served, or fp32, which presets are compared by.
+PRECISION ?= int8
 OUT := $(if $(filter quick,$(EXPERIMENT)),outputs,outputs/$(EXPERIMENT))
 # The corpora, a file of conf/mixture/; a preset of your own takes MIXTURE=everything if it is for all of them.
 MIXTURE ?= $(if $(filter everything distilled base gpu-base,$(EXPERIMENT)),everything,$(if $(filter public,$(EXPERIMENT)),public,own))
 # A variable that has these names for somebody else must not stop what does not look at them.
-ifneq ($(filter run clean,$(MAKECMDGOALS)),)
+ifneq ($(filter run development clean,$(MAKECMDGOALS)),)
 ifneq ($(findstring command,$(origin experiment) $(origin model) $(origin resume) $(origin mixture)),)
 $(error make takes EXPERIMENT=, MODEL=, MIXTURE= and RESUME= in capitals)
 endif
@@ -44,7 +46,7 @@ SPLIT := $(if $(filter public,$(MIXTURE)),validation,test)
 # Models of other corpora are scored on other rows, so they are no rivals of each other in the registry.
 REGISTERED := $(if $(filter own,$(MIXTURE)),stance,stance-$(MIXTURE))
 
-.PHONY: run test test-slow check setup validate benchmark encoder-mpnet ui clean help
+.PHONY: run development test test-slow check setup validate benchmark encoder-mpnet ui clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -56,6 +58,11 @@ run: $(READY)    ## build, train, export, evaluate, predict, and a summary; EXPE
 	$(PY) scripts/evaluate.py evaluation=$(SPLIT) dataset=$(DATASET) artifact=$(OUT)/artifact output=$(OUT)/report.json tracking.model=$(REGISTERED)
 	$(PY) scripts/predict.py artifact=$(OUT)/artifact output=$(OUT)/predictions.jsonl
 	@$(PY) scripts/summary.py --dataset $(DATASET) --artifact $(OUT)/artifact --report $(OUT)/report.json
+
+development: $(READY) ## what `make run` made on our validation split and the public corpora's development parts, as README's table of presets
+	$(PY) scripts/build_dataset.py output=outputs/dataset
+	$(PY) scripts/evaluate.py evaluation=validation other_dataset=true precision=$(PRECISION) artifact=$(OUT)/artifact output=$(OUT)/validation.json tracking.model=$(REGISTERED)
+	$(PY) scripts/transfer.py precision=$(PRECISION) artifact=$(OUT)/artifact output=$(OUT)/transfer.json tracking.model=$(REGISTERED)
 
 test: check      ## ruff, mypy, the corpus validator and the quick tests
 	$(PY) -m pytest -q -m "not slow" -n logical --maxprocesses 4 --dist loadfile
@@ -94,4 +101,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $(READY)
 
 clean:           ## remove what `make run` made (EXPERIMENT=NAME: of that one, its dataset too), but neither the environment nor mlruns/
-	rm -rf $(DATASET) $(DATASET).stages $(addprefix $(OUT)/,checkpoint checkpoint.partial artifact artifact.export report.json predictions.jsonl)
+	rm -rf $(DATASET) $(DATASET).stages $(addprefix $(OUT)/,checkpoint checkpoint.partial artifact artifact.export report.json predictions.jsonl validation.json transfer.json)

@@ -314,7 +314,7 @@ def test_options_that_there_are_none_or_not_together_are_refused(typed: str, mat
 
 def make(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """What make would do, told neither by the make that runs the tests nor by variables that are set here."""
-    own = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "EXPERIMENT", "MODEL", "MIXTURE", "RESUME"}
+    own = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "EXPERIMENT", "MODEL", "MIXTURE", "RESUME", "PRECISION"}
     settled = {name: value for name, value in os.environ.items() if name not in own} | environment
     return subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True, env=settled)
 
@@ -344,6 +344,28 @@ def test_make_passes_its_variables_on(variables: str, found: str) -> None:
     done = make("run", *variables.split())
     assert found in " ".join((done.stdout + done.stderr).split())
     assert (done.returncode == 0) == ("expected one of" not in found and "capitals" not in found)
+
+
+@pytest.mark.parametrize(
+    ("variables", "artifact", "precision", "registered"),
+    [
+        ("", "outputs/artifact", "int8", "stance"),
+        ("EXPERIMENT=distilled PRECISION=fp32", "outputs/distilled/artifact", "fp32", "stance-everything"),
+    ],
+)
+def test_presets_are_scored_on_development_parts_by_settings_that_there_are(
+    variables: str, artifact: str, precision: str, registered: str
+) -> None:
+    lines = [line.split() for line in make("development", *variables.split()).stdout.splitlines()]
+    found = {Path(words[1]).stem: words[2:] for words in lines if words[1].startswith("scripts/")}
+    assert list(found) == ["build_dataset", "evaluate", "transfer"]
+    built, evaluated, transferred = (script(name).main.compose(words) for name, words in found.items())
+    assert built.output == evaluated.dataset
+    assert evaluated.evaluation.split == "validation"
+    for job in (evaluated, transferred):
+        assert (job.artifact, job.precision, job.tracking.model) == (artifact, precision, registered)
+    assert evaluated.output != transferred.output
+    assert {evaluated.output, transferred.output} <= set(make("clean", *variables.split()).stdout.split())
 
 
 def test_a_variable_of_the_environment_stops_only_what_looks_at_it() -> None:
