@@ -383,6 +383,11 @@ def test_make_takes_one_preset_and_removes_nothing_else(goal: str, preset: str) 
     assert f"EXPERIMENT={preset}: expected one of" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["base", "gpu-base"])
+def test_presets_of_the_base_tier_keep_their_layout_with_another_encoder(name: str) -> None:
+    assert script("train").main.compose([f"experiment={name}", "model=roberta_base"]).model.layout == "pair"
+
+
 def test_the_teacher_of_a_preset_is_what_another_one_trains() -> None:
     pupil, teacher = (script("train").main.compose([f"experiment={name}"]) for name in ("distilled", "base"))
     assert pupil.training.teacher == [teacher.output]
