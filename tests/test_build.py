@@ -783,6 +783,17 @@ def test_by_time_weak_articles_are_older_than_what_is_fixed_to_be_held_out_too(t
     assert manifest_drops(tmp_path / "out", division.TOO_NEW) == 20
 
 
+def test_by_time_articles_that_nobody_annotated_take_no_share_of_what_is_held_out(tmp_path: Path) -> None:
+    days = [f"20{n // 12:02}-{n % 12 + 1:02}-01" for n in range(150)]
+    gold = [row(n, list(VERBS)[n % 3], date=days[n]) for n in range(90)]
+    raw = [row(n, "support", date=days[n]) | {"annotations": []} for n in range(90, 150)]
+    source = corpus(tmp_path / "c.jsonl", [*gold, *raw], splits="none")
+    got = made(tmp_path / "out", source, split=SplitConfig(by="time"))
+    assert [len(got[split]) for split in SPLITS] == [62, 14, 14]
+    plain = made(tmp_path / "plain", corpus(tmp_path / "p.jsonl", gold, splits="none"), split=SplitConfig(by="time"))
+    assert ids(got) == ids(plain)
+
+
 def test_articles_that_corpora_share_fill_the_shares_of_each(tmp_path: Path) -> None:
     rows = [row(n, list(VERBS)[n % 3]) for n in range(100)]
     sources = [corpus(tmp_path / f"{name}.jsonl", rows, splits="none") for name in "ab"]

@@ -573,6 +573,27 @@ def test_build_returns_the_folder_of_the_dataset(tmp_path: Path) -> None:
     assert sum(dataset.load(output)[1].articles.values()) == 14
 
 
+@pytest.mark.usefixtures("fresh_store")
+def test_a_build_prints_what_was_mended_by_kind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stance.commands.build_dataset.KINDS", 1)
+    parts, stances = ("train", "validation", "test"), ("oppose", "neutral", "support")
+    rows = [
+        {"text": f"Town{n} met Port{n}.", "actor": f"Town{n}", "target": f"Port{n}", "stance": stances[n // 3],
+         "split": parts[n % 3], "date": "some day" if n in (2, 5) else "", "outlet": ["x"] if n == 1 else ""}
+        for n in range(9)
+    ]  # fmt: skip
+    (tmp_path / "my.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = [f"corpora.table.path={tmp_path}/my.jsonl", "corpora.table.splits=official"]
+    script("build_dataset").main(["corpus=table", *settings, f"output={tmp_path}/dataset", *store(tmp_path)])
+    each = f"(each in {tmp_path}/dataset/repairs.jsonl)"
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("mended")] == [
+        f"mended 2: date … can't be read and was left out; write it as YYYY-MM-DD {each}",
+        f"mended 1: 1 other kinds {each}",
+    ]
+
+
 def tiny_training(folder: Path, place: Workplace) -> list[str]:
     """Overrides that train a tiny random encoder, made in `folder`, in seconds."""
     return [

@@ -58,6 +58,7 @@ def units(articles: list[Article], config: SplitConfig, fixed: dict[str, str] | 
         groups=groups,
         official=[False] * len(articles),
         weak=[False] * len(articles),
+        labelled=[True] * len(articles),
     )
 
 

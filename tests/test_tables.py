@@ -112,6 +112,17 @@ def test_a_directory_of_tables_keeps_the_splits_that_its_files_are_called_by(tmp
     ]  # fmt: skip
 
 
+def test_files_of_a_directory_that_are_no_tables_are_told(tmp_path: Path) -> None:
+    table(tmp_path / "a.csv", [HEADER, BOARD])
+    for name in ("b.xlsx", "c.XLSX", "d", ".DS_Store", "LICENSE", "splits.json"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "more.d").mkdir()
+    remark, article = found(tmp_path)
+    assert isinstance(article, Article)
+    what = "3 files of other kinds are left out (2 .xlsx, 1 without a suffix); .csv, .tsv, .parquet, .jsonl are read"
+    assert remark == Repair(str(tmp_path), "", what)
+
+
 def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", [("sentence", "who", "target", "stance"), BOARD])
     there = r"a\.csv: no column 'text' for text \(set columns\.text\); the columns there are sentence, who"
@@ -443,6 +454,22 @@ def test_an_id_that_comes_again_and_a_row_that_repeats_are_dropped(tmp_path: Pat
         (f"{path}:3", f"repeats {path}:2"),
         (f"{path}:5", f"the id 'a' stands at {path}:2 already"),
     ]
+
+
+def test_texts_that_come_again_further_down_are_told_unless_they_have_an_article_id(tmp_path: Path) -> None:
+    header = (*HEADER, "annotator", "article_id")
+    votes = [(*text[:3], vote, who) for who, vote in zip("abc", ("oppose", "support", "oppose"), strict=True)
+             for text in (BOARD, RUHN)]  # fmt: skip
+    path = table(tmp_path / "a.csv", [header[:5], *votes])
+    *made, remark = found(path)
+    assert [len(a.annotations) for a in made if isinstance(a, Article)] == [1] * 6
+    assert remark == Repair(
+        f"{path}:4", "", "4 times a text comes again behind rows of others and makes an article of its own: votes on "
+        "it are not compared; sort the rows by text, or give an article_id",
+    )  # fmt: skip
+    assert [len(a.annotations) for a in articles(table(path, [header[:5], *sorted(votes)]))] == [3, 3]
+    named = [(*vote, f"x{number}") for number, vote in enumerate(votes)]
+    assert len(articles(table(path, [header, *named]))) == 6
 
 
 def test_labels_are_mapped_dropped_or_refused_with_a_hint(tmp_path: Path) -> None:

@@ -180,6 +180,18 @@ def test_tasks_whose_id_is_null_are_known_by_their_numbers(tmp_path: Path) -> No
     assert [item.id for item in studio(tmp_path, *tasks) if isinstance(item, Article)] == ["export-1", "export-2"]
 
 
+def test_tasks_without_an_id_of_their_own_are_called_the_same_in_every_export_of_a_project(tmp_path: Path) -> None:
+    bare = {"text": TEXT}
+    tasks = [task(id=number, project=12, data=bare) for number in (4, 5)]
+    for name in ("project-12-at-2026-11-01.json", "project-12-at-2026-12-01.json"):
+        path = tmp_path / name
+        path.write_text(json.dumps(tasks))
+        articles = [item.id for item in found("labelstudio", path) if isinstance(item, Article)]
+        assert articles == ["project-12-4", "project-12-5"]
+    unnumbered = studio(tmp_path, task(id=None, project=12, data=bare))
+    assert [item.id for item in unnumbered if isinstance(item, Article)] == ["export-1"]
+
+
 def test_each_annotator_of_label_studio_is_named_and_who_skipped_a_task_is_reported(tmp_path: Path) -> None:
     (one,) = task()["annotations"]
     several = [one, one | {"completed_by": {"id": 8, "email": "ben@x.org"}}, one | {"was_cancelled": True, "id": 5}]

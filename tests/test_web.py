@@ -83,6 +83,18 @@ def test_a_folder_is_read_with_its_folders_in_the_order_of_the_names(tmp_path: P
     assert [item.id for item in found(tmp_path) if isinstance(item, Article)] == ["2021/a.txt", "2021/b.HTM", "a.html"]
 
 
+def test_files_of_a_folder_that_are_not_read_are_told(tmp_path: Path) -> None:
+    (tmp_path / "2021").mkdir()
+    for name in ("b.pdf", "2021/c.pdf", "d.docx", ".hidden.pdf", "README.md"):
+        (tmp_path / name).write_bytes(b"%PDF")
+    (tmp_path / "a.html").write_text(page())
+    remark, article = found(tmp_path)
+    assert isinstance(article, Article)
+    what = "3 files of other kinds are left out (2 .pdf, 1 .docx); .txt, .html, .htm are read"
+    assert remark == Repair(str(tmp_path), "", what)
+    assert len(found(tmp_path / "a.html")) == 1
+
+
 @pytest.mark.parametrize(
     "html",
     [

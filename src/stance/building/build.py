@@ -182,6 +182,7 @@ def _units(sources: Sequence[CorpusConfig], made: Sequence[Stage], texts: Texts,
         groups=groups[bodies],
         official=[source.official for source, table in zip(sources, tables, strict=True) for _ in table["id"]],
         weak=list(chain.from_iterable(map(_weak_articles, made))),
+        labelled=list(chain.from_iterable(map(_labelled_articles, made))),
     )
 
 
@@ -198,6 +199,14 @@ def _weak_articles(stage: Stage) -> list[bool]:
     articles = _numbers(table, "article")
     counts = np.bincount(articles, minlength=stage.articles)
     found: list[bool] = ((counts > 0) & (np.bincount(articles, weak, stage.articles) == counts)).tolist()
+    return found
+
+
+def _labelled_articles(stage: Stage) -> list[bool]:
+    """For each article whether it has a label that may be held out, one that is not weak."""
+    table = stage.table("rows").select(["article", "provenance"])
+    table = table.filter(pc.invert(pc.is_in(table.column("provenance"), pa.array(["weak", records.UNLABELLED]))))
+    found: list[bool] = (np.bincount(_numbers(table, "article"), minlength=stage.articles) > 0).tolist()
     return found
 
 

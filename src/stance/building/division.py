@@ -30,7 +30,8 @@ class Units:
     """The articles of all corpora, a place each: what their split depends on.
 
     `groups` gives near duplicates the same number. `fixed` is the split that is given, empty where there is none, and
-    `official` says that it is the corpus's own, which may contradict others. `weak` articles have weak labels alone.
+    `official` says that it is the corpus's own, which may contradict others. `weak` articles have weak labels alone;
+    `labelled` ones have a label that may be held out.
     """
 
     ids: Sequence[str]
@@ -42,6 +43,7 @@ class Units:
     groups: Numbers
     official: Sequence[bool]
     weak: Sequence[bool]
+    labelled: Sequence[bool]
 
 
 def divide(units: Units, config: SplitConfig) -> list[str]:
@@ -161,8 +163,9 @@ def _by_shares(units: Units, members: Sequence[Sequence[int]], chosen: list[str]
 def _by_time(units: Units, members: Sequence[Sequence[int]], chosen: list[str], config: SplitConfig) -> None:
     """The newest articles are the test, those before them for validation; articles of one day stay together.
 
-    Near duplicates count as being of the newest one's day. A date that can't be read is none. Weak articles are for
-    training if they are older than all that is held out, what is fixed to validation or test too.
+    The shares are of the articles with labels that may be held out: those that nobody annotated move no border. Near
+    duplicates count as being of the newest one's day. A date that can't be read is none. Weak articles are for training
+    if they are older than all that is held out, what is fixed to validation or test too.
     """
     read = [cells.day(date.strip()) for date in units.dates]
     newest = [(max((read[place] for place in group), default=""), group) for group in members]
@@ -174,7 +177,7 @@ def _by_time(units: Units, members: Sequence[Sequence[int]], chosen: list[str], 
         print(f"split.by=time: {what}; write it as YYYY-MM-DD", file=sys.stderr)
     if not dated:
         return
-    days = [day for day, place in dated if not units.weak[place]] or [NEVER]
+    days = [day for day, place in dated if units.labelled[place]] or [NEVER]
     tested = days[-max(round(config.test * len(days)), 1)]
     earlier = [day for day in days if day < tested]
     validated = earlier[-max(round(config.validation * len(days)), 1) :][0] if earlier else tested

@@ -32,7 +32,7 @@ from stance.files import replace_directory
 from stance.records import Article
 from stance.settings.building import CorpusConfig, ExamplesConfig
 
-VERSION = 11
+VERSION = 12
 """Of what a stage holds; another one is made anew."""
 ALONE = 512
 """Articles that one process handles before others are started."""

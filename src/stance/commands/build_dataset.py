@@ -1,14 +1,19 @@
 """Annotated articles to a dataset."""
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import tracking
-from stance.building import build, dataset, leak_report
+from stance import jsonl, tracking
+from stance.building import build, dataset, leak_report, ledger
+from stance.errors import printable
 from stance.jobs import building
 from stance.jobs.building import BuildJob
 from stance.reporting.show import columns
+
+KINDS = 10
+"""Of what was mended so many kinds are printed."""
 
 
 def run(job: BuildJob) -> Path:
@@ -33,4 +38,16 @@ def run(job: BuildJob) -> Path:
         print(f"leaks found ({job.leaks.action}):\n{columns(leak_report.table([leak for leak in found if leak.rows]))}")
     for reason, count in sorted(manifest.dropped.items()):
         print(f"dropped {count:,}: {reason} (each in {output / 'dropped.jsonl'})")
+    _tell_mended(output / "repairs.jsonl")
     return output
+
+
+def _tell_mended(file: Path) -> None:
+    """Print what was mended: the most common kinds, and how many others there are."""
+    if not file.stat().st_size:
+        return
+    found = Counter(ledger.kind(row["what"]) for _, row in jsonl.read(file)).most_common()
+    for what, count in found[:KINDS]:
+        print(f"mended {count:,}: {printable(what)} (each in {file})")
+    if rest := found[KINDS:]:
+        print(f"mended {sum(count for _, count in rest):,}: {len(rest)} other kinds (each in {file})")

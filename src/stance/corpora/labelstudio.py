@@ -152,8 +152,7 @@ def _task(task: Any, file: Path, number: int, labels: Mapping[str, str]) -> Iter
     if "text" not in data:
         raise _other(where, "data.text", ", ".join(data) or "no data")
     row = {name: str(data[name]) for name in FIELDS if data.get(name) is not None}
-    own, counted = data.get("id"), task.get("id")
-    key = str(own) if own not in (None, "") else f"{file.stem}-{number if counted is None else counted}"
+    key = str(data["id"]) if data.get("id") not in (None, "") else _key(task, file, number)
     try:
         article = article_from_json({"id": key, "text": data["text"], **row}, where)
     except StanceError as error:
@@ -171,6 +170,14 @@ def _task(task: Any, file: Path, number: int, labels: Mapping[str, str]) -> Iter
         yield from remarks
     ordered = tuple(note for _, note in sorted(numbered, key=lambda pair: pair[0]))
     yield replace(article, exhaustive=bool(complete) and all(complete), annotations=ordered)
+
+
+def _key(task: Mapping[str, Any], file: Path, number: int) -> str:
+    """Names a task without an id of its own by its project, if known: each export has another file name."""
+    counted, project = task.get("id"), task.get("project")
+    if counted is None:
+        return f"{file.stem}-{number}"
+    return f"project-{project}-{counted}" if isinstance(project, int) else f"{file.stem}-{counted}"
 
 
 def _annotation(

@@ -1,6 +1,7 @@
 """What readers of corpora have in common: what they yield, and how they are called."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,9 @@ from typing import Any
 from stance.errors import StanceError
 from stance.records import Article
 from stance.settings.building import SourceConfig
+
+BESIDE = ("readme", "licence", "license", "splits")
+"""Names, without a suffix, of files that stand beside a corpus and are no part of it."""
 
 
 class CountedError(StanceError):
@@ -64,6 +68,19 @@ def files(path: Path, pattern: str, expected: str) -> list[Path]:
     if not found:
         raise StanceError(f"{path}: no {pattern} file in this directory; expected {expected}")
     return found
+
+
+def left_out(folder: Path, files: Iterable[Path], read: Sequence[str]) -> Iterator[Repair]:
+    """A note of those files of a folder whose suffix is none of `read`, but for hidden ones and `BESIDE`."""
+    counts = Counter[str]()
+    for file in files:
+        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+        if file.suffix.lower() not in read and not hidden and file.stem.lower() not in BESIDE and file.is_file():
+            counts[file.suffix.lower() or "without a suffix"] += 1
+    if counts:
+        kinds = [f"{n} {suffix}" for suffix, n in counts.most_common(10)] + ["…"] * (len(counts) > 10)
+        what = f"{counts.total()} files of other kinds are left out ({', '.join(kinds)})"
+        yield Repair(str(folder), "", f"{what}; {', '.join(read)} are read")
 
 
 Row = dict[str, Any]

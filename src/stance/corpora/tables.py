@@ -1,9 +1,10 @@
 """Tables of stances with named columns: CSV, TSV, Parquet, JSON Lines. One row an annotation.
 
 Rows that follow each other with the same `article_id` (or, without one, the same `text`) make one article; different
-texts of one article become its paragraphs, in the order of the rows. An article has one split: with `splits=official`
-rows that name another one are dropped. Offsets count characters of the row's own text. Without evidence columns a row's
-text is its evidence, or in a long text the part from one name to the other.
+texts of one article become its paragraphs, in the order of the rows. A text without an `article_id` that comes again
+later is another article, which is told. An article has one split: with `splits=official` rows that name another one are
+dropped. Offsets count characters of the row's own text. Without evidence columns a row's text is its evidence, or in a
+long text the part from one name to the other, or the one name that it prints.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,8 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from xxhash import xxh64_intdigest
+
 from stance.corpora import cells, rows
-from stance.corpora.source import CountedError, Dropped, Found, Repair, Row, Rows, Table
+from stance.corpora.source import CountedError, Dropped, Found, Repair, Row, Rows, Table, left_out
 from stance.corpora.texts import Cleaned
 from stance.errors import StanceError
 from stance.forms import check_length, number
@@ -60,6 +63,7 @@ class _Line:
 def read(source: SourceConfig) -> Iterator[Found]:
     """Read one table, or those of a directory in the order of their names; `train.csv`, `my_dev.csv` name splits."""
     found = rows.files(Path(source.path))
+    yield from left_out(Path(source.path), Path(source.path).glob("*"), rows.SUFFIXES)
     for file in found:
         table = rows.open_table(file, [source.columns.get(name, name) for name in (*REQUIRED, *OPTIONAL)])
         split = rows.of_file(file)
@@ -82,8 +86,28 @@ def form(source: SourceConfig, table: Table, *, split: str = "", prefix: str = "
 
 def articles(found: Rows, how: Form) -> Iterator[Found]:
     """Articles of rows in the order they come, with what can't be used and what was mended."""
+    count = again = 0
+    seen, first = set[int](), ""
+    for item in _groups(found, how):
+        if isinstance(item, Dropped):
+            yield item
+            continue
+        count += 1
+        yield from _article(item, how, count)
+        if item[0].key == item[0].text.text:  # no article_id, which could not come again
+            mark = xxh64_intdigest(item[0].key.encode())
+            if mark in seen:
+                again += 1
+                first = first or item[0].where
+            seen.add(mark)
+    if again:
+        what = f"{again} times a text comes again behind rows of others and makes an article of its own"
+        yield Repair(first, "", f"{what}: votes on it are not compared; sort the rows by text, or give an article_id")
+
+
+def _groups(found: Rows, how: Form) -> Iterator[list[_Line] | Dropped]:
+    """Rows that follow each other and make one article; and rows that can't be used, as they come."""
     group: list[_Line] = []
-    count = 0
     for where, row in found:
         try:
             line = _line(where, row, how)
@@ -91,12 +115,11 @@ def articles(found: Rows, how: Form) -> Iterator[Found]:
             yield _dropped(where, row, how, error)
             continue
         if group and line.key != group[0].key:
-            count += 1
-            yield from _article(group, how, count)
+            yield group
             group = []
         group.append(line)
     if group:
-        yield from _article(group, how, count + 1)
+        yield group
 
 
 def _line(where: str, row: Row | StanceError, how: Form) -> _Line:

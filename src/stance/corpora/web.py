@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stance.corpora import cells, rows, texts
-from stance.corpora.source import Dropped, Found, Repair, Row
+from stance.corpora.source import Dropped, Found, Repair, Row, left_out
 from stance.errors import StanceError
 from stance.records import Article
 from stance.settings.building import SourceConfig
@@ -47,10 +47,12 @@ def read(source: SourceConfig) -> Iterator[Found]:
     """Read a folder of text and HTML files, one such file, or a table with a column of HTML or text."""
     path = Path(source.path)
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file())
+        there = sorted(path.rglob("*"))
+        files = [file for file in there if file.suffix.lower() in _SUFFIXES and file.is_file()]
         files = [file for file in files if not any(p.startswith(".") for p in file.relative_to(path).parts)]  # copies
         if not files:
             raise StanceError(f"{path}: no {', '.join(_SUFFIXES)} file in this directory or below it")
+        yield from left_out(path, there, _SUFFIXES)
         for file in files:
             yield from _file(file, file.relative_to(path).as_posix())
     elif path.suffix.lower() in _SUFFIXES:
