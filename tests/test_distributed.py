@@ -22,12 +22,14 @@ import sharded
 import tiny
 from conftest import ROOT, Workplace, script
 from stance import launch as launched
+from stance.commands import train as command
 from stance.errors import StanceError
+from stance.jobs.training import TrainJob
 from stance.network import inference
 from stance.network import model as models
 from stance.records import Example
-from stance.settings.training import TrainingConfig
-from stance.training import distributed, finetuning
+from stance.settings.training import LoraConfig, ModelConfig, TrainingConfig
+from stance.training import distributed, finetuning, resume
 from stance.training.batches import IGNORED, TokenBudget
 from stance.training.distributed import Shared, Shares
 from stance.training.finetuning import Result
@@ -263,6 +265,27 @@ def test_a_script_for_one_process_refuses_to_run_in_many(
     )
 
 
+@pytest.mark.parametrize(("gpus", "said"), [(1, "GPUs: 1; start at most 1"), (2, "GPUs: 2; start at most 2")])
+def test_more_processes_than_gpus_are_refused_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: int, said: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(gpus + 1))
+    with pytest.raises(StanceError, match=f"^{gpus + 1} processes on this machine, {said}, or set CUDA_VISIBLE_DEVIC"):
+        command.run(TrainJob(dataset=str(tmp_path / "none"), output=str(tmp_path / "checkpoint")))
+
+
+@pytest.mark.parametrize(("gpus", "processes"), [(0, 3), (1, 1), (2, 2), (4, 2)])
+def test_a_gpu_for_each_process_or_none_at_all_is_fine(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, processes: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    distributed.check_devices()
+
+
 def settings(folder: Path, place: Workplace, output: str) -> list[str]:
     """Overrides that train a tiny encoder without dropout, so that no chance differs between processes."""
     encoder = folder / "encoder"
@@ -290,6 +313,7 @@ def launch(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 TRAIN = ROOT / "scripts" / "train.py"
+ACCELERATE = Path(sys.executable).with_name("accelerate")
 TORCHRUN = (Path(sys.executable).with_name("torchrun"), "--nproc-per-node", "2")
 
 
@@ -313,6 +337,19 @@ def scores(checkpoint: Path) -> dict[str, float]:
     return {name: value for name, value in found.items() if "runtime" not in name and "per_second" not in name}
 
 
+def started(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> int | None:
+    """How many processes made a checkpoint, which knows it as a part of a digest; none if more than three."""
+    about = models.about(checkpoint)
+    recipe = TrainingConfig(**{**about["training"], "lora": LoraConfig(**about["training"]["lora"])})
+    job = ModelConfig(**about["model"]), recipe, about["dataset_sha256"]
+    with monkeypatch.context() as launcher:
+        for number in (1, 2, 3):
+            launcher.setenv("WORLD_SIZE", str(number))
+            if resume.job_digest(*job) == about["job"]:
+                return number
+    return None
+
+
 @pytest.fixture(scope="module")
 def single(built: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a training in one process: `one`."""
@@ -324,10 +361,11 @@ def single(built: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
-def test_two_processes_train_like_one(single: Path, built: Workplace, launcher: str) -> None:
-    accelerate = Path(sys.executable).with_name("accelerate")
+def test_two_processes_train_like_one(
+    single: Path, built: Workplace, launcher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = ROOT / "conf" / "accelerate" / "ddp_2cpu.yaml"
-    start = TORCHRUN if launcher == "torchrun" else (accelerate, "launch", "--config_file", config)
+    start = TORCHRUN if launcher == "torchrun" else (ACCELERATE, "launch", "--config_file", config)
     done = launch(*start, TRAIN, *settings(single, built, launcher), cwd=single)
     assert done.returncode == 0, done.stderr
     found = runs(single)
@@ -338,6 +376,8 @@ def test_two_processes_train_like_one(single: Path, built: Workplace, launcher: 
         assert len(expected) >= 2
         assert curve(single, two, metric) == [(step, pytest.approx(value, abs=1e-5)) for step, value in expected]
     assert scores(single / launcher) == pytest.approx(scores(single / "one"), abs=1e-6)
+    assert started(single / launcher, monkeypatch) == 2
+    assert started(single / "one", monkeypatch) == 1
     assert done.stdout.count("checkpoint in") == done.stdout.count("trained in") == 1
     assert done.stderr.count("epoch 2: validation loss") == 1
     assert not (single / f"{launcher}.partial").exists()

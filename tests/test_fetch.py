@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from conftest import ROOT, script
 from stance.corpora import published
 from stance.corpora.published import MARKER
 from stance.errors import StanceError
+from stance.jobs.fetching import FetchJob
 from stance.settings.building import FetchLimits
 from test_public import PUBLIC, real
 
@@ -73,7 +75,9 @@ def server() -> Iterator[str]:
         thread.join()
 
 
-def write_table(folder: Path, url: str, files: dict[str, object] | None = None) -> published.Published:
+def write_table(
+    folder: Path, url: str, files: dict[str, object] | None = None, name: str = "toy"
+) -> published.Published:
     folder.mkdir(exist_ok=True)
     sums: dict[str, object] = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
     value = {
@@ -83,8 +87,8 @@ def write_table(folder: Path, url: str, files: dict[str, object] | None = None) 
         "citation": "Toy 2026",
         "files": files or sums,
     }
-    (folder / "toy.json").write_text(json.dumps(value))
-    return published.table(folder, "toy")
+    (folder / f"{name}.json").write_text(json.dumps(value))
+    return published.table(folder, name)
 
 
 def left(root: Path) -> list[str]:
@@ -250,6 +254,25 @@ def test_the_script_says_licence_and_citation(tmp_path: Path, server: str, capsy
     printed = capsys.readouterr().out
     for part in ("licence: CC0", "cite: Toy 2026", "3 files of toy from https://example.org", f"3 files in {folder}"):
         assert part in printed
+    assert "build with" not in printed, "conf/corpus/ has no toy"
+
+
+@pytest.mark.parametrize("name", ["seesaw", "dse", "newsmtsc"])
+@pytest.mark.parametrize("root", ["data/public", "my corpora"])
+def test_the_script_prints_a_next_command_that_reads_what_was_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, root: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_table(tmp_path / "tables", "https://example.org/", {"a.txt": hashlib.sha256(b"a").hexdigest()}, name)
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "a.txt").write_bytes(b"a")
+    folder = script("fetch_corpus").main([f"root={root}", f"tables={tmp_path}/tables", "path=copy", f"name={name}"])
+    words = shlex.split(capsys.readouterr().out.strip().partition("; build with ")[2])
+    assert words[0] == f"corpus={name}"
+    assert len(words) == (1 if root == FetchJob().root else 2), "the path where it is another one"
+    monkeypatch.chdir(ROOT)
+    read = Path(script("build_dataset").main.compose(words).corpora[name].path)
+    assert read == folder / ("SEESAW" if name == "seesaw" else "")
 
 
 @real

@@ -135,6 +135,15 @@ def test_a_folder_without_files_of_newsmtsc_is_refused(tmp_path: Path) -> None:
         corpora.read(tmp_path, "newsmtsc")
 
 
+@pytest.mark.parametrize("name", ["seesaw", "dse", "newsmtsc"])
+def test_a_public_corpus_that_is_not_there_says_how_it_is_fetched(tmp_path: Path, name: str) -> None:
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(
+            StanceError, match=rf"^{folder}: .*; expected .*`python scripts/fetch_corpus\.py name={name}`"
+        ):
+            corpora.read(folder, name)
+
+
 def test_seesaw_without_its_files_or_of_another_form_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StanceError, match=r"no annotations/\*\.json"):
         corpora.read(tmp_path, "seesaw")

@@ -16,7 +16,7 @@ from stance.network import encoders, model
 from stance.records import UNLABELLED, Example
 from stance.tracking import origin
 from stance.tracking.runs import Run
-from stance.training import ancestry, failures, finetuning, resume, teacher
+from stance.training import ancestry, distributed, failures, finetuning, resume, teacher
 from stance.training.engine import auto_settings
 from stance.training.recipe import doubt, suited, without_effect
 from stance.training.rehearsal import rehearse
@@ -28,6 +28,7 @@ def run(job: TrainJob) -> float:
     Returns:
         That macro-F1.
     """
+    distributed.check_devices()
     _check_output(job)
     width = encoders.pretrained_config(job.model).hidden_size
     rows, manifest = dataset.load(Path(job.dataset))

@@ -33,7 +33,8 @@ def read(source: SourceConfig) -> Iterator[Found]:
         files = [path / f"{part}.txt" for part in ("train", "valid", "test") if (path / f"{part}.txt").is_file()]
         if not files:
             raise StanceError(
-                f"{path}: none of train.txt, valid.txt, test.txt there; expected the published files of DSE"
+                f"{path}: none of train.txt, valid.txt, test.txt there; expected the published files of DSE "
+                "(`python scripts/fetch_corpus.py name=dse` fetches them)"
             )
     else:
         files = [path]

@@ -15,12 +15,16 @@ from stance.forms import span, string
 from stance.records import SOMEONE, Annotation, Article, Mention, Span, Stance
 from stance.settings.building import SourceConfig
 
+_EXPECTED = "the published files of NewsMTSC (`python scripts/fetch_corpus.py name=newsmtsc` fetches them)"
 _STANCES = {-1: Stance.OPPOSE, 0: Stance.NEUTRAL, 1: Stance.SUPPORT}
 
 
 def read(source: SourceConfig) -> Iterator[Found]:
     """Read one file of the published format, or every `*.jsonl` of a directory; its name says the split."""
-    for file in files(Path(source.path), "*.jsonl", "the published files of NewsMTSC"):
+    path = Path(source.path)
+    if not path.exists():
+        raise StanceError(f"{path}: no such file or directory; expected {_EXPECTED}")
+    for file in files(path, "*.jsonl", _EXPECTED):
         yield from _file(file)
 
 

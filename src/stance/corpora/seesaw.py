@@ -28,7 +28,10 @@ def read(source: SourceConfig) -> Iterator[Found]:
     path = Path(source.path)
     annotated = sorted((path / "annotations").glob("*.json"))
     if not annotated:
-        raise StanceError(f"{path}: no annotations/*.json; expected the SEESAW directory of the published corpus")
+        raise StanceError(
+            f"{path}: no annotations/*.json; expected the SEESAW directory of the published corpus "
+            "(`python scripts/fetch_corpus.py name=seesaw` fetches it)"
+        )
     for file in annotated:
         try:
             yield from _article(path, file)

@@ -15,7 +15,7 @@ class FetchJob:
     path: str = ""
     """Directory of a local copy to take instead of the published files; it is checked in the same way."""
     root: str = "data/public"
-    """Directory below which a directory of the corpus's name is written."""
+    """Directory below which a directory of the corpus's name is written; corpus=NAME reads it from this one."""
     tables: str = "data/published"
     """Directory of the tables NAME.json: url, licence, citation, and the sha256 of each file."""
 

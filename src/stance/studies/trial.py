@@ -156,7 +156,7 @@ def _check_pruner(config: SweepConfig, space: Space) -> None:
     if config.pruner == "hyperband" and kind and len(set(extremes(kind))) > 1:
         raise StanceError(
             "sweep.pruner=hyperband: compares trials after as many epochs, and sweep.space.training.epochs lets them "
-            "end after different ones; use sweep.pruner=median, or take the epochs out (~sweep.space.training.epochs)"
+            "end after different ones; use sweep.pruner=median, or take the epochs out ('~sweep.space.training.epochs')"
         )
 
 

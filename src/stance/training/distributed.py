@@ -18,12 +18,27 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import Trainer
 
-from stance.launch import rank
+from stance.errors import StanceError
+from stance.launch import processes_here, rank
 from stance.training.batches import IGNORED, Row, Rows, TokenBudget
 
 T = TypeVar("T")
 WAIT = timedelta(hours=12)
 """The longest that processes wait for what the first one does alone, such as asking a teacher."""
+
+
+def check_devices() -> None:
+    """Refuse more processes on this machine than it has GPUs: each takes one of its own.
+
+    Raises:
+        StanceError: there are more.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if gpus and processes_here() > gpus:
+        raise StanceError(
+            f"{processes_here()} processes on this machine, GPUs: {gpus}; start at most {gpus}, or set "
+            "CUDA_VISIBLE_DEVICES= to train on the CPU"
+        )
 
 
 def on_first(make: Callable[[], T]) -> T:
