@@ -305,8 +305,8 @@ def settings(folder: Path, place: Workplace, output: str) -> list[str]:
 
 
 def launch(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """A launcher of this environment, or a script, as a process of its own."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    """A launcher of this environment, or a script, as a process of its own; on the CPU, where there are GPUs too."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run(
         [str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=900, env=environment
     )
