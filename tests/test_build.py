@@ -665,6 +665,10 @@ def test_leaks_between_corpora_are_found(tmp_path: Path) -> None:
         ({"max_dropped": 1.5}, r"max_dropped=1.5 of the corpus 'c': expected a share"),
         ({"limit": -1}, r"limit=-1 of the corpus 'c': expected 0 or more"),
         ({"label_set": ["pro"]}, "label_set of the corpus 'c': unknown stance 'pro'; expected oppose"),
+        (
+            {"label_set": ["support"] * 2},
+            r"label_set=\[support\] of the corpus 'c': one label is no choice: nothing",
+        ),
         ({"path": ""}, r"corpora\.KEY\.path of the corpus 'c': not set"),
         ({"format": "moon"}, "unknown corpus format 'moon'; expected one of jsonl"),
     ],

@@ -406,6 +406,12 @@ def test_a_label_that_no_example_has_ends_with_one_line_and_counts(refused: Cli,
     assert "corpora.KEY.label_set" in line
 
 
+def test_a_corpus_of_one_label_is_not_advised_to_know_that_one_alone(refused: Cli) -> None:
+    (line,) = refused(splits={**SPLITS, "train": [e for e in SPLITS["train"] if e.stance == "support"]})
+    assert "the train split has no example of oppose, neutral (found toy: " in line
+    assert "label_set" not in line
+
+
 def test_a_label_that_no_corpus_knows_is_not_missed(encoder: str, tmp_path: Path) -> None:
     splits = {
         split: [replace(e, labels=("oppose", "support")) for e in part if e.stance != "neutral"]

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 import tiny
 from stance import tracking
@@ -26,7 +26,7 @@ from stance.settings.tracking import TrackingConfig
 from stance.settings.training import TrainingConfig
 from stance.tracking.runs import Run
 from stance.training import checkpoints, finetuning
-from stance.training.callbacks import Pace
+from stance.training.callbacks import LiveView, Pace
 from stance.training.finetuning import Result
 from tiny import one_thread  # noqa: F401
 
@@ -119,6 +119,15 @@ class Terminal:
         self.reader.join(10)
         os.close(self.master)
         return b"".join(self.chunks).decode("utf-8")
+
+
+def test_the_line_of_an_epoch_names_the_labels_that_have_scores(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = {"epoch": 1.0, "eval_loss": 0.5, "eval_macro_f1": 0.75, "eval_oppose_f1": 0.7, "eval_support_f1": 0.8}
+    view = LiveView(Pace(lambda: 0))
+    view.on_log(TrainingArguments(str(tmp_path), report_to="none"), TrainerState(), TrainerControl(), logs=logs)
+    assert capsys.readouterr().err == "epoch 1: validation loss 0.500, macro-F1 0.750 (oppose 0.70, support 0.80)\n"
 
 
 def test_a_terminal_gets_a_bar_with_loss_score_speed_and_time_left(

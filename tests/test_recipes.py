@@ -2,9 +2,11 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -316,6 +318,24 @@ def test_a_training_asks_its_teacher_further_questions_whatever_its_seed(taught_
     assert asked(1) == asked(2)
 
 
+def test_no_name_is_looked_at_where_no_further_question_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: Counter[str] = Counter()
+
+    def counted(name: str) -> str:
+        looked[name] += 1
+        return name.casefold()
+
+    monkeypatch.setattr(teacher, "folded", counted)
+    monkeypatch.setattr(teacher, "knows", lambda folder: LABELS)
+    base = SPLITS["train"][0]
+    names = [f"name {i}" for i in range(12)]
+    pairs = [replace(base, id=a, actor=a, target=b, actor_span=None, target_span=None) for a, b in pairwise(names)]
+    assert teacher.further(pairs, replace(RECIPE, teacher=["any"])) == []
+    assert not looked
+    assert teacher.further(pairs, replace(RECIPE, teacher=["any"], teacher_questions=1.0))
+    assert max(looked.values()) <= 3, "as actor and as target of the examples, and once in its passage"
+
+
 def test_a_further_question_has_the_place_that_any_pair_of_its_passage_knows(taught_by: Path) -> None:
     there = replace(SPLITS["train"][0], actor="Ann", target="Bob", actor_span=(0, 2), target_span=(3, 5))
     again = replace(there, id="again", actor="Cid", target="Ann", actor_span=None, target_span=None)
@@ -574,6 +594,34 @@ def test_what_has_no_label_loses_its_places_as_labels_do(taught_by: Path, encode
     assert len(asked) == len(unlabelled(200))
     assert 0.3 < np.mean([e.actor_span is None for e in asked]) < 0.7
     assert SOMEONE not in {e.actor for e in asked}, "nobody knows whether its holders agree"
+
+
+def test_settings_of_questions_that_nobody_asks_are_told(
+    taught_by: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(splits: Mapping[str, list[Example]], **changes: float) -> list[str]:
+        recipe = replace(RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path / "cache"), **changes)
+        finetuning._learned(splits, recipe)
+        return [line.partition("=")[0] for line in capsys.readouterr().err.splitlines() if "has no effect: " in line]
+
+    one_way = [example for example in SPLITS["train"] if example.id.endswith("there")]
+    weighty, both = "training.teacher_questions_weight", {"teacher_questions": 1.0, "teacher_questions_weight": 0.3}
+    assert told(SPLITS, teacher_questions_weight=0.3) == [weighty]
+    assert told(SPLITS, **both) == ["training.teacher_questions", weighty], "both directions are labelled"
+    assert told({**SPLITS, "train": one_way}, **both) == []
+    assert told({**SPLITS, "unlabelled": unlabelled(12)}, **both) == ["training.teacher_questions"]
+    assert told({**SPLITS, "unlabelled": unlabelled(12)}, teacher_questions_weight=0.3) == []
+
+
+def test_a_setting_that_changes_the_teachers_questions_alone_has_an_effect(
+    taught_by: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    placeless = [replace(e, text="Nothing is printed here .", actor_span=None, target_span=None)
+                 for e in SPLITS["train"]]  # fmt: skip
+    recipe = replace(RECIPE, teacher=[str(taught_by)], teacher_cache=str(tmp_path / "cache"), hide_names=0.9)
+    for more, lines in ((unlabelled(12), 0), ([], 1)):
+        finetuning._learned({**SPLITS, "train": placeless, "unlabelled": more}, recipe)
+        assert capsys.readouterr().err.count("training.hide_names=0.9 has no effect") == lines
 
 
 def test_a_colon_in_a_path_names_no_corpus() -> None:

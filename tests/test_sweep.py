@@ -758,6 +758,14 @@ def test_what_is_reported_of_the_loss_is_that_of_the_epoch_that_would_be_kept(en
     assert bench.trials()[begun.number].intermediate_values == {1: 0.8, 2: 0.8}
 
 
+def test_a_score_of_a_label_that_no_corpus_of_the_validation_split_knows_is_not_searched_for(tmp_path: Path) -> None:
+    rows = {name: [replace(e, labels=("oppose", "support")) for e in part if e.stance != "neutral"]
+            for name, part in ROWS.items()}  # fmt: skip
+    config = SweepConfig(space=RATES, metric="neutral_recall")
+    with pytest.raises(StanceError, match=r"^sweep\.metric=neutral_recall: expected one of macro_f1, .*, support_f1"):
+        plan(config, Settings(tiny.config(), TrainingConfig()), rows, scratch=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("key", "lacking"),
     [

@@ -242,6 +242,30 @@ def test_validation_loss_that_rises_over_two_epochs_is_overfitting() -> None:
     assert "macro-F1 did not get above 0.600; lower training.epochs (now 8) or set training.early_stopping" in text
 
 
+def without_losses(log: Sequence[dict[str, float]], *epochs: float) -> list[dict[str, float]]:
+    """A log in which these epochs, of fewer steps than lie between two entries, have no training loss."""
+    return [entry for entry in log if not ("loss" in entry and entry["epoch"] + 0.5 in epochs)]
+
+
+def test_short_epochs_without_a_training_loss_of_their_own_count_as_epochs() -> None:
+    log = epochs([1.0, 0.8, 0.5, 0.3], [0.9, 0.7, 0.8, 0.95], [0.5, 0.6, 0.59, 0.6])
+    place, text = first(detectors.Overfitting(replace(RECIPE, epochs=8, early_stopping=0)), without_losses(log, 3))
+    assert place == len(log) - 2
+    assert "over two epochs the validation loss rose from 0.70 to 0.95" in text
+    assert "the training loss fell from 0.80 to 0.30" in text
+    apart = epochs([0.9, 0.8, 0.7, 0.6, 0.5], [0.5, 0.7, 0.6, 0.5, 0.7], [0.6] * 5)
+    watching = detectors.Overfitting(replace(RECIPE, epochs=8, early_stopping=0))
+    assert first(watching, without_losses(apart, 2, 4)) == (-1, ""), "0.5, 0.6 and 0.7 are of every other epoch"
+
+
+@pytest.mark.parametrize(("patience", "told"), [(1, False), (2, True)])
+def test_the_best_epoch_is_counted_among_those_without_a_training_loss(patience: int, told: bool) -> None:
+    """It is the fourth of six: early stopping ends the training before its last only at a patience of one."""
+    log = epochs([1.0, 0.9, 0.8, 0.7, 0.6, 0.5], [0.9, 0.8, 0.75, 0.7, 0.8, 0.95], [0.3, 0.4, 0.5, 0.7, 0.6, 0.6])
+    watching = detectors.Overfitting(replace(RECIPE, epochs=6, early_stopping=patience))
+    assert (first(watching, without_losses(log, 2, 3))[0] >= 0) == told
+
+
 @pytest.mark.parametrize("trained", [3, 4])
 def test_overfitting_is_told_where_early_stopping_can_not_end_the_training(trained: int) -> None:
     log = epochs([1.0, 0.5, 0.2], [0.8, 0.9, 1.4], [0.70, 0.69, 0.66])
@@ -430,6 +454,19 @@ def test_without_annotated_pairs_only_a_guess_is_the_rival(split: str) -> None:
     assert "guess_macro_f1" in found
     assert not [name for name in found if "names" in name]
     assert set(watch.verdicts(found)) <= {"guessing"}
+
+
+def test_a_label_that_no_corpus_of_the_split_knows_has_no_scores() -> None:
+    splits = {name: [replace(e, labels=("oppose", "support")) for e in part if e.stance != "neutral"]
+              for name, part in SPLITS.items()}  # fmt: skip
+    rows = splits["validation"]
+    found = asked(Validation(splits["train"], rows, seed=1), [LABELS.index(e.stance) for e in rows], range(len(rows)))
+    wanted = {f"{label}_{kind}" for label in ("oppose", "support") for kind in ("precision", "recall", "f1")}
+    assert {name for name in found if name.endswith(("_precision", "_recall", "_f1"))} - wanted == {
+        "macro_f1", "guess_macro_f1", "names_macro_f1"
+    }  # fmt: skip
+    assert wanted <= found.keys()
+    assert found["neutral_predicted"] == 0
 
 
 def test_where_a_corpus_knows_one_label_there_is_nothing_to_guess() -> None:

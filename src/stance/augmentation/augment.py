@@ -36,7 +36,7 @@ def vary(examples: Sequence[Example], config: TrainingConfig, made: dict[str, in
 
 
 def unused(config: TrainingConfig, made: Mapping[str, int]) -> list[str]:
-    """A line about each setting that was given and, by what `vary` has `made`, does nothing to these pairs."""
+    """A line about each setting that was given and, by how many pairs or questions were `made`, does nothing."""
     default = TrainingConfig()
     return [
         f"training.{name}={getattr(config, name):g} has no effect: {_WANTED[name]}"
@@ -54,6 +54,9 @@ _WANTED = {
     "swap_names": "no training pair was drawn that has a name to replace by another's",
     "hide_names": "no training pair was drawn that has a name to refer to by other words",
     "sampled_weight": "no training pair was sampled",
+    "teacher_questions": "no passage has two more names that a teacher can be asked about",
+    "teacher_questions_weight": "there is no question that only a teacher answers (training.teacher_questions, "
+    "examples.unlabelled)",
 }
 
 

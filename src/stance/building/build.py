@@ -130,6 +130,11 @@ def check(sources: Sequence[CorpusConfig]) -> None:
             if label not in LABELS:
                 expected = ", ".join(LABELS)
                 raise StanceError(f"corpora.KEY.label_set {where}: unknown stance {label!r}; expected {expected}")
+        if len(set(source.label_set)) == 1:
+            raise StanceError(
+                f"corpora.KEY.label_set=[{source.label_set[0]}] {where}: one label is no choice: nothing can be "
+                "learned or judged by it; name at least two, or none for all three"
+            )
 
 
 class Texts:

@@ -46,12 +46,13 @@ def rates(matrix: npt.NDArray[Any], labels: Sequence[int] = ALL) -> dict[str, np
         "mcc": _ratio(covariance, spread),
     }
     for i, label in enumerate(LABELS):
-        scores |= {
-            f"{label}_precision": precision[..., i],
-            f"{label}_recall": recall[..., i],
-            f"{label}_f1": f1[..., i],
-        }
+        scores |= dict(zip(scores_of(label), (precision[..., i], recall[..., i], f1[..., i]), strict=True))
     return scores
+
+
+def scores_of(label: str) -> tuple[str, str, str]:
+    """The names of a label's own scores among `rates`."""
+    return f"{label}_precision", f"{label}_recall", f"{label}_f1"
 
 
 def present(references: npt.NDArray[np.int64]) -> tuple[int, ...]:

@@ -70,8 +70,8 @@ class CorpusConfig(SourceConfig):
     """At most so many training rows: whole articles in the order of a hash of their ids, the last one perhaps in part;
     some of them may still give way to surer rows, or to another corpus's, that ask the same. 0 takes all."""
     label_set: list[str] = field(default_factory=list)
-    """The stances that the corpus knows, as in [oppose,support]; its rows teach and judge only these. Empty takes all
-    three."""
+    """The stances that the corpus knows, two at least, as in [oppose,support]; its rows teach and judge only these.
+    Empty takes all three."""
     max_dropped: float = 0.01
     """Largest share of rows that may be unusable, besides what `labels` drops; with more the build fails."""
     licence: str = "other"

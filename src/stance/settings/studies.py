@@ -57,8 +57,8 @@ class SweepConfig:
     seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
     """A trial trains a model for each, in place of training.seed; its value is the median."""
     metric: str = "macro_f1"
-    """Validation score that is searched for: macro_f1, accuracy, mcc, loss, or of a label (oppose, neutral,
-    support) its precision, recall or f1, as in oppose_f1."""
+    """Validation score that is searched for: macro_f1, accuracy, mcc, loss, or of a label that the
+    validation split knows (oppose, neutral, support) its precision, recall or f1, as in oppose_f1."""
     direction: str = "maximize"
     """maximize, or minimize for the loss."""
     sampler: str = "tpe"

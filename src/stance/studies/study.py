@@ -31,7 +31,8 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from stance.errors import StanceError, hidden
 from stance.files import check_above
-from stance.scoring.scores import rates
+from stance.records import LABELS, Example
+from stance.scoring.scores import choices, rates, scores_of
 from stance.settings.studies import SweepConfig
 from stance.studies import are_seeds, precision
 from stance.studies.space import Space, grid
@@ -66,9 +67,12 @@ class Tally:
     waiting: int
 
 
-def check(config: SweepConfig) -> None:
-    """Refuse settings without a meaning."""
-    for name, known in (("metric", METRICS), ("direction", DIRECTIONS), ("sampler", SAMPLERS), ("pruner", PRUNERS)):
+def check(config: SweepConfig, validation: Sequence[Example] = ()) -> None:
+    """Refuse settings without a meaning, such as a score of a label that no corpus of the validation split knows."""
+    labels = [LABELS[index] for index in choices(validation)]
+    unknown = [name for label in LABELS if label not in labels for name in scores_of(label)]
+    metrics = [name for name in METRICS if name not in unknown]
+    for name, known in (("metric", metrics), ("direction", DIRECTIONS), ("sampler", SAMPLERS), ("pruner", PRUNERS)):
         if (value := getattr(config, name)) not in known:
             raise StanceError(f"sweep.{name}={value}: expected one of {', '.join(known)}")
     if (config.metric == "loss") != (config.direction == "minimize"):

@@ -114,7 +114,7 @@ def plan(config: SweepConfig, settings: Settings, rows: Mapping[str, Sequence[Ex
     Raises:
         StanceError: a setting has no meaning.
     """
-    check(config)
+    check(config, rows["validation"])
     space = parse(config.space)
     splits = {name: part for name, part in rows.items() if name != "test"}
     if config.sampler == "grid":

@@ -123,7 +123,7 @@ class LiveView(TrainerCallback):  # type: ignore[misc]
         found = [float(entry["eval_macro_f1"]) for entry in state.log_history if "eval_macro_f1" in entry]
         self.score = f"validation macro-F1 {score:.3f} (best {max([score, *found]):.3f})"
         if state.is_world_process_zero:
-            labels = ", ".join(f"{label} {logs[f'eval_{label}_f1']:.2f}" for label in LABELS)
+            labels = ", ".join(f"{label} {logs[key]:.2f}" for label in LABELS if (key := f"eval_{label}_f1") in logs)
             tqdm.write(
                 f"epoch {logs['epoch']:.0f}: validation loss {logs['eval_loss']:.3f}, macro-F1 {score:.3f} ({labels})",
                 file=sys.stderr,

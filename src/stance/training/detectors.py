@@ -8,6 +8,7 @@ import statistics
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -122,29 +123,44 @@ class NeverPredicted:
         )
 
 
+class Epoch(NamedTuple):
+    """Its number, the losses at its end, and its score."""
+
+    number: float
+    training: float
+    validation: float
+    score: float
+
+
 class Overfitting:
-    """The validation loss rises while the training loss falls, over two epochs that are no better than those before."""
+    """The validation loss rises while the training loss falls, over two epochs that are no better than those before.
+
+    Short epochs may have no training loss of their own in the log: theirs is that of the epoch before.
+    """
 
     RATIO, RISE = 1.05, 0.02
 
     def __init__(self, recipe: TrainingConfig) -> None:
         self.recipe = recipe
         self.losses: list[float] = []
-        self.epochs: list[tuple[float, float, float]] = []
+        self.last = math.nan
+        self.epochs: list[Epoch] = []
 
     def __call__(self, entry: Entry) -> str:
         if "loss" in entry:
             self.losses.append(entry["loss"])
-        if "eval_loss" not in entry or not self.losses:
+        if "eval_loss" not in entry:
             return ""
-        self.epochs.append((statistics.fmean(self.losses), entry["eval_loss"], entry["eval_macro_f1"]))
+        self.last = statistics.fmean(self.losses) if self.losses else self.last
+        self.epochs.append(Epoch(entry["epoch"], self.last, entry["eval_loss"], entry["eval_macro_f1"]))
         self.losses = []
         if len(self.epochs) < 3 or self._stops():
             return ""
-        training, validation, scores = zip(*self.epochs[-3:], strict=True)
-        falls, rises = training[0] > training[1] > training[2], validation[0] < validation[1] < validation[2]
+        _, training, validation, scores = zip(*self.epochs[-3:], strict=True)
+        falls = training[0] >= training[1] >= training[2] and training[0] > training[2]
+        rises = validation[0] < validation[1] < validation[2]
         rises = rises and validation[2] > max(self.RATIO * validation[0], validation[0] + self.RISE)
-        best = max(score for _, _, score in self.epochs[:-2])
+        best = max(epoch.score for epoch in self.epochs[:-2])
         if not (falls and rises) or max(scores[1:]) > best:
             return ""
         patience = self.recipe.early_stopping
@@ -157,8 +173,8 @@ class Overfitting:
 
     def _stops(self) -> bool:
         """Whether early stopping ends such a run before its last epoch; the best epoch is the one that is kept."""
-        scores, patience = [score for _, _, score in self.epochs], self.recipe.early_stopping
-        return 0 < patience < self.recipe.epochs - (scores.index(max(scores)) + 1)
+        best = max(self.epochs, key=lambda epoch: epoch.score)
+        return 0 < self.recipe.early_stopping < self.recipe.epochs - round(best.number)
 
 
 class Memory:

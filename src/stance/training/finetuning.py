@@ -223,26 +223,29 @@ def suit(model_config: ModelConfig, config: TrainingConfig) -> TrainingConfig:
 def _learned(splits: Mapping[str, Sequence[Example]], config: TrainingConfig) -> list[Example]:
     """What is trained on: the training pairs, taught and varied, and what only teachers answer, varied as well."""
     examples, unlabelled = splits["train"], splits.get(UNLABELLED, ())
+    made: dict[str, int] = {}
     if not config.teacher:
+        varied = vary(examples, config, made)
         if launch.rank() == 0:
             say_unanswered(len(unlabelled))
-        return _varied(examples, config)
+            _say_unused(config, made)
+        return varied
 
     def learned() -> list[Example]:
-        opened = [*answer(further(examples, config), config), *answer(unlabelled, config)]
-        return [*_varied(teach(examples, config), config), *vary(opened, without_labels(config))]
+        asked, more = further(examples, config), dict[str, int]()
+        opened = [*answer(asked, config), *answer(unlabelled, config)]
+        varied = [*vary(teach(examples, config), config, made), *vary(opened, without_labels(config), more)]
+        both = {name: number + more[name] for name, number in made.items()}
+        _say_unused(config, both | {"teacher_questions": len(asked), "teacher_questions_weight": len(opened)})
+        return varied
 
     return distributed.on_first(learned)
 
 
-def _varied(examples: Sequence[Example], config: TrainingConfig) -> list[Example]:
-    """The training pairs varied, with a line about each setting that finds nothing to do."""
-    made: dict[str, int] = {}
-    found = vary(examples, config, made)
-    if launch.rank() == 0:
-        for line in unused(config, made):
-            print(line, file=sys.stderr)
-    return found
+def _say_unused(config: TrainingConfig, made: Mapping[str, int]) -> None:
+    """A line about each setting that finds nothing to do."""
+    for line in unused(config, made):
+        print(line, file=sys.stderr)
 
 
 def _trained(trainer: StanceTrainer, model_config: ModelConfig) -> StanceModel:

@@ -147,10 +147,9 @@ def _check_labels(split: str, examples: Sequence[Example]) -> None:
             f"{corpus}: " + ", ".join(f"{counts[corpus, label]} {label}" for label in LABELS if counts[corpus, label])
             for corpus in sorted({e.corpus for e in examples})
         )
-        raise StanceError(
-            f"the {split} split has no example of {', '.join(missing)} (found {found}); {advice}, or name the labels "
-            "that the corpus knows in corpora.KEY.label_set"
-        )
+        several = len({example.stance for example in examples}) > 1  # of one label alone nothing is learned
+        sets = ", or name the labels that the corpus knows in corpora.KEY.label_set" if several else ""
+        raise StanceError(f"the {split} split has no example of {', '.join(missing)} (found {found}); {advice}{sets}")
 
 
 def _check_weights(config: TrainingConfig, examples: Sequence[Example]) -> None:

@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +87,8 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
     other direction of a pair is among them. None are of a corpus that no teacher answers for. They are the same for
     every seed, and so are their answers.
     """
+    if not config.teacher_questions:
+        return []
     passages: dict[tuple[str, str], list[Example]] = {}
     for example, taught in zip(examples, heard(examples, config), strict=True):
         if taught:
@@ -100,7 +101,7 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
             for name, place in ((e.target, e.target_span), (e.actor, e.actor_span)):
                 places[name] = places.get(name) or place
         asked, known = {(e.actor, e.target) for e in members}, names[members[0].corpus]
-        pairs = [pair for pair in permutations(places, 2) if pair not in asked and _sensible(pair, places, *known)]
+        pairs = [pair for pair in _sensible(places, *known) if pair not in asked]
         wanted = int(config.teacher_questions * len(members) + random.random())
         for index in random.permutation(len(pairs))[:wanted]:
             actor, target = pairs[index]
@@ -132,16 +133,12 @@ def _roles(examples: Iterable[Example]) -> dict[str, tuple[set[str], set[str]]]:
     return found
 
 
-def _sensible(pair: tuple[str, str], places: Mapping[str, Span | None], acting: Set[str], aimed: Set[str]) -> bool:
-    """Whether the first name of a passage may be asked about as actor and the second as target."""
-    actor, target = pair
-    there = places[target] is not None
-    return (
-        target != SOMEONE
-        and folded(actor) in acting
-        and (there or folded(target) in aimed)
-        and not (there and places[actor] == places[target])
-    )
+def _sensible(places: Mapping[str, Span | None], acting: Set[str], aimed: Set[str]) -> list[tuple[str, str]]:
+    """The names of a passage that may be asked about as actor, each with those that may be its target."""
+    plain = {name: folded(name) for name in places}
+    actors = [name for name in places if plain[name] in acting]
+    targets = [name for name in places if name != SOMEONE and (places[name] is not None or plain[name] in aimed)]
+    return [(a, t) for a in actors for t in targets if a != t and (places[t] is None or places[a] != places[t])]
 
 
 def check_corpora(config: TrainingConfig, examples: Iterable[Example]) -> None:

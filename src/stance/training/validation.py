@@ -15,7 +15,7 @@ from transformers import EvalPrediction
 
 from stance.records import LABELS, Example
 from stance.scoring import baselines
-from stance.scoring.scores import StanceScore, by_group, choices, difference, present, rates, score
+from stance.scoring.scores import StanceScore, by_group, choices, difference, present, rates, score, scores_of
 from stance.training.batches import IGNORED, target
 from stance.training.objective import cross_entropy
 
@@ -71,10 +71,13 @@ class Validation:
         return float(cross_entropy(torch.from_numpy(logits), targets).mean())
 
     def scores(self, numbers: npt.NDArray[np.int64], answers: npt.NDArray[np.int64]) -> dict[str, float]:
-        """The metrics of class indices `answers`, shape `(n,)`, to the examples of these numbers."""
-        found: dict[str, float] = StanceScore().compute(
-            predictions=answers, references=self._truth[numbers], labels=self._labels
-        )
+        """The metrics of class indices `answers`, shape `(n,)`, to the examples of these numbers.
+
+        A label that no corpus of the split knows has no scores of its own.
+        """
+        unknown = {name for i, label in enumerate(LABELS) if i not in self._labels for name in scores_of(label)}
+        every = StanceScore().compute(predictions=answers, references=self._truth[numbers], labels=self._labels)
+        found: dict[str, float] = {name: value for name, value in every.items() if name not in unknown}
         for index, label in enumerate(LABELS):
             found[f"{label}_predicted"] = float((answers == index).mean())
         everything = np.full(len(self.examples), IGNORED)
