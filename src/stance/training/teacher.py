@@ -102,23 +102,12 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
                 places[name] = places.get(name) or place
         asked, known = {(e.actor, e.target) for e in members}, names[members[0].corpus]
         pairs = [pair for pair in _sensible(places, *known) if pair not in asked]
+        blank = replace(members[0], stance=Stance.NEUTRAL, provenance=PROVENANCE, tags=(), soft=())
         wanted = int(config.teacher_questions * len(members) + random.random())
         for index in random.permutation(len(pairs))[:wanted]:
             actor, target = pairs[index]
-            found.append(
-                replace(
-                    members[0],
-                    id=f"{members[0].id}+{len(found)}",
-                    actor=actor,
-                    target=target,
-                    actor_span=places[actor],
-                    target_span=places[target],
-                    stance=Stance.NEUTRAL,
-                    provenance=PROVENANCE,
-                    tags=(),
-                    soft=(),
-                )
-            )
+            spans = {"actor_span": places[actor], "target_span": places[target]}
+            found.append(replace(blank, id=f"{blank.id}+{len(found)}", actor=actor, target=target, **spans))
     labels = {corpus: _answerable(corpus, config) for corpus in {question.corpus for question in found}}
     return [replace(question, labels=labels[question.corpus]) for question in found]
 
