@@ -106,8 +106,8 @@ def further(examples: Sequence[Example], config: TrainingConfig) -> list[Example
         wanted = int(config.teacher_questions * len(members) + random.random())
         for index in random.permutation(len(pairs))[:wanted]:
             actor, target = pairs[index]
-            spans = {"actor_span": places[actor], "target_span": places[target]}
-            found.append(replace(blank, id=f"{blank.id}+{len(found)}", actor=actor, target=target, **spans))
+            question = replace(blank, id=f"{blank.id}+{len(found)}", actor=actor, target=target)
+            found.append(replace(question, actor_span=places[actor], target_span=places[target]))
     labels = {corpus: _answerable(corpus, config) for corpus in {question.corpus for question in found}}
     return [replace(question, labels=labels[question.corpus]) for question in found]
 
