@@ -14,6 +14,7 @@ import mlflow
 import numpy as np
 import pytest
 import torch
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from safetensors.numpy import save
 from torch.nn import functional
@@ -945,6 +946,21 @@ def test_what_trainings_warned_of_names_contender_and_seed() -> None:
     assert bakeoff.alerts(found) == {"memory": "a, seed 1: full; a, seed 2: full", "guessing": "a, seed 2: no better"}
 
 
+def test_the_table_of_a_bake_off_is_printed_though_mlflow_is_away_at_its_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Away:
+        def sink(self, metrics: Mapping[str, float], step: int) -> None:
+            pass
+
+        def table(self, rows: Any, name: str) -> None:
+            raise MlflowException("no answer")
+
+    with pytest.raises(MlflowException):
+        commands._compare([Outcome("plain", 1, 10.0, {"x": 0.5})], Away(), tmp_path / "memory.jsonl")  # type: ignore[arg-type]
+    assert "contender" in capsys.readouterr().out
+
+
 def test_mlflow_compares_the_means_over_the_seeds_and_not_the_last_seed() -> None:
     found = [Outcome("a", 1, 10.0, {"x y": 0.5}), Outcome("b", 1, 5.0, {"x y": 0.1})]
     found += [Outcome("a", 2, 30.0, {"x y": 0.7})]
@@ -1147,3 +1163,7 @@ def test_a_contender_with_an_unknown_setting_is_refused() -> None:
         bakeoff.check(BakeoffConfig(contenders={"plain": []}, seeds=[1, 2**32]))
     with pytest.raises(StanceError, match=r"bakeoff\.contenders: 'a\+b' can't be part of a metric's name"):
         bakeoff.check(BakeoffConfig(contenders={"plain": [], "a+b": []}))
+    for name in (".", "..", "/x", "./x", "../x", "a/", "a//b", "a/../b", ".a"):
+        with pytest.raises(StanceError, match=r"can't be part of a metric's name .* begins with none of / and \."):
+            bakeoff.check(BakeoffConfig(contenders={name: []}))
+    bakeoff.check(BakeoffConfig(contenders={"lr/2e-4": [], "v1.5: a..b": []}))

@@ -4,11 +4,12 @@ import json
 import math
 import socket
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,11 +27,13 @@ from stance.predictor import StancePredictor
 from stance.records import LABELS, Example, Stance, as_printed, without_places
 from stance.reporting import plots
 from stance.reporting.history import learning_curves
-from stance.scoring import baselines, calibration, evaluation, scores
+from stance.scoring import abstention, baselines, calibration, evaluation, scores, transfer
 from stance.scoring.abstention import Kept
 from stance.scoring.evaluation import MODEL, Report
 from stance.scoring.scores import Answers, StanceScore, confusion, slice_rates
-from stance.settings.scoring import EvaluationConfig
+from stance.settings.scoring import EvaluationConfig, TransferConfig
+from stance.studies import review
+from stance.training.validation import Validation
 from test_abstention import altered
 
 CLASSES = st.integers(0, 2)
@@ -170,6 +173,59 @@ def test_one_article_has_no_interval() -> None:
         assert 0 < estimate.value < 1
         assert math.isnan(estimate.low)
         assert math.isnan(estimate.high)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("uvwxyz")), max_size=12))
+def test_articles_are_one_when_a_chain_of_common_passages_joins_them(rows: list[tuple[str, str]]) -> None:
+    names, texts = [name for name, _ in rows], [text for _, text in rows]
+    wanted = {name: {name} for name in names}
+    for _ in names:
+        for name, text in rows:
+            for other in {n for n, t in rows if t == text}:
+                wanted[name] = wanted[other] = wanted[name] | wanted[other]
+    assert scores.together(names, texts) == [min(wanted[name]) for name in names]
+
+
+def copies(texts: int, each: int) -> tuple[list[Example], npt.NDArray[np.float64]]:
+    """Rows of so many texts, each of which stands in `each` articles that are answered alike, and their answers."""
+    rows = tiny.examples(2 * texts, seed=4)[::2]
+    answers = np.random.default_rng(4).dirichlet([1, 1, 1], texts)
+    made = [replace(row, id=f"{row.id}-{n}", article_id=f"{n}-{row.article_id}") for n in range(each) for row in rows]
+    return made, np.tile(answers, (each, 1))
+
+
+def bounds(rows: list[Example], given: npt.NDArray[np.float64]) -> dict[str, float]:
+    """What counts articles, of answers to rows: bounds of intervals in each place that scores, and that of a risk."""
+    answers, guessed = Answers.to(rows, given), given.argmax(1)
+    found: dict[str, Mapping[str, Estimate]] = {
+        "calibration": calibration.estimates(answers, resamples=200, seed=1),
+        "transfer": transfer.score({"set": given}, {"set": rows}, TransferConfig(resamples=200))[0].scores,
+        "review": review._scores(rows, {"model": guessed})["model"],
+    }
+    flat = {k: v for name, estimates in found.items() for k, v in scores.flat(name, estimates).items()}
+    flat |= Validation(tiny.examples(48, seed=1), rows, seed=1).scores(np.arange(len(rows)), guessed)
+    return flat | {"risk": abstention.choose(answers, target_risk=0.9, risk_confidence=0.95).bound}
+
+
+def test_copies_of_a_text_in_many_articles_narrow_no_interval_and_loosen_no_bound() -> None:
+    once, often = bounds(*copies(60, 1)), bounds(*copies(60, 8))
+    chance = {name for name in once if "guess" in name}  # chance guesses anew for each copy
+    assert {"calibration_brier_low", "transfer_macro_f1_high", "review_mcc_low", "above_names_high"} < once.keys()
+    for name in once.keys() - chance:
+        assert often[name] == pytest.approx(once[name], abs=0.01 if name == "risk" else 1e-6), name
+
+
+def test_a_report_counts_articles_though_its_intervals_take_copies_for_one(
+    predictor: StancePredictor, rows: dict[str, list[Example]]
+) -> None:
+    test = rows["test"][:40]
+    twice = [*test, *(replace(row, id=f"{row.id}-2", article_id=f"{row.article_id}-2") for row in test)]
+    once, found = (
+        evaluation.score(predictor, {**rows, "test": part}, EvaluationConfig(resamples=100)) for part in (test, twice)
+    )
+    assert found.articles == 2 * once.articles
+    assert astuple(found.scores[MODEL]["accuracy"]) == pytest.approx(astuple(once.scores[MODEL]["accuracy"]))
 
 
 def test_an_estimate_is_printed_with_its_interval() -> None:

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 import torch
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 import tiny
@@ -852,6 +853,22 @@ def test_evaluate_returns_the_macro_f1_of_its_report_and_warns_of_rows_that_chos
     printed = capsys.readouterr().out
     assert all(system in printed for system in found["scores"])
     assert ("scores and confidence will look too good" in printed) == bool(caution) == bool(found["used_before"])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("fresh_store")
+def test_evaluate_prints_its_scores_though_mlflow_is_away_when_it_keeps_them(
+    exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise MlflowException("no answer")
+
+    monkeypatch.setattr(MlflowClient, "log_table", away)
+    given = [f"dataset={exported.dataset}", f"artifact={exported.artifact}", f"output={tmp_path}/report.json"]
+    with pytest.raises(StanceError, match="MLflow failed during the run: no answer"):
+        script("evaluate").main([*given, "evaluation.resamples=100", *store(tmp_path)])
+    assert "macro-F1 [95 %]" in capsys.readouterr().out
+    assert (tmp_path / "report.json").is_file()
 
 
 @pytest.mark.slow

@@ -6,11 +6,13 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import numpy as np
@@ -36,7 +38,7 @@ from stance.scoring.transfer import Confidence
 from stance.settings.scoring import TransferConfig
 from stance.settings.studies import CurveConfig, ReviewConfig
 from stance.settings.training import TrainingConfig
-from stance.studies import Memory, curve, review
+from stance.studies import Memory, curve, review, scratch
 from stance.studies.curve import Point
 from stance.training import finetuning
 from test_abstention import altered
@@ -136,6 +138,40 @@ def test_transfer_scores_the_exported_model_and_keeps_the_scores_in_mlflow(
     assert "not of transfer" not in told
     assert {part["learned_from"] for part in found.values()} == {False}
     assert metrics(exported, "transfer")["seesaw_valid_brier"] == found["seesaw-valid"]["scores"]["brier"]["value"]
+
+
+def test_what_a_killed_study_left_is_removed_by_the_next_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    other = f"""
+        from importlib.machinery import SourceFileLoader
+        import sys, tempfile
+        tempfile.tempdir = {str(tmp_path)!r}
+        with SourceFileLoader("scratch", {scratch.__file__!r}).load_module().folder() as folder:
+            (folder / "weights").write_text("gigabytes")
+            print(folder, flush=True)
+            sys.stdin.read()
+    """
+    elsewhere = tmp_path / "mine"
+    (elsewhere / "work").mkdir(parents=True)
+    (elsewhere / "lock").touch()
+    (tmp_path / f"{scratch.PREFIX}link").symlink_to(elsewhere)
+    (tmp_path / f"{scratch.PREFIX}begins").mkdir()
+    command = [sys.executable, "-c", dedent(other)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        left = Path(process.stdout.readline().strip())
+        with scratch.folder() as folder:
+            assert {folder.parent.parent, left.parent.parent} == {tmp_path}
+            assert (left / "weights").is_file(), "its process lives"
+        process.kill()
+    assert (left / "weights").is_file()
+    with scratch.folder() as folder:
+        assert not left.parent.exists()
+        assert folder.is_dir()
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", f"{scratch.PREFIX}link", f"{scratch.PREFIX}begins"}
+    assert (elsewhere / "work").is_dir()
 
 
 def test_a_set_is_scored_three_way_and_one_without_neutral_two_way() -> None:

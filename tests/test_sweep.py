@@ -28,6 +28,7 @@ import yaml
 from mlflow.entities import Run as Recorded
 from mlflow.tracking import MlflowClient
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages._heartbeat import HeartbeatThread
 from optuna.trial import FrozenTrial, Trial, TrialState
 from transformers import Trainer
 
@@ -44,7 +45,7 @@ from stance.settings import usage
 from stance.settings.studies import SweepConfig
 from stance.settings.tracking import TrackingConfig
 from stance.settings.training import ModelConfig, TrainingConfig
-from stance.studies import findings, precision, space, study, sweep, trial
+from stance.studies import database, findings, precision, space, study, sweep, trial
 from stance.studies.space import Settings, changed, draw, overruled, parse
 from stance.studies.study import Opened
 from stance.studies.sweep import Worker
@@ -571,6 +572,52 @@ def test_a_study_of_another_program_is_refused(tmp_path: Path, monkeypatch: pyte
         study.join(config, study.connect(config), {})
 
 
+@pytest.mark.parametrize(
+    ("storage", "uri"),
+    [
+        ("sqlite:///mlruns/mlflow.db", "sqlite:///mlruns/../mlruns/mlflow.db"),
+        ("postgresql+psycopg://me:hunter2@db/all", "postgresql://mlflow:secret@db/all"),
+    ],
+)
+def test_a_database_that_is_mlflows_is_refused(storage: str, uri: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        StanceError, match=r"tracking\.uri names the same .*; give each a database of its own"
+    ) as caught:
+        script("sweep").main([f"dataset={tmp_path}", f"sweep.storage={storage}", f"tracking.uri={uri}"])
+    assert "hunter2" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+    for other in ("sqlite:///mlruns/other.db", "http://localhost:5000", "mlruns", "postgresql://db/other"):
+        assert not database.same(storage, other)
+
+
+def test_a_process_waits_for_the_run_of_the_one_that_began_the_study_but_for_none_that_will_not_come(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*_: Any, **__: Any) -> Any:  # what is tested is who waits
+        raise StanceError("no store")
+
+    def begin(opened: Opened) -> None:
+        with pytest.raises(StanceError, match="no store"), sweep_runs.parent(TrackingConfig(), opened, {}, toy):
+            pass
+
+    toy, asked = Manifest("toy", "0" * 64, {}, {}, {}, {}, {}), list[bool]()
+    first, later = Bench(tmp_path, encoder).opened, Bench(tmp_path, encoder).opened
+    assert (first.first, later.first) == (True, False)
+    monkeypatch.setattr(study, "OPENING_SECONDS", 0.1)
+    monkeypatch.setattr(sweep_runs.tracking, "run", run)
+    monkeypatch.setattr(sweep_runs.tracking, "find", lambda *_: asked.append("tracked" in later.study.user_attrs) or "")
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(begin, later)
+        time.sleep(1)
+        assert not asked
+        begin(first)
+        waiting.result(20)
+    assert asked == [True]
+    assert "waiting 60 s at most for the run of the process that began the study" in capsys.readouterr().out
+    begin(later)
+    assert "waiting" not in capsys.readouterr().out
+
+
 # Trials
 
 
@@ -747,6 +794,33 @@ def test_the_first_trials_are_not_pruned() -> None:
 def test_a_trial_is_given_up_after_three_missed_signs_of_life(tmp_path: Path) -> None:
     storage = study.connect(SweepConfig(storage=f"sqlite:///{tmp_path}/sweeps.db", heartbeat=7))
     assert (storage.get_heartbeat_interval(), storage.grace_period) == (7, 21)
+
+
+def test_a_database_that_is_locked_for_a_moment_ends_no_sign_of_life(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(study, "LOCK_SECONDS", 0.1)
+    bench = Bench(tmp_path, encoder)
+    alive = bench.opened.study.ask()
+    beat = HeartbeatThread(alive._trial_id, study.connect(bench.config))
+
+    def beats() -> list[Any]:
+        with closing(sqlite3.connect(tmp_path / "sweeps.db")) as database:
+            return database.execute("SELECT heartbeat FROM trial_heartbeats").fetchall()
+
+    with closing(sqlite3.connect(tmp_path / "sweeps.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        beat.start()
+        time.sleep(2.5)  # there is one each second
+    said = capsys.readouterr().err
+    assert not beats()
+    end = time.monotonic() + 20
+    while not beats() and time.monotonic() < end:
+        time.sleep(0.2)
+    beat.join()
+    assert beats()
+    assert said.count("no sign of life of the trial for now, tried again at the next: ") == 1
+    assert "database is locked" in said
 
 
 def test_what_is_reported_of_the_loss_is_that_of_the_epoch_that_would_be_kept(encoder: str, tmp_path: Path) -> None:

@@ -131,11 +131,11 @@ def _compare(outcomes: Iterable[bakeoff.Outcome | bakeoff.Failure], active: Run,
         for name, text in bakeoff.alerts(found).items():  # which the training itself has printed
             active.alert(name, text)
     if found:
-        active.sink(bakeoff.metrics(found), 0)
         table = bakeoff.table(found)
+        print(columns(table))  # also if MLflow is away
+        active.sink(bakeoff.metrics(found), 0)
         active.table([dict(zip(table[0], row, strict=True)) for row in table[1:]], "bakeoff.json")
         active.file(memory)
-        print(columns(table))
     if failed:
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         raise StanceError(f"{failed[0]}{more}; the other trainings are kept in {memory}: change it or leave it out")

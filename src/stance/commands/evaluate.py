@@ -43,6 +43,7 @@ def run(job: EvaluateJob) -> float:
         facts = {"dataset_sha256": manifest.sha256, "precision": job.precision, "export_run": exported}
         document = jsonl.finite(report.to_json() | facts)
         jsonl.write_json(Path(job.output), document)
+        _show(report)  # also if MLflow is away
         active.document(document, "report.json")  # whatever the file is called: there are others in the run
         _keep(report, job, active)
         macro_f1, tested = report.scores[MODEL]["macro_f1"], dataset.fingerprint({split: rows[split]})
@@ -52,7 +53,6 @@ def run(job: EvaluateJob) -> float:
         version = registry.annotate(job.tracking.model, scored, tags)
         active.tag(model_version=version or "not registered", **{f"{split}_rows": tested})
         others = registry.rivals(job.tracking.model, split, tested)
-    _show(report)
     if len(others) > 1:
         print(f"\n{columns(others)}")
     return macro_f1.value

@@ -66,13 +66,13 @@ def run(job: CurveJob) -> Path:
         for point in points:
             found.append(point)
             _tell(found, active)
+        print(columns(curve.table(found)))  # also if MLflow is away
         series = {name: [(p.articles, p.scores[name]) for p in found] for name in found[0].scores}
         figure = plots.learning_by_size(series)
         output.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(output, dpi=120)
         active.figure(figure, output.name)
         active.file(memory)
-    print(columns(curve.table(found)))
     return output
 
 

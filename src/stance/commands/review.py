@@ -48,14 +48,18 @@ def run(job: ReviewJob) -> Path:
         tracking.give_up(begin(active.id))
         found = review.review(rows, asked, job.model, job.training, job.review)
         jsonl.write(Path(job.output), (_told(doubt, mixed=mixed) for doubt in found.doubts))
+        _show(found)  # also if MLflow is away
         active.sink({f"out_of_fold_{slug(name)}_macro_f1": v["macro_f1"].value for name, v in found.scores.items()}, 0)
         for name, text in found.alerts.items():  # which the training itself has printed
             active.alert(name, text)
         active.file(Path(job.output))
+    return Path(job.output)
+
+
+def _show(found: review.Review) -> None:
     print(columns(review.table(found)))
     for kind in ("label", "missed"):
         print(f"{kind}: {sum(doubt.kind == kind for doubt in found.doubts)} to look at")
-    return Path(job.output)
 
 
 def _rows(

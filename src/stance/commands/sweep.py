@@ -11,7 +11,7 @@ from stance.files import check_outside, check_permitted
 from stance.jobs import DATASET
 from stance.jobs.studies import SweepJob
 from stance.settings.training import ModelConfig, TrainingConfig
-from stance.studies import findings, joined, say_unused, seedless, study, trial
+from stance.studies import database, findings, joined, say_unused, seedless, study, trial
 from stance.studies.space import Settings, Space, changed, ends, overruled, values
 from stance.studies.sweep import Worker
 from stance.tracking import sweep_runs
@@ -27,6 +27,11 @@ def run(job: SweepJob) -> float:
     More in docs/SWEEPS.md.
     """
     study.check(job.sweep)
+    if database.same(job.sweep.storage, job.tracking.uri):
+        raise StanceError(
+            f"sweep.storage={study.shown(job.sweep.storage)}: tracking.uri names the same database, which Optuna and "
+            "MLflow can't share; give each a database of its own"
+        )
     folder = Path(job.output) / job.sweep.name
     check_permitted(folder / "best.yaml")
     check_outside(folder, Path(job.dataset))

@@ -41,9 +41,9 @@ def run(job: TransferJob) -> float:
         plain = {name: {n: asdict(e) for n, e in values.items()} for name, values in scores.items()}
         report = {t.name: {"pairs": t.pairs, "learned_from": known[t.name], "scores": plain[t.name]} for t in found}
         jsonl.write_json(Path(job.output), jsonl.finite(report))
+        print(columns(transfer.table(found)))  # also if MLflow is away
+        print(f"* the score that is published for this corpus\n\n{columns(transfer.confidence_table(trust))}")
         active.file(Path(job.output))
         version = registry.annotate(job.tracking.model, scored, {f"{job.precision}_transfer_run": active.id})
         active.tag(model_version=version or "not registered")
-    print(columns(transfer.table(found)))
-    print(f"* the score that is published for this corpus\n\n{columns(transfer.confidence_table(trust))}")
     return sum(t.scores[t.headline].value for t in found) / len(found)

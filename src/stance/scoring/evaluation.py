@@ -139,7 +139,7 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
         confusion=confusion(answers.references.tolist(), answers.probabilities.argmax(1).tolist()),
         scores={name: estimate(found) for name, found in systems.items()},
         kept=_kept(predictor, asked, given, config),
-        articles=len(set(answers.groups.tolist())),
+        articles=len({example.article_id for example in examples}),
         annotated_only=held(answers.only(annotated)),
         sampled_only={} if annotated.all() else estimate_slice(~annotated),
         without_places=estimate(unplaced),

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import datasets
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.metrics import confusion_matrix
 
 import evaluate
@@ -15,6 +17,7 @@ from stance.bootstrap import Estimate, Rates, intervals
 from stance.records import LABELS, Example
 
 Counts = npt.NDArray[np.int64]
+Name = TypeVar("Name", str, tuple[str, str])
 ALL = tuple(range(len(LABELS)))
 """The classes of all labels."""
 SUMMARY = ("macro_f1", "accuracy", "mcc")
@@ -102,8 +105,8 @@ def only_known(probabilities: npt.NDArray[Any], examples: Sequence[Example]) -> 
 class Answers:
     """Answers to rows with true labels.
 
-    `probabilities` has shape `(rows, 3)`, `references` are the true classes, `groups` the articles. Confidence is the
-    probability of the answer, the most probable label.
+    `probabilities` has shape `(rows, 3)`, `references` are the true classes, `groups` the articles (`independent`).
+    Confidence is the probability of the answer, the most probable label.
     """
 
     probabilities: npt.NDArray[Any]
@@ -119,8 +122,7 @@ class Answers:
     def shipped(cls, examples: Sequence[Example], probabilities: npt.NDArray[Any]) -> Self:
         """Answers as a user gets them, who says nothing of a corpus: over all labels, with that confidence."""
         references = np.array([LABELS.index(example.stance) for example in examples], np.int64)
-        groups = np.array([example.article_id for example in examples], np.str_)
-        return cls(probabilities, references, groups)
+        return cls(probabilities, references, independent(examples))
 
     def only(self, kept: npt.NDArray[Any]) -> Self:
         """Those of some rows, by index or mask."""
@@ -173,6 +175,31 @@ def flat(prefix: str, values: Mapping[str, Estimate]) -> dict[str, float]:
         found[f"{prefix}_{name}"] = estimate.value
         found |= {f"{prefix}_{name}_low": estimate.low, f"{prefix}_{name}_high": estimate.high}
     return {name: value for name, value in found.items() if not math.isnan(value)}
+
+
+def together(articles: Sequence[Name], texts: Sequence[str]) -> list[Name]:
+    """For each row the first name of the articles that its own has a passage in common with, also by way of others.
+
+    Args:
+        articles: the name of each row's article.
+        texts: the passage of each row.
+    """
+    names: list[Name] = sorted(set(articles))
+    place = {name: number for number, name in enumerate(names)}
+    behind = {text: number for number, text in enumerate(dict.fromkeys(texts), len(names))}
+    rows, columns = [place[name] for name in articles], [behind[text] for text in texts]
+    shape = (len(names) + len(behind),) * 2
+    _, group = connected_components(coo_array((np.ones(len(rows)), (rows, columns)), shape=shape), directed=False)
+    first: dict[int, Name] = {}
+    for name in names:
+        first.setdefault(group[place[name]], name)
+    return [first[group[place[name]]] for name in articles]
+
+
+def independent(examples: Sequence[Example]) -> npt.NDArray[np.str_]:
+    """The article of each example, as bootstrap and bounds count articles: those of one passage are copies, and one."""
+    names = together([example.article_id for example in examples], [example.text for example in examples])
+    return np.array(names, np.str_)
 
 
 def by_group(references: Sequence[int], predictions: Sequence[int], groups: Sequence[str]) -> Counts:

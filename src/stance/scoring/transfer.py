@@ -24,7 +24,7 @@ from stance.predictor import StancePredictor
 from stance.records import LABELS, Article, Example, Stance
 from stance.scoring import abstention, calibration
 from stance.scoring.abstention import Kept
-from stance.scoring.scores import Answers, by_group, estimates, slice_rates
+from stance.scoring.scores import Answers, by_group, estimates, independent, slice_rates
 from stance.settings.building import ExamplesConfig
 from stance.settings.scoring import TransferConfig
 
@@ -114,7 +114,7 @@ def two_way(answers: Logits) -> npt.NDArray[np.int64]:
 
 def _score(name: str, answers: Logits, rows: Sequence[Example], config: TransferConfig) -> Transfer:
     references = np.array([LABELS.index(row.stance) for row in rows])
-    groups = np.array([row.article_id for row in rows])
+    groups = independent(rows)
 
     def estimate(predicted: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]) -> dict[str, Estimate]:
         counts = by_group(references[kept].tolist(), predicted[kept].tolist(), groups[kept].tolist())

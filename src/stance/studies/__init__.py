@@ -2,7 +2,6 @@
 
 import gc
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -21,6 +20,7 @@ from stance.records import Example
 from stance.scoring.scores import ALL, choices
 from stance.settings.scoring import TransferConfig
 from stance.settings.training import ModelConfig, TrainingConfig
+from stance.studies import scratch
 from stance.training import finetuning
 from stance.training.finetuning import Result
 from stance.training.recipe import MAX_SEED, without_effect
@@ -38,8 +38,8 @@ def train_and_predict(
     """Train a model, which is thrown away, and let it answer the examples of each set, shape `(examples, 3)`."""
     recipe = replace(recipe, save_steps=0)  # nothing goes on from within a training
     free()
-    with tempfile.TemporaryDirectory(prefix="stance-study-") as folder:
-        result = finetuning.train(splits, models, recipe, output=Path(folder) / "checkpoint", about={}, rescue=False)
+    with scratch.folder() as folder:
+        result = finetuning.train(splits, models, recipe, output=folder / "checkpoint", about={}, rescue=False)
         free()
         checkpoint = model.load(result.checkpoint)
     return result, {name: inference.logits(checkpoint, [row.pair() for row in rows]) for name, rows in sets.items()}

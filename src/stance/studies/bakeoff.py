@@ -4,6 +4,7 @@ It decides defaults, so it looks at validation and development parts only, and a
 """
 
 import hashlib
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -68,10 +69,11 @@ def check(config: BakeoffConfig) -> None:
     if not studies.are_seeds(config.seeds):
         raise StanceError(f"bakeoff.seeds hold different numbers from 0 to {MAX_SEED}; found {list(config.seeds)}")
     for name in config.contenders:
-        if not re.fullmatch(r"[\w./: -]+", name, re.ASCII):
+        plain = re.fullmatch(r"[\w./: -]+", name, re.ASCII) and posixpath.normpath(name) == name
+        if not plain or name[0] in "./":
             raise StanceError(
                 f"bakeoff.contenders: {name!r} can't be part of a metric's name in MLflow; expected letters, digits, "
-                "spaces and _ - . / :"
+                "spaces and _ - . / :, as a path that begins with none of / and ."
             )
 
 

@@ -14,8 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from stance import studies
 from stance.bootstrap import Estimate
@@ -24,7 +22,7 @@ from stance.errors import StanceError
 from stance.records import LABELS, Example, Stance
 from stance.scoring import baselines
 from stance.scoring.calibration import softmax
-from stance.scoring.scores import by_group, choices, estimates, only_known, rates
+from stance.scoring.scores import by_group, choices, estimates, only_known, rates, together
 from stance.settings.building import SplitConfig
 from stance.settings.studies import ReviewConfig
 from stance.settings.training import ModelConfig, TrainingConfig
@@ -168,7 +166,8 @@ def _check_folds(rows: Sequence[Example], fold_of: Mapping[tuple[str, str], int]
 
 
 def _scores(gold: Sequence[Example], systems: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, dict[str, Estimate]]:
-    references, groups = [LABELS.index(row.stance) for row in gold], ["/".join(_article(row)) for row in gold]
+    references = [LABELS.index(row.stance) for row in gold]
+    groups = ["/".join(article) for article in together([*map(_article, gold)], [row.text for row in gold])]
     of = partial(rates, labels=choices(gold))
     return {
         name: estimates(by_group(references, answers.tolist(), groups), resamples=1000, seed=11, of=of)
@@ -182,20 +181,17 @@ def _article(row: Example | Doubt) -> tuple[str, str]:
 
 def folds(rows: Sequence[Example], folds: int) -> dict[tuple[str, str], int]:
     """The fold of each article; those that share a passage are together."""
-    articles, texts = sorted({_article(row) for row in rows}), sorted({row.text for row in rows})
-    numbers = {name: number for number, name in enumerate((*articles, *texts))}
-    ends = np.array([(numbers[_article(row)], numbers[row.text]) for row in rows]).reshape(-1, 2)
-    shape = (len(numbers), len(numbers))
-    _, group = connected_components(coo_array((np.ones(len(ends)), tuple(ends.T)), shape=shape), directed=False)
-    first = {group[numbers[article]]: article for article in reversed(articles)}
-    if len(first) < folds:
+    articles = [_article(row) for row in rows]
+    first = dict(zip(articles, together(articles, [row.text for row in rows]), strict=True))
+    apart = set(first.values())
+    if len(apart) < folds:
         raise StanceError(
-            f"review.folds={folds}: there are {len(first)} articles of different passages with a usable annotation; "
+            f"review.folds={folds}: there are {len(apart)} articles of different passages with a usable annotation; "
             "give more articles or fewer folds"
         )
-    order = splits.shuffled(["/".join(article) for article in first.values()], SplitConfig().seed)
+    order = splits.shuffled(["/".join(article) for article in apart], SplitConfig().seed)
     fold_of = {name: number % folds for number, name in enumerate(order)}
-    return {article: fold_of["/".join(first[group[numbers[article]]])] for article in articles}
+    return {article: fold_of["/".join(one)] for article, one in first.items()}
 
 
 def _answers(

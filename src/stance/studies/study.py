@@ -35,6 +35,7 @@ from stance.records import LABELS, Example
 from stance.scoring.scores import choices, rates, scores_of
 from stance.settings.studies import SweepConfig
 from stance.studies import are_seeds, precision
+from stance.studies.database import Storage
 from stance.studies.space import Space, grid
 from stance.training.recipe import MAX_SEED
 
@@ -123,7 +124,7 @@ def connect(config: SweepConfig, *, on_stale: Callable[[FrozenTrial], None] = la
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
-                return RDBStorage(
+                return Storage(
                     config.storage.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
                     options,
                     heartbeat_interval=config.heartbeat,
@@ -200,9 +201,9 @@ def join(config: SweepConfig, storage: RDBStorage, facts: Mapping[str, Any]) -> 
     return Opened(study, key, True)
 
 
-def wait_for(study: Study, attribute: str) -> None:
+def wait_for(study: Study, attribute: str, seconds: float | None = None) -> None:
     """Wait until the process that created the study has set an attribute, or seems to have died before it could."""
-    end = time.monotonic() + OPENING_SECONDS
+    end = time.monotonic() + (OPENING_SECONDS if seconds is None else seconds)
     while attribute not in study.user_attrs and time.monotonic() < end:
         time.sleep(0.2)
 

@@ -24,6 +24,10 @@ from stance.tracking.runs import Run
 from stance.tracking.stores import scrubbed
 from stance.training import engine
 
+RUN_SECONDS = 60.0
+"""What a process waits for the run that another one makes: twice what MLflow's database takes on a busy machine. Who
+killed the first one before there was a run waits in vain, so it is no longer."""
+
 
 @contextmanager
 def parent(config: TrackingConfig, opened: Opened, job: Mapping[str, Any], manifest: Manifest) -> Iterator[Run]:
@@ -35,18 +39,31 @@ def parent(config: TrackingConfig, opened: Opened, job: Mapping[str, Any], manif
         job: the resolved settings of the sweep.
         manifest: of the dataset.
     """
-    earlier = ""
-    if not opened.first:
-        wait_for(opened.study, "tracked")
-        earlier = tracking.find(config, f"tags.`stance.study` = '{opened.key}' and tags.`stance.stage` = 'sweep'")
+    earlier = "" if opened.first else _earlier(config, opened)
     quiet, name = replace(config, system_metrics_seconds=0.0), f"sweep {opened.study.study_name}"
-    with tracking.run(quiet, stage="sweep", settings=job, name=name, resume=earlier) as active:
-        if not earlier:
-            active.tag(study=opened.key)
-            active.dataset(manifest, Path(job["dataset"]), "training")
-            active.flush()  # others look for it
-            opened.study.set_user_attr("tracked", True)
-        yield active
+    try:
+        with tracking.run(quiet, stage="sweep", settings=job, name=name, resume=earlier) as active:
+            if not earlier:
+                active.tag(study=opened.key)
+                active.dataset(manifest, Path(job["dataset"]), "training")
+                active.flush()  # others look for it
+            _tracked(opened)
+            yield active
+    finally:
+        _tracked(opened)  # where there came to be no run, nobody need wait for it
+
+
+def _earlier(config: TrackingConfig, opened: Opened) -> str:
+    """The run of a study that another process began, once that one has made it, or had the time to; or ""."""
+    if "tracked" not in opened.study.user_attrs:
+        print(f"waiting {RUN_SECONDS:.0f} s at most for the run of the process that began the study", flush=True)
+        wait_for(opened.study, "tracked", RUN_SECONDS)
+    return tracking.find(config, f"tags.`stance.study` = '{opened.key}' and tags.`stance.stage` = 'sweep'")
+
+
+def _tracked(opened: Opened) -> None:
+    if "tracked" not in opened.study.user_attrs:
+        opened.study.set_user_attr("tracked", True)
 
 
 @contextmanager

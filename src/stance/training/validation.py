@@ -15,7 +15,17 @@ from transformers import EvalPrediction
 
 from stance.records import LABELS, Example
 from stance.scoring import baselines
-from stance.scoring.scores import StanceScore, by_group, choices, difference, present, rates, score, scores_of
+from stance.scoring.scores import (
+    StanceScore,
+    by_group,
+    choices,
+    difference,
+    independent,
+    present,
+    rates,
+    score,
+    scores_of,
+)
 from stance.training.batches import IGNORED, target
 from stance.training.objective import cross_entropy
 
@@ -88,7 +98,7 @@ class Validation:
         return found
 
     def _above(self, name: str, answers: npt.NDArray[np.int64], rival: Rival) -> dict[str, float]:
-        groups = [self.examples[i].article_id for i in rival.asked]
+        groups = self._articles[rival.asked].tolist()
         truth = self._truth[rival.asked].tolist()
         ours, theirs = (by_group(truth, found.tolist(), groups) for found in (answers, rival.answers))
         labels = self._labels if name == GUESS else present(self._truth[rival.asked])
@@ -105,6 +115,10 @@ class Validation:
     @cached_property
     def _truth(self) -> npt.NDArray[np.int64]:
         return np.array([LABELS.index(example.stance) for example in self.examples], np.int64)
+
+    @cached_property
+    def _articles(self) -> npt.NDArray[np.str_]:
+        return independent(self.examples)
 
     @cached_property
     def _labels(self) -> tuple[int, ...]:

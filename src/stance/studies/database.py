@@ -1,0 +1,45 @@
+"""The database of studies: signs of life that go on after one could not be written, and which database an URL names."""
+
+import sys
+from pathlib import Path
+
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+
+class Storage(RDBStorage):
+    """Optuna's thread would end with the first sign of life that fails, and the trial count as one of a killed process.
+
+    A database that is locked or away for a moment is asked again at the next one.
+    """
+
+    missed = False
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        """Give a sign of life, or say that there is none until it works again."""
+        try:
+            super().record_heartbeat(trial_id)
+        except StorageInternalError as error:
+            reason = str(error.__cause__ or error).split("\n")[0]
+            if not self.missed:
+                print(f"no sign of life of the trial for now, tried again at the next: {reason}", file=sys.stderr)
+            self.missed = True
+        else:
+            self.missed = False
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two URLs name one database, whoever asks it; false for what is none, such as a folder."""
+    try:
+        return _place(one) == _place(other)
+    except (ArgumentError, ValueError):
+        return False
+
+
+def _place(text: str) -> tuple[object, ...]:
+    url = make_url(text)
+    if url.get_backend_name() == "sqlite":
+        return ("sqlite", Path(url.database or "").resolve())
+    return (url.get_backend_name(), url.host, url.port, url.database)
