@@ -25,8 +25,8 @@ OUT := $(if $(filter quick,$(EXPERIMENT)),outputs,outputs/$(EXPERIMENT))
 MIXTURE ?= $(if $(filter everything distilled base gpu-base,$(EXPERIMENT)),everything,$(if $(filter public,$(EXPERIMENT)),public,own))
 # A variable that has these names for somebody else must not stop what does not look at them.
 ifneq ($(filter run development clean,$(MAKECMDGOALS)),)
-ifneq ($(findstring command,$(origin experiment) $(origin model) $(origin resume) $(origin mixture)),)
-$(error make takes EXPERIMENT=, MODEL=, MIXTURE= and RESUME= in capitals)
+ifneq ($(findstring command,$(origin experiment) $(origin model) $(origin resume) $(origin mixture) $(origin precision)),)
+$(error make takes EXPERIMENT=, MODEL=, MIXTURE=, RESUME= and PRECISION= in capitals)
 endif
 # Literally one of them: `filter` knows patterns and takes any word of several, and `clean` removes what they name.
 empty :=
@@ -39,6 +39,15 @@ endif
 ifneq ($(filter run,$(MAKECMDGOALS)),)
 $(if $(MODEL),$(call one_of,MODEL,$(call names,model)))
 $(if $(RESUME),$(call one_of,RESUME,auto never stop))
+endif
+# What a goal would not look at must not seem to have had its effect.
+idle = $(if $(findstring command,$(origin $1)),$(error $1=$($1): $2))
+ifeq ($(filter run development,$(MAKECMDGOALS)),run)
+$(call idle,PRECISION,make run scores int8; make development takes PRECISION=)
+endif
+ifeq ($(filter run development,$(MAKECMDGOALS)),development)
+$(call idle,MODEL,make development scores what was exported; make run takes MODEL=)
+$(call idle,RESUME,make development scores what was exported; make run takes RESUME=)
 endif
 DATASET := $(if $(filter own,$(MIXTURE)),outputs/dataset,outputs/dataset-$(MIXTURE))
 # The public corpora have no test split here: their official test parts are held back.

@@ -265,15 +265,21 @@ def test_a_script_for_one_process_refuses_to_run_in_many(
     )
 
 
-@pytest.mark.parametrize(("gpus", "said"), [(1, "GPUs: 1; start at most 1"), (2, "GPUs: 2; start at most 2")])
+@pytest.mark.parametrize(("gpus", "said"), [(1, "1; start at most 1"), (2, "2; start at most 2")])
 def test_more_processes_than_gpus_are_refused_before_anything_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: int, said: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(gpus + 1))
-    with pytest.raises(StanceError, match=f"^{gpus + 1} processes on this machine, {said}, or set CUDA_VISIBLE_DEVIC"):
-        command.run(TrainJob(dataset=str(tmp_path / "none"), output=str(tmp_path / "checkpoint")))
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    job = TrainJob(dataset=str(tmp_path / "none"), output=str(tmp_path / "checkpoint"))
+    found = f"^{gpus + 1} processes on this machine, GPUs that this process sees: {said}, or set CUDA_VISIBLE_DEVIC"
+    with pytest.raises(StanceError, match=f"{found}ES= to train on the CPU$"):
+        command.run(job)
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    with pytest.raises(StanceError, match=f"{found}.*; in Slurm .*: gpus_per_node, not gpus_per_task$"):
+        command.run(job)
 
 
 @pytest.mark.parametrize(("gpus", "processes"), [(0, 3), (1, 1), (2, 2), (4, 2)])

@@ -500,6 +500,18 @@ def test_the_metrics_are_flat_and_name_split_system_and_bound(report: Report) ->
     assert len(flat) == systems + kept + len(report.phenomena)
 
 
+def test_a_label_that_no_corpus_of_the_split_knows_has_no_scores_of_its_own(
+    predictor: StancePredictor, rows: dict[str, list[Example]]
+) -> None:
+    test = [replace(row, labels=("oppose", "support")) for row in rows["test"] if row.stance != Stance.NEUTRAL][:40]
+    found = evaluation.score(predictor, {**rows, "test": test}, EvaluationConfig(resamples=100))
+    named = {*evaluation.metrics(found), *found.to_json()["scores"][MODEL], *scores.score(test, [0] * len(test))}
+    assert {"test_oppose_f1_low", "test_baseline_majority_support_recall", "oppose_f1"} <= named
+    assert [name for name in named if "neutral" in name] == []
+    assert [line[0] for line in evaluation.per_class(found)] == ["label", "oppose", "support"]
+    assert [len(line) for line in evaluation.table(found)] == [4] * (2 + len(baselines.SYSTEMS) + len(SLICES))
+
+
 def test_the_tables_of_the_report_hold_every_system_and_the_count_of_every_label(
     report: Report, rows: dict[str, list[Example]]
 ) -> None:

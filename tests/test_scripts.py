@@ -333,12 +333,13 @@ def make(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         ("EXPERIMENT=distilled", "experiment=distilled dataset=outputs/dataset-everything"),
         ("EXPERIMENT=smoke MIXTURE=everything", "mixture=everything output=outputs/dataset-everything"),
         ("EXPERIMENT=../experiment/full", r"EXPERIMENT=../experiment/full: expected one of "),
-        ("experiment=full", "make takes EXPERIMENT=, MODEL=, MIXTURE= and RESUME= in capitals"),
-        ("mixture=public", "make takes EXPERIMENT=, MODEL=, MIXTURE= and RESUME= in capitals"),
+        ("experiment=full", "make takes EXPERIMENT=, MODEL=, MIXTURE=, RESUME= and PRECISION= in capitals"),
+        ("mixture=public", "make takes EXPERIMENT=, MODEL=, MIXTURE=, RESUME= and PRECISION= in capitals"),
         ("MODEL=x", "MODEL=x: expected one of "),
         ("MIXTURE=x", "MIXTURE=x: expected one of everything own public"),
         ("RESUME=x", "RESUME=x: expected one of auto never stop"),
         ("EXPERIMENT=%", "EXPERIMENT=%: expected one of"),
+        ("precision=fp32", "RESUME= and PRECISION= in capitals"),
     ],
 )
 def test_make_passes_its_variables_on(variables: str, found: str) -> None:
@@ -367,6 +368,33 @@ def test_presets_are_scored_on_development_parts_by_settings_that_there_are(
         assert (job.artifact, job.precision, job.tracking.model) == (artifact, precision, registered)
     assert evaluated.output != transferred.output
     assert {evaluated.output, transferred.output} <= set(make("clean", *variables.split()).stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("goal", "variable", "said"),
+    [
+        (
+            "development",
+            "precision=fp32",
+            "make takes EXPERIMENT=, MODEL=, MIXTURE=, RESUME= and PRECISION= in capitals",
+        ),
+        ("development", "MODEL=bert", "MODEL=bert: make development scores what was exported; make run takes MODEL="),
+        ("development", "RESUME=auto", "RESUME=auto: make development scores what was exported; make run takes RE"),
+        ("run", "PRECISION=fp32", "PRECISION=fp32: make run scores int8; make development takes PRECISION="),
+    ],
+)
+def test_a_variable_without_an_effect_is_refused(goal: str, variable: str, said: str) -> None:
+    done = make(goal, variable)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    name, value = variable.split("=")
+    assert make(goal, **{name: value}).returncode == 0, "it may be somebody else's"
+
+
+def test_run_and_development_together_take_the_variables_of_both() -> None:
+    done = make("run", "development", "PRECISION=fp32", "MODEL=mpnet_local", "RESUME=auto")
+    assert "model=mpnet_local" in done.stdout
+    assert "precision=fp32" in done.stdout
 
 
 def test_a_variable_of_the_environment_stops_only_what_looks_at_it() -> None:
@@ -589,9 +617,36 @@ def test_a_build_prints_what_was_mended_by_kind(
     settings = [f"corpora.table.path={tmp_path}/my.jsonl", "corpora.table.splits=official"]
     script("build_dataset").main(["corpus=table", *settings, f"output={tmp_path}/dataset", *store(tmp_path)])
     each = f"(each in {tmp_path}/dataset/repairs.jsonl)"
-    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("mended")] == [
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith(("mended", "note"))] == [
         f"mended 2: date … can't be read and was left out; write it as YYYY-MM-DD {each}",
         f"mended 1: 1 other kinds {each}",
+    ]
+
+
+@pytest.mark.usefixtures("fresh_store")
+def test_a_build_prints_notes_about_a_whole_corpus_first_and_in_full(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stance.commands.build_dataset.KINDS", 2)
+    folder, stances = tmp_path / "tables", ("oppose", "neutral", "support")
+    folder.mkdir()
+    for name in ("a.xlsx", "b.xlsx", "notes.pdf"):
+        (folder / name).touch()
+    for part in ("dev", "test", "train"):
+        rows = [
+            {"text": f"Town{part}{n % 3} met Port{part}{n % 3}.", "actor": f"Town{part}{n % 3}",
+             "date": "some day", "target": f"Port{part}{n % 3}", "stance": stances[n % 3], "annotator": f"{n // 3}"} for n in range(6)
+        ]  # fmt: skip
+        (folder / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = [f"corpora.table.path={folder}", "corpora.table.splits=official"]
+    script("build_dataset").main(["corpus=table", *settings, f"output={tmp_path}/dataset", *store(tmp_path)])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("mended", "note"))]
+    each = f"(each in {tmp_path}/dataset/repairs.jsonl)"
+    assert lines[0].startswith(f"note: {folder}: 3 files of other kinds are left out (2 .xlsx, 1 .pdf); .csv")
+    assert lines[1].startswith(f"note: {folder}/dev.jsonl:4: 3 times a text comes again behind rows of others")
+    assert lines[2:] == [
+        f"note: 2 others {each}",
+        f"mended 18: date … can't be read and was left out; write it as YYYY-MM-DD {each}",
     ]
 
 

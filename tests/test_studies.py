@@ -158,6 +158,9 @@ def test_what_a_killed_study_left_is_removed_by_the_next_and_nothing_else(
     (elsewhere / "lock").touch()
     (tmp_path / f"{scratch.PREFIX}link").symlink_to(elsewhere)
     (tmp_path / f"{scratch.PREFIX}begins").mkdir()
+    far = tmp_path / scratch.PREFIX.replace("study-", "study-far_")
+    (far / "work").mkdir(parents=True)
+    (far / "lock").touch()  # that its process holds it can't be seen from here
     command = [sys.executable, "-c", dedent(other)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -170,7 +173,10 @@ def test_what_a_killed_study_left_is_removed_by_the_next_and_nothing_else(
     with scratch.folder() as folder:
         assert not left.parent.exists()
         assert folder.is_dir()
-    assert {path.name for path in tmp_path.iterdir()} == {"mine", f"{scratch.PREFIX}link", f"{scratch.PREFIX}begins"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "mine", far.name, f"{scratch.PREFIX}link", f"{scratch.PREFIX}begins"
+    }  # fmt: skip
+    assert (far / "work").is_dir()
     assert (elsewhere / "work").is_dir()
 
 

@@ -576,7 +576,8 @@ def test_a_study_of_another_program_is_refused(tmp_path: Path, monkeypatch: pyte
     ("storage", "uri"),
     [
         ("sqlite:///mlruns/mlflow.db", "sqlite:///mlruns/../mlruns/mlflow.db"),
-        ("postgresql+psycopg://me:hunter2@db/all", "postgresql://mlflow:secret@db/all"),
+        ("postgresql+psycopg://me:hunter2@db/all", "postgresql://me:secret@db:5432/all"),
+        ("mysql://me:hunter2@localhost/all", "mysql+pymysql://me:secret@127.0.0.1:3306/all"),
     ],
 )
 def test_a_database_that_is_mlflows_is_refused(storage: str, uri: str, tmp_path: Path) -> None:
@@ -588,6 +589,20 @@ def test_a_database_that_is_mlflows_is_refused(storage: str, uri: str, tmp_path:
     assert "secret" not in str(caught.value)
     for other in ("sqlite:///mlruns/other.db", "http://localhost:5000", "mlruns", "postgresql://db/other"):
         assert not database.same(storage, other)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "postgresql://them@db/all?options=-csearch_path%3Da",
+        "postgresql://me@db/all?options=-csearch_path%3Db",
+        "postgresql://me@db:5433/all?options=-csearch_path%3Da",
+        "postgresql://me@db/all",
+    ],
+)
+def test_what_may_be_other_tables_of_a_server_is_taken(other: str) -> None:
+    assert not database.same("postgresql://me@db/all?options=-csearch_path%3Da", other)
+    assert database.same(other, other)
 
 
 def test_a_process_waits_for_the_run_of_the_one_that_began_the_study_but_for_none_that_will_not_come(

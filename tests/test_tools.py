@@ -192,6 +192,21 @@ def test_tasks_without_an_id_of_their_own_are_called_the_same_in_every_export_of
     assert [item.id for item in unnumbered if isinstance(item, Article)] == ["export-1"]
 
 
+def test_tasks_of_two_servers_under_one_number_are_two_articles_and_the_same_text_again_is_one(tmp_path: Path) -> None:
+    here, there = ([task(id=number, project=1, data={"text": f"{TEXT} {end} {number}."}) for number in (1, 2)]
+                   for end in ("Here", "There"))  # fmt: skip
+    for name, tasks in (("a", here), ("b", there), ("c", there)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(tasks))
+    items = found("labelstudio", tmp_path)
+    articles = {item.id: item.text for item in items if isinstance(item, Article)}
+    assert list(articles.values()) == [each["data"]["text"] for each in (*here, *there)]
+    assert list(articles)[:2] == ["project-1-1", "project-1-2"]
+    again = [item for item in items if isinstance(item, Dropped)]
+    assert [item.article_id for item in again] == list(articles)[2:]
+    (tmp_path / "b.json").rename(tmp_path / "later.json")
+    assert {item.id for item in found("labelstudio", tmp_path) if isinstance(item, Article)} == articles.keys()
+
+
 def test_each_annotator_of_label_studio_is_named_and_who_skipped_a_task_is_reported(tmp_path: Path) -> None:
     (one,) = task()["annotations"]
     several = [one, one | {"completed_by": {"id": 8, "email": "ben@x.org"}}, one | {"was_cancelled": True, "id": 5}]

@@ -13,7 +13,7 @@ from stance.jobs.building import BuildJob
 from stance.reporting.show import columns
 
 KINDS = 10
-"""Of what was mended so many kinds are printed."""
+"""So many notes about a corpus as a whole are printed, and so many kinds of what was mended."""
 
 
 def run(job: BuildJob) -> Path:
@@ -43,10 +43,20 @@ def run(job: BuildJob) -> Path:
 
 
 def _tell_mended(file: Path) -> None:
-    """Print what was mended: the most common kinds, and how many others there are."""
+    """Print what is to know of a corpus or file as a whole, then what was mended of articles: the most common kinds."""
     if not file.stat().st_size:
         return
-    found = Counter(ledger.kind(row["what"]) for _, row in jsonl.read(file)).most_common()
+    notes, kinds = list[str](), Counter[str]()
+    for _, row in jsonl.read(file):
+        if row["article_id"]:
+            kinds[ledger.kind(row["what"])] += 1
+        else:
+            notes.append(f"{row['where']}: {row['what']}")
+    for note in notes[:KINDS]:
+        print(f"note: {printable(note)}")
+    if others := len(notes[KINDS:]):
+        print(f"note: {others:,} others (each in {file})")
+    found = kinds.most_common()
     for what, count in found[:KINDS]:
         print(f"mended {count:,}: {printable(what)} (each in {file})")
     if rest := found[KINDS:]:

@@ -13,6 +13,7 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from stance import jsonl
+from stance.corpora.numbered import Numbered
 from stance.corpora.offsets import locate
 from stance.corpora.regions import KINDS, LINK, TARGET, Drawing, Region, Relation, Traced, draw, trace
 from stance.corpora.source import Dropped, Found, Repair, files
@@ -138,12 +139,13 @@ def read(source: SourceConfig) -> Iterator[Found]:
     Raises:
         StanceError: nothing is there, it is another export, or the project has another labelling configuration.
     """
+    unnamed = Numbered()
     for file in files(Path(source.path), "*.json", "what Label Studio exports as JSON"):
         for number, task in enumerate(jsonl.elements(file), 1):
-            yield from _task(task, file, number, source.labels)
+            yield from _task(task, file, number, source.labels, unnamed)
 
 
-def _task(task: Any, file: Path, number: int, labels: Mapping[str, str]) -> Iterator[Found]:
+def _task(task: Any, file: Path, number: int, labels: Mapping[str, str], unnamed: Numbered) -> Iterator[Found]:
     where = f"{file}:{number}"
     data = task.get("data") if isinstance(task, dict) else None
     if not isinstance(data, dict) or "annotations" not in task:
@@ -152,7 +154,7 @@ def _task(task: Any, file: Path, number: int, labels: Mapping[str, str]) -> Iter
     if "text" not in data:
         raise _other(where, "data.text", ", ".join(data) or "no data")
     row = {name: str(data[name]) for name in FIELDS if data.get(name) is not None}
-    key = str(data["id"]) if data.get("id") not in (None, "") else _key(task, file, number)
+    key = str(data["id"]) if data.get("id") not in (None, "") else unnamed.name(task, file, number)
     try:
         article = article_from_json({"id": key, "text": data["text"], **row}, where)
     except StanceError as error:
@@ -170,14 +172,6 @@ def _task(task: Any, file: Path, number: int, labels: Mapping[str, str]) -> Iter
         yield from remarks
     ordered = tuple(note for _, note in sorted(numbered, key=lambda pair: pair[0]))
     yield replace(article, exhaustive=bool(complete) and all(complete), annotations=ordered)
-
-
-def _key(task: Mapping[str, Any], file: Path, number: int) -> str:
-    """Names a task without an id of its own by its project, if known: each export has another file name."""
-    counted, project = task.get("id"), task.get("project")
-    if counted is None:
-        return f"{file.stem}-{number}"
-    return f"project-{project}-{counted}" if isinstance(project, int) else f"{file.stem}-{counted}"
 
 
 def _annotation(

@@ -27,6 +27,7 @@ from stance.scoring.scores import (
     estimates,
     flat,
     known,
+    pointless,
     present,
     rates,
     slice_rates,
@@ -51,8 +52,8 @@ class Report:
     `without_places` asks by canonical names alone, `as_printed` by the passage's own words, `phenomena` takes the
     annotated pairs with one tag. `annotated_baselines` learn from annotated pairs and answer annotated pairs. `kept`
     says how the artifact's thresholds fare, by way of asking, and is empty when it has none. All but that is over the
-    labels that each row's corpus knows; macro-F1 is over those that some corpus knows, of annotated pairs over those
-    that they have: without sampled pairs there may be no neutral one.
+    labels that each row's corpus knows; macro-F1 is over those that some corpus knows, and no other label has scores.
+    Of annotated pairs it is over the labels that they have: without sampled pairs there may be no neutral one.
     """
 
     split: str
@@ -114,10 +115,10 @@ class Report:
 def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], config: EvaluationConfig) -> Report:
     """Score the exported predictor and the baselines, which learn from `rows["train"]`, on one split."""
     examples = rows[config.split]
-    scored = partial(rates, labels=choices(examples))
+    scored, unknown = partial(rates, labels=choices(examples)), pointless(choices(examples))
 
     def estimate(answers: Answers, of: Rates = scored) -> dict[str, Estimate]:
-        return _estimates(answers, config, of)
+        return {name: found for name, found in _estimates(answers, config, of).items() if name not in unknown}
 
     def estimate_slice(kept: npt.NDArray[np.bool_]) -> dict[str, Estimate]:
         return estimate(answers.only(kept), slice_rates(answers.references[kept]))
@@ -261,7 +262,7 @@ def names_alone(report: Report) -> list[list[str]]:
 
 
 def per_class(report: Report) -> list[list[str]]:
-    """Rows for a reader: precision, recall and F1 of each label, with its count."""
+    """Rows for a reader: precision, recall and F1 of each label that some corpus knows, with its count."""
     counts = Counter(example.stance.value for example in report.examples)
     scores = report.scores[MODEL]
     return [
@@ -275,6 +276,7 @@ def per_class(report: Report) -> list[list[str]]:
                 str(scores[f"{label}_f1"]),
             ]
             for label in LABELS
+            if f"{label}_f1" in scores
         ),
     ]
 

@@ -58,6 +58,11 @@ def scores_of(label: str) -> tuple[str, str, str]:
     return f"{label}_precision", f"{label}_recall", f"{label}_f1"
 
 
+def pointless(labels: Sequence[int]) -> set[str]:
+    """The names of the scores of labels that are none of the classes `labels` (see `choices`): they tell nothing."""
+    return {name for index, label in enumerate(LABELS) if index not in labels for name in scores_of(label)}
+
+
 def present(references: npt.NDArray[np.int64]) -> tuple[int, ...]:
     """The classes that some row has; of no rows all."""
     return tuple(np.unique(references).tolist()) or ALL
@@ -160,12 +165,10 @@ class StanceScore(evaluate.Metric):  # type: ignore[misc]
 
 
 def score(examples: Sequence[Example], answers: Sequence[int] | npt.NDArray[np.int64]) -> dict[str, float]:
-    """`StanceScore` of class indices, shape `(examples,)`, over the labels that the examples' corpora know."""
-    references = [LABELS.index(example.stance) for example in examples]
-    found: dict[str, float] = StanceScore().compute(
-        predictions=answers, references=references, labels=choices(examples)
-    )
-    return found
+    """`StanceScore` of class indices, shape `(examples,)`, over and of the labels that the examples' corpora know."""
+    references, labels = [LABELS.index(example.stance) for example in examples], choices(examples)
+    found: dict[str, float] = StanceScore().compute(predictions=answers, references=references, labels=labels)
+    return {name: value for name, value in found.items() if name not in pointless(labels)}
 
 
 def flat(prefix: str, values: Mapping[str, Estimate]) -> dict[str, float]:
@@ -197,7 +200,11 @@ def together(articles: Sequence[Name], texts: Sequence[str]) -> list[Name]:
 
 
 def independent(examples: Sequence[Example]) -> npt.NDArray[np.str_]:
-    """The article of each example, as bootstrap and bounds count articles: those of one passage are copies, and one."""
+    """The article of each example, as bootstrap and bounds count articles: those of one passage are copies, and one.
+
+    Copies of which the same evidence is asked about are two at most: it may stand in its context in some of them and
+    alone in others (`examples.alone`).
+    """
     names = together([example.article_id for example in examples], [example.text for example in examples])
     return np.array(names, np.str_)
 

@@ -8,6 +8,11 @@ from optuna.storages import RDBStorage
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
+"""Where a server listens unless its URL says otherwise."""
+HERE = ("127.0.0.1", "::1")
+"""What `localhost` is also called."""
+
 
 class Storage(RDBStorage):
     """Optuna's thread would end with the first sign of life that fails, and the trial count as one of a killed process.
@@ -31,7 +36,10 @@ class Storage(RDBStorage):
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two URLs name one database, whoever asks it; false for what is none, such as a folder."""
+    """Whether two URLs name one database, as far as can be seen; false for what is none, such as a folder.
+
+    Two users of a server, or options such as a search path, may stand for tables of their own: they are left alone.
+    """
     try:
         return _place(one) == _place(other)
     except (ArgumentError, ValueError):
@@ -42,4 +50,6 @@ def _place(text: str) -> tuple[object, ...]:
     url = make_url(text)
     if url.get_backend_name() == "sqlite":
         return ("sqlite", Path(url.database or "").resolve())
-    return (url.get_backend_name(), url.host, url.port, url.database)
+    name, host = url.get_backend_name(), (url.host or "").lower()
+    where = "localhost" if host in HERE else host
+    return (name, where, url.port or PORTS.get(name), url.database, url.username, url.query)

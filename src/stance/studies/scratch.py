@@ -1,6 +1,11 @@
-"""Folders for models that are thrown away. One that a killed process has left is removed by the next study."""
+"""Folders for models that are thrown away. One that a killed process has left is removed by the next study.
+
+A temporary folder may be shared by machines whose locks are their own, so each removes what it has left itself.
+"""
 
 import os
+import platform
+import re
 import shutil
 import stat
 import tempfile
@@ -10,7 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-PREFIX = "stance-study-"
+PREFIX = "stance-study-" + re.sub(r"\W", "_", platform.node()) + "-"
+"""With the name of this machine."""
 
 
 @contextmanager
@@ -25,7 +31,7 @@ def folder() -> Iterator[Path]:
 
 
 def _remove_left() -> None:
-    """Remove what killed processes of this user have left. No link is followed; a living process holds its lock."""
+    """Remove what killed processes of this user have left here. No link is followed; a living process holds its lock."""
     for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with suppress(OSError, Timeout):
             found, lock = left.lstat(), left / "lock"

@@ -31,8 +31,8 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from stance.errors import StanceError, hidden
 from stance.files import check_above
-from stance.records import LABELS, Example
-from stance.scoring.scores import choices, rates, scores_of
+from stance.records import Example
+from stance.scoring.scores import choices, pointless, rates
 from stance.settings.studies import SweepConfig
 from stance.studies import are_seeds, precision
 from stance.studies.database import Storage
@@ -70,8 +70,7 @@ class Tally:
 
 def check(config: SweepConfig, validation: Sequence[Example] = ()) -> None:
     """Refuse settings without a meaning, such as a score of a label that no corpus of the validation split knows."""
-    labels = [LABELS[index] for index in choices(validation)]
-    unknown = [name for label in LABELS if label not in labels for name in scores_of(label)]
+    unknown = pointless(choices(validation))
     metrics = [name for name in METRICS if name not in unknown]
     for name, known in (("metric", metrics), ("direction", DIRECTIONS), ("sampler", SAMPLERS), ("pruner", PRUNERS)):
         if (value := getattr(config, name)) not in known:

@@ -5,6 +5,7 @@ many processes share it: each takes every N-th of its rows, and the gradient is 
 N does not divide is filled up with rows whose pairs have no label and no weight.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -28,16 +29,17 @@ WAIT = timedelta(hours=12)
 
 
 def check_devices() -> None:
-    """Refuse more processes on this machine than it has GPUs: each takes one of its own.
+    """Refuse more processes on this machine than there are GPUs for: each takes one of its own.
 
     Raises:
         StanceError: there are more.
     """
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if gpus and processes_here() > gpus:
+        slurm = "; in Slurm each task has to see all: gpus_per_node, not gpus_per_task"
         raise StanceError(
-            f"{processes_here()} processes on this machine, GPUs: {gpus}; start at most {gpus}, or set "
-            "CUDA_VISIBLE_DEVICES= to train on the CPU"
+            f"{processes_here()} processes on this machine, GPUs that this process sees: {gpus}; start at most {gpus}, "
+            f"or set CUDA_VISIBLE_DEVICES= to train on the CPU{slurm if 'SLURM_JOB_ID' in os.environ else ''}"
         )
 
 

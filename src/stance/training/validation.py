@@ -21,10 +21,10 @@ from stance.scoring.scores import (
     choices,
     difference,
     independent,
+    pointless,
     present,
     rates,
     score,
-    scores_of,
 )
 from stance.training.batches import IGNORED, target
 from stance.training.objective import cross_entropy
@@ -85,7 +85,7 @@ class Validation:
 
         A label that no corpus of the split knows has no scores of its own.
         """
-        unknown = {name for i, label in enumerate(LABELS) if i not in self._labels for name in scores_of(label)}
+        unknown = pointless(self._labels)
         every = StanceScore().compute(predictions=answers, references=self._truth[numbers], labels=self._labels)
         found: dict[str, float] = {name: value for name, value in every.items() if name not in unknown}
         for index, label in enumerate(LABELS):
