@@ -635,7 +635,8 @@ def test_a_build_prints_notes_about_a_whole_corpus_first_and_in_full(
     for part in ("dev", "test", "train"):
         rows = [
             {"text": f"Town{part}{n % 3} met Port{part}{n % 3}.", "actor": f"Town{part}{n % 3}",
-             "date": "some day", "target": f"Port{part}{n % 3}", "stance": stances[n % 3], "annotator": f"{n // 3}"} for n in range(6)
+             "date": "some day", "target": f"Port{part}{n % 3}", "stance": stances[n % 3], "annotator": f"{n // 3}"}
+            for n in range(6)
         ]  # fmt: skip
         (folder / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     settings = [f"corpora.table.path={folder}", "corpora.table.splits=official"]

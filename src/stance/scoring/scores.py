@@ -202,8 +202,8 @@ def together(articles: Sequence[Name], texts: Sequence[str]) -> list[Name]:
 def independent(examples: Sequence[Example]) -> npt.NDArray[np.str_]:
     """The article of each example, as bootstrap and bounds count articles: those of one passage are copies, and one.
 
-    Copies of which the same evidence is asked about are two at most: it may stand in its context in some of them and
-    alone in others (`examples.alone`).
+    Copies may still be two: the same evidence may be a passage in its context in some and alone in others
+    (`examples.alone`).
     """
     names = together([example.article_id for example in examples], [example.text for example in examples])
     return np.array(names, np.str_)

@@ -31,7 +31,7 @@ def folder() -> Iterator[Path]:
 
 
 def _remove_left() -> None:
-    """Remove what killed processes of this user have left here. No link is followed; a living process holds its lock."""
+    """Remove what killed processes of this user have left here. No link is followed; living ones hold their locks."""
     for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with suppress(OSError, Timeout):
             found, lock = left.lstat(), left / "lock"
