@@ -30,6 +30,7 @@ from stance.predictor import StancePredictor
 from stance.reader import ArticleReader
 from stance.records import Annotation, Article, Mention, Stance, Triple, folded, overlap
 from stance.reporting.show import columns
+from stance.training import ancestry
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 RESAMPLES = 1000
@@ -76,6 +77,9 @@ def table(articles: Sequence[Article], read: Sequence[Sequence[Triple]]) -> list
 def run(options: argparse.Namespace) -> str:
     """Read the articles and return the table."""
     rows, manifest = dataset.load(options.dataset)
+    predictor = StancePredictor.load(options.artifact)
+    origin = predictor.metadata.get("checkpoint", {})
+    doubts = ancestry.check(manifest, origin, allowed=options.other_dataset, by="--other-dataset").values()
     ids = {row.article_id for row in rows[options.split]}
     articles = [article for article in corpora.read(options.corpus) if article.exhaustive and article.id in ids]
     if not articles:
@@ -83,11 +87,11 @@ def run(options: argparse.Namespace) -> str:
             f"{options.corpus}: no article of it is exhaustive and in {options.split} of {manifest.name}; "
             "give the corpus that the dataset was made of"
         )
-    reader = ArticleReader(StancePredictor.load(options.artifact), threshold=min(THRESHOLDS))
+    reader = ArticleReader(predictor, threshold=min(THRESHOLDS))
     read = [reader.read(article) for article in tqdm(articles, "reading", unit="article")]
     wanted = sum(counts(article, [])[2] for article in articles)
     annotated = f"{len(articles)} articles, {wanted:,} annotated triples that are not neutral"
-    return f"{annotated}\n{columns(table(articles, read))}"
+    return "\n".join([*doubts, annotated, columns(table(articles, read))])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,6 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--corpus", type=Path, default=Path("data/corpus"), help="its articles (%(default)s)")
     parser.add_argument(
         "--split", default="validation", choices=("train", "validation"), help="of the dataset (%(default)s)"
+    )
+    parser.add_argument(
+        "--other-dataset", action="store_true", help="read for a model that another dataset trained all the same"
     )
     return report(run, parser.parse_args(arguments))
 

@@ -15,7 +15,7 @@ from stance.building import dataset
 from stance.building.dataset import Manifest
 from stance.errors import StanceError, printable, replace_unprintable
 from stance.jobs import ARTIFACT, DATASET
-from stance.predictor import StancePredictor
+from stance.predictor import StancePredictor, load_version
 from stance.reader import ArticleReader
 from stance.records import Article
 from stance.reporting import show
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         manifest = dataset.read_manifest(options.dataset)
         report = _report(options.report)
-        predictor = StancePredictor.load(options.artifact, precision=str(report.get("precision", "int8")))
+        predictor, _ = load_version(options.artifact, str(report.get("precision", "int8")))
         _check_together(manifest, report, predictor, options)
         text = _text(options.article, "an article").strip()
         if not text:

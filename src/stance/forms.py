@@ -28,8 +28,8 @@ def pair_from_json(row: Mapping[str, Any], where: str) -> Pair:
         text=text,
         actor=string(row, "actor", where),
         target=string(row, "target", where),
-        actor_span=span(row.get("actor_span"), text, f"{where}: actor_span"),
-        target_span=span(row.get("target_span"), text, f"{where}: target_span"),
+        actor_span=_place(row.get("actor_span"), text, f"{where}: actor_span"),
+        target_span=_place(row.get("target_span"), text, f"{where}: target_span"),
     )
     _check_lengths(pair, f"{where}: ")
     return pair
@@ -195,16 +195,21 @@ def _mention(row: Any, text: str, where: str) -> Mention:
 
 def _printed(value: Any, text: str, where: str) -> None:
     """Refuse a mention's place whose words can't be asked about as a name."""
-    if found := span(value, text, where):
-        _words(text, found, where)
+    if found := _place(value, text, where):
         check_length(text[slice(*found)], f"{where}: mention")
 
 
 def _evidence(value: Any, text: str, where: str) -> Span:
-    found = span(value, text, where)
+    found = _place(value, text, where)
     if found is None:
         raise StanceError(f"{where}: expected [start, end], found null")
-    _words(text, found, where)
+    return found
+
+
+def _place(value: Any, text: str, where: str) -> Span | None:
+    """A span that holds words, or None for null."""
+    if found := span(value, text, where):
+        _words(text, found, where)
     return found
 
 
@@ -229,22 +234,43 @@ def check_pairs(pairs: Sequence[Pair]) -> None:
     """Refuse what can't be asked.
 
     Raises:
-        StanceError: a text or a name is empty, longer than is scored or no Unicode, or a span is none of its text.
+        StanceError: which pair it is, counted from 1, and why: a text or a name is no string, empty, longer than is
+            scored or no Unicode, or a span is none of its text or holds no words.
     """
-    for text in {pair.text for pair in pairs}:  # a long one may come with many pairs
-        check_string(text, "text")
-    for pair in pairs:
-        _check_lengths(pair)
-        _check_names(pair)
+    known = set[str]()  # a long text may come with many pairs
+    for number, pair in enumerate(pairs, 1):
+        try:
+            _check_pair(pair, known)
+        except StanceError as error:
+            raise StanceError(f"pair {number}: {error}") from error
 
 
-def _check_names(pair: Pair) -> None:
-    """Refuse names and places that can't be asked about."""
-    for role, value in (("actor", pair.actor), ("target", pair.target)):
-        check_string(value, role)
-    for role, given in (("actor_span", pair.actor_span), ("target_span", pair.target_span)):
-        if given is not None and not 0 <= given[0] < given[1] <= len(pair.text):
-            raise StanceError(
-                f"{role} {given}: no place in a text of {len(pair.text)} characters; expected (start, end) within it, "
-                "or None where it is not known"
-            )
+def _check_pair(pair: Pair, known: set[str]) -> None:
+    strings: tuple[tuple[str, Any], ...] = (("text", pair.text), ("actor", pair.actor), ("target", pair.target))
+    for role, value in strings:  # a table's empty cell is None or NaN
+        if not isinstance(value, str):
+            raise StanceError(f"{role} must be a string, found {type(value).__name__}")
+    if pair.text not in known:
+        check_string(pair.text, "text")
+        known.add(pair.text)
+    _check_lengths(pair)
+    for role, name in strings[1:]:
+        check_string(name, role)
+    _check_place(pair.actor_span, pair.text, "actor_span")
+    _check_place(pair.target_span, pair.text, "target_span")
+
+
+def _check_place(given: Any, text: str, role: str) -> None:
+    if given is None:
+        return
+    try:
+        start, end = given
+        words = text[start:end] if 0 <= start < end <= len(text) else None
+    except (TypeError, ValueError):  # as of a table: NaN, or numbers that are not whole
+        words = None
+    if words and not words.isspace():
+        return
+    raise StanceError(
+        f"{role} {reprlib.repr(given)}: {'no place' if words is None else 'holds no words'} in a text of {len(text)} "
+        "characters; expected (start, end) within it, or None where it is not known"
+    )

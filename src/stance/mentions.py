@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import islice, pairwise
+from threading import Lock
 
 import spacy
 from spacy.language import Language
@@ -53,7 +54,8 @@ _RAGGED = 0.85
 """Share of the longest wrapped line that every other one fills."""
 MAX_CHARACTERS = 1_000_000
 PIECE = 20_000
-BATCH = 16
+BATCH, PARSED_AT_ONCE = 16, 32
+_ZONE = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,17 @@ def pipeline(*, lemmas: bool = False, names: bool = True) -> Language:
 
 
 def parse(texts: Iterable[str]) -> Iterator[Parsed]:
-    """Sentences and candidates of each text, in order, computed in batches."""
-    for doc in pipeline().pipe(_checked(texts), batch_size=32):
-        yield Parsed(tuple(sentences(doc)), tuple(candidates(doc)))
+    """Sentences and candidates of each text, in order, computed in batches.
+
+    spaCy keeps every word that it has ever seen, and a service sees new ones for ever, but for a zone's: what it knows
+    of a batch ends with it, so that nothing of a `Doc` may leave. Two threads in one zone would end each other's.
+    """
+    nlp, left = pipeline(), _checked(texts)
+    while batch := list(islice(left, PARSED_AT_ONCE)):
+        with _ZONE, nlp.memory_zone():
+            parsed = nlp.pipe(batch, batch_size=PARSED_AT_ONCE)
+            found = [Parsed(tuple(sentences(doc)), tuple(candidates(doc))) for doc in parsed]
+        yield from found
 
 
 def pieces(text: str) -> Iterator[tuple[int, str]]:

@@ -103,10 +103,11 @@ class StancePredictor:
             pairs: the questions.
             abstain: say of each answer whether its confidence is below the threshold of its way of asking; where that
                 way alone has none, it always is.
-            report: is called, for some pairs after the others, with what the lengths that the model reads take away.
+            report: is called, when some pairs after the others are scored, with what the lengths that the model reads
+                took away from them.
 
         Raises:
-            StanceError: a text is too long, or the artifact has no threshold to abstain by.
+            StanceError: a pair can't be asked (see `check_pairs`), or the artifact has no threshold to abstain by.
         """
         if abstain:
             self.check_abstains()
@@ -173,16 +174,16 @@ class StancePredictor:
         scores = np.zeros((len(pairs), len(LABELS)), np.float32)
         for places in _chunks(pairs):
             rows, cuts = self.encoder.encode([pairs[place] for place in places])
-            if report:
-                report(cuts)
             for batch in _batches(rows, self.rows):
                 (logits,) = self._session.run(None, dict(collate(batch, self.encoder.settings.pad_id)))
                 for row, values in zip(batch, logits, strict=True):
                     scores[[places[number] for number in row.pairs]] = values[: len(row.pairs)]
+            if report:
+                report(cuts)
         return np.where(self._knows, scores, np.float32(MASKED))
 
 
-def load_version(artifact: str, precision: str) -> tuple[StancePredictor, str]:
+def load_version(artifact: str | Path, precision: str, *, threads: int = 0) -> tuple[StancePredictor, str]:
     """The model, and the sha256 that tells which version it is: another export may take its place at any time.
 
     Raises:
@@ -194,7 +195,7 @@ def load_version(artifact: str, precision: str) -> tuple[StancePredictor, str]:
     try:
         before = sha256(facts)
         try:
-            return StancePredictor.load(artifact, precision=precision), before
+            return StancePredictor.load(artifact, precision=precision, threads=threads), before
         finally:  # also where it fails: a file of the one, the facts of the other
             if sha256(facts) != before:
                 raise StanceError(replaced)

@@ -46,13 +46,18 @@ class StancePyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         with _asking():
             pairs = [pair_from_json(row, f"row {number}") for number, row in enumerate(rows, 1)]
             check_precision(precision)
-        with self.loading:  # outside of that: a damaged file is no mistake of the one who asks
-            if precision not in self.predictors:
-                self.predictors[precision] = StancePredictor.load(self.artifact, precision=precision)
+        predictor = self._predictor(precision)  # outside of that: a damaged file is no mistake of the one who asks
         with _asking():
-            answers = [answer.to_json() for answer in self.predictors[precision].predict(pairs, abstain=abstain)]
+            answers = [answer.to_json() for answer in predictor.predict(pairs, abstain=abstain)]
         columns = ["stance", "confidence", *LABELS, *(["abstained"] if abstain else [])]
         return pd.DataFrame(answers, model_input.index, columns)
+
+    def _predictor(self, precision: str) -> StancePredictor:
+        if precision not in self.predictors:  # who asks for one that is loaded does not wait for another one
+            with self.loading:
+                if precision not in self.predictors:
+                    self.predictors[precision] = StancePredictor.load(self.artifact, precision=precision)
+        return self.predictors[precision]
 
 
 @contextmanager

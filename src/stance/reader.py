@@ -7,7 +7,7 @@ of names.
 
 import re
 import warnings
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from heapq import merge
@@ -80,9 +80,10 @@ class ArticleReader:
         Raises:
             StanceError: the text is too long, or no Unicode.
         """
-        (parsed,) = mentions.parse([mentions.laid_out(article.text)])
-        called = _called(article.text, parsed)
-        questions = self._questions(article.text, called)
+        text = article.text.replace("\r\n", "\n")  # what spaCy and the model make of a line's end hangs on it
+        (parsed,) = mentions.parse([mentions.laid_out(text)])
+        called = _called(text, parsed)
+        questions = self._questions(text, called)
         found: list[Triple] = []
         while part := list(islice(questions, PART)):
             predictions = self.predictor.predict([pair for pair, _, _, _ in part], abstain=self.abstain)
@@ -92,9 +93,10 @@ class ArticleReader:
                 if p.stance != Stance.NEUTRAL and p.confidence >= self.threshold and not p.abstained
             )
         wholes = {c.mention.span: c.whole for c in called.candidates if c.whole is not None}
-        return sorted(
+        best = sorted(
             _best(found, wholes), key=lambda triple: (triple.evidence, triple.actor.start, triple.target.start)
         )
+        return list(_moved(best, article.text))
 
     def _questions(self, text: str, parsed: Parsed) -> Iterator[Question]:
         last = len(parsed.sentences) - 1
@@ -248,6 +250,22 @@ def _best(triples: Sequence[Triple], wholes: Wholes) -> list[Triple]:
             pairs.add(pair)
             beside.append(triple)
     return [triple for beside in kept.values() for triple in beside]
+
+
+def _moved(triples: Sequence[Triple], text: str) -> Iterator[Triple]:
+    """The triples with their places in `text`, which were found where each of its "\\r\\n" is "\\n"."""
+    ends = [found.start() - number for number, found in enumerate(re.finditer("\r\n", text))]
+
+    def moved(span: Span) -> Span:
+        start, end = (place + bisect_left(ends, place) for place in span)
+        return start, end
+
+    def placed(mention: Mention) -> Mention:
+        return Mention(mention.name, *moved(mention.span)) if mention.span else mention
+
+    for triple in triples:
+        evidence = tuple(map(moved, triple.evidence))
+        yield replace(triple, actor=placed(triple.actor), target=placed(triple.target), evidence=evidence)
 
 
 def _same(one: Triple, other: Triple, wholes: Wholes) -> bool:

@@ -45,8 +45,8 @@ MASKED = -1e4
 class Pair:
     """A question to the model: what is the stance of `actor` towards `target` in `text`?
 
-    The spans say where the passage prints the names; without them the name is looked up in the text, and a
-    name that the text does not print is fine too.
+    The spans, `(start, end)` in characters, say where the passage prints the names; without them the name is looked
+    up in the text, and a name that the text does not print is fine too.
     """
 
     text: str

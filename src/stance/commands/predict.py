@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -13,7 +14,8 @@ from stance.errors import StanceError
 from stance.files import check_output
 from stance.forms import pair_from_json
 from stance.jobs.serving import PredictJob
-from stance.predictor import StancePredictor
+from stance.lookup import cuts_words
+from stance.predictor import StancePredictor, load_version
 from stance.records import LABELS, Pair, Prediction
 
 ANSWER = {"stance", "confidence", *LABELS}
@@ -22,9 +24,9 @@ ABSTAINED = {"abstained"}
 
 def run(job: PredictJob) -> Path:
     """Score a JSON Lines file of {text, actor, target}; the answers come in the same order."""
-    predictor = StancePredictor.load(job.artifact, precision=job.precision, threads=job.threads)
+    predictor, _ = load_version(job.artifact, job.precision, threads=job.threads)
     check_output(Path(job.output), job.input, *files_of(Path(job.artifact), predictor.metadata))
-    rows = list(jsonl.read(Path(job.input)))
+    rows = _rows(Path(job.input))
     try:
         pairs = [pair_from_json(row, where) for where, row in rows]
         for where, row in rows:
@@ -35,6 +37,7 @@ def run(job: PredictJob) -> Path:
         if taken := sorted((ANSWER | ABSTAINED if job.abstain else ANSWER) & set(row)):
             raise StanceError(f"{where}: the answer would overwrite {', '.join(taken)}; rename these keys of the input")
     print(f"predict: {len(pairs)} pairs of {job.input} with {job.artifact} ({job.precision}) -> {job.output}")
+    _say_cutting(pairs)
     if job.abstain:
         predictor.check_abstains({pair.placed for pair in pairs})
     answers, cut = _answers(predictor, pairs, job.abstain)
@@ -45,6 +48,26 @@ def run(job: PredictJob) -> Path:
     output = Path(job.output)
     jsonl.write(output, ({**row, **a.to_json()} for (_, row), a in zip(rows, answers, strict=True)))
     return output
+
+
+def _rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """The input's rows and where they are; the pairs of a passage share one copy of it."""
+    rows, texts = list[tuple[str, dict[str, Any]]](), dict[str, str]()
+    for where, row in jsonl.read(path):
+        if isinstance(text := row.get("text"), str):
+            row["text"] = texts.setdefault(text, text)
+        rows.append((where, row))
+    return rows
+
+
+def _say_cutting(pairs: Sequence[Pair]) -> None:
+    """Say how many places cut a word: behind the first "é" those in bytes do, behind an emoji those in UTF-16."""
+    places = [(p.text, place) for p in pairs for place in (p.actor_span, p.target_span) if place]
+    if cutting := sum(cuts_words(text, place) for text, place in places):
+        print(
+            f"{cutting} of {len(places)} places begin or end inside a word: offsets count characters, not bytes or "
+            "UTF-16 units"
+        )
 
 
 def _answers(predictor: StancePredictor, pairs: Sequence[Pair], abstain: bool) -> tuple[list[Prediction], Cuts]:

@@ -12,7 +12,8 @@ class PredictJob:
     artifact: str = ARTIFACT
     """Directory of the artifact."""
     input: str = "data/examples/pairs.jsonl"
-    """JSON Lines of {text, actor, target}, and where they are known actor_span and target_span: [start, end]."""
+    """JSON Lines of {text, actor, target}, and where they are known actor_span and target_span: [start, end], counted
+    in characters (Unicode code points, as Python counts), not in bytes or UTF-16 units."""
     output: str = "outputs/predictions.jsonl"
     """JSON Lines of the input's rows, in their order, each with stance, confidence and the three probabilities."""
     precision: str = "int8"

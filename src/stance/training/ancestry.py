@@ -37,13 +37,16 @@ def started_from(config: TrainingConfig) -> Path | None:
     return initial if config.initial and (initial / "checkpoint.json").is_file() else None
 
 
-def check(manifest: Manifest, about: Mapping[str, Any], *, allowed: bool) -> dict[str, str]:
+def check(
+    manifest: Manifest, about: Mapping[str, Any], *, allowed: bool, by: str = "other_dataset=true"
+) -> dict[str, str]:
     """Refuse to judge a model by a dataset that it was not trained with: its rows may have been training rows.
 
     Args:
         manifest: of the dataset at hand.
         about: what the model's checkpoint says of itself.
         allowed: take another dataset all the same.
+        by: the setting that allows it.
 
     Returns:
         The alerts about another dataset, its own or that of an ancestor: of a teacher, or of the weights it began with.
@@ -56,8 +59,8 @@ def check(manifest: Manifest, about: Mapping[str, Any], *, allowed: bool) -> dic
         )
         if not allowed:
             raise StanceError(
-                f"{found['other_dataset']}; name the dataset of the training, train again, or set other_dataset=true "
-                "if the two share no article"
+                f"{found['other_dataset']}; name the dataset of the training, train again, or set {by} if "
+                "the two share no article"
             )
     if others := [str(name) for name in about.get("ancestors", ()) if name != here]:
         found["foreign_ancestor"] = (
