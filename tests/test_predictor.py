@@ -484,6 +484,50 @@ def test_what_can_not_be_read_is_refused(fp32: StancePredictor, pair: Pair, mess
         fp32.predict([pair])
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"text": None}, "text must be a string, found NoneType"),
+        ({"actor": float("nan")}, "actor must be a string, found float"),
+        ({"target": None}, "target must be a string, found NoneType"),
+        ({"actor": " "}, "actor is empty"),
+        ({"target": "x" * 2001}, "name of 2,001 characters"),
+        ({"actor_span": (4, 5)}, r"actor_span \(4, 5\): holds no words in a text of 22 characters"),
+        ({"target_span": float("nan")}, "target_span nan: no place in a text of 22 characters"),
+        ({"target_span": (17.0, 21.0)}, r"target_span \(17\.0, 21\.0\): no place in a text"),
+        ({"target_span": (17,)}, r"target_span \(17,\): no place in a text"),
+    ],
+)
+def test_an_error_says_which_pair_can_not_be_asked(
+    fp32: StancePredictor, changes: dict[str, Any], message: str
+) -> None:
+    pair = Pair("Iran praised the plan.", "Iran", "plan")
+    with pytest.raises(StanceError, match=f"^pair 3: {message}"):
+        fp32.predict([pair, pair, replace(pair, **changes), pair])
+
+
+def test_places_may_be_numbers_of_numpy(fp32: StancePredictor) -> None:
+    pair = Pair("Iran praised the plan.", "Iran", "plan", (0, 4), (17, 21))
+    places: list[Any] = [(np.int64(start), np.int64(end)) for start, end in ((0, 4), (17, 21))]
+    assert fp32.predict([replace(pair, actor_span=places[0], target_span=places[1])]) == fp32.predict([pair])
+
+
+def test_pairs_are_reported_when_they_are_scored(exported: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    service, scored, seen = StancePredictor.load(exported.artifact), list[int](), list[int]()
+    run = service._session.run
+
+    class Counting:
+        def run(self, names: Any, inputs: Any) -> Any:
+            scored.append(1)
+            return run(names, inputs)
+
+    monkeypatch.setattr(service, "_session", Counting())
+    monkeypatch.setattr(predictor, "CHUNK", 2)
+    texts = [f"{name} praised the plan." for name in ("Iran", "Chad", "Peru", "Fiji")]
+    service.predict([Pair(text, text[:4], "plan") for text in texts], report=lambda _: seen.append(len(scored)))
+    assert seen == [2, 4]
+
+
 def test_no_batch_of_a_service_is_padded_to_more_tokens_than_it_may_have() -> None:
     lengths = [7, 1000, 300, 1000, 1000, 900, *[500] * 40, 1000, 3000, 3000, 9000, *[12] * 900]
     rows = [encoding.Encoded([0] * length, [], [], [], [number]) for number, length in enumerate(lengths)]

@@ -5,11 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,12 +22,13 @@ from hypothesis import strategies as st
 
 from conftest import CORPUS, Workplace, script
 from stance import jsonl, mentions, people, reader
+from stance.building import dataset
 from stance.errors import StanceError
 from stance.files import sha256
 from stance.forms import article_from_json
 from stance.predictor import Prediction, StancePredictor
 from stance.reader import ArticleReader
-from stance.records import Annotation, Article, Mention, Pair, Stance, Triple
+from stance.records import Annotation, Article, Mention, Pair, Span, Stance, Triple
 
 SENTENCES = [
     "Pakistan backed the Russian peace plan.", "Dr. Ruiz did not.", "“Never!” said the union's leader…", "Why?",
@@ -102,6 +106,47 @@ def test_sentences_cover_all_words_in_order_and_never_cross_a_blank_line(text: s
         assert not re.search(r"\n\s*\n|\u2029", sentence)
         end = stop
     assert not text[end:].strip()
+
+
+def test_what_is_read_of_articles_leaves_nothing_in_the_memory() -> None:
+    first, *others = (f"Minister Zorb{end} praised the Quux{end} treaty of Blarg{end}." for end in ("an", "ith", "ov"))
+    (whole,) = mentions.parse([first])  # what spaCy keeps for all times
+    strings = mentions.pipeline().vocab.strings
+    before = len(strings)
+    found = list(mentions.parse([*others, first]))
+    assert len(strings) == before
+    assert "Zorbith" not in strings
+    assert found[-1] == whole
+    assert {candidate.mention.name for candidate in found[0].candidates} >= {"Quuxith treaty"}
+
+
+def test_threads_read_articles_at_once() -> None:
+    """The memory of what spaCy knows of one thread's articles must not end with those of another one."""
+    some = [f"Minister Zorb{n} praised the Quux{n} treaty of Blarg{n}, as Oman{n} did." for n in range(40)]
+    expected = [next(mentions.parse([text])) for text in some]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda text: next(mentions.parse([text])), some)) == expected
+
+
+def test_a_line_end_of_two_characters_is_read_as_one(predictor: StancePredictor) -> None:
+    rows = [article_from_json(row, where) for where, row in jsonl.read(CORPUS / "part-08.jsonl")][:3]
+    for row in rows:
+        text = "\n\n".join("\n".join(textwrap.wrap(part, 60)) for part in row.text.split("\n\n"))
+        both = [in_words(predictor, article) for article in (text, text.replace("\n", "\r\n"))]
+        assert both[0] == both[1] != []
+
+
+def in_words(predictor: StancePredictor, text: str) -> list[tuple[Any, ...]]:
+    """What is read of a text, with what it prints at each place."""
+
+    def printed(span: Span | None) -> str:
+        assert span
+        return text[slice(*span)].replace("\r\n", "\n")
+
+    return [
+        (t.stance, t.confidence, *((m.name, printed(m.span)) for m in (t.actor, t.target)), *map(printed, t.evidence))
+        for t in ArticleReader(predictor, threshold=0).read(Article("a", text))
+    ]
 
 
 @given(text=texts())
@@ -722,3 +767,23 @@ def test_the_script_counts_what_is_read_of_a_split(
     jsonl.write(tmp_path / "other.jsonl", [{"id": "other", "text": "Iran met.", "exhaustive": True, "annotations": []}])
     assert script("benchmark_reading").main([*paths, "--corpus", str(tmp_path / "other.jsonl")]) == 2
     assert "no article of it is exhaustive and in validation" in capsys.readouterr().err
+
+
+def test_a_model_of_another_dataset_is_not_judged_by_its_articles(
+    exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifact = Path(shutil.copytree(exported.artifact, tmp_path / "artifact"))
+    facts = json.loads((artifact / "stance.json").read_text("utf-8"))
+    facts["checkpoint"]["dataset_sha256"] = "b" * 64
+    jsonl.write_json(artifact / "stance.json", facts)
+    rows, manifest = dataset.load(exported.dataset)
+    article = {"id": rows["validation"][0].article_id, "text": "Iran met.", "exhaustive": True, "annotations": []}
+    jsonl.write(tmp_path / "corpus.jsonl", [article])
+    options = [f"--artifact={artifact}", f"--dataset={exported.dataset}", f"--corpus={tmp_path}/corpus.jsonl"]
+    assert script("benchmark_reading").main(options) == 2
+    said = f"the model was trained with dataset {'b' * 12}, this one is {manifest.sha256[:12]}"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert "or set --other-dataset if the two share no article" in line
+    assert script("benchmark_reading").main([*options, "--other-dataset"]) == 0
+    assert capsys.readouterr().out.startswith(said)

@@ -68,6 +68,12 @@ def test_request_with_a_span_outside_its_text_is_refused(span: list[int]) -> Non
         pair_from_json(request(target_span=span), "in.jsonl:3")
 
 
+def test_request_with_a_span_of_white_space_is_refused() -> None:
+    gap = TEXT.index(" ")
+    with pytest.raises(StanceError, match=rf"in\.jsonl:3: actor_span: span \[{gap}, {gap + 1}\] holds no words"):
+        pair_from_json(request(actor_span=[gap, gap + 1]), "in.jsonl:3")
+
+
 @pytest.mark.parametrize("span", [[0], [0, 1, 2], "08", {"start": 0}, [0.0, 8.0], [False, True], 8])
 def test_request_whose_span_is_no_span_is_refused(span: Any) -> None:
     with pytest.raises(StanceError, match=r"in\.jsonl:3: actor_span: expected \[start, end\] or null, found"):

@@ -1275,6 +1275,63 @@ def test_predict_says_what_of_long_texts_is_not_read(
     assert "longer than the model reads: of 5 pairs: passage windowed 1 (20.0%)" in capsys.readouterr().out
 
 
+def test_predict_says_how_many_places_cut_a_word(
+    exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [f"artifact={exported.artifact}", f"input={tmp_path}/pairs.jsonl", f"output={tmp_path}/out.jsonl"]
+    text = "Café owners in Mali backed the plan."
+    row = {"text": text, "actor": "Mali", "target": "the plan"}
+    start = text.index("Mali")
+    in_bytes = len(text[:start].encode())
+    right, wrong = ({**row, "actor_span": [place, place + 4]} for place in (start, in_bytes))
+    requests(tmp_path / "pairs.jsonl", [row, right])
+    script("predict").main(settings)
+    assert "inside a word" not in capsys.readouterr().out
+    requests(tmp_path / "pairs.jsonl", [row, right, wrong])
+    script("predict").main(settings)
+    said = "1 of 2 places begin or end inside a word: offsets count characters, not bytes or UTF-16 units"
+    assert said in capsys.readouterr().out.splitlines()
+
+
+def test_predict_keeps_one_copy_of_a_passage(
+    exported: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, predict = list[Pair](), StancePredictor.predict
+
+    def noted(self: StancePredictor, pairs: list[Pair], **options: Any) -> Any:
+        asked.extend(pairs)
+        return predict(self, pairs, **options)
+
+    monkeypatch.setattr(StancePredictor, "predict", noted)
+    source = requests(tmp_path / "pairs.jsonl", [{**ROWS[0], "actor": actor} for actor in ("Pakistan", "Iran", "Oman")])
+    script("predict").main([f"artifact={exported.artifact}", f"input={source}", f"output={tmp_path}/out.jsonl"])
+    assert len({id(pair.text) for pair in asked}) == 1 < len(asked)
+
+
+def test_no_script_reads_two_exports_as_one(
+    exported: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifact = Path(shutil.copytree(exported.artifact, tmp_path / "artifact"))
+    facts, load, threads = artifact / "stance.json", StancePredictor.load, list[int]()
+
+    def meanwhile(*given: Any, **named: Any) -> StancePredictor:
+        threads.append(named["threads"])
+        found = load(*given, **named)
+        facts.write_text(facts.read_text() + " ")
+        return found
+
+    monkeypatch.setattr(StancePredictor, "load", meanwhile)
+    source = requests(tmp_path / "pairs.jsonl", ROWS)
+    replaced = f"{artifact}: another export took its place while it was read; run this again"
+    with pytest.raises(StanceError, match=re.escape(replaced)):
+        script("predict").main([f"artifact={artifact}", f"input={source}", f"output={tmp_path}/out.jsonl", "threads=3"])
+    (tmp_path / "report.json").write_text('{"scores": {}}')
+    paths = {"dataset": exported.dataset, "artifact": artifact, "report": tmp_path / "report.json"}
+    assert script("summary").main([f"--{name}={path}" for name, path in paths.items()]) == 2
+    assert replaced in capsys.readouterr().err
+    assert threads == [3, 0]
+
+
 def test_predict_without_input_file_is_refused(exported: Workplace, tmp_path: Path) -> None:
     with pytest.raises(StanceError, match=r"none\.jsonl: no such file; expected a JSON Lines file"):
         script("predict").main([f"artifact={exported.artifact}", f"input={tmp_path}/none.jsonl"])

@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import mlflow
@@ -139,6 +140,18 @@ def test_the_loaded_champion_answers_in_fp32_where_that_is_asked_for(
     assert loaded.predict(frame(pairs))["confidence"].tolist() != answers["confidence"].tolist()
     with pytest.raises(MlflowException, match="unknown precision 'fp16'; expected one of"):
         loaded.predict(frame(pairs), params={"precision": "fp16"})
+
+
+def test_who_asks_for_a_loaded_precision_waits_for_no_other(
+    loaded: mlflow.pyfunc.PyFuncModel, pairs: list[Pair]
+) -> None:
+    answers = list[pd.DataFrame]()
+    model = loaded.unwrap_python_model()
+    with model.loading:  # as while fp32 is loaded
+        asking = Thread(target=lambda: answers.append(model.predict(None, frame(pairs[:1]))), daemon=True)
+        asking.start()
+        asking.join(30)
+        assert len(answers) == 1
 
 
 def test_the_models_signature_is_explicit(loaded: mlflow.pyfunc.PyFuncModel) -> None:
