@@ -13,7 +13,7 @@ SCRIPTS = str(Path(__file__).resolve().parent)
 sys.path[:] = [p for p in sys.path if p != SCRIPTS] + [SCRIPTS]  # else evaluate.py would hide the package `evaluate`
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,20 @@ def table(articles: Sequence[Article], read: Sequence[Sequence[Triple]]) -> list
     return rows
 
 
+def of_split(articles: Iterable[Article], ids: Collection[str], manifest: dataset.Manifest) -> list[Article]:
+    """Those articles that a split's rows are of: rows of a mixture name their article after its corpus.
+
+    The corpus is the one that most of them are of, since another one may have an article of the same id.
+    """
+    names, everything = [source["name"] for source in manifest.config["corpora"]], list(articles)
+
+    def of(corpus: str) -> list[Article]:
+        mixed = len(names) > 1
+        return [article for article in everything if dataset.article_name(corpus, article.id, mixed=mixed) in ids]
+
+    return max(map(of, names), key=len)
+
+
 def run(options: argparse.Namespace) -> str:
     """Read the articles and return the table."""
     rows, manifest = dataset.load(options.dataset)
@@ -81,7 +95,7 @@ def run(options: argparse.Namespace) -> str:
     origin = predictor.metadata.get("checkpoint", {})
     doubts = ancestry.check(manifest, origin, allowed=options.other_dataset, by="--other-dataset").values()
     ids = {row.article_id for row in rows[options.split]}
-    articles = [article for article in corpora.read(options.corpus) if article.exhaustive and article.id in ids]
+    articles = of_split((article for article in corpora.read(options.corpus) if article.exhaustive), ids, manifest)
     if not articles:
         raise StanceError(
             f"{options.corpus}: no article of it is exhaustive and in {options.split} of {manifest.name}; "

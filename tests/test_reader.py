@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -752,6 +753,16 @@ def test_triples_are_counted_against_annotations() -> None:
         {"precision": 0.5, "recall": 0.25, "F1": 1 / 3}
     )
     assert float(benchmark.rates(np.zeros((2, 4)))["F1"]) == 0
+
+
+def test_articles_of_a_mixture_are_known_by_their_corpus() -> None:
+    articles = [Article("1", "Iran met."), Article("2", "Iraq met."), Article("3", "Oman met.")]
+    of_split = script("benchmark_reading").of_split
+    mixture = SimpleNamespace(config={"corpora": [{"name": "other"}, {"name": "news"}]})
+    alone = SimpleNamespace(config={"corpora": [{"name": "news"}]})
+    assert of_split(articles, {"other/3", "news/1", "news/2"}, mixture) == articles[:2]
+    assert of_split(iter(articles), {"1", "news/2"}, alone) == articles[:1]
+    assert of_split(articles, {"1", "2"}, mixture) == []
 
 
 @pytest.mark.slow

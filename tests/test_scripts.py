@@ -645,10 +645,13 @@ def test_a_build_prints_notes_about_a_whole_corpus_first_and_in_full(
     each = f"(each in {tmp_path}/dataset/repairs.jsonl)"
     assert lines[0].startswith(f"note: {folder}: 3 files of other kinds are left out (2 .xlsx, 1 .pdf); .csv")
     assert lines[1].startswith(f"note: {folder}/dev.jsonl:4: 3 times a text comes again behind rows of others")
-    assert lines[2:] == [
-        f"note: 2 others {each}",
-        f"mended 18: date … can't be read and was left out; write it as YYYY-MM-DD {each}",
-    ]
+    assert lines[1].endswith(f"(and 2 more such, each in {tmp_path}/dataset/repairs.jsonl)")
+    mended = f"mended 18: date … can't be read and was left out; write it as YYYY-MM-DD {each}"
+    assert lines[2:] == [mended]
+    monkeypatch.setattr("stance.commands.build_dataset.KINDS", 1)
+    script("build_dataset").main(["corpus=table", *settings, f"output={tmp_path}/dataset", *store(tmp_path)])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("mended", "note"))]
+    assert lines[1:] == [f"note: 3 others {each}", mended]
 
 
 def tiny_training(folder: Path, place: Workplace) -> list[str]:

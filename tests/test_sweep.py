@@ -578,13 +578,15 @@ def test_a_study_of_another_program_is_refused(tmp_path: Path, monkeypatch: pyte
         ("sqlite:///mlruns/mlflow.db", "sqlite:///mlruns/../mlruns/mlflow.db"),
         ("postgresql+psycopg://me:hunter2@db/all", "postgresql://me:secret@db:5432/all"),
         ("mysql://me:hunter2@localhost/all", "mysql+pymysql://me:secret@127.0.0.1:3306/all"),
+        ("mariadb://me:hunter2@db/all", "mariadb+pymysql://you:secret@db/all?charset=utf8mb4"),
+        ("postgresql://db/all?sslmode=require", "postgresql://db/all?connect_timeout=9"),
     ],
 )
 def test_a_database_that_is_mlflows_is_refused(storage: str, uri: str, tmp_path: Path) -> None:
     with pytest.raises(
         StanceError, match=r"tracking\.uri names the same .*; give each a database of its own"
     ) as caught:
-        script("sweep").main([f"dataset={tmp_path}", f"sweep.storage={storage}", f"tracking.uri={uri}"])
+        script("sweep").main([f"dataset={tmp_path}", f'sweep.storage="{storage}"', f'tracking.uri="{uri}"'])
     assert "hunter2" not in str(caught.value)
     assert "secret" not in str(caught.value)
     for other in ("sqlite:///mlruns/other.db", "http://localhost:5000", "mlruns", "postgresql://db/other"):
@@ -603,6 +605,7 @@ def test_a_database_that_is_mlflows_is_refused(storage: str, uri: str, tmp_path:
 def test_what_may_be_other_tables_of_a_server_is_taken(other: str) -> None:
     assert not database.same("postgresql://me@db/all?options=-csearch_path%3Da", other)
     assert database.same(other, other)
+    assert database.same(other, f"{other}{'&' if '?' in other else '?'}sslmode=require")
 
 
 def test_a_process_waits_for_the_run_of_the_one_that_began_the_study_but_for_none_that_will_not_come(

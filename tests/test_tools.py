@@ -203,6 +203,9 @@ def test_tasks_of_two_servers_under_one_number_are_two_articles_and_the_same_tex
     assert list(articles)[:2] == ["project-1-1", "project-1-2"]
     again = [item for item in items if isinstance(item, Dropped)]
     assert [item.article_id for item in again] == list(articles)[2:]
+    told = [item for item in items if isinstance(item, Repair)]
+    assert [item.article_id for item in told] == list(articles)[2:] * 2
+    assert told[0].what.startswith(f"project-1-1 is another text at {tmp_path / 'a.json'}:1: both are kept; ")
     (tmp_path / "b.json").rename(tmp_path / "later.json")
     assert {item.id for item in found("labelstudio", tmp_path) if isinstance(item, Article)} == articles.keys()
 

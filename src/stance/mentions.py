@@ -133,7 +133,10 @@ def pieces(text: str) -> Iterator[tuple[int, str]]:
 
 
 def docs(texts: Iterable[str]) -> Iterator[Doc]:
-    """Parses with lemmas and names of texts of at most `PIECE` characters, in order, in bounded memory."""
+    """Parses with lemmas and names of texts of at most `PIECE` characters, in order.
+
+    spaCy keeps every word of them, unlike `parse`: for one corpus, not for what goes on for ever.
+    """
     yield from pipeline(lemmas=True).pipe(texts, batch_size=BATCH)
 
 

@@ -46,15 +46,18 @@ def _tell_mended(file: Path) -> None:
     """Print what is to know of a corpus or file as a whole, then what was mended of articles: the most common kinds."""
     if not file.stat().st_size:
         return
-    notes, kinds = list[str](), Counter[str]()
+    notes, kinds = dict[str, list[str]](), Counter[str]()
     for _, row in jsonl.read(file):
+        what = ledger.kind(row["what"])
         if row["article_id"]:
-            kinds[ledger.kind(row["what"])] += 1
+            kinds[what] += 1
         else:
-            notes.append(f"{row['where']}: {row['what']}")
-    for note in notes[:KINDS]:
-        print(f"note: {printable(note)}")
-    if others := len(notes[KINDS:]):
+            notes.setdefault(what, []).append(f"{row['where']}: {row['what']}")
+    alike = list(notes.values())
+    for first, *more in alike[:KINDS]:
+        such = f" (and {len(more):,} more such, each in {file})" if more else ""
+        print(f"note: {printable(first)}{such}")
+    if others := sum(map(len, alike[KINDS:])):
         print(f"note: {others:,} others (each in {file})")
     found = kinds.most_common()
     for what, count in found[:KINDS]:

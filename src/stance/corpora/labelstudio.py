@@ -154,7 +154,9 @@ def _task(task: Any, file: Path, number: int, labels: Mapping[str, str], unnamed
     if "text" not in data:
         raise _other(where, "data.text", ", ".join(data) or "no data")
     row = {name: str(data[name]) for name in FIELDS if data.get(name) is not None}
-    key = str(data["id"]) if data.get("id") not in (None, "") else unnamed.name(task, file, number)
+    key, remark = (str(data["id"]), "") if data.get("id") not in (None, "") else unnamed.name(task, file, number)
+    if remark:
+        yield Repair(where, key, remark)
     try:
         article = article_from_json({"id": key, "text": data["text"], **row}, where)
     except StanceError as error:

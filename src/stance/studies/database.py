@@ -38,7 +38,7 @@ class Storage(RDBStorage):
 def same(one: str, other: str) -> bool:
     """Whether two URLs name one database, as far as can be seen; false for what is none, such as a folder.
 
-    Two users of a server, or options such as a search path, may stand for tables of their own: they are left alone.
+    Two search paths of PostgreSQL are tables of their own, and so may be those of two users, by the server's settings.
     """
     try:
         return _place(one) == _place(other)
@@ -52,4 +52,5 @@ def _place(text: str) -> tuple[object, ...]:
         return ("sqlite", Path(url.database or "").resolve())
     name, host = url.get_backend_name(), (url.host or "").lower()
     where = "localhost" if host in HERE else host
-    return (name, where, url.port or PORTS.get(name), url.database, url.username, url.query)
+    tables = (url.username, url.query.get("options")) if name == "postgresql" else ()
+    return (name, where, url.port or PORTS.get(name), url.database, *tables)
