@@ -22,7 +22,7 @@ RESUME ?=
 PRECISION ?= int8
 OUT := $(if $(filter quick,$(EXPERIMENT)),outputs,outputs/$(EXPERIMENT))
 # The corpora, a file of conf/mixture/; a preset of your own takes MIXTURE=everything if it is for all of them.
-MIXTURE ?= $(if $(filter everything distilled base gpu-base,$(EXPERIMENT)),everything,$(if $(filter public,$(EXPERIMENT)),public,own))
+MIXTURE ?= $(if $(filter everything distilled base base-again gpu-base,$(EXPERIMENT)),everything,$(if $(filter public,$(EXPERIMENT)),public,own))
 # A variable that has these names for somebody else must not stop what does not look at them.
 ifneq ($(filter run development clean,$(MAKECMDGOALS)),)
 ifneq ($(findstring command,$(origin experiment) $(origin model) $(origin resume) $(origin mixture) $(origin precision)),)

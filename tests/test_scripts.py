@@ -49,7 +49,7 @@ from test_public import write_seesaw
 
 NAMES = (
     "build_dataset", "train", "export", "evaluate", "predict", "transfer", "learning_curve", "review", "fetch_corpus",
-    "weak_label", "fetch_encoder", "bakeoff", "sweep",
+    "weak_label", "fetch_encoder", "bakeoff", "sweep", "average",
 )  # fmt: skip
 GROUPS = [
     (name, folder.name, option.stem)
@@ -114,7 +114,7 @@ def test_every_default_in_the_help_can_be_typed(name: str) -> None:
 def test_what_the_help_runs_several_times_are_values_of_a_setting_of_the_script(name: str) -> None:
     main = script(name).main
     shown = re.findall(r"-m {10}run once for each value of a list, as in (\S+)=(\S+)$", main.help(), re.MULTILINE)
-    if name == "fetch_encoder":  # one encoder, to one place
+    if name in ("fetch_encoder", "average"):  # one encoder, or one list of checkpoints, to one place
         assert "-m " not in main.help()
         assert shown == []
         return
@@ -331,6 +331,7 @@ def make(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         ("EXPERIMENT=gpu-base MODEL=mpnet_local", "tracking.model=stance-everything"),
         ("EXPERIMENT=base", "experiment=base dataset=outputs/dataset-everything output=outputs/base/checkpoint"),
         ("EXPERIMENT=distilled", "experiment=distilled dataset=outputs/dataset-everything"),
+        ("EXPERIMENT=base-again", "experiment=base-again dataset=outputs/dataset-everything"),
         ("EXPERIMENT=smoke MIXTURE=everything", "mixture=everything output=outputs/dataset-everything"),
         ("EXPERIMENT=../experiment/full", r"EXPERIMENT=../experiment/full: expected one of "),
         ("experiment=full", "make takes EXPERIMENT=, MODEL=, MIXTURE=, RESUME= and PRECISION= in capitals"),
@@ -412,9 +413,14 @@ def test_make_takes_one_preset_and_removes_nothing_else(goal: str, preset: str) 
     assert f"EXPERIMENT={preset}: expected one of" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["base", "gpu-base"])
+@pytest.mark.parametrize("name", ["base", "base-again", "gpu-base"])
 def test_presets_of_the_base_tier_keep_their_layout_with_another_encoder(name: str) -> None:
     assert script("train").main.compose([f"experiment={name}", "model=roberta_base"]).model.layout == "pair"
+
+
+def test_the_preset_of_a_further_epoch_begins_with_what_another_one_trained() -> None:
+    again, before = (script("train").main.compose([f"experiment={name}"]) for name in ("base-again", "base"))
+    assert (again.training.initial, again.dataset, again.model) == (before.output, before.dataset, before.model)
 
 
 def test_the_teacher_of_a_preset_is_what_another_one_trains() -> None:

@@ -45,7 +45,7 @@ def run(job: CurveJob) -> Path:
     rows, manifest = dataset.load(Path(job.dataset))
     rehearse(job.model, job.training, rows)
     curve.check_subsets(rows, job.training, job.curve)
-    if manifest.sha256 in ancestry.datasets(job.training):
+    if manifest.sha256 in ancestry.datasets(ancestry.ancestors(job.training)):
         raise StanceError(
             "training.initial and training.teacher: one has learned from all articles of this dataset, so that every "
             "point would know them; leave it out"

@@ -25,6 +25,19 @@ class TrainJob:
 
 
 @dataclass
+class AverageJob:
+    """Several checkpoints to one."""
+
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    checkpoints: list[str] = field(default_factory=list)
+    """Directories of two checkpoints or more, trained on this dataset from the same weights (training.initial)."""
+    dataset: str = DATASET
+    """Directory of the dataset that they were trained with; its validation split scores their average."""
+    output: str = "outputs/average/checkpoint"
+    """Directory of the checkpoint."""
+
+
+@dataclass
 class ExportJob:
     """A checkpoint to an artifact, registered in MLflow."""
 

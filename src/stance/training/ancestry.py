@@ -1,6 +1,6 @@
 """What a model has learned from, also by its teachers and the weights it starts from: held-out rows, perhaps."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def check(
         manifest: of the dataset at hand.
         about: what the model's checkpoint says of itself.
         allowed: take another dataset all the same.
-        by: the setting that allows it.
+        by: the setting that allows it, if there is one.
 
     Returns:
         The alerts about another dataset, its own or that of an ancestor: of a teacher, or of the weights it began with.
@@ -58,10 +58,8 @@ def check(
             "its rows may have been training rows"
         )
         if not allowed:
-            raise StanceError(
-                f"{found['other_dataset']}; name the dataset of the training, train again, or set {by} if "
-                "the two share no article"
-            )
+            otherwise = f", train again, or set {by} if the two share no article" if by else " or train again"
+            raise StanceError(f"{found['other_dataset']}; name the dataset of the training{otherwise}")
     if others := [str(name) for name in about.get("ancestors", ()) if name != here]:
         found["foreign_ancestor"] = (
             f"an ancestor of the model learned from another dataset ({others[0][:12]}, this one is {here[:12]}): the "
@@ -77,7 +75,14 @@ def learned_from(manifest: Manifest, config: TrainingConfig) -> list[str] | None
     """
     taught = manifest.corpora.get("train", {})
     found = {f"{s['format']}:{s['name']}" for s in manifest.config.get("corpora", ()) if s["name"] in taught}
-    for folder in _ancestors(config):
+    theirs = corpora(ancestors(config))
+    return None if theirs is None else sorted(found.union(theirs))
+
+
+def corpora(folders: Iterable[Path]) -> list[str] | None:
+    """What these models have learned from together; None if one of them does not say so."""
+    found = set[str]()
+    for folder in folders:
         file = folder / "checkpoint.json"
         theirs = model.about(folder).get("learned_from") if file.is_file() else None
         if theirs is None:
@@ -86,13 +91,14 @@ def learned_from(manifest: Manifest, config: TrainingConfig) -> list[str] | None
     return sorted(found)
 
 
-def datasets(config: TrainingConfig) -> list[str]:
-    """The fingerprints of all datasets that a training's ancestors have learned from, theirs included."""
-    folders = [folder for folder in _ancestors(config) if (folder / "checkpoint.json").is_file()]
-    return sorted(set().union(*(_datasets(folder) for folder in folders)))
+def datasets(folders: Iterable[Path]) -> list[str]:
+    """The fingerprints of all datasets that these models, and theirs before them, have learned from."""
+    ours = (folder for folder in folders if (folder / "checkpoint.json").is_file())
+    return sorted(set().union(*map(_datasets, ours)))
 
 
-def _ancestors(config: TrainingConfig) -> list[Path]:
+def ancestors(config: TrainingConfig) -> list[Path]:
+    """The teachers of a training, and what it starts from."""
     return [folder for _, folder in teachers(config)] + [Path(config.initial)] * bool(config.initial)
 
 

@@ -122,7 +122,7 @@ def _keeper(
         **about,
         "model": asdict(model_config),
         "training": asdict(trainer.recipe),
-        "ancestors": ancestry.datasets(trainer.recipe),
+        "ancestors": ancestry.datasets(ancestry.ancestors(trainer.recipe)),
         "knows": [name for i, name in enumerate(LABELS) if name in before or any(shares[i] >= 0 for shares in targets)],
         "job": job_digest(model_config, trainer.recipe, about.get("dataset_sha256", "")),
     }
