@@ -140,4 +140,6 @@ def test_parts_of_another_dataset_and_an_output_among_them_are_refused(place: Pa
         script("average").main([f"dataset={other}", parts, f"output={tmp_path}/mean", store])
     with pytest.raises(StanceError, match=r"/one: is read as part of .*/one; nothing was overwritten"):
         script("average").main([f"dataset={place}/dataset", parts, f"output={place}/one", store])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["other"]
+    with pytest.raises(StanceError, match="expected two different checkpoints or more"):
+        script("average").main([f"dataset={place}/dataset", f"output={tmp_path}/mean", store])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other"], "no run was begun for any of them"

@@ -33,20 +33,21 @@ def run(job: AverageJob) -> float:
     for read in (*folders, Path(job.dataset)):
         check_outside(output, read)
     rows, manifest = dataset.load(Path(job.dataset))
+    held = rows["validation"]
     doubts = dict[str, str]()
     for folder in folders:
         doubts |= ancestry.check(manifest, model.about(folder), allowed=False, by="")
-    print(f"average: {', '.join(job.checkpoints)} -> checkpoint in {output}")
+    checkpoint = averaging.average(folders)
+    print(f"average: {', '.join(job.checkpoints)} -> checkpoint in {output}, scored on {len(held):,} validation pairs")
     with (
-        resume.hold_work(output, name="average"),
+        resume.hold_work(output, name="average") as work,
         tracking.run(job.tracking, stage="average", settings=asdict(job)) as active,
     ):
+        tracking.give_up(resume.note(work / resume.RUN, active.id))  # that of one that was killed
         remove_leftovers(output)
         active.dataset(manifest, Path(job.dataset), "validation")
         active.warn(doubts)
-        checkpoint = averaging.average(folders)
-        print(f"scoring it on {len(rows['validation']):,} validation pairs")
-        scores = _scores(checkpoint, rows["validation"])
+        scores = _scores(checkpoint, held)
         facts = {"dataset_sha256": manifest.sha256, "commit": origin.git_commit()[0], "train_run": active.id}
         checkpoint.about.update(facts, validation=scores)
         with replace_directory(output, marker="checkpoint.json", own=model.ENTRIES) as place:
