@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from stance import tracking
 from stance.building import dataset
 from stance.files import check_outside, check_replaceable, remove_leftovers, replace_directory
 from stance.jobs.training import AverageJob
 from stance.network import inference, model
 from stance.network.precision import choose_precision
-from stance.records import Example
-from stance.scoring.scores import score
+from stance.records import MASKED, Example
+from stance.scoring.scores import known, score
 from stance.tracking import origin
 from stance.training import ancestry, averaging, resume
 
@@ -65,4 +67,4 @@ def run(job: AverageJob) -> float:
 def _scores(checkpoint: model.Checkpoint, rows: Sequence[Example]) -> dict[str, float]:
     """As a training's validation computes them, in the precision that one would take here."""
     answers = inference.logits(checkpoint, [row.pair() for row in rows], precision=choose_precision("auto"))
-    return score(rows, answers.argmax(1))
+    return score(rows, np.where(known(rows), answers, MASKED).argmax(1))
