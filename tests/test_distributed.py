@@ -487,6 +487,16 @@ def test_a_mistake_in_a_job_of_submitit_comes_back_as_one_line(
     assert last.endswith(said)
 
 
+@pytest.mark.slow
+def test_what_works_in_one_process_refuses_a_job_of_several_tasks(tmp_path: Path) -> None:
+    script = ROOT / "scripts" / "sweep.py"
+    tasks = "hydra/launcher=submitit_local", "hydra.launcher.tasks_per_node=2"
+    done = launch(sys.executable, script, "-m", *tasks, cwd=tmp_path)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: scripts/sweep.py works in one process, here are 2; set hydra.launcher.nodes=1")
+
+
 def test_slurm_where_there_is_none_comes_back_as_one_line(built: Workplace, tmp_path: Path) -> None:
     command = sys.executable, TRAIN, "-m", "hydra/launcher=submitit_slurm", *settings(tmp_path, built, "job")
     done = launch(*command, cwd=tmp_path)

@@ -303,6 +303,15 @@ def test_of_an_output_that_is_a_link_the_target_is_checked(tmp_path: Path) -> No
             write(tmp_path / "one")
 
 
+MOUNTED = Path("/dev/shm")  # noqa: S108
+
+
+@pytest.mark.skipif(not MOUNTED.is_mount(), reason=f"no disk is mounted at {MOUNTED}")
+def test_an_output_where_a_disk_is_mounted_is_refused() -> None:
+    with pytest.raises(StanceError, match=rf"^{MOUNTED}: a disk is mounted there"):
+        check_replaceable(MOUNTED, marker="m")
+
+
 @pytest.mark.parametrize(
     ("row", "match"),
     [

@@ -491,7 +491,9 @@ def test_the_review_lists_doubts_of_models_that_did_not_see_the_article(
     found = metrics(built, "review")
     assert 0 < found["out_of_fold_model_macro_f1"] < 1
     assert found["out_of_fold_majority_macro_f1"] < 0.34
-    assert "to look at" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "to look at" in said
+    assert "no unannotated pair" not in said
 
 
 def test_no_model_is_asked_about_an_article_that_it_learned(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -585,7 +587,9 @@ def test_a_review_of_a_corpus_of_two_labels_doubts_only_with_these(
     assert rows
     assert {row["predicted"] for row in rows} <= {"oppose", "support"}
     assert {row["corpus"] for row in rows} == {"stance-news"}
-    assert "0 to look at" in capsys.readouterr().out.splitlines()[-1], "no sampled pair can be neutral there"
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert "0 to look at" in last, "no sampled pair can be neutral there"
+    assert "as no unannotated pair was asked about" in last
 
 
 def test_articles_with_a_passage_in_common_are_in_one_fold() -> None:

@@ -1203,6 +1203,22 @@ def test_a_trial_that_kills_its_processes_is_given_up(encoder: str, tmp_path: Pa
     assert trial.state == TrialState.FAIL
 
 
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_trial_whose_process_ended_before_it_was_queued_again_is_not_lost(
+    encoder: str, tmp_path: Path, retries: int
+) -> None:
+    bench = Bench(tmp_path, encoder, trials=1, retries=retries)
+    number = dead(bench, begun=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "_requeue", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))  # a second Ctrl-C
+        with pytest.raises(KeyboardInterrupt):
+            study.give_back(bench.opened.study, number)
+    assert [trial.state for trial in bench.trials()] == [TrialState.FAIL]
+    bench.worker(retries=retries).run()
+    (again,) = study.counted(bench.trials())
+    assert (again.state, study.retried(again)) == (TrialState.COMPLETE, [number])
+
+
 @pytest.mark.slow
 def test_a_trial_that_was_handed_back_keeps_its_retries(encoder: str, tmp_path: Path) -> None:
     bench = Bench(tmp_path, encoder, trials=1, retries=1)

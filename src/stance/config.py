@@ -181,6 +181,11 @@ class Script(Generic[Job]):
         try:
             if elsewhere:
                 launch.join_slurm()
+                if launch.processes() > 1 and not self.many:
+                    raise StanceError(
+                        f"scripts/{self.name}.py works in one process, here are {launch.processes()}; set "
+                        "hydra.launcher.nodes=1 and hydra.launcher.tasks_per_node=1"
+                    )
             job = self._typed(config)
             output = getattr(job, "output", None)
             if many and output:

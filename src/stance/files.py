@@ -143,12 +143,14 @@ def check_replaceable(path: Path, *, marker: str, own: Set[str] | None = None) -
         own: names that an output may hold; anything else is somebody's work. None accepts all names.
 
     Raises:
-        StanceError: `path` or something above it is a file, nothing can be written there, or it holds files that are no
-            earlier output.
+        StanceError: `path` or something above it is a file, nothing can be written there, a disk is mounted there, or
+            it holds files that are no earlier output.
     """
     check_permitted(path)
     if path.exists() and not path.is_dir():
         raise StanceError(f"{path}: is a file; expected a directory to write to, nothing was overwritten")
+    if resolved(path).is_mount():
+        raise StanceError(f"{path}: a disk is mounted there, so it can't be replaced; expected a folder in it")
     if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():
         raise StanceError(
             f"{path}: holds files but no {marker}, so it is no earlier output of this command; "

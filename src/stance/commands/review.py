@@ -48,7 +48,7 @@ def run(job: ReviewJob) -> Path:
         tracking.give_up(begin(active.id))
         found = review.review(rows, asked, job.model, job.training, job.review)
         jsonl.write(Path(job.output), (_told(doubt, mixed=mixed) for doubt in found.doubts))
-        _show(found)  # also if MLflow is away
+        _show(found, sampled=sum(row.provenance == "sampled" for row in asked))  # also if MLflow is away
         active.sink({f"out_of_fold_{slug(name)}_macro_f1": v["macro_f1"].value for name, v in found.scores.items()}, 0)
         for name, text in found.alerts.items():  # which the training itself has printed
             active.alert(name, text)
@@ -56,10 +56,12 @@ def run(job: ReviewJob) -> Path:
     return Path(job.output)
 
 
-def _show(found: review.Review) -> None:
+def _show(found: review.Review, *, sampled: int) -> None:
     print(columns(review.table(found)))
-    for kind in ("label", "missed"):
-        print(f"{kind}: {sum(doubt.kind == kind for doubt in found.doubts)} to look at")
+    labels, missed = (sum(doubt.kind == kind for doubt in found.doubts) for kind in ("label", "missed"))
+    why = "no article is exhaustive, or no corpus knows neutral"
+    print(f"label: {labels} to look at")
+    print(f"missed: {missed} to look at" + ("" if sampled else f", as no unannotated pair was asked about: {why}"))
 
 
 def _rows(

@@ -33,7 +33,7 @@ class ReviewConfig:
     folds: int = 3
     """Models that are trained, each without its share of the articles."""
     candidates: float = 6.0
-    """Unannotated pairs that the models are asked about, for each annotation."""
+    """Unannotated pairs of exhaustively annotated articles that the models are asked about, for each annotation."""
     confidence: float = 0.9
     """Unannotated pairs that are called support or oppose with at least this probability are listed."""
     per_article: int = 6

@@ -286,8 +286,14 @@ def give_back(study: Study, number: int, *, retries: int | None = None) -> None:
         _requeue(study, trials[number], retries)
 
 
+def lost(study: Study) -> list[int]:
+    """Numbers of the trials whose process ended between "failed" and "queued again"."""
+    failed = (t for t in counted(study.get_trials(deepcopy=False)) if t.state == TrialState.FAIL)
+    return [trial.number for trial in failed if "verdict" not in trial.user_attrs]
+
+
 def _requeue(study: Study, trial: FrozenTrial, limit: int | None) -> None:
-    handed = sum(f"{HANDED_BACK}{number}" in study.user_attrs for number in retried(trial))
+    handed = sum(f"{HANDED_BACK}{number}" in study.user_attrs for number in (*retried(trial), trial.number))
     most = None if limit is None else limit + handed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)

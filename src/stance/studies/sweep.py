@@ -22,7 +22,7 @@ from stance.errors import StanceError
 from stance.studies import findings, free, precision
 from stance.studies import trial as trials
 from stance.studies.space import Settings, changed, draw
-from stance.studies.study import MISSED_BEATS, Opened, counted, give_back, pruner, retried, sampler, tally
+from stance.studies.study import MISSED_BEATS, Opened, counted, give_back, lost, pruner, retried, sampler, tally
 from stance.studies.trial import Plan, Record, TrialError
 
 Watch = Callable[[int, Settings], AbstractContextManager[Record]]
@@ -114,6 +114,8 @@ class Worker:
             begun = trial.user_attrs.get("begun") == trial.number
             if not begun and now - since > MISSED_BEATS * self.plan.config.heartbeat:
                 give_back(study, trial.number, retries=self.plan.config.retries)
+        for number in lost(study):
+            give_back(study, number, retries=self.plan.config.retries)
 
     def _next(self) -> FrozenTrial | None:
         """Run the next trial; None if it was not needed, or another process has taken it over."""
