@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from torch.onnx._internal.exporter import _onnx_program
 
 import tiny
 from conftest import Workplace, script
-from stance import export
+from stance import export, progress
 from stance.building import dataset
 from stance.encoding import PairEncoder, collate
 from stance.errors import StanceError
@@ -28,6 +29,7 @@ from stance.records import LABELS, MASKED, Example, Pair, without_places
 from stance.scoring.calibration import softmax
 from stance.scoring.scores import Answers
 from stance.settings.scoring import ExportConfig
+from stance.tracking import registry
 
 VALIDATION = tiny.examples(24, seed=2)
 
@@ -296,6 +298,25 @@ def test_an_output_that_is_no_artifact_is_refused(toy: Path, tmp_path: Path) -> 
     folder.mkdir()
     (folder / "thesis.tex").write_text("mine")
     refuses(toy, folder, r"holds files but no stance\.json.*nothing was overwritten")
+
+
+def test_what_takes_long_shows_how_far_it_is(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, config = tiny.examples(70), ExportConfig(max_label_changes=1.0)
+    export.write(toy, rows, config, output=tmp_path / "artifact", about={})
+    assert "pair" not in capsys.readouterr().err, "it takes no five seconds"
+    monkeypatch.setattr(progress, "PATIENCE", 0)
+    export.write(toy, rows, config, output=tmp_path / "artifact", about={})
+    bars = [line for line in re.split("[\r\n]+", capsys.readouterr().err) if "100%" in line]
+    names = ["fp32", "int8", "PyTorch", "int8 without places"]
+    assert [*dict.fromkeys(bar.partition(":")[0] for bar in bars)] == [f"validation, {name}" for name in names]
+    assert all(" 70/70 " in bar for bar in bars)
+
+
+def test_the_registry_need_not_score_an_export_again(exported: Workplace, validation: Sequence[Example]) -> None:
+    known = json.loads((exported.artifact / "stance.json").read_text())["validation"]["macro_f1"]
+    assert registry.macro_f1(exported.artifact, validation) == known
 
 
 def test_a_second_export_replaces_the_first(toy: Path, earlier: export.Exported, tmp_path: Path) -> None:

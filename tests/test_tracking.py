@@ -460,7 +460,7 @@ def rivals(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[E
 def test_an_artifact_is_scored_over_the_labels_that_the_rows_know(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [replace(row, labels=("oppose", "support")) for row in tiny.examples(6, labels=("oppose", "support"))]
     given = np.array([[0.6 if x == "neutral" else 0.3 if x == row.stance else 0.1 for x in LABELS] for row in rows])
-    asked = SimpleNamespace(probabilities=lambda pairs: given)
+    asked = SimpleNamespace(probabilities=lambda pairs, report: given)
     monkeypatch.setattr(registry.StancePredictor, "load", lambda artifact: asked)
     assert registry.macro_f1(Path("artifact"), rows) == 1
 

@@ -5,7 +5,7 @@ A module imports only from its own package and from what stands before it here (
 * serving   `errors` `files` `jsonl` `records` `settings` `forms` `lookup` `layouts` `encoding` `artifact` `predictor`
             (numpy, onnxruntime, tokenizers)
 * reading   `mentions` `people` `reader`                               (+ spacy)
-* building  `bootstrap` `corpora` `building` `weak`
+* building  `bootstrap` `progress` `corpora` `building` `weak`
             (+ datasets, datasketch, filelock, pyarrow, tqdm, xxhash, yaml, scipy, trafilatura, charset_normalizer,
             requests)
 * training  `network` `launch` `augmentation` `scoring` `export` `training` `reporting` `studies`

@@ -20,7 +20,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 import stance
-from stance import jsonl
+from stance import jsonl, progress
 from stance.artifact import FORMAT_VERSION, MODELS
 from stance.errors import StanceError
 from stance.files import replace_directory, sha256
@@ -98,7 +98,7 @@ def write(
         metadata = _metadata(folder, source, about)
         jsonl.write_json(folder / "stance.json", metadata)  # provisional: the predictor needs one to load
         logits = {precision: _logits(folder, precision, validation) for precision in ("fp32", "int8")}
-        logits["torch"] = torch_logits(source, [e.pair() for e in validation])
+        logits["torch"] = _reference(source, validation)
         asked = _among_known(validation, logits["int8"])
         risk = {"target_risk": config.target_risk, "risk_confidence": config.risk_confidence}
         trust = fit(_asked(folder, validation, asked), knows=source.knows, **risk)
@@ -223,9 +223,14 @@ def quantize(source: Path, target: Path) -> None:
     prepared.unlink()
 
 
-def _logits(folder: Path, precision: str, examples: Sequence[Example]) -> Logits:
+def _logits(folder: Path, precision: str, examples: Sequence[Example], how: str = "") -> Logits:
     predictor = StancePredictor.load(folder, precision=precision)
-    return predictor.logits([example.pair() for example in examples])
+    return progress.logits(predictor, examples, f"validation, {precision}{how}")
+
+
+def _reference(source: Checkpoint, examples: Sequence[Example]) -> Logits:
+    with progress.bar("validation, PyTorch", len(examples)) as done:
+        return torch_logits(source, [example.pair() for example in examples], report=done)
 
 
 def _among_known(examples: Sequence[Example], logits: Logits) -> Logits:
@@ -235,7 +240,8 @@ def _among_known(examples: Sequence[Example], logits: Logits) -> Logits:
 
 def _asked(folder: Path, validation: Sequence[Example], logits: Logits) -> Asked:
     """The rows and their int8 logits for each way of asking; where few have a place, all of them for both."""
-    bare = _among_known(validation, _logits(folder, "int8", [without_places(example) for example in validation]))
+    unplaced = [without_places(example) for example in validation]
+    bare = _among_known(validation, _logits(folder, "int8", unplaced, " without places"))
     placed = [i for i, example in enumerate(validation) if example.pair().placed]
     if len(placed) < min(FEW, len(validation)):
         placed = list(range(len(validation)))

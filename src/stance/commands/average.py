@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stance import tracking
+from stance import progress, tracking
 from stance.building import dataset
 from stance.files import check_outside, check_replaceable, remove_leftovers, replace_directory
 from stance.jobs.training import AverageJob
@@ -66,5 +66,7 @@ def run(job: AverageJob) -> float:
 
 def _scores(checkpoint: model.Checkpoint, rows: Sequence[Example]) -> dict[str, float]:
     """As a training's validation computes them, in the precision that one would take here."""
-    answers = inference.logits(checkpoint, [row.pair() for row in rows], precision=choose_precision("auto"))
+    pairs, precision = [row.pair() for row in rows], choose_precision("auto")
+    with progress.bar("validation", len(pairs)) as done:
+        answers = inference.logits(checkpoint, pairs, precision=precision, report=done)
     return score(rows, np.where(known(rows), answers, MASKED).argmax(1))

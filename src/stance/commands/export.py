@@ -46,7 +46,8 @@ def run(job: ExportJob) -> Path:
         active.warn(exported.trust.doubts())
         print(exported.parity, *exported.trust.lines(), sep="\n")
         if job.register:
-            version = registry.register(output, rows["validation"], name=job.tracking.model, run_id=active.id)
+            found = exported.validation["macro_f1"]
+            version = registry.register(output, validation, name=job.tracking.model, run_id=active.id, known=found)
             active.tag(model_version=version.version, alias=version.alias)
             print(f"registered {job.tracking.model} version {version.version} as {version.alias}: {version.reason}")
     return output

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from stance import jsonl, tracking
+from stance import jsonl, progress, tracking
 from stance.artifact import files_of
 from stance.files import check_output
 from stance.jobs.training import TransferJob
@@ -32,7 +32,7 @@ def run(job: TransferJob) -> float:
     with tracking.run(job.tracking, stage="transfer", settings=asdict(job)) as active:
         active.tag(train_run=origin.get("train_run", ""), export_run=predictor.metadata.get("export_run", ""))
         active.tag(dataset_sha256=origin.get("dataset_sha256", ""))  # which it was trained with
-        answers = {name: predictor.probabilities([row.pair() for row in part]) for name, part in rows.items()}
+        answers = {name: progress.probabilities(predictor, part, name) for name, part in rows.items()}
         found = transfer.score(answers, rows, job.transfer)
         trust = transfer.confidence(answers, rows, job.transfer, predictor)
         scores = {t.name: t.scores | c.estimates() for t, c in zip(found, trust, strict=True)}

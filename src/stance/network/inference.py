@@ -1,6 +1,6 @@
 """Answers of a checkpoint in PyTorch: for parity checks, teachers and experiments. Services use `stance.predictor`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,13 @@ Logits = npt.NDArray[np.float32]
 ROWS = 64
 
 
-def logits(checkpoint: Checkpoint, pairs: Sequence[Pair], *, precision: str = "fp32") -> Logits:
+def logits(
+    checkpoint: Checkpoint,
+    pairs: Sequence[Pair],
+    *,
+    precision: str = "fp32",
+    report: Callable[[int], object] | None = None,
+) -> Logits:
     """The scores of a checkpoint, shape `(pairs, 3)`, computed on the GPU where there is one.
 
     That of a label which the model never learned is `MASKED`.
@@ -23,6 +29,7 @@ def logits(checkpoint: Checkpoint, pairs: Sequence[Pair], *, precision: str = "f
         checkpoint: the model, which is left in evaluation mode.
         pairs: the questions.
         precision: `fp32`, or `bf16` for products in bf16, several times faster where the hardware has it.
+        report: is called with the number of pairs, when some after the others are answered.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = checkpoint.model.eval().to(device)
@@ -35,6 +42,8 @@ def logits(checkpoint: Checkpoint, pairs: Sequence[Pair], *, precision: str = "f
             answers = model(**_tensors(batch, checkpoint.encoding.pad_id, device)).float().cpu().numpy()
             for row, values in zip(batch, answers, strict=True):
                 scores[row.pairs] = values[: len(row.pairs)]
+            if report:
+                report(sum(len(row.pairs) for row in batch))
     return np.where(np.isin(LABELS, checkpoint.knows), scores, np.float32(MASKED))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stance import progress
 from stance.bootstrap import Estimate, Rates
 from stance.building.splits import SPLITS
 from stance.errors import StanceError
@@ -124,9 +125,9 @@ def score(predictor: StancePredictor, rows: Mapping[str, Sequence[Example]], con
         return estimate(answers.only(kept), slice_rates(answers.references[kept]))
 
     asked = {AS_ASKED: examples, BARE: [without_places(example) for example in examples]}
-    given = {way: predictor.probabilities([row.pair() for row in part]) for way, part in asked.items()}
+    given = {way: progress.probabilities(predictor, part, way.replace("_", " ")) for way, part in asked.items()}
     answers, unplaced = (Answers.to(examples, given[way]) for way in (AS_ASKED, BARE))
-    printed = predictor.probabilities([as_printed(example).pair() for example in examples])
+    printed = progress.probabilities(predictor, [as_printed(example) for example in examples], "names as printed")
     systems = {MODEL: answers}
     for name, found in baselines.probabilities(rows["train"], examples, seed=config.seed).items():
         systems[name] = replace(answers, probabilities=found)

@@ -23,6 +23,7 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 
 import stance
+from stance import progress
 from stance.artifact import read_metadata, verify
 from stance.errors import StanceError
 from stance.files import sha256
@@ -70,7 +71,9 @@ def check_name(name: str) -> None:
         raise StanceError(f"tracking.model={name}: expected a name without / : ? and quotation marks, for the registry")
 
 
-def register(artifact: Path, validation: Sequence[Example], *, name: str, run_id: str) -> Registered:
+def register(
+    artifact: Path, validation: Sequence[Example], *, name: str, run_id: str, known: float | None = None
+) -> Registered:
     """Log the artifact as a model of the active run, register it and give it an alias.
 
     It becomes the champion when its int8 macro-F1 on `validation` is higher than the present champion's on the
@@ -82,11 +85,12 @@ def register(artifact: Path, validation: Sequence[Example], *, name: str, run_id
         validation: the rows on which both are scored.
         name: of the registered model.
         run_id: of the active run.
+        known: the artifact's int8 macro-F1 on these rows, where it was computed before.
     """
     verify(artifact)
     if not sys.stderr.isatty():
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # its lines would stand in a log
-    value = macro_f1(artifact, validation)
+    value = macro_f1(artifact, validation) if known is None else known
     client = MlflowClient()
     champion = _champion(client, name)
     alias, reason = _compared(artifact, value, champion, validation)
@@ -107,7 +111,7 @@ def _compared(
         return CHAMPION, f"there was no champion{learned}"
     with _fetched(champion) as folder:
         try:
-            other = macro_f1(folder, validation)
+            other = macro_f1(folder, validation, "validation, champion")
         except StanceError as error:
             raise StanceError(
                 f"the champion, version {champion.version} of {champion.name}, can't be asked "
@@ -159,9 +163,9 @@ def _doubt(champion: Path, artifact: Path, *, better: bool) -> str:
     return datasets + f"may have taught it these rows: if it did, give the alias {CHAMPION} by hand"
 
 
-def macro_f1(artifact: Path, examples: Sequence[Example]) -> float:
-    """Macro-F1 of an artifact's int8 model."""
-    probabilities = StancePredictor.load(artifact).probabilities([e.pair() for e in examples])
+def macro_f1(artifact: Path, examples: Sequence[Example], what: str = "validation") -> float:
+    """Macro-F1 of an artifact's int8 model; `what` is the name of the progress bar."""
+    probabilities = progress.probabilities(StancePredictor.load(artifact), examples, what)
     return score(examples, only_known(probabilities, examples).argmax(1))["macro_f1"]
 
 
