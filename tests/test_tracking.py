@@ -592,7 +592,9 @@ def test_a_champion_whose_files_are_gone_is_refused(
     register(store, better, rows, "lost")
     held = client(store).get_model_version("lost", "1")
     shutil.rmtree(download_artifacts(f"models:/{held.name}/{held.version}", tracking_uri=store.uri))
-    with pytest.raises(StanceError, match=r"the files of the champion, version 1 of lost, can't be read"):
+    with pytest.raises(
+        StanceError, match=r"the files of the champion, version 1 of lost, can't be read \(\S+ holds no"
+    ):
         register(store, better, rows, "lost")
     assert len(client(store).search_model_versions("name='lost'")) == 1
 
@@ -632,6 +634,19 @@ def test_an_export_that_is_refused_registers_nothing_and_fails_its_run(
     assert "export.tolerance" in run.data.tags["stance.error"]
     assert run.data.tags["stance.alert_other_dataset"].endswith("its rows may have been training rows")
     assert not (tmp_path / "artifact").exists()
+
+
+def test_an_export_beside_a_champion_that_is_gone_is_refused_before_the_work(
+    exported: Workplace, rivals: tuple[Path, Path, list[Example]], store: TrackingConfig, tmp_path: Path
+) -> None:
+    register(store, rivals[0], rivals[2], "absent")
+    shutil.rmtree(download_artifacts("models:/absent/1", tracking_uri=store.uri))
+    names = [f"dataset={exported.dataset}", f"checkpoint={exported.checkpoint}", f"output={tmp_path}/artifact"]
+    with pytest.raises(StanceError, match=r"the files of the champion, version 1 of absent, can't be read"):
+        script("export").main([*names, *overrides(store), "tracking.model=absent"])
+    assert not (tmp_path / "artifact").exists()
+    script("export").main([*names, *overrides(store), "tracking.model=absent", "register=false"])
+    assert (tmp_path / "artifact").exists()
 
 
 def test_another_export_to_the_same_folder_is_refused(exported: Workplace, tmp_path: Path) -> None:

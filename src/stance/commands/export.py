@@ -1,5 +1,6 @@
 """A checkpoint to an artifact in MLflow's registry."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from stance.building import dataset
 from stance.files import check_outside, check_replaceable, remove_leftovers
 from stance.jobs.training import ExportJob
 from stance.network import model
+from stance.records import Example
 from stance.tracking import origin, registry
+from stance.tracking.runs import Run
 from stance.training import ancestry, resume
 
 
@@ -33,6 +36,8 @@ def run(job: ExportJob) -> Path:
         remove_leftovers(output)
         active.dataset(manifest, Path(job.dataset), "validation")
         active.warn(doubts)
+        if job.register:
+            registry.check_champion(job.tracking.model)
         active.tag(train_run=str(about.get("train_run", "")))
         facts = {
             "dataset_sha256": manifest.sha256,
@@ -46,8 +51,12 @@ def run(job: ExportJob) -> Path:
         active.warn(exported.trust.doubts())
         print(exported.parity, *exported.trust.lines(), sep="\n")
         if job.register:
-            found = exported.validation["macro_f1"]
-            version = registry.register(output, validation, name=job.tracking.model, run_id=active.id, known=found)
-            active.tag(model_version=version.version, alias=version.alias)
-            print(f"registered {job.tracking.model} version {version.version} as {version.alias}: {version.reason}")
+            _register(exported, validation, job.tracking.model, active)
     return output
+
+
+def _register(exported: export.Exported, validation: Sequence[Example], name: str, active: Run) -> None:
+    found = exported.validation["macro_f1"]
+    version = registry.register(exported.artifact, validation, name=name, run_id=active.id, known=found)
+    active.tag(model_version=version.version, alias=version.alias)
+    print(f"registered {name} version {version.version} as {version.alias}: {version.reason}")

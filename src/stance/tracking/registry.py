@@ -71,6 +71,18 @@ def check_name(name: str) -> None:
         raise StanceError(f"tracking.model={name}: expected a name without / : ? and quotation marks, for the registry")
 
 
+def check_champion(name: str) -> None:
+    """Refuse, before the work, a champion that nothing can be compared with.
+
+    Raises:
+        StanceError: its files are gone, or of another version of stance.
+    """
+    _no_bars_in_logs()
+    if champion := _champion(MlflowClient(), name):
+        with _fetched(champion, whole=False) as folder, _asking(champion, folder):
+            read_metadata(folder)
+
+
 def register(
     artifact: Path, validation: Sequence[Example], *, name: str, run_id: str, known: float | None = None
 ) -> Registered:
@@ -88,8 +100,7 @@ def register(
         known: the artifact's int8 macro-F1 on these rows, where it was computed before.
     """
     verify(artifact)
-    if not sys.stderr.isatty():
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # its lines would stand in a log
+    _no_bars_in_logs()
     value = macro_f1(artifact, validation) if known is None else known
     client = MlflowClient()
     champion = _champion(client, name)
@@ -102,6 +113,11 @@ def register(
     return Registered(version, alias, reason)
 
 
+def _no_bars_in_logs() -> None:
+    if not sys.stderr.isatty():
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
 def _compared(
     artifact: Path, value: float, champion: ModelVersion | None, validation: Sequence[Example]
 ) -> tuple[str, str]:
@@ -110,14 +126,8 @@ def _compared(
     if champion is None:
         return CHAMPION, f"there was no champion{learned}"
     with _fetched(champion) as folder:
-        try:
+        with _asking(champion, folder):
             other = macro_f1(folder, validation, "validation, champion")
-        except StanceError as error:
-            raise StanceError(
-                f"the champion, version {champion.version} of {champion.name}, can't be asked "
-                f"({str(error).replace(str(folder), 'its artifact')}); delete that version or give the alias "
-                f"{CHAMPION} to another one; then export again"
-            ) from error
         better = value > other
         doubt = _doubt(folder, artifact, better=better)
     return CHAMPION if better else CHALLENGER, (
@@ -211,20 +221,40 @@ def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
 
 
 @contextmanager
-def _fetched(version: ModelVersion) -> Iterator[Path]:
-    """A copy of a version's artifact, removed afterwards: MLflow would leave what it gets from a server."""
+def _asking(champion: ModelVersion, folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except StanceError as error:
+        raise StanceError(
+            f"the champion, version {champion.version} of {champion.name}, can't be asked "
+            f"({str(error).replace(str(folder), 'its artifact')}); delete that version or give the alias "
+            f"{CHAMPION} to another one; then export again"
+        ) from error
+
+
+@contextmanager
+def _fetched(version: ModelVersion, *, whole: bool = True) -> Iterator[Path]:
+    """A copy of a version's artifact, removed afterwards: MLflow would leave what it gets from a server.
+
+    Args:
+        version: which one.
+        whole: whether more than its `stance.json` is needed.
+    """
     with tempfile.TemporaryDirectory(prefix="stance-champion-") as copy:
         try:
             source = f"models:/{version.name}/{version.version}"
             with keeping(source):
-                folder = Path(mlflow.artifacts.download_artifacts(source, dst_path=copy))
-            (found,) = folder.glob("artifacts/*/stance.json")
+                held = mlflow.artifacts.list_artifacts(f"{source}/artifacts")
+                if not held:
+                    raise FileNotFoundError(f"{source} holds no artifact")
+                inside = f"{source}/{held[0].path}" + ("" if whole else "/stance.json")
+                folder = Path(mlflow.artifacts.download_artifacts(inside, dst_path=copy))
         except (MlflowException, OSError, ValueError) as error:
             raise StanceError(
                 f"the files of the champion, version {version.version} of {version.name}, can't be read "
                 f"({scrubbed(reason(error))}); if they are gone, restore them or delete that version; then export again"
             ) from error
-        yield found.parent
+        yield folder if whole else folder.parent
 
 
 def _log(artifact: Path, name: str, run_id: str, score: float) -> str:
