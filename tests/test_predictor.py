@@ -252,6 +252,8 @@ def test_given_span_and_looked_up_name_are_read_in_the_same_way(fp32: StancePred
     at = TEXT.index("Moscow")
     spans = Pair(TEXT, "Pakistan", "Moscow", (0, 8), (at, at + 6))
     assert fp32.logits([spans]).tolist() == fp32.logits([Pair(TEXT, "Pakistan", "Moscow")]).tolist()
+    arrays: Any = np.array([0, 8]), np.array([at, at + 6])  # as pandas gives the cells of a Parquet file
+    assert fp32.logits([Pair(TEXT, "Pakistan", "Moscow", *arrays)]).tolist() == fp32.logits([spans]).tolist()
 
 
 @pytest.mark.parametrize(

@@ -588,6 +588,10 @@ def test_half_a_surrogate_pair_of_json_is_no_byte_of_another_encoding(tmp_path: 
         ({"stance": {}}, "stance: expected text, found dict"),
         ({"actor": ""}, "the actor is empty"),
         ({"actor": "x" * 2001}, "actor of 2,001 characters; at most 2,000 are looked up"),
+        (
+            {"text": f"Ann backs {'y' * 2001}.", "target_start": 10, "target_end": 2011},
+            "target: mention of 2,001 characters; at most 2,000 are looked up",
+        ),
         ({"target": "\u200b"}, "the target is empty"),
         ({"stance": None}, "unknown stance ''"),
         ({"weight": "heavy"}, "weight: expected a number from 0, found 'heavy'"),

@@ -1,5 +1,6 @@
 """MLflow in a real SQLite store: what runs hold, how they end, which version is champion, which stores are refused."""
 
+import errno
 import json
 import logging
 import shutil
@@ -434,6 +435,50 @@ def test_an_equal_second_version_is_the_challenger(exported: Workplace, tmp_path
     assert "not above" in second.reason
     assert holder(config, config.model, "champion") == 1
     assert holder(config, config.model, "challenger") == 2
+
+
+@pytest.mark.parametrize("name", ["me@lab", "team #1"])
+def test_a_name_that_an_address_splits_is_compared_too(
+    store: TrackingConfig, rivals: tuple[Path, Path, list[Example]], name: str
+) -> None:
+    better, worse, rows = rivals
+    assert [register(store, folder, rows, name).alias for folder in (worse, better)] == ["champion", "champion"]
+
+
+def test_of_a_champion_only_what_answers_is_fetched(
+    store: TrackingConfig, rivals: tuple[Path, Path, list[Example]]
+) -> None:
+    register(store, rivals[0], rivals[2], "fetched")
+    with tracking.run(store, stage="fetch", settings={}):
+        champion = client(store).get_model_version("fetched", "1")
+        for whole, expected in ((True, registry.ASKED), (False, ("stance.json",))):
+            with registry._fetched(champion, whole=whole) as folder:
+                assert sorted(path.name for path in folder.iterdir()) == sorted(expected)
+
+
+def test_a_full_disk_is_not_taken_for_a_champion_that_is_gone(
+    store: TrackingConfig, rivals: tuple[Path, Path, list[Example]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(store, rivals[1], rivals[2], "full")
+
+    def full(*_: Any, **__: Any) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(registry.ModelsArtifactRepository, "download_artifacts", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        register(store, rivals[0], rivals[2], "full")
+
+
+def test_scores_that_no_version_keeps_are_told(
+    exported: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"artifact={exported.artifact}", f"dataset={exported.dataset}", f"output={tmp_path}/report.json"]
+    config = copied(exported, tmp_path)
+    script("evaluate").main([*names, *overrides(config), "tracking.model=mine"])
+    told = "this artifact is no version of the registered model mine (tracking.model): none keeps these scores"
+    assert told in capsys.readouterr().out
+    script("evaluate").main([*names, *overrides(config)])
+    assert "no version" not in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")

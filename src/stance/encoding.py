@@ -112,8 +112,8 @@ class PairEncoder:
         for index, pair in enumerate(pairs):
             ids, offsets = passages[pair.text]
             names = (pair.actor, pair.actor_span), (pair.target, pair.target_span)
-            places = [given or look(pair.text, name) for name, given in names]
-            anchors = [place and _tokens(place, offsets) for place in places]
+            places = [look(pair.text, name) if given is None else given for name, given in names]
+            anchors = [None if place is None else _tokens(place, offsets) for place in places]
             window = self._window(len(ids), [a for a in anchors if a])
             inside = [a and _within(a, window) for a in anchors]
             windowed += window != ((0, len(ids)),)

@@ -9,6 +9,7 @@ import numpy as np
 
 from stance import progress, tracking
 from stance.building import dataset
+from stance.errors import StanceError
 from stance.files import check_outside, check_replaceable, remove_leftovers, replace_directory
 from stance.jobs.training import AverageJob
 from stance.network import inference, model
@@ -36,9 +37,7 @@ def run(job: AverageJob) -> float:
         check_outside(output, read)
     rows, manifest = dataset.load(Path(job.dataset))
     held = rows["validation"]
-    doubts = dict[str, str]()
-    for folder in folders:
-        doubts |= ancestry.check(manifest, model.about(folder), allowed=False, by="")
+    doubts = _doubts(manifest, folders)
     checkpoint = averaging.average(folders)
     print(f"average: {', '.join(job.checkpoints)} -> checkpoint in {output}, scored on {len(held):,} validation pairs")
     with (
@@ -61,6 +60,18 @@ def run(job: AverageJob) -> float:
         if found < min(parts):
             active.warn({"worse_average": WORSE.format(found=found, least=min(parts))})
     print(f"validation macro-F1 {found:.3f}; of what it is the mean of: {', '.join(f'{part:.3f}' for part in parts)}")
+    return found
+
+
+def _doubts(manifest: dataset.Manifest, folders: Sequence[Path]) -> dict[str, str]:
+    """The alerts about what the parts have learned from; refuses parts of another dataset."""
+    found = dict[str, str]()
+    for folder in folders:
+        about = model.about(folder)
+        try:
+            found |= ancestry.check(manifest, about, allowed=False, by="")
+        except StanceError as error:
+            raise StanceError(f"{folder}: {error}") from error
     return found
 
 

@@ -11,7 +11,7 @@ from stance.jobs.training import EvaluateJob
 from stance.predictor import load_version
 from stance.reporting import plots
 from stance.reporting.show import columns
-from stance.scoring import evaluation
+from stance.scoring import baselines, evaluation
 from stance.scoring.evaluation import MODEL
 from stance.tracking import registry
 from stance.tracking.runs import Run
@@ -33,6 +33,8 @@ def run(job: EvaluateJob) -> float:
     origin, exported = predictor.metadata.get("checkpoint", {}), predictor.metadata.get("export_run", "")
     doubts = ancestry.check(manifest, origin, allowed=job.other_dataset)
     print(f"evaluate: {job.artifact} ({job.precision}) on {len(rows[split])} {split} pairs of {job.dataset}")
+    if (learned := len(rows["train"])) > baselines.MOST:
+        print(f"the baselines that weigh words learn from {baselines.MOST:,} of {learned:,} training pairs")
     if split in evaluation.USED:
         print(f"scores and confidence will look too good: {evaluation.USED[split]}")
     with tracking.run(job.tracking, stage="evaluate", settings=asdict(job)) as active:

@@ -212,6 +212,8 @@ def _annotation(line: _Line, offset: int, how: Form) -> tuple[Annotation, str]:
             raise StanceError(f"the {role} is empty")
         check_length(name, role)
     spans, mended = _spans(line, names)
+    for role, span in zip(names, spans, strict=True):
+        check_length(text.text[slice(*span)] if span else "", f"{role}: mention")
     evidence = _evidence(row, text, [span for span in spans if span])
     weight = rows.clean(row, "weight").text.strip()
     try:

@@ -23,6 +23,8 @@ CHANCE = "chance"
 BAG_OF_WORDS = "TF-IDF + logistic regression"
 NAMES_ONLY = "actor and target only"
 SYSTEMS = (MAJORITY, CHANCE, BAG_OF_WORDS, NAMES_ONLY)
+MOST = 100_000
+"""Rows that the logistic regressions learn from: what they need grows with the different words of all of them."""
 
 
 def predictions(
@@ -38,9 +40,12 @@ def probabilities(
 ) -> dict[str, Probabilities]:
     """Fit the baselines named in `systems` on `train`; probabilities of shape `(test, 3)`, by the baseline's name.
 
+    Of more than `MOST` rows so many are drawn by the seed for those that weigh words; the others count all labels.
     Labels that a row's corpus does not know get none, unless a baseline gives the others none either.
     """
-    labels = [LABELS.index(example.stance) for example in train]
+    labels, drawn = [LABELS.index(example.stance) for example in train], list(range(len(train)))
+    if len(train) > MOST:
+        drawn = sorted(np.random.default_rng(seed).choice(len(train), MOST, replace=False).tolist())
     recipes: dict[str, tuple[Pipeline | DummyClassifier, Callable[[Example], str]]] = {
         MAJORITY: (DummyClassifier(strategy="prior"), _names),
         CHANCE: (DummyClassifier(strategy="stratified", random_state=seed), _names),
@@ -50,9 +55,11 @@ def probabilities(
     result, possible = {}, known(test)
     for name in systems:
         classifier, text = recipes[name]
-        if len(set(labels)) == 1:  # there is nothing to fit
+        rows = drawn if isinstance(classifier, Pipeline) else range(len(train))
+        told = [labels[row] for row in rows]
+        if len(set(told)) == 1:  # there is nothing to fit
             classifier = DummyClassifier(strategy="prior")
-        classifier.fit([text(example) for example in train], labels)
+        classifier.fit([text(train[row]) for row in rows], told)
         found = np.zeros((len(test), len(LABELS)))
         found[:, classifier.classes_] = classifier.predict_proba([text(example) for example in test])
         if name == CHANCE:

@@ -18,14 +18,15 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
+from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 
 import stance
 from stance import progress
-from stance.artifact import read_metadata, verify
-from stance.errors import StanceError
+from stance.artifact import MODELS, read_metadata, verify
+from stance.errors import StanceError, no_room
 from stance.files import sha256
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Example
@@ -33,6 +34,8 @@ from stance.scoring.scores import only_known, score
 from stance.tracking.stores import keeping, reason, scrubbed
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+ASKED = "stance.json", "tokenizer.json", MODELS["int8"]
+"""The files of an artifact by which int8 answers; those of a base model are an eighth of it."""
 SIGNATURE = ModelSignature(
     inputs=Schema(
         [
@@ -180,13 +183,14 @@ def macro_f1(artifact: Path, examples: Sequence[Example], what: str = "validatio
 
 
 def annotate(name: str, digest: str, tags: dict[str, str]) -> str | None:
-    """Set tags on the version whose `stance.json` has this sha256; its number, or None when no version has it."""
+    """Set tags on the version whose `stance.json` has this sha256; its number, or None, which is told, if none has."""
     client = MlflowClient()
     for version in client.search_model_versions(f"name='{name}'"):
         if version.tags.get("stance.artifact") == digest:
             for key, value in tags.items():
                 client.set_model_version_tag(name, version.version, f"stance.{key}", value)
             return str(version.version)
+    print(f"this artifact is no version of the registered model {name} (tracking.model): none keeps these scores")
     return None
 
 
@@ -234,7 +238,7 @@ def _asking(champion: ModelVersion, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _fetched(version: ModelVersion, *, whole: bool = True) -> Iterator[Path]:
-    """A copy of a version's artifact, removed afterwards: MLflow would leave what it gets from a server.
+    """A copy of the files that are `ASKED`, removed afterwards: MLflow would leave what it gets from a server.
 
     Args:
         version: which one.
@@ -244,17 +248,20 @@ def _fetched(version: ModelVersion, *, whole: bool = True) -> Iterator[Path]:
         try:
             source = f"models:/{version.name}/{version.version}"
             with keeping(source):
-                held = mlflow.artifacts.list_artifacts(f"{source}/artifacts")
+                store = ModelsArtifactRepository(source)  # a path behind an address is lost where the name has "@"
+                held = store.list_artifacts("artifacts")
                 if not held:
                     raise FileNotFoundError(f"{source} holds no artifact")
-                inside = f"{source}/{held[0].path}" + ("" if whole else "/stance.json")
-                folder = Path(mlflow.artifacts.download_artifacts(inside, dst_path=copy))
+                for name in ASKED if whole else ASKED[:1]:
+                    folder = Path(store.download_artifacts(f"{held[0].path}/{name}", dst_path=copy)).parent
         except (MlflowException, OSError, ValueError) as error:
+            if no_room(error):
+                raise
             raise StanceError(
                 f"the files of the champion, version {version.version} of {version.name}, can't be read "
                 f"({scrubbed(reason(error))}); if they are gone, restore them or delete that version; then export again"
             ) from error
-        yield folder if whole else folder.parent
+        yield folder
 
 
 def _log(artifact: Path, name: str, run_id: str, score: float) -> str:
