@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -498,3 +499,30 @@ def test_a_refusal_leaves_the_reason_in_the_store_and_no_checkpoint(refused: Cli
     assert (run.info.status, run.data.tags["stance.error"][:12]) == ("FAILED", "StanceError:")
     assert not list(tmp_path.glob("checkpoint*"))
     assert json.loads((tmp_path / "dataset" / "manifest.json").read_text())["rows"]["train"] == 0
+
+
+HEAP = """
+import sys
+from pathlib import Path
+import torch
+from stance.network.memory import free
+
+def resident():
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(fields["VmRSS"].split()[0]) / 1024
+
+before = resident()
+tensors = [torch.ones(25_000) for _ in range(3000)]  # 100 kB each: the heap's, not pages of their own
+tensors = tensors[-1:]  # and one above them keeps the heap from shrinking by itself
+held = resident()
+free()
+print(held - before, resident() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux") or "glibc" not in platform.libc_ver(), reason="glibc's heap")
+def test_what_tensors_have_left_in_the_heap_is_given_back() -> None:
+    done = subprocess.run([sys.executable, "-c", HEAP], capture_output=True, text=True, check=True)
+    held, left = map(float, done.stdout.split())
+    assert held > 200, "MB that nobody uses"
+    assert left < held / 4

@@ -1,6 +1,5 @@
 """Studies train models only to ask them: bake-off, learning curve, review, sweep. Here: what they share."""
 
-import gc
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 
 from stance import jsonl
 from stance.errors import StanceError
 from stance.network import inference, model
 from stance.network.inference import Logits
+from stance.network.memory import free
 from stance.records import Example
 from stance.scoring.scores import ALL, choices
 from stance.settings.scoring import TransferConfig
@@ -43,13 +42,6 @@ def train_and_predict(
         free()
         checkpoint = model.load(result.checkpoint)
     return result, {name: inference.logits(checkpoint, [row.pair() for row in rows]) for name, rows in sets.items()}
-
-
-def free() -> None:
-    """Give back what a training has left: its trainer is in a circle with itself, and with an error that ended it."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def recipe_digest(models: ModelConfig, recipe: TrainingConfig, dataset_sha256: str) -> str:

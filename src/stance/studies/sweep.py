@@ -19,7 +19,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 from stance.errors import StanceError
-from stance.studies import findings, free, precision
+from stance.network.memory import free
+from stance.studies import findings, precision
 from stance.studies import trial as trials
 from stance.studies.space import Settings, changed, draw
 from stance.studies.study import MISSED_BEATS, Opened, counted, give_back, lost, pruner, retried, sampler, tally

@@ -19,9 +19,9 @@ from optuna.exceptions import OptunaError
 
 from stance import studies
 from stance.errors import MachineError, StanceError, no_room
+from stance.network.memory import free
 from stance.records import Example
 from stance.settings.studies import SweepConfig
-from stance.studies import free
 from stance.studies.space import Settings, Space, changed, extremes, grid, parse, undrawn, values
 from stance.studies.study import check
 from stance.training import finetuning, recipe, rehearsal

@@ -25,6 +25,7 @@ from stance import artifact, jsonl
 from stance.errors import MachineError, StanceError
 from stance.files import sha256, write_bytes
 from stance.network import inference, model
+from stance.network.memory import free
 from stance.network.precision import choose_precision
 from stance.records import LABELS, MASKED, SOMEONE, UNLABELLED, Example, Pair, Span, Stance, folded
 from stance.scoring.calibration import softmax
@@ -223,6 +224,8 @@ def _ask(folder: Path, pairs: Sequence[Pair], config: TrainingConfig) -> Shares:
                         write_bytes(paths[i], save({"logits": said}))
                 kept[i] = said
                 bar.update(len(said))
+        del checkpoint
+        free()
     learned = np.isin(LABELS, artifact.knows(about))
     return softmax(np.where(learned, np.concatenate([kept[i] for i in range(len(parts))]), MASKED))
 
