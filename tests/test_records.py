@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -308,8 +309,9 @@ MOUNTED = Path("/dev/shm")  # noqa: S108
 
 @pytest.mark.skipif(not MOUNTED.is_mount(), reason=f"no disk is mounted at {MOUNTED}")
 def test_an_output_where_a_disk_is_mounted_is_refused() -> None:
-    with pytest.raises(StanceError, match=rf"^{MOUNTED}: a disk is mounted there"):
-        check_replaceable(MOUNTED, marker="m")
+    told = rf"^{MOUNTED}: a disk is mounted there"
+    with tempfile.NamedTemporaryFile(dir=MOUNTED) as marker, pytest.raises(StanceError, match=told):
+        check_replaceable(MOUNTED, marker=Path(marker.name).name)
 
 
 @pytest.mark.parametrize(

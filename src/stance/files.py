@@ -149,13 +149,13 @@ def check_replaceable(path: Path, *, marker: str, own: Set[str] | None = None) -
     check_permitted(path)
     if path.exists() and not path.is_dir():
         raise StanceError(f"{path}: is a file; expected a directory to write to, nothing was overwritten")
-    if resolved(path).is_mount():
-        raise StanceError(f"{path}: a disk is mounted there, so it can't be replaced; expected a folder in it")
     if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():
         raise StanceError(
             f"{path}: holds files but no {marker}, so it is no earlier output of this command; "
             "nothing was overwritten: choose another output or empty it"
         )
+    if resolved(path).is_mount():
+        raise StanceError(f"{path}: a disk is mounted there, so it can't be replaced; expected a folder in it")
     foreign = sorted(p.name for p in path.iterdir() if p.name not in own) if own and path.is_dir() else []
     if foreign:
         raise StanceError(
