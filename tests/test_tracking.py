@@ -464,9 +464,26 @@ def test_a_full_disk_is_not_taken_for_a_champion_that_is_gone(
     def full(*_: Any, **__: Any) -> str:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(registry.ModelsArtifactRepository, "download_artifacts", full)
-    with pytest.raises(OSError, match="No space left on device"):
-        register(store, rivals[0], rivals[2], "full")
+    told = r"^no space in \S+ for the files of the champion, version 1 of full; .* TMPDIR"
+    for place, name in ((registry.ModelsArtifactRepository, "download_artifacts"), (shutil, "copy2")):
+        with monkeypatch.context() as patch:  # the second is wrapped by MLflow, the cause in a later line
+            patch.setattr(place, name, full)
+            with pytest.raises(StanceError, match=told):
+                register(store, rivals[0], rivals[2], "full")
+
+
+def test_a_champion_without_its_int8_model_is_refused_before_the_work(
+    store: TrackingConfig, rivals: tuple[Path, Path, list[Example]]
+) -> None:
+    register(store, rivals[0], rivals[2], "bare")
+    held = Path(download_artifacts("models:/bare/1", tracking_uri=store.uri))
+    (model,) = held.glob("artifacts/*/model.int8.onnx")
+    model.unlink()
+    with (
+        tracking.run(store, stage="check", settings={}),
+        pytest.raises(StanceError, match=r"can't be read \(models:/bare/1 holds no model\.int8\.onnx\)"),
+    ):
+        registry.check_champion("bare")
 
 
 def test_scores_that_no_version_keeps_are_told(

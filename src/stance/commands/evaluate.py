@@ -34,7 +34,7 @@ def run(job: EvaluateJob) -> float:
     doubts = ancestry.check(manifest, origin, allowed=job.other_dataset)
     print(f"evaluate: {job.artifact} ({job.precision}) on {len(rows[split])} {split} pairs of {job.dataset}")
     if (learned := len(rows["train"])) > baselines.MOST:
-        print(f"the baselines that weigh words learn from {baselines.MOST:,} of {learned:,} training pairs")
+        print(f"{baselines.BAG_OF_WORDS} learns from {baselines.MOST:,} of {learned:,} training pairs")
     if split in evaluation.USED:
         print(f"scores and confidence will look too good: {evaluation.USED[split]}")
     with tracking.run(job.tracking, stage="evaluate", settings=asdict(job)) as active:

@@ -59,7 +59,7 @@ def run(job: ReviewJob) -> Path:
 def _show(found: review.Review, *, sampled: int) -> None:
     print(columns(review.table(found)))
     labels, missed = (sum(doubt.kind == kind for doubt in found.doubts) for kind in ("label", "missed"))
-    why = "no article is exhaustive, or no corpus knows neutral"
+    why = "no exhaustive article of a corpus that knows neutral has one"
     print(f"label: {labels} to look at")
     print(f"missed: {missed} to look at" + ("" if sampled else f", as no unannotated pair was asked about: {why}"))
 

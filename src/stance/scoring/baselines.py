@@ -24,7 +24,7 @@ BAG_OF_WORDS = "TF-IDF + logistic regression"
 NAMES_ONLY = "actor and target only"
 SYSTEMS = (MAJORITY, CHANCE, BAG_OF_WORDS, NAMES_ONLY)
 MOST = 100_000
-"""Rows that the logistic regressions learn from: what they need grows with the different words of all of them."""
+"""Rows that `BAG_OF_WORDS` learns from: what it needs grows with the different words of all passages."""
 
 
 def predictions(
@@ -40,7 +40,7 @@ def probabilities(
 ) -> dict[str, Probabilities]:
     """Fit the baselines named in `systems` on `train`; probabilities of shape `(test, 3)`, by the baseline's name.
 
-    Of more than `MOST` rows so many are drawn by the seed for those that weigh words; the others count all labels.
+    Of more than `MOST` rows so many are drawn by the seed for `BAG_OF_WORDS`; the others learn from all.
     Labels that a row's corpus does not know get none, unless a baseline gives the others none either.
     """
     labels, drawn = [LABELS.index(example.stance) for example in train], list(range(len(train)))
@@ -55,7 +55,7 @@ def probabilities(
     result, possible = {}, known(test)
     for name in systems:
         classifier, text = recipes[name]
-        rows = drawn if isinstance(classifier, Pipeline) else range(len(train))
+        rows = drawn if name == BAG_OF_WORDS else range(len(train))
         told = [labels[row] for row in rows]
         if len(set(told)) == 1:  # there is nothing to fit
             classifier = DummyClassifier(strategy="prior")

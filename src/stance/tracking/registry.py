@@ -26,7 +26,7 @@ from mlflow.types.schema import AnyType
 import stance
 from stance import progress
 from stance.artifact import MODELS, read_metadata, verify
-from stance.errors import StanceError, no_room
+from stance.errors import MachineError, StanceError, no_room
 from stance.files import sha256
 from stance.predictor import StancePredictor
 from stance.records import LABELS, Example
@@ -252,11 +252,17 @@ def _fetched(version: ModelVersion, *, whole: bool = True) -> Iterator[Path]:
                 held = store.list_artifacts("artifacts")
                 if not held:
                     raise FileNotFoundError(f"{source} holds no artifact")
+                there = {Path(entry.path).name for entry in store.list_artifacts(held[0].path)}
+                if lacking := [name for name in ASKED if name not in there]:
+                    raise FileNotFoundError(f"{source} holds no {', '.join(lacking)}")
                 for name in ASKED if whole else ASKED[:1]:
                     folder = Path(store.download_artifacts(f"{held[0].path}/{name}", dst_path=copy)).parent
         except (MlflowException, OSError, ValueError) as error:
             if no_room(error):
-                raise
+                raise MachineError(
+                    f"no space in {tempfile.gettempdir()} for the files of the champion, version {version.version} of "
+                    f"{version.name}; free some, or let TMPDIR name another folder; then export again"
+                ) from error
             raise StanceError(
                 f"the files of the champion, version {version.version} of {version.name}, can't be read "
                 f"({scrubbed(reason(error))}); if they are gone, restore them or delete that version; then export again"
